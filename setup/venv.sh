@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes the virtual environment in which everything runs: real ROS 2 from wheels, the bridge's
+# message types built from interfaces/, and this package. Needs Python 3.10-3.12, gcc, g++, make.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv="$PWD/${1:-.venv}"
+log="$venv/setup.log"
+
+fail() { printf 'td3_driver set-up: %s\n' "$*" >&2; exit 1; }
+say() { printf 'td3_driver set-up: %s\n' "$*"; }
+logged() { "$@" >>"$log" 2>&1; }
+
+[ "$(uname -sm)" = "Linux x86_64" ] ||
+  fail "this machine is $(uname -sm); the ROS 2 wheels exist for Linux x86_64 only"
+for tool in gcc g++ make; do
+  command -v "$tool" >/dev/null ||
+    fail "no $tool found; it builds the bridge's message types (Debian, Ubuntu: build-essential)"
+done
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+  >/dev/null 2>&1; }
+find_python() {
+  if [ -n "${PYTHON:-}" ]; then
+    supported "$PYTHON" || fail "$PYTHON is not Python 3.10, 3.11 or 3.12"
+    command -v "$PYTHON"
+    return
+  fi
+  for candidate in python3 python3.12 python3.11 python3.10; do
+    supported "$candidate" && { command -v "$candidate"; return; }
+  done
+  fail "no Python 3.10, 3.11 or 3.12 found; name one with 'make setup PYTHON=/path/to/python3.11'"
+}
+python=$(find_python)
+"$python" -c 'import ensurepip' 2>/dev/null ||
+  fail "$python cannot make virtual environments (Debian, Ubuntu: apt install python3-venv)"
+include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+[ -f "$include/Python.h" ] ||
+  fail "no Python.h in $include (Debian, Ubuntu: apt install python3-dev)"
+
+say "a virtual environment with $("$python" --version) in $venv (a few minutes, once)"
+rm -rf "$venv"
+"$python" -m venv "$venv"
+bin="$venv/bin"
+
+say "packages"
+logged "$bin/pip" install --disable-pip-version-check -r requirements.txt ||
+  fail "pip could not install requirements.txt: $(grep -m1 -iE 'error|failed' "$log" ||
+    echo 'no network?') (see $log)"
+
+# The wheels' CMake targets name the include folders of the machine that built them.
+site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i -E \
+  -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages#$site#g" \
+  -e "s#/opt/python/[^/;\"]+/include/python3\.[0-9]+#$include#g"
+
+say "carla_msgs"
+export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
+logged colcon --log-base "$venv/log" build --paths interfaces/carla_msgs --merge-install \
+  --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
+  --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
+  -DBUILD_TESTING=OFF || fail "building interfaces/carla_msgs failed (see $log)"
+
+say "td3_driver"
+logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||
+  fail "installing the package failed (see $log)"
+touch "$venv/.ready"
+say "ready"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random image shifts (DrQ, Kostrikov, Yarats and Fergus 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
+    """Shift each sample by up to `pixels` in both directions, repeating the edge.
+
+    Args:
+        images: (B, C, H, W), any dtype; all channels of a sample move together.
+        pixels: Largest shift, inclusive.
+        generator: A CPU generator; two draws per sample.
+
+    Returns:
+        (B, C, H, W), like `images`.
+    """
+    batch, _, height, width = images.shape
+    span = 2 * pixels + 1
+    offsets = torch.randint(span, (2, batch), generator=generator).to(images.device)
+    rows = torch.arange(-pixels, height + pixels, device=images.device).clamp_(0, height - 1)
+    columns = torch.arange(-pixels, width + pixels, device=images.device).clamp_(0, width - 1)
+    padded = images.index_select(2, rows).index_select(3, columns)
+    # All crops as one strided view (B, C, span, span, H, W), of which one is taken per sample.
+    crops = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return crops[torch.arange(batch, device=images.device), :, offsets[0], offsets[1]]

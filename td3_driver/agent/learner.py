@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learner process: takes requests in order, trains, publishes weights, writes files.
+
+It lives in a process of its own because the GIL would otherwise make the control loop wait for
+every update, save and log entry.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from td3_driver.agent import checkpoint
+from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.messages import (
+    Event,
+    Load,
+    Loaded,
+    Log,
+    Refused,
+    Request,
+    Save,
+    Saved,
+    Stop,
+    Train,
+    Trained,
+)
+from td3_driver.agent.policy import flatten
+from td3_driver.agent.replay import Replay
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.agent.weights import SharedWeights
+
+LOSS_LOG_UPDATES = 50
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """What the process needs to start; everything in it can be sent to a spawned process."""
+
+    config: AgentConfig
+    state_dim: int
+    action_dim: int
+    device: str
+    seed: int
+    threads: int
+    log_dir: Path | None
+    replay: Replay
+    weights: SharedWeights
+
+
+class Learner:
+    """Serves requests until the pipe closes or a `Stop` comes."""
+
+    def __init__(self, spec: LearnerSpec, pipe: Connection) -> None:
+        self._spec = spec
+        self._pipe = pipe
+        self._agent = TD3Agent(
+            spec.state_dim,
+            spec.action_dim,
+            config=spec.config,
+            device=spec.device,
+            seed=spec.seed,
+        )
+        self._writer = SummaryWriter(str(spec.log_dir)) if spec.log_dir else None
+        self._send(self._loaded(None, {}))
+
+    def serve(self) -> None:
+        """Answer requests, strictly in their order: what is saved is what was asked for."""
+        while True:
+            request: Request = self._pipe.recv()
+            match request:
+                case Train():
+                    self._train(request)
+                case Save():
+                    self._answer(self._save, request)
+                case Load():
+                    self._answer(self._load, request)
+                case Log():
+                    self._log(request)
+                case Stop():
+                    if self._writer:
+                        self._writer.close()
+                    return
+
+    def _train(self, request: Train) -> None:
+        losses: dict[str, float] = {}
+        for _ in range(request.count):
+            losses |= self._agent.train(
+                self._spec.replay, self._spec.config.batch_size, rows=request.rows
+            )
+            if self._agent.total_it % LOSS_LOG_UPDATES == 0:
+                scalars = {f"learner/{name}": value for name, value in losses.items()}
+                self._log(Log(self._agent.total_it, scalars))
+        self._send(Trained(self._agent.total_it, self._publish(), losses))
+
+    def _save(self, request: Save) -> Event:
+        self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
+        self._agent.save_checkpoint(request.path, run=request.run)
+        checkpoint.publish_latest(request.path)
+        return Saved(request.path.resolve(), request.env_steps)
+
+    def _load(self, request: Load) -> Event:
+        path = request.path or checkpoint.newest(request.directory)
+        if path is None:
+            return Refused(f"{request.directory}: no valid checkpoint in this folder")
+        payload = checkpoint.read(path)
+        self._agent.restore(payload)
+        return self._loaded(path.resolve(), payload.get("run") or {})
+
+    def _answer(self, serve: Any, request: Save | Load) -> None:
+        try:
+            self._send(serve(request))
+        except (CheckpointError, FileNotFoundError, OSError) as error:
+            self._send(Refused(str(error)))
+
+    def _loaded(self, path: Path | None, run: dict[str, Any]) -> Loaded:
+        agent = self._agent
+        return Loaded(
+            path, agent.env_steps, agent.episodes, agent.total_it, self._publish(), run
+        )
+
+    def _publish(self) -> int:
+        return self._spec.weights.publish(flatten(self._agent))
+
+    def _log(self, request: Log) -> None:
+        if self._writer:
+            for name, value in request.scalars.items():
+                self._writer.add_scalar(name, value, request.step)
+
+    def _send(self, event: Event) -> None:
+        self._pipe.send(event)
+
+
+def run(spec: LearnerSpec, pipe: Connection) -> None:
+    """Entry point of the spawned process."""
+    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(spec.threads)
+    try:
+        Learner(spec, pipe).serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the driver is gone; everything it asked for has been done

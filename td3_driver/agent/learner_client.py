@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driving process' end of the learner: never blocks, and calls back when there is news."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from td3_driver.agent import learner
+from td3_driver.agent.learner import LearnerSpec
+from td3_driver.agent.messages import Event, Lost, Request, Stop
+
+STOP_TIMEOUT_S = 10.0
+
+
+class LearnerClient:
+    """Starts the learner process and keeps the events it sends, in order.
+
+    Args:
+        spec: what the process starts with.
+        on_event: called from a thread when there is something to `poll`; must not block.
+    """
+
+    def __init__(self, spec: LearnerSpec, on_event: Callable[[], None]) -> None:
+        # spawn: a fork would copy locks of a live DDS participant in an unknown state.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=learner.run, args=(spec, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._events: deque[Event] = deque()
+        self._on_event = on_event
+        self._stopping = False
+        self._thread = threading.Thread(
+            target=self._listen, args=(self._pipe,), name="learner-events", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, for messages and tests."""
+        return self._process.pid
+
+    def send(self, request: Request) -> None:
+        """Ask for something. A learner that has gone is reported by a `Lost` event instead."""
+        try:
+            self._pipe.send(request)
+        except (BrokenPipeError, OSError):
+            return  # the listening thread sees the same end and reports it once
+
+    def poll(self) -> Event | None:
+        """The next event, or None."""
+        return self._events.popleft() if self._events else None
+
+    def stop(self) -> bool:
+        """Let the learner finish what it was asked and end it; True if it ended by itself."""
+        self._stopping = True
+        self.send(Stop())
+        self._process.join(STOP_TIMEOUT_S)
+        ended = not self._process.is_alive()
+        if not ended:
+            self._process.kill()
+            self._process.join()
+        self._thread.join()
+        return ended
+
+    def _listen(self, pipe: Connection) -> None:
+        while True:
+            try:
+                event: Event = pipe.recv()
+            except (EOFError, OSError):
+                self._process.join()
+                if not self._stopping:
+                    self._post(Lost(f"the learner process ended ({self._exit_reason()})"))
+                return
+            self._post(event)
+
+    def _post(self, event: Event) -> None:
+        self._events.append(event)
+        self._on_event()
+
+    def _exit_reason(self) -> str:
+        code = self._process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driving process and the learner process say to each other, in order, over a pipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Train:
+    """Make `count` updates from the replay's first `rows` rows."""
+
+    count: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Save:
+    """Write a checkpoint; `latest` also moves `latest.pth` to it.
+
+    `run` is the driving side's state: counters and random generators, plain Python types.
+    """
+
+    path: Path
+    env_steps: int
+    episodes: int
+    run: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Go back to a checkpoint; an empty path means the newest valid one in `directory`."""
+
+    path: Path | None
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Log:
+    """Scalars for TensorBoard."""
+
+    step: int
+    scalars: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the process after everything asked for before."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The updates of one `Train` are done and the weights of version `version` published."""
+
+    total_it: int
+    version: int
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint stands on disk."""
+
+    path: Path
+    env_steps: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The agent is what the checkpoint says; `run` is the driving side's share of it."""
+
+    path: Path | None
+    env_steps: int
+    episodes: int
+    total_it: int
+    version: int
+    run: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A `Save` or `Load` could not be done; nothing has changed. One line says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The learner process has ended without being asked to."""
+
+    reason: str
+
+
+Request = Train | Save | Load | Log | Stop
+Event = Trained | Saved | Loaded | Refused | Lost

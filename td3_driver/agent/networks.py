@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's networks: a CNN for images, an actor, and a twin critic."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from td3_driver.agent.config import AgentConfig
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bytes 0..255 to numbers in [-1, 1], channels last.
+
+    Args:
+        image: (B, C, H, W) uint8.
+        dtype: Of the result.
+
+    Returns:
+        (B, C, H, W) `dtype`; the layout that convolutions run fastest on.
+    """
+    return image.to(dtype, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+
+
+def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tensor:
+    """What an actor or a critic sees: its own CNN's features, then the vector.
+
+    Args:
+        cnn: The network's own CNN, None where there are no images.
+        image: (B, C, H, W) uint8, or float already in [-1, 1]; unused without a CNN.
+        vector: (B, V) float.
+
+    Returns:
+        (B, F + V) float; the vector alone without a CNN.
+    """
+    if cnn is None:
+        return vector
+    return torch.cat((cnn(image), vector), dim=1)
+
+
+def target_of(network: Network) -> Network:
+    """A copy that follows by averaging and is never differentiated."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """An Adam for one network, one kernel for all its parameters where the device has that."""
+    try:
+        return torch.optim.Adam(network.parameters(), learning_rate, fused=True)
+    except RuntimeError:
+        return torch.optim.Adam(network.parameters(), learning_rate, foreach=True)
+
+
+def _orthogonal(module: nn.Module) -> None:
+    """Orthogonal weights and zero biases, as in DrQ-v2 (Yarats et al. 2021)."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.orthogonal_(module.weight, gain=math.sqrt(2.0))
+    elif isinstance(module, nn.Linear):
+        nn.init.orthogonal_(module.weight)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+class CNN(nn.Module):
+    """Convolutions conv1, conv2, ... with ReLU, then one fully connected layer `fc`.
+
+    The trunk after `fc` is ReLU (Mnih et al. 2015), or LayerNorm (`norm`) and tanh, which keeps
+    features bounded (Yarats et al. 2021).
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        channels = config.image_channels
+        self._depth = len(config.conv_layers)
+        for index, (out_channels, kernel, stride) in enumerate(config.conv_layers, start=1):
+            self.add_module(f"conv{index}", nn.Conv2d(channels, out_channels, kernel, stride))
+            channels = out_channels
+        self.fc = nn.Linear(channels * config.conv_output_side() ** 2, config.cnn_features)
+        self.norm = nn.LayerNorm(config.cnn_features) if config.trunk != "relu" else None
+        if config.orthogonal_init:
+            self.apply(_orthogonal)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, H, W) uint8, or float already in [-1, 1], to (B, F) features."""
+        x = to_pixels(image, self.fc.weight.dtype) if image.dtype == torch.uint8 else image
+        for index in range(1, self._depth + 1):
+            x = F.relu(self.get_submodule(f"conv{index}")(x))
+        x = self.fc(x.flatten(1))
+        return F.relu(x) if self.norm is None else torch.tanh(self.norm(x))
+
+
+def _mlp(inputs: int, hidden: Sequence[int], outputs: int, layernorm: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for size in hidden:
+        layers.append(nn.Linear(inputs, size))
+        if layernorm:
+            layers.append(nn.LayerNorm(size))
+        layers.append(nn.ReLU())
+        inputs = size
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+class _StateInput(nn.Module):
+    """Scales the state's vector part by the configured factors; features pass unchanged."""
+
+    scale: Tensor | None
+
+    def __init__(self, state_dim: int, vector_dim: int, config: AgentConfig) -> None:
+        super().__init__()
+        factors = config.vector_scale
+        if factors and len(factors) != vector_dim:
+            raise ValueError(
+                f"vector_scale: has {len(factors)} factors, but the vector has {vector_dim}"
+                " elements; give one factor each, or none"
+            )
+        scale = torch.tensor([1.0] * (state_dim - vector_dim) + list(factors)) if factors else None
+        # The configuration already carries it: not a second time in every checkpoint.
+        self.register_buffer("scale", scale, persistent=False)
+
+    def forward(self, state: Tensor) -> Tensor:
+        return state if self.scale is None else state * self.scale
+
+
+class Actor(nn.Module):
+    """The policy: state to action, tanh-bounded.
+
+    Args:
+        state_dim: Features and vector together.
+        vector_dim: Length of the vector, the state's last elements.
+        action_dim: Length of the action.
+        max_action: Bound of every action element.
+        config: Sizes and initial weights.
+
+    Raises:
+        ValueError: If `action_bias` or `vector_scale` has the wrong length.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        vector_dim: int,
+        action_dim: int,
+        max_action: float,
+        config: AgentConfig,
+    ) -> None:
+        super().__init__()
+        self.max_action = max_action
+        self.input = _StateInput(state_dim, vector_dim, config)
+        self.layers = _mlp(state_dim, config.hidden_sizes, action_dim, layernorm=False)
+        if config.orthogonal_init:
+            self.apply(_orthogonal)
+        output = self.layers[-1]
+        assert isinstance(output, nn.Linear)
+        bias = config.action_bias
+        if bias and len(bias) != action_dim:
+            raise ValueError(
+                f"action_bias: has {len(bias)} values, but the action has {action_dim}"
+                " elements; give one value each, or none"
+            )
+        with torch.no_grad():
+            output.weight.mul_(config.actor_output_scale)
+            if bias:
+                output.bias.copy_(torch.tensor(bias))
+
+    def pre_tanh(self, state: Tensor) -> Tensor:
+        """(B, state_dim) to (B, action_dim), unbounded; beyond about 10 tanh is dead."""
+        output: Tensor = self.layers(self.input(state))
+        return output
+
+    def squash(self, pre_tanh: Tensor) -> Tensor:
+        """Unbounded outputs to actions in [-max_action, max_action]."""
+        return self.max_action * torch.tanh(pre_tanh)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(B, state_dim) to (B, action_dim) in [-max_action, max_action]."""
+        return self.squash(self.pre_tanh(state))
+
+
+class Critic(nn.Module):
+    """Two independent action values of one state, for clipped double Q-learning."""
+
+    def __init__(
+        self, state_dim: int, vector_dim: int, action_dim: int, config: AgentConfig
+    ) -> None:
+        super().__init__()
+        inputs = state_dim + action_dim
+        self.input = _StateInput(state_dim, vector_dim, config)
+        self.q1 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
+        self.q2 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
+        if config.orthogonal_init:
+            self.apply(_orthogonal)
+
+    def forward(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, state_dim) and (B, action_dim) to both values, (B,) each."""
+        x = torch.cat((self.input(state), action), dim=1)
+        return self.q1(x).squeeze(1), self.q2(x).squeeze(1)
+
+    def first(self, state: Tensor, action: Tensor) -> Tensor:
+        """The first value alone, (B,): all that the actor's loss needs."""
+        x = torch.cat((self.input(state), action), dim=1)
+        value: Tensor = self.q1(x).squeeze(1)
+        return value

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actor's side alone: what the control process runs, and what the learner sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.networks import CNN, Actor, joined_state
+
+Observation = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
+
+
+class ActorSide(Protocol):
+    """Anything with an actor and the actor's CNN: a `Policy` or a `TD3Agent`."""
+
+    actor: Actor
+    actor_cnn: CNN | None
+
+
+def vector_length(state_dim: int, use_dict_buffer: bool, config: AgentConfig) -> int:
+    """Length of an observation's vector: what of the state is not CNN features.
+
+    Raises:
+        ValueError: If `state_dim` is smaller than the features alone, or not positive.
+    """
+    length = state_dim - (config.cnn_features if use_dict_buffer else 0)
+    if length < 0 or state_dim < 1:
+        raise ValueError(
+            f"state_dim: {state_dim} leaves no room for the vector, the state is cnn_features"
+            f" ({config.cnn_features if use_dict_buffer else 0}) and the vector's length together"
+        )
+    return length
+
+
+def greedy_action(side: ActorSide, observation: Observation) -> npt.NDArray[np.float32]:
+    """The actor's action for one observation, in training and on the road alike.
+
+    Args:
+        side: The networks.
+        observation: {"image": (C, H, W) uint8, "vector": (V,) float}, or without images the
+            (V,) vector alone.
+
+    Returns:
+        (A,) float32 in [-max_action, max_action].
+
+    Raises:
+        ValueError: If the observation is not of that form.
+    """
+    weight = next(side.actor.parameters())
+    image = None
+    if side.actor_cnn is None:
+        if isinstance(observation, Mapping):
+            raise ValueError("observation: is a mapping, but this agent takes a flat array")
+        vector = np.asarray(observation)
+    else:
+        if not isinstance(observation, Mapping):
+            raise ValueError('observation: is not a mapping with "image" and "vector"')
+        pixels = np.asarray(observation["image"])
+        if pixels.dtype != np.uint8 or pixels.ndim != 3:
+            raise ValueError(
+                f"observation image: {pixels.shape} {pixels.dtype} is not (C, H, W) uint8"
+            )
+        image = torch.from_numpy(pixels).unsqueeze(0).to(weight.device)
+        vector = np.asarray(observation["vector"])
+    if vector.ndim != 1:
+        raise ValueError(f"observation vector: shape {vector.shape} is not one-dimensional")
+    with torch.inference_mode():
+        row = torch.from_numpy(vector).unsqueeze(0).to(weight.device, weight.dtype)
+        action = side.actor(joined_state(side.actor_cnn, image, row))[0]
+    array: npt.NDArray[np.float32] = action.float().cpu().numpy()
+    return array
+
+
+def _parameters(side: ActorSide) -> list[nn.Parameter]:
+    networks = (side.actor_cnn, side.actor)
+    return [weight for network in networks if network for weight in network.parameters()]
+
+
+def flatten(side: ActorSide) -> npt.NDArray[np.float32]:
+    """All weights of the actor's CNN and the actor as one (N,) float32 array."""
+    pieces: list[Tensor] = [weight.detach().float().flatten() for weight in _parameters(side)]
+    flat: npt.NDArray[np.float32] = torch.cat(pieces).cpu().numpy()
+    return flat
+
+
+class Policy:
+    """The actor and its CNN, without critics, optimizers or targets.
+
+    Its weights are arbitrary until `load_flat`; the arguments are those of `TD3Agent`.
+
+    Raises:
+        ValueError: If `state_dim` does not fit the configuration.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        max_action: float,
+        use_dict_buffer: bool,
+        config: AgentConfig,
+    ) -> None:
+        vector_dim = vector_length(state_dim, use_dict_buffer, config)
+        self.actor = Actor(state_dim, vector_dim, action_dim, max_action, config)
+        self.actor_cnn = CNN(config) if use_dict_buffer else None
+        self.actor.eval().requires_grad_(False)
+        if self.actor_cnn is not None:
+            self.actor_cnn.eval().requires_grad_(False)
+
+    @property
+    def parameter_count(self) -> int:
+        """Length of the array that `flatten` gives and `load_flat` takes."""
+        return sum(weight.numel() for weight in _parameters(self))
+
+    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
+        """The action for one observation; see `greedy_action`."""
+        return greedy_action(self, observation)
+
+    def load_flat(self, values: npt.NDArray[np.float32]) -> None:
+        """Take over the weights that `flatten` gave.
+
+        Raises:
+            ValueError: If the number of values is not `parameter_count`.
+        """
+        if values.shape != (self.parameter_count,):
+            raise ValueError(f"values: shape {values.shape} is not ({self.parameter_count},)")
+        weights = _parameters(self)
+        sizes = [weight.numel() for weight in weights]
+        pieces = torch.split_with_sizes(torch.from_numpy(values), sizes)
+        for weight, piece in zip(weights, pieces, strict=True):
+            weight.copy_(piece.view(weight.shape))

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent's whole state as plain data, and back: all of it or nothing.
+
+Networks, targets (they lag, so they are no copies), Adam moments, counters, settings and random
+states: with these, training continues bit for bit as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from td3_driver.agent.checkpoint import FORMAT_VERSION, CheckpointError
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.exploration import Exploration
+
+if TYPE_CHECKING:
+    from td3_driver.agent.td3 import TD3Agent
+
+NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
+
+# Settings and counters that the agent carries as attributes of the same name.
+_HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
+_COUNTERS = ("total_it", "env_steps", "episodes")
+DIMENSIONS = ("state_dim", "action_dim", "max_action", "use_dict_buffer")
+
+# What a network computes depends on these; the other settings can be taken from a checkpoint.
+_ARCHITECTURE = (
+    "conv_layers",
+    "cnn_features",
+    "trunk",
+    "hidden_sizes",
+    "critic_layernorm",
+    "vector_scale",
+    "image_channels",
+    "image_size",
+)
+
+
+def take(agent: TD3Agent, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy an agent's state into a checkpoint's payload.
+
+    Args:
+        agent: Whose state.
+        run: Plain data of the caller's, kept under the key `run`.
+    """
+    live: dict[str, Any] = {"format_version": FORMAT_VERSION, "config": agent.config.to_mapping()}
+    for name in (*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS):
+        live[name] = getattr(agent, name)
+    for key, component in components(agent):
+        live[key] = None if component is None else component.state_dict()
+    live["rng_state"] = {
+        "sampler": agent.sampler.bit_generator.state,
+        "torch": agent.noise_generator.get_state(),
+        "exploration": agent.exploration.state(),
+    }
+    live["provenance"] = _provenance()
+    live["run"] = dict(run)
+    return copy.deepcopy(live)
+
+
+def components(
+    agent: TD3Agent,
+) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer | None]]:
+    """Every network, target and optimizer (None where the agent has none) with its key."""
+    for name in NETWORKS:
+        for part in (name, f"{name}_target", f"{name}_optimizer"):
+            yield f"{part}_state_dict", getattr(agent, part)
+
+
+def restore(agent: TD3Agent, payload: Mapping[str, Any]) -> None:
+    """Put a payload into an agent, with its learning settings.
+
+    Raises:
+        CheckpointError: If it does not fit, with every reason; the agent is unchanged then.
+    """
+    problems = mismatches(agent, payload)
+    if problems:
+        raise CheckpointError(f"checkpoint does not fit this agent: {'; '.join(problems)}")
+    # Everything below has been checked, so nothing can fail half-way.
+    agent.config = AgentConfig.from_mapping(payload["config"])
+    for name in (*_HYPERPARAMETERS, *_COUNTERS):
+        setattr(agent, name, payload[name])
+    for key, component in components(agent):
+        if isinstance(component, nn.Module):
+            component.load_state_dict(payload[key])
+        elif component is not None:
+            _restore_optimizer(component, payload[key])
+    rng = payload["rng_state"]
+    agent.sampler.bit_generator.state = rng["sampler"]
+    agent.noise_generator.set_state(rng["torch"])
+    agent.exploration = Exploration(agent.config, agent.action_dim, seed=0)
+    agent.exploration.restore(rng["exploration"])
+
+
+def mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
+    """Every reason why a payload cannot be put into an agent; empty if it can."""
+    keys = [key for key, _ in components(agent)]
+    keys += [*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS, "config", "rng_state"]
+    missing = [f"{key} is missing" for key in keys if key not in payload]
+    if missing:
+        return missing
+    problems = [
+        f"{name} is {payload[name]!r}, the agent's is {getattr(agent, name)!r}"
+        for name in DIMENSIONS
+        if payload[name] != getattr(agent, name)
+    ]
+    problems += _config_mismatches(agent, payload)
+    for key, component in components(agent):
+        problems += _component_mismatches(key, component, payload[key])
+    return problems + _rng_mismatches(agent, payload["rng_state"])
+
+
+def _config_mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
+    try:
+        config = AgentConfig.from_mapping(payload["config"])
+        settings = {name: payload[name] for name in _HYPERPARAMETERS}
+        AgentConfig.from_mapping({**config.to_mapping(), **settings})
+    except (TypeError, ValueError) as error:
+        return [f"config: {error}"]
+    problems = [
+        f"{name} is {payload[name]!r}, not an integer >= 0"
+        for name in _COUNTERS
+        if type(payload[name]) is not int or payload[name] < 0
+    ]
+    return problems + [
+        f"config {name} is {getattr(config, name)}, the agent's is {getattr(agent.config, name)}"
+        for name in _ARCHITECTURE
+        if getattr(config, name) != getattr(agent.config, name)
+    ]
+
+
+def _component_mismatches(
+    key: str, component: nn.Module | torch.optim.Optimizer | None, saved: object
+) -> list[str]:
+    if component is None:
+        return [] if saved is None else [f"{key} is there, but the agent has no images"]
+    if not isinstance(saved, Mapping):
+        return [f"{key} is {type(saved).__name__}, not a state dict"]
+    if isinstance(component, nn.Module):
+        return _tensor_mismatches(key, component.state_dict(), saved)
+    return _optimizer_mismatches(key, component, saved)
+
+
+def _tensor_mismatches(
+    key: str, expected: Mapping[str, Tensor], saved: Mapping[Any, Any]
+) -> list[str]:
+    problems = [f"{key}: {name} is unknown" for name in saved if name not in expected]
+    for name, tensor in expected.items():
+        found = saved.get(name)
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            problems.append(f"{key}: {name} is missing")
+        elif found.shape != tensor.shape:
+            shapes = f"{tuple(found.shape)}, the agent's is {tuple(tensor.shape)}"
+            problems.append(f"{key}: {name} has shape {shapes}")
+        elif not found.isfinite().all():
+            problems.append(f"{key}: {name} holds values that are not finite")
+    return problems
+
+
+def _optimizer_mismatches(
+    key: str, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
+) -> list[str]:
+    weights = optimizer.param_groups[0]["params"]
+    groups, state = saved.get("param_groups"), saved.get("state")
+    if not isinstance(groups, list) or len(groups) != 1 or not isinstance(state, Mapping):
+        return [f"{key}: is not the state of an Adam with one parameter group"]
+    if not all(isinstance(part, Mapping) for part in (*groups, *state.values())):
+        return [f"{key}: is not made of mappings"]
+    indices = list(range(len(weights)))
+    if groups[0].get("params") != indices or not {*state} <= {*indices}:
+        return [f"{key}: is not the state of {len(weights)} parameters"]
+    absent = sorted({*optimizer.param_groups[0]} - {*groups[0]})
+    problems = [f"{key}: {name} is missing" for name in absent]
+    for index, moments in state.items():
+        like = weights[index].detach()
+        expected = {"step": torch.zeros(()), "exp_avg": like, "exp_avg_sq": like}
+        problems += _tensor_mismatches(f"{key}[{index}]", expected, moments)
+    return problems
+
+
+def _rng_mismatches(agent: TD3Agent, saved: Mapping[str, Any]) -> list[str]:
+    """Try the random states on spare generators."""
+    try:
+        np.random.PCG64().state = saved["sampler"]
+        torch.Generator().set_state(saved["torch"])
+        spare = Exploration(AgentConfig(), agent.action_dim, seed=0)
+        spare.restore(saved["exploration"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        return [f"rng_state: {type(error).__name__}: {error}"]
+    return []
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    group = optimizer.param_groups[0]
+    kernels: dict[str, Any] = {name: group[name] for name in ("fused", "foreach")}
+    optimizer.load_state_dict(dict(saved))
+    group = optimizer.param_groups[0]
+    group.update(kernels)  # which kernel runs is this machine's matter
+    for weight in group["params"]:
+        for name, value in optimizer.state.get(weight, {}).items():
+            # torch keeps the saved tensors themselves; fused Adam wants the weight's layout.
+            own = torch.empty_like(weight if value.shape == weight.shape else value)
+            optimizer.state[weight][name] = own.copy_(value)
+
+
+def _provenance() -> dict[str, str]:
+    try:
+        package = metadata.version("td3_driver")
+    except metadata.PackageNotFoundError:
+        package = "unknown"
+    return {
+        "package": package,
+        "git": _git_revision(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _git_revision() -> str:
+    """The checked-out revision, or "unknown" outside a repository or without git."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5.0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return answer.stdout.strip() or "unknown"

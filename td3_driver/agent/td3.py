@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TD3 (Fujimoto, van Hoof and Meger 2018) from images and a vector.
+
+Who sees what is the point of this module. The critic sees critic_cnn's features and no others,
+the actor sees actor_cnn's and no others, and each target sees its own target CNN's. The actor's
+loss reaches the actor and actor_cnn through the action alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from td3_driver.agent import checkpoint, snapshot
+from td3_driver.agent.batch import Batch, TensorBatch, to_tensors
+from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.networks import CNN, Actor, Critic, adam_of, joined_state, target_of
+from td3_driver.agent.policy import Observation, greedy_action, vector_length
+from td3_driver.agent.replay import Replay
+
+_LOG = logging.getLogger(__name__)
+
+
+class TD3Agent:
+    """Learns a deterministic policy from replayed experience.
+
+    Args:
+        state_dim: CNN features and vector together; without images the vector alone.
+        action_dim: Length of the action.
+        max_action: Bound of every action element.
+        use_dict_buffer: True for observations of an image and a vector, False for a vector; then
+            `actor_cnn` and `critic_cnn`, their targets and optimizers are None.
+        config: An `AgentConfig`, a mapping for `AgentConfig.from_mapping`, or None for defaults.
+        device: Of the networks, as torch names it.
+        seed: Of initial weights and of all random draws. The process's own random state is
+            neither used nor changed.
+
+    Attributes:
+        total_it: Critic updates made.
+        env_steps: Environment steps experienced; the caller counts them.
+        episodes: Episodes finished; the caller counts them.
+        exploration: The noise that `select_action` adds; `reset` it when an episode starts.
+
+    Raises:
+        ValueError: If a size does not fit the configuration, or a setting is not allowed.
+    """
+
+    def __init__(
+        self,
+        state_dim: int = 535,
+        action_dim: int = 2,
+        max_action: float = 1.0,
+        *,
+        use_dict_buffer: bool = True,
+        config: AgentConfig | Mapping[str, Any] | None = None,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(config, AgentConfig):
+            config = AgentConfig.from_mapping(config or {})
+        self.config = config
+        self.state_dim, self.action_dim, self.max_action = state_dim, action_dim, max_action
+        self.vector_dim = vector_length(state_dim, use_dict_buffer, config)
+        self.use_dict_buffer = use_dict_buffer
+        self.device = torch.device(device)
+        self.discount, self.tau, self.policy_freq = config.discount, config.tau, config.policy_freq
+        self.policy_noise, self.noise_clip = config.policy_noise, config.noise_clip
+        self.total_it = self.env_steps = self.episodes = 0
+        self._build_networks(seed)
+        sampler_seed, noise_seed, exploration_seed = (
+            int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(3)
+        )
+        self.sampler = np.random.Generator(np.random.PCG64(sampler_seed))
+        # On the CPU whatever the device, so that a run and its checkpoints do not depend on it.
+        self.noise_generator = torch.Generator().manual_seed(noise_seed)
+        self.exploration = Exploration(config, action_dim, exploration_seed)
+
+    def _build_networks(self, seed: int) -> None:
+        sizes = (self.state_dim, self.vector_dim, self.action_dim)
+        config, images = self.config, self.use_dict_buffer
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.actor = Actor(*sizes, self.max_action, config).to(self.device)
+            self.critic = Critic(*sizes, config).to(self.device)
+            self.actor_cnn = CNN(config).to(self.device) if images else None
+            self.critic_cnn = CNN(config).to(self.device) if images else None
+        self.actor_target = target_of(self.actor)
+        self.critic_target = target_of(self.critic)
+        self.actor_cnn_target = target_of(self.actor_cnn) if self.actor_cnn else None
+        self.critic_cnn_target = target_of(self.critic_cnn) if self.critic_cnn else None
+        rate = config.learning_rate
+        self.actor_optimizer = adam_of(self.actor, rate)
+        self.critic_optimizer = adam_of(self.critic, rate)
+        self.actor_cnn_optimizer = adam_of(self.actor_cnn, rate) if self.actor_cnn else None
+        self.critic_cnn_optimizer = adam_of(self.critic_cnn, rate) if self.critic_cnn else None
+
+    # Acting.
+
+    def select_action(
+        self, observation: Observation, explore: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """The action for one observation.
+
+        Args:
+            observation: {"image": (C, H, W) uint8, "vector": (V,) float32}, or without images
+                the (state_dim,) vector.
+            explore: Add exploration noise of the size due at `env_steps`, and clip.
+
+        Returns:
+            (action_dim,) float32 in [-max_action, max_action].
+
+        Raises:
+            ValueError: If the observation is not of that form.
+        """
+        action = greedy_action(self, observation)
+        if not explore:
+            return action
+        noise = self.max_action * self.exploration.sample(self.env_steps)
+        return (action + noise).clip(-self.max_action, self.max_action).astype(np.float32)
+
+    # Learning.
+
+    def train(
+        self, replay: Replay, batch_size: int | None = None, rows: int | None = None
+    ) -> dict[str, float]:
+        """One update from replayed experience.
+
+        Args:
+            replay: Where to sample.
+            batch_size: Transitions in the batch; None for the configured number.
+            rows: Consider the replay's first `rows` rows only, the `head` of `Replay.sample`.
+
+        Returns:
+            What `update` returns.
+
+        Raises:
+            ValueError: If the replay holds no transition.
+        """
+        batch = replay.sample(
+            batch_size or self.config.batch_size,
+            self.sampler,
+            self.config.n_step,
+            self.discount,
+            rows,
+        )
+        return self.update(batch)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One critic update, and every `policy_freq`-th time an actor and target update.
+
+        Returns:
+            critic_loss, q1_mean, q2_mean, q_disagreement (mean |Q1 - Q2|), target_mean; with an
+            actor update also actor_loss and pre_tanh_abs_mean (above 10 the policy is saturated).
+        """
+        self.total_it += 1
+        dtype = next(self.critic.parameters()).dtype
+        shift = self.config.random_shift
+        data = to_tensors(batch, self.device, dtype, shift, self.noise_generator)
+        measures = self._update_critic(data)
+        if self.total_it % self.policy_freq == 0:
+            measures |= self._update_actor(data)
+            self._update_targets()
+        # One transfer from the device, not one for each number.
+        return dict(zip(measures, torch.stack([*measures.values()]).tolist(), strict=True))
+
+    @torch.no_grad()
+    def _target_value(self, data: TensorBatch) -> Tensor:
+        """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
+        action = self.actor_target(
+            joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
+        )
+        noise = torch.randn(action.shape, generator=self.noise_generator, dtype=action.dtype)
+        noise = (noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
+        action = (action + noise.to(self.device)).clamp_(-self.max_action, self.max_action)
+        state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
+        q1, q2 = self.critic_target(state, action)
+        return data.returns + data.bootstrap * torch.minimum(q1, q2)
+
+    def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
+        target = self._target_value(data)
+        state = joined_state(self.critic_cnn, data.images, data.vectors)
+        q1, q2 = self.critic(state, data.actions)
+        loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
+        self._descend(loss, "critic", "critic_cnn")
+        q1, q2 = q1.detach(), q2.detach()
+        return {
+            "critic_loss": loss.detach(),
+            "q1_mean": q1.mean(),
+            "q2_mean": q2.mean(),
+            "q_disagreement": (q1 - q2).abs().mean(),
+            "target_mean": target.mean(),
+        }
+
+    def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
+        with torch.no_grad():  # the critic judges; its features are not the actor's to shape
+            critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
+        pre_tanh = self.actor.pre_tanh(joined_state(self.actor_cnn, data.images, data.vectors))
+        loss = -self.critic.first(critic_state, self.actor.squash(pre_tanh)).mean()
+        if self.config.pre_tanh_penalty:
+            loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
+        self._descend(loss, "actor", "actor_cnn")
+        return {
+            "actor_loss": loss.detach(),
+            "pre_tanh_abs_mean": pre_tanh.detach().abs().mean(),
+        }
+
+    def _descend(self, loss: Tensor, *names: str) -> None:
+        """One Adam step of the named networks; no other network gets a gradient."""
+        networks = [network for name in names if (network := getattr(self, name)) is not None]
+        for network in networks:
+            network.zero_grad(set_to_none=True)
+        inputs = [weight for network in networks for weight in network.parameters()]
+        loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
+        if self.config.gradient_clip:
+            for network in networks:
+                nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+        for name in names:
+            optimizer = getattr(self, f"{name}_optimizer")
+            if optimizer is not None:
+                optimizer.step()
+
+    @torch.no_grad()
+    def _update_targets(self) -> None:
+        """Polyak averaging of all targets: target <- target + tau * (network - target)."""
+        targets: list[Tensor] = []
+        sources: list[Tensor] = []
+        for name in snapshot.NETWORKS:
+            network = getattr(self, name)
+            if network is not None:
+                sources.extend(network.parameters())
+                targets.extend(getattr(self, f"{name}_target").parameters())
+        torch._foreach_lerp_(targets, sources, self.tau)
+
+    # Persistence: the contents are in snapshot.py, the files in checkpoint.py.
+
+    def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A copy of everything that learning depends on, as `save_checkpoint` writes it."""
+        return snapshot.take(self, run or {})
+
+    def restore(self, payload: Mapping[str, Any]) -> None:
+        """Continue from a `checkpoint_payload`, with its learning settings, bit for bit.
+
+        Raises:
+            CheckpointError: If it does not fit this agent; the agent is unchanged then.
+        """
+        snapshot.restore(self, payload)
+
+    def save_checkpoint(self, filepath: str | Path, run: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint file, atomically; folders are created.
+
+        Args:
+            filepath: For example `checkpoints/td3_1000.pth`.
+            run: Plain data of the caller's to keep along with it.
+
+        Raises:
+            CheckpointError: If it cannot be written; a file already there is unchanged.
+        """
+        payload = self.checkpoint_payload(run)
+        checkpoint.write(filepath, payload)
+        self._log_components("saved")
+        _LOG.info("Checkpoint saved to %s (update %d)", filepath, self.total_it)
+
+    def load_checkpoint(self, filepath: str | Path) -> None:
+        """Continue from a checkpoint file, bit for bit.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If it is damaged or does not fit; the agent is unchanged then.
+        """
+        payload = checkpoint.read(filepath)
+        try:
+            self.restore(payload)
+        except CheckpointError as error:
+            raise CheckpointError(f"{filepath}: {error}") from None
+        self._log_components("restored")
+        _LOG.info("Checkpoint loaded from %s (update %d)", filepath, self.total_it)
+
+    def _log_components(self, done: str) -> None:
+        for key, component in snapshot.components(self):
+            if component is not None:
+                _LOG.info("  %s %s", key, done)
+
+    @classmethod
+    def from_checkpoint(cls, filepath: str | Path, device: str | torch.device = "cpu") -> TD3Agent:
+        """Build the agent that a checkpoint file holds; errors as in `load_checkpoint`."""
+        payload = checkpoint.read(filepath)
+        dimensions: dict[str, Any] = {name: payload.get(name) for name in snapshot.DIMENSIONS}
+        try:
+            agent = cls(**dimensions, config=payload.get("config"), device=device)
+            agent.restore(payload)
+        except (CheckpointError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{filepath}: {error}") from None
+        return agent

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Presets and configuration files: YAML in, validated dataclasses out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from td3_driver.agent.config import AgentConfig
+from td3_driver.driving.driver import DrivingConfig
+
+T = TypeVar("T")
+
+
+class ConfigurationError(ValueError):
+    """A preset or configuration file cannot be used; the message names file and key."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything a preset decides: the agent, and how the car is driven and judged."""
+
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    driving: DrivingConfig = field(default_factory=DrivingConfig)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain Python types, as they stand in a checkpoint."""
+        return {"agent": self.agent.to_mapping(), "driving": dataclasses.asdict(self.driving)}
+
+
+def share_directory() -> Path:
+    """Where `launch/` and `config/` lie: the installed share folder, or a source checkout."""
+    source = Path(__file__).resolve().parents[1]
+    if (source / "package.xml").is_file():
+        return source
+    try:
+        return Path(get_package_share_directory("td3_driver"))
+    except PackageNotFoundError as error:
+        raise ConfigurationError(
+            f"no share folder of td3_driver: neither {source} nor AMENT_PREFIX_PATH has it"
+        ) from error
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package."""
+    return sorted(path.stem for path in (share_directory() / "config" / "presets").glob("*.yaml"))
+
+
+def load_configuration(preset: str, overrides: str | Path | None = None) -> Configuration:
+    """A preset, with a user's YAML file laid over it.
+
+    Raises:
+        ConfigurationError: unknown preset, unreadable file, unknown key or bad value.
+    """
+    if preset not in preset_names():
+        raise ConfigurationError(
+            f"preset {preset!r}: no such preset; there are {', '.join(preset_names())}"
+        )
+    merged = _read(share_directory() / "config" / "presets" / f"{preset}.yaml")
+    source = f"preset {preset}"
+    if overrides:
+        merged = _merge(merged, _read(Path(overrides)))
+        source = f"config {overrides}"
+    return configuration_from(merged, source)
+
+
+def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration:
+    """Build and check a configuration; `source` names it in messages."""
+    _refuse_unknown(mapping, {"agent", "driving"}, source)
+    try:
+        agent = AgentConfig.from_mapping(mapping.get("agent") or {})
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: agent: {error}") from error
+    driving = _dataclass_from(DrivingConfig, mapping.get("driving") or {}, f"{source}: driving")
+    return Configuration(agent, driving)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigurationError(f"config {path}: not YAML: {reason}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"config {path}: expected a mapping with agent: and driving:")
+    return content
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
+    if not isinstance(mapping, Mapping):
+        raise ConfigurationError(f"{where}: expected a mapping, got {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    _refuse_unknown(mapping, set(hints), where)
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            values[key] = _dataclass_from(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
+        else:
+            values[key] = _number(kind, value, f"{where}.{key}")
+    return cls(**values)
+
+
+def _number(kind: type, value: Any, where: str) -> float | int:
+    allowed = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise ConfigurationError(f"{where}: {value!r} is not a {kind.__name__}")
+    if not math.isfinite(value) or value < 0:
+        raise ConfigurationError(f"{where}: {value!r} is out of range; it must be >= 0")
+    return int(value) if kind is int else float(value)
+
+
+def _refuse_unknown(mapping: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(str(key) for key in set(mapping) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives one car, frame by frame: resets, episodes, and exactly one command per frame.
+
+Knows neither ROS nor torch: a policy decides, a recorder keeps the transitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from td3_driver.driving.episode import Episode, EpisodeConfig, EpisodeSummary, Outcome
+from td3_driver.driving.observation import (
+    Frame,
+    FrameStack,
+    Observation,
+    Vector,
+    vector_observation,
+)
+from td3_driver.driving.reset import Reset, ResetRequest
+from td3_driver.driving.reward import Action
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.route import Route, RoutePlace, random_route
+from td3_driver.driving.safety import FULL_BRAKE_ACTION, SafetyConfig, control_of, safe_action
+from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose
+
+
+@dataclass(frozen=True)
+class DrivingConfig:
+    """How the car is driven and judged."""
+
+    episode: EpisodeConfig = field(default_factory=EpisodeConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a policy may look at: the agent only at the observation, a controller at the rest."""
+
+    observation: Observation
+    ego: EgoState
+    route: Route
+    place: RoutePlace
+
+
+class Policy(Protocol):
+    """Whatever decides."""
+
+    def begin_episode(self) -> None:
+        """A new episode starts; forget what belongs to the last."""
+
+    def act(self, situation: Situation) -> Action:
+        """The wanted action (2,): steer (+1 right), throttle/brake, each in [-1, 1]."""
+
+
+class Recorder(Protocol):
+    """Whatever keeps transitions; see `agent.replay.Replay`."""
+
+    def begin(self, frame: Frame, vector: Vector) -> None:
+        """An episode's first observation."""
+
+    def add(
+        self,
+        action: Action,
+        reward: float,
+        next_frame: Frame,
+        next_vector: Vector,
+        terminated: bool,
+        truncated: bool,
+    ) -> None:
+        """One executed step and what it led to."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one frame brought: a stored step's outcome, and an episode that ended with it."""
+
+    outcome: Outcome | None = None
+    ended: EpisodeSummary | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """The answer to one frame: always a control; in a reset also what moves the car."""
+
+    control: Control
+    place: Pose | None = None
+    halt: bool = False
+
+
+class Driver:
+    """See the module.
+
+    Args:
+        config: episodes, rewards, limits.
+        policy: decides.
+        recorder: keeps transitions, or None.
+        seed: seed of the routes.
+    """
+
+    def __init__(
+        self, config: DrivingConfig, policy: Policy, recorder: Recorder | None, seed: int
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.episodes = 0
+        self.episode: Episode | None = None
+        self._config = config
+        self._policy = policy
+        self._recorder = recorder
+        self._road_map: RoadMap | None = None
+        self._reset: Reset | None = None
+        self._request = ResetRequest()
+        self._route: Route | None = None
+        self._situation: Situation | None = None
+        self._stack = FrameStack()
+        self._action: Action = FULL_BRAKE_ACTION
+        self._begun_ns = 0
+        self._collisions_ns: list[int] = []
+
+    @property
+    def route(self) -> Route | None:
+        """The route being driven, or towards whose start the car is being moved."""
+        return self._route
+
+    def set_map(self, road_map: RoadMap) -> None:
+        """Drive on this map from the next episode on."""
+        self._road_map = road_map
+        self.abandon_episode()
+
+    def abandon_episode(self) -> None:
+        """Drop the running episode, if any, and go to a new start."""
+        self.episode = None
+        self._situation = None
+        self._reset = None
+
+    def collided(self, stamp_ns: int) -> None:
+        """A collision was reported, with the time of its frame."""
+        self._collisions_ns.append(stamp_ns)
+
+    def observe(self, frame: Frame, ego: EgoState) -> Report:
+        """Take in a frame: judge the step that led here, or go on with the reset.
+
+        Args:
+            frame: (84, 84) uint8 grey.
+            ego: the car at the same stamp.
+        """
+        self._request = ResetRequest()
+        if self._road_map is None:
+            return Report()
+        if self.episode is not None:
+            return self._judge(self.episode, frame, ego)
+        return self._go_on_with_reset(self._road_map, frame, ego)
+
+    def decide(self) -> Command:
+        """The command for the frame last observed. To be called once for each."""
+        if self._situation is None:
+            return Command(FULL_BRAKE, self._request.place, self._request.halt)
+        self._action = safe_action(self._policy.act(self._situation))
+        return Command(control_of(self._action, self._config.safety))
+
+    def _judge(self, episode: Episode, frame: Frame, ego: EgoState) -> Report:
+        collided = any(stamp_ns > self._begun_ns for stamp_ns in self._collisions_ns)
+        self._collisions_ns.clear()
+        outcome = episode.step(ego, self._action, collided=collided)
+        vector = vector_observation(ego, episode.route, episode.place)
+        if self._recorder is not None:
+            self._recorder.add(
+                self._action, outcome.reward, frame, vector, outcome.terminated, outcome.truncated
+            )
+        if outcome.ended:
+            self.abandon_episode()
+            return Report(outcome, episode.summary(outcome.reason))
+        self._stack.push(frame)
+        self._look(episode, ego, vector)
+        return Report(outcome)
+
+    def _go_on_with_reset(self, road_map: RoadMap, frame: Frame, ego: EgoState) -> Report:
+        if self._reset is None or self._route is None:
+            length_m = self._config.episode.route_length_m
+            self._route = random_route(road_map, self.rng, length_m)
+            self._reset = Reset(self._route.start)
+        self._request = self._reset.step(ego)
+        if self._request.failed:
+            self._reset = None
+            return Report(warning=f"the car did not reach {self._route.start}; trying another")
+        if self._request.done:
+            self._begin(self._route, frame, ego)
+        return Report()
+
+    def _begin(self, route: Route, frame: Frame, ego: EgoState) -> None:
+        self.episode = Episode(self.episodes, route, ego, self._config.episode)
+        self.episodes += 1
+        # Teleporting makes CARLA report collisions late; they belong to no episode.
+        self._begun_ns = ego.stamp_ns
+        self._collisions_ns.clear()
+        self._policy.begin_episode()
+        self._stack.reset(frame)
+        vector = vector_observation(ego, route, self.episode.place)
+        if self._recorder is not None:
+            self._recorder.begin(frame, vector)
+        self._look(self.episode, ego, vector)
+
+    def _look(self, episode: Episode, ego: EgoState, vector: Vector) -> None:
+        observation = Observation(self._stack.stacked(), vector)
+        self._situation = Situation(observation, ego, episode.route, episode.place)

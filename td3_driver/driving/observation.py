@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent sees: four small grey frames and a vector of 23 numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.types import EgoState
+
+FRAME_SIZE = 84
+FRAME_COUNT = 4
+WAYPOINT_COUNT = 10
+WAYPOINT_SPACING_M = 2.5
+VECTOR_DIM = 3 + 2 * WAYPOINT_COUNT
+
+SPEED_SCALE_MPS = 30.0
+LATERAL_SCALE_M = 3.5
+WAYPOINT_SCALE_M = 50.0
+
+_AHEAD_M = WAYPOINT_SPACING_M * np.arange(1, WAYPOINT_COUNT + 1)
+_TO_GREY = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
+
+Frame = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One observation.
+
+    Attributes:
+        image: (4, 84, 84) uint8, grey, oldest frame first.
+        vector: (23,) float32: speed / 30 m/s, signed lateral offset / 3.5 m (left positive),
+            heading error / pi, then ten route points ahead (x forward, y left, ego frame) / 50 m.
+    """
+
+    image: Frame
+    vector: Vector
+
+
+def grey_frame(pixels: Frame) -> Frame:
+    """(H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to one (84, 84) grey uint8 frame.
+
+    Shrinks first: dropping alpha at 800x600 costs fifty times the whole of this.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    small = cv2.resize(pixels, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
+    code = _TO_GREY[channels]
+    grey = small if code is None else cv2.cvtColor(small, code)
+    return np.ascontiguousarray(grey, dtype=np.uint8).reshape(FRAME_SIZE, FRAME_SIZE)
+
+
+def vector_observation(ego: EgoState, route: Route, place: RoutePlace) -> Vector:
+    """The vector part of an observation, see `Observation.vector`."""
+    ahead_m = route.points_at(place.s_m + _AHEAD_M) - (ego.pose.x_m, ego.pose.y_m)
+    cos, sin = math.cos(ego.pose.yaw_rad), math.sin(ego.pose.yaw_rad)
+    vector = np.empty(VECTOR_DIM, dtype=np.float32)
+    vector[0] = ego.speed_mps / SPEED_SCALE_MPS
+    vector[1] = place.lateral_m / LATERAL_SCALE_M
+    vector[2] = place.heading_error_rad / math.pi
+    vector[3::2] = (cos * ahead_m[:, 0] + sin * ahead_m[:, 1]) / WAYPOINT_SCALE_M
+    vector[4::2] = (-sin * ahead_m[:, 0] + cos * ahead_m[:, 1]) / WAYPOINT_SCALE_M
+    return vector
+
+
+class FrameStack:
+    """The last four frames; an episode's first frame stands in for those before it."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque(maxlen=FRAME_COUNT)
+
+    def reset(self, frame: Frame) -> None:
+        """Start an episode with its first (84, 84) frame."""
+        self._frames.extend([frame] * FRAME_COUNT)
+
+    def push(self, frame: Frame) -> None:
+        """Add the newest (84, 84) frame."""
+        self._frames.append(frame)
+
+    def stacked(self) -> Frame:
+        """(4, 84, 84) uint8, oldest first."""
+        return np.stack(self._frames)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reward, as a sum of named and bounded terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_driver.driving.route import RoutePlace
+
+Action = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Weights of the reward's terms; one step at the target speed on the route gives +1.
+
+    Attributes:
+        target_speed_mps: the speed that earns most, m/s.
+        overspeed_slope: how many times faster the progress term falls above the target than it
+            rises below.
+        lateral_weight: cost of an offset of half a lane (`lane_half_width_m`).
+        lane_half_width_m: the offset that costs `lateral_weight`, m.
+        heading_weight: cost of a heading error of 1 rad.
+        comfort_weight: cost of changing steer by 1 in a step; throttle/brake costs 0.3 of it.
+        standstill_cost: cost of a step below `standstill_speed_mps`. Parking for ever is worth
+            -standstill_cost / (1 - discount); that must be less than -failure_cost, or a policy
+            that is about to fail learns to park instead.
+        standstill_speed_mps: see above, m/s.
+        failure_cost: cost of a collision or of leaving the road, once.
+    """
+
+    target_speed_mps: float = 8.33
+    overspeed_slope: float = 4.0
+    lateral_weight: float = 0.4
+    lane_half_width_m: float = 1.75
+    heading_weight: float = 0.3
+    comfort_weight: float = 0.1
+    standstill_cost: float = 0.2
+    standstill_speed_mps: float = 0.5
+    failure_cost: float = 10.0
+
+
+def reward_terms(
+    config: RewardConfig,
+    *,
+    progress_mps: float,
+    speed_mps: float,
+    place: RoutePlace,
+    action: Action,
+    previous_action: Action,
+    failed: bool,
+) -> dict[str, float]:
+    """The terms of one step's reward; their sum is the reward.
+
+    Args:
+        config: the weights.
+        progress_mps: speed along the route, from the distance covered on it, m/s.
+        speed_mps: the car's signed forward speed, m/s.
+        place: where the car is now.
+        action: (2,) what was executed: steer, throttle/brake, each in [-1, 1].
+        previous_action: (2,) the step before's.
+        failed: the step ended in a collision or off the road.
+    """
+    relative = progress_mps / config.target_speed_mps
+    over = max(relative - 1.0, 0.0)
+    change = np.abs(np.asarray(action, np.float64) - np.asarray(previous_action, np.float64))
+    offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
+    return {
+        "progress": float(np.clip(relative - (1.0 + config.overspeed_slope) * over, -1.0, 1.0)),
+        "lateral": -config.lateral_weight * offset,
+        "heading": -config.heading_weight * abs(place.heading_error_rad),
+        "comfort": -config.comfort_weight * float(change[0] + 0.3 * change[1]),
+        "standstill": (
+            -config.standstill_cost if speed_mps < config.standstill_speed_mps else 0.0
+        ),
+        "failure": -config.failure_cost if failed else 0.0,
+    }

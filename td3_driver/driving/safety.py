@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last step before the car: no action leaves unchecked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from td3_driver.driving.reward import Action
+from td3_driver.driving.types import Control
+
+
+@dataclass(frozen=True)
+class SafetyConfig:
+    """Limits on what the policy may ask of the car.
+
+    Attributes:
+        max_steer: share of CARLA's full lock that an action of 1 gives. CARLA's cars turn their
+            wheels by up to 70 degrees, which no road asks for and no tyre holds at speed.
+    """
+
+    max_steer: float = 0.5
+
+
+FULL_BRAKE_ACTION: Action = np.array([0.0, -1.0], np.float32)
+
+
+def safe_action(action: Action) -> Action:
+    """The action to execute, and to store: within [-1, 1], full brake where it is not finite."""
+    if not np.all(np.isfinite(action)):
+        return FULL_BRAKE_ACTION.copy()
+    return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
+def control_of(action: Action, config: SafetyConfig) -> Control:
+    """The command for an action (2,): steer (+1 right), throttle (> 0) or brake (< 0)."""
+    steer, drive = float(action[0]), float(action[1])
+    return Control(
+        throttle=max(drive, 0.0), steer=steer * config.max_steer, brake=max(-drive, 0.0)
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary shared by the driver and the embedded world.
+
+All poses are in ROS' right-handed map frame (x east, y north, z up, yaw counter-clockwise from
+x), all velocities in the body frame (x forward, y left). CARLA's left-handed axes appear only
+in `road_map.py`, where its map library is read, and in the sign of `Control.steer`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+def wrap_angle(angle_rad: float) -> float:
+    """The same angle in [-pi, pi)."""
+    return (angle_rad + math.pi) % (2.0 * math.pi) - math.pi
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A pose on the ground in the ROS map frame: metres, and yaw in rad, left turn positive."""
+
+    x_m: float
+    y_m: float
+    yaw_rad: float
+    z_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class EgoState:
+    """The car at one instant, as the bridge's odometry tells it (ROS map frame, body twist)."""
+
+    stamp_ns: int
+    pose: Pose
+    speed_mps: float
+    lateral_speed_mps: float = 0.0
+    yaw_rate_radps: float = 0.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """One vehicle command, as in CARLA: throttle and brake in [0, 1], steer in [-1, 1].
+
+    `steer` keeps CARLA's sign: +1 is full right, hence a negative yaw rate in ROS' frame.
+    """
+
+    throttle: float = 0.0
+    steer: float = 0.0
+    brake: float = 0.0
+    hand_brake: bool = False
+    reverse: bool = False
+
+
+FULL_BRAKE = Control(brake=1.0)

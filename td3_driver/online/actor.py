@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a driving policy: the actor's action plus exploration noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.policy import Policy
+from td3_driver.driving.driver import Situation
+from td3_driver.driving.reward import Action
+
+
+class OnlineActor:
+    """Acts with the newest weights it was given.
+
+    Args:
+        policy: actor and actor CNN.
+        exploration: the noise to add, or None for greedy driving.
+    """
+
+    def __init__(self, policy: Policy, exploration: Exploration | None) -> None:
+        self.env_steps = 0
+        self._policy = policy
+        self._exploration = exploration
+
+    def begin_episode(self) -> None:
+        """Noise does not reach over from one episode into the next."""
+        if self._exploration is not None:
+            self._exploration.reset()
+
+    def act(self, situation: Situation) -> Action:
+        """(2,) float32; the caller bounds it."""
+        seen = situation.observation
+        action = self._policy.act({"image": seen.image, "vector": seen.vector})
+        if self._exploration is None:
+            return action
+        return (action + self._exploration.sample(self.env_steps)).astype(np.float32)
+
+    def use_weights(self, flat: NDArray[np.float32]) -> None:
+        """Take over weights published by the learner."""
+        self._policy.load_flat(flat)
+
+    def state(self) -> dict[str, Any]:
+        """The noise's state, plain Python types."""
+        return self._exploration.state() if self._exploration is not None else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        if self._exploration is not None and state:
+            self._exploration.restore(state)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting a training run: shared memory, the learner process, the driver, put together."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.learner import LearnerSpec
+from td3_driver.agent.learner_client import LearnerClient
+from td3_driver.agent.messages import Loaded
+from td3_driver.agent.policy import Policy
+from td3_driver.agent.replay import Replay
+from td3_driver.agent.weights import SharedWeights
+from td3_driver.configuration import Configuration
+from td3_driver.driving.driver import Driver
+from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.online.actor import OnlineActor
+from td3_driver.online.session import LATEST, Session, SessionConfig
+
+ACTION_DIM = 2
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is started with.
+
+    Attributes:
+        configuration: networks, learning, driving.
+        session: steps, checkpoints, stepping.
+        resume: checkpoint to go on from, or None.
+        seed: seed of everything random; parts of the run derive their own from it.
+        device: "cpu" or "cuda", of the learner. Acting is on the CPU.
+        learner_threads: threads of the learner's arithmetic.
+    """
+
+    configuration: Configuration
+    session: SessionConfig
+    resume: Path | None
+    seed: int
+    device: str
+    learner_threads: int
+
+
+class TrainingRun:
+    """The running parts: the session, the learner and the replay between them."""
+
+    def __init__(self, config: RunConfig, on_event: Callable[[], None]) -> None:
+        agent = config.configuration.agent
+        state_dim = agent.cnn_features + VECTOR_DIM
+        policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
+        self.replay = Replay(
+            agent.replay_capacity, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, ACTION_DIM
+        )
+        self._config = config
+        weights = SharedWeights(policy.parameter_count)
+        spec = LearnerSpec(
+            config=agent,
+            state_dim=state_dim,
+            action_dim=ACTION_DIM,
+            device=config.device,
+            seed=config.seed,
+            threads=config.learner_threads,
+            log_dir=config.session.checkpoint_dir / "tensorboard",
+            replay=self.replay,
+            weights=weights,
+        )
+        actor = OnlineActor(policy, Exploration(agent, ACTION_DIM, config.seed + 1))
+        driver = Driver(config.configuration.driving, actor, self.replay, config.seed + 2)
+        self.learner = LearnerClient(spec, on_event)
+        self.session = Session(
+            config.session, agent, driver, actor, self.replay, self.learner, weights
+        )
+
+    def greeted(self, event: Loaded) -> bool:
+        """Handle the learner's `Loaded`s until it is what the run starts from; then True."""
+        if event.path is not None:
+            return True
+        if self._config.resume is not None:
+            self.session.load(self._config.resume)
+            return False
+        if not (self._config.session.checkpoint_dir / LATEST).exists():
+            self.session.save_latest()
+        return True
+
+    def measures(self) -> dict[str, object]:
+        """Where the run stands, for people and plots."""
+        session = self.session
+        losses = {name: round(value, 6) for name, value in session.losses.items()}
+        return {
+            "env_steps": session.env_steps,
+            "steps": self._config.session.steps,
+            "episodes": session.driver.episodes,
+            "updates": session.total_it,
+            "replay_fill": len(self.replay) / self.replay.capacity,
+            "checkpoint": session.last_checkpoint or "",
+            **losses,
+        }
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the checkpoint folder and see that files can be written there.
+
+    Raises:
+        OSError: they cannot; the message names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"checkpoint folder {folder}: cannot write there ({reason})") from error

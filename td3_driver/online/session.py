@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training run: steps, updates owed, checkpoints due, and what a checkpoint must remember."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.learner_client import LearnerClient
+from td3_driver.agent.messages import (
+    Event,
+    Load,
+    Loaded,
+    Log,
+    Lost,
+    Refused,
+    Save,
+    Saved,
+    Train,
+    Trained,
+)
+from td3_driver.agent.replay import Replay
+from td3_driver.agent.weights import SharedWeights
+from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.driving.observation import Frame
+from td3_driver.driving.types import EgoState
+from td3_driver.online.actor import OnlineActor
+
+# In real time at most so many updates wait at the learner, and at most so many are remembered
+# when it is too slow: after a pause it must not make up for lost time in one burst.
+REALTIME_OUTSTANDING = 2
+REALTIME_DEBT = 4.0
+# `latest.pth` is renewed this often, so that a killed process loses little.
+AUTOSAVE_STEPS = 250
+LATEST = "latest.pth"
+
+Then = Callable[[Event], None]
+
+
+def _nothing(event: Event) -> None:
+    """For requests whose answer nobody waits for."""
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """One run.
+
+    Attributes:
+        steps: environment steps in total, resumed ones included; 0: no end.
+        save_freq: steps between checkpoints; 0: only at the end.
+        checkpoint_dir: where they go.
+        lockstep: act only with every update owed so far in the weights, so that runs repeat.
+    """
+
+    steps: int
+    save_freq: int
+    checkpoint_dir: Path
+    lockstep: bool
+
+
+class Session:
+    """Drives, stores, and asks the learner for what is due. See `ros.driver_node` for its use."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        agent: AgentConfig,
+        driver: Driver,
+        actor: OnlineActor,
+        replay: Replay,
+        learner: LearnerClient,
+        weights: SharedWeights,
+    ) -> None:
+        self.env_steps = 0
+        self.total_it = 0
+        self.losses: dict[str, float] = {}
+        self.last_checkpoint: Path | None = None
+        self._config = config
+        self._agent = agent
+        self._driver = driver
+        self._actor = actor
+        self._replay = replay
+        self._learner = learner
+        self._weights = weights
+        self._weights_version = -1
+        self._update_debt = 0.0
+        self._outstanding = 0
+        self._asked: deque[Then] = deque()
+        self._snapshot = self._run_state()
+
+    @property
+    def driver(self) -> Driver:
+        """The driver this session learns from."""
+        return self._driver
+
+    @property
+    def finished(self) -> bool:
+        """All steps are driven; nothing but the learner's last answers is missing."""
+        return 0 < self._config.steps <= self.env_steps
+
+    @property
+    def idle(self) -> bool:
+        """Every update and every file asked for is done."""
+        return self._outstanding == 0 and not self._asked
+
+    @property
+    def may_decide(self) -> bool:
+        """The weights to act with are here."""
+        return not self._config.lockstep or self._outstanding == 0
+
+    def observe(self, frame: Frame, ego: EgoState) -> Report:
+        """Take in one frame and ask the learner for what it brought due."""
+        report = self._driver.observe(frame, ego)
+        if report.outcome is not None:
+            self.env_steps += 1
+            self._actor.env_steps = self.env_steps
+            self._ask_for_updates()
+        self._snapshot = self._run_state()
+        if report.ended is not None:
+            self._log_episode(report.ended)
+        if report.outcome is not None:
+            self._save_if_due()
+        return report
+
+    def decide(self) -> Command:
+        """The command for the frame last observed."""
+        return self._driver.decide()
+
+    def save(self, path: Path | None = None, then: Then = _nothing) -> None:
+        """Ask for a checkpoint (default `td3_<step>.pth`); `then` gets `Saved` or `Refused`."""
+        path = path or self._config.checkpoint_dir / f"td3_{self.env_steps}.pth"
+        self._asked.append(then)
+        self._learner.send(Save(path, self.env_steps, self._driver.episodes, self._snapshot))
+
+    def save_latest(self, then: Then = _nothing) -> None:
+        """Ask for `latest.pth` alone."""
+        self.save(self._config.checkpoint_dir / LATEST, then)
+
+    def load(self, path: Path | None = None, then: Then = _nothing) -> None:
+        """Ask to go back to a checkpoint (default: the newest valid one in the folder).
+
+        `then` gets `Loaded` or `Refused`; a refusal changes nothing.
+        """
+        self._asked.append(then)
+        self._learner.send(Load(path, self._config.checkpoint_dir))
+
+    def handle(self, event: Event) -> None:
+        """Take in what the learner says."""
+        match event:
+            case Trained():
+                self._outstanding -= 1
+                self.total_it = event.total_it
+                self.losses = event.losses
+                self._take_weights()
+            case Saved():
+                self.last_checkpoint = event.path
+                self._asked.popleft()(event)
+            case Loaded():
+                self._take_over(event)
+            case Refused():
+                self._asked.popleft()(event)
+            case Lost():
+                self._outstanding = 0
+                while self._asked:
+                    self._asked.popleft()(Refused(event.reason))
+
+    def _ask_for_updates(self) -> None:
+        if self._replay.transitions < self._agent.learning_starts:
+            return
+        self._update_debt += self._agent.updates_per_step
+        if not self._config.lockstep:
+            self._update_debt = min(self._update_debt, REALTIME_DEBT)
+            if self._outstanding >= REALTIME_OUTSTANDING:
+                return
+        count = math.floor(self._update_debt)
+        if count:
+            self._update_debt -= count
+            self._outstanding += 1
+            self._learner.send(Train(count, self._replay.rows_written))
+
+    def _save_if_due(self) -> None:
+        every = self._config.save_freq
+        if self.finished or (every > 0 and self.env_steps % every == 0):
+            self.save()
+        elif self.env_steps % AUTOSAVE_STEPS == 0:
+            self.save_latest()
+
+    def _take_weights(self) -> None:
+        read = self._weights.read(self._weights_version)
+        if read is not None:
+            self._weights_version, flat = read
+            self._actor.use_weights(flat)
+
+    def _take_over(self, event: Loaded) -> None:
+        self.total_it = event.total_it
+        self._take_weights()
+        if event.path is None:  # the learner's greeting: a new agent
+            return
+        self.env_steps = event.env_steps
+        self._actor.env_steps = event.env_steps
+        self._driver.episodes = event.episodes
+        self._driver.abandon_episode()
+        if event.run:
+            self._update_debt = float(event.run["update_debt"])
+            self._driver.rng.bit_generator.state = event.run["routes_rng"]
+            self._actor.restore(event.run["exploration"])
+        self._snapshot = self._run_state()
+        self._asked.popleft()(event)
+
+    def _run_state(self) -> dict[str, Any]:
+        return {
+            "update_debt": self._update_debt,
+            "routes_rng": self._driver.rng.bit_generator.state,
+            "exploration": self._actor.state(),
+        }
+
+    def _log_episode(self, ended: EpisodeSummary) -> None:
+        scalars = {
+            "episode/return": ended.total_reward,
+            "episode/completion": ended.completion,
+            "episode/steps": float(ended.steps),
+            "episode/mean_speed_mps": ended.mean_speed_mps,
+            "episode/lateral_rmse_m": ended.lateral_rmse_m,
+            "episode/success": float(ended.success),
+        }
+        scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
+        self._learner.send(Log(self.env_steps, scalars))

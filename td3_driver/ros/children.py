@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node processes that a command starts: with their parameters, their log lines, and their end."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Child:
+    """One node as a process.
+
+    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it is
+    told to end by the kernel should the parent be killed.
+
+    Args:
+        module: Python module to run, e.g. `td3_driver.ros.driver_node`.
+        parameters: the node's parameters.
+        on_line: called from a thread with each line that it logs.
+    """
+
+    def __init__(
+        self, module: str, parameters: Mapping[str, object], on_line: Callable[[str], None]
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
+        file = Path(self._folder.name) / "parameters.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
+        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(file)]
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def stop(self, within_s: float) -> int:
+        """Ask it to end, kill it when it does not; the exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=1.0)
+        self._folder.cleanup()
+        return self._process.returncode
+
+    def _read(self, on_line: Callable[[str], None]) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            on_line(line.rstrip("\n"))
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

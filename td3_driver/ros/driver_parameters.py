@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of `driver_node`, declared here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from td3_driver.ros.parameters import parameter
+
+
+@dataclass(frozen=True)
+class DriverParameters:
+    """Parameters of `driver_node`; see each one's description."""
+
+    role_name: str = parameter("ego_vehicle", "CARLA role name of the car, part of every topic.")
+    camera: str = parameter("rgb_front", "Id of the front camera, part of its topics.")
+    control_id: str = parameter(
+        "control", "Id of the car's actor.pseudo.control, which applies set_transform."
+    )
+    preset: str = parameter("default", "Preset of networks, learning and reward.")
+    config_file: str = parameter("", "YAML file laid over the preset; empty: none.")
+    stepping: str = parameter(
+        "lockstep",
+        "lockstep: the world waits for each command, and acting waits for every update owed; "
+        "realtime: acting never waits.",
+        choices=("lockstep", "realtime"),
+    )
+    steps: int = parameter(0, "Steps in total, resumed ones included; 0: no end.", low=0)
+    save_freq: int = parameter(1000, "Steps between checkpoints; 0: at the end only.", low=0)
+    checkpoint_dir: str = parameter("checkpoints", "Folder of the checkpoints and TensorBoard.")
+    checkpoint_path: str = parameter(
+        "",
+        "File of /save_checkpoint and /load_checkpoint; empty: a new td3_<step>.pth when saving, "
+        "the newest valid one when loading.",
+        read_only=False,
+    )
+    resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.")
+    seed: int = parameter(0, "Seed of networks, noise, sampling and routes.", low=0)
+    device: str = parameter("cpu", "Where the learner computes.", choices=("cpu", "cuda"))
+    learner_threads: int = parameter(
+        0,
+        "Threads of the learner; 0: two in lockstep, where nothing else runs meanwhile, else one.",
+        low=0,
+        high=256,
+    )
+    answer_within_s: float = parameter(
+        0.8,
+        "In lockstep, wait no longer than this for the learner before answering a frame, s. The "
+        "bridge waits 1 s for a command; a later one counts for the wrong frame.",
+        low=0.01,
+        high=3600.0,
+    )
+    on_loss: str = parameter(
+        "exit",
+        "When the world or the learner is lost: brake and exit with code 1, or brake and wait.",
+        choices=("exit", "wait"),
+    )
+    startup_timeout_s: float = parameter(
+        60.0, "Wait so long for the first frame, s; 0: for ever.", low=0.0
+    )
+    world_timeout_s: float = parameter(
+        3.0, "Without a frame for so long the world counts as lost, s.", low=0.1, high=3600.0
+    )

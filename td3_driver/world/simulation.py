@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded driving world as a plain object: one command in, one tick out.
+
+Every front end (the bridge's topics, a Gymnasium environment) drives this one. The same map,
+configuration and commands give the same bytes in every tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.world.camera import Camera
+from td3_driver.world.contact import Contact, Impulse
+from td3_driver.world.lane_invasion import LaneInvasion
+from td3_driver.world.surface import Surface
+from td3_driver.world.vehicle import Vehicle
+
+_SPAWN_SPACING_M = 2.0
+
+
+class WorldConfigError(ValueError):
+    """A world that cannot be simulated."""
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """What the world needs to know besides the map.
+
+    Camera: `image_width` by `image_height` pixels, horizontal angle of view `fov_deg`, mounted
+    `camera_x_m` ahead of the car's middle and `camera_z_m` above the ground, `camera_pitch_deg`
+    downwards.
+
+    Raises:
+        WorldConfigError: `fixed_delta_s` is not in (0, 0.1], CARLA's limit for stable physics.
+    """
+
+    fixed_delta_s: float = 0.05
+    seed: int = 0
+    image_width: int = 160
+    image_height: int = 120
+    fov_deg: float = 90.0
+    camera_x_m: float = 1.6
+    camera_z_m: float = 1.5
+    camera_pitch_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.fixed_delta_s <= 0.1:
+            raise WorldConfigError(
+                f"world: fixed_delta_s {self.fixed_delta_s}; expected more than 0 and at most 0.1"
+            )
+
+
+@dataclass(frozen=True)
+class Collision:
+    """A contact, as the bridge's collision sensor tells it.
+
+    `impulse` is in kg m/s along the ROS map frame's x, y, z: what the car received.
+    """
+
+    other_actor_id: int
+    impulse: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The world after one step.
+
+    Attributes:
+        frame: 1 for the first step.
+        stamp_ns: simulated time, exactly frame times the step.
+        ego: the car.
+        acceleration_map: mean over the step, m/s2, in the map frame (x, y, z).
+        control: the command that was applied.
+        image: uint8 BGRA (height, width, 4).
+        collisions: contacts during this step.
+        lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
+            1 broken, 2 solid, ... 9 curb, 10 none).
+    """
+
+    frame: int
+    stamp_ns: int
+    ego: EgoState
+    acceleration_map: tuple[float, float, float]
+    control: Control
+    image: npt.NDArray[np.uint8]
+    collisions: tuple[Collision, ...]
+    lane_invasions: tuple[int, ...]
+
+
+class Simulation:
+    """One car on one map; it starts at rest at `spawn_pose(config.seed)`.
+
+    Args:
+        config: step, seed and camera.
+        road_map: the roads.
+
+    Raises:
+        WorldConfigError: the map has no lane to start on.
+        CameraError: the camera cannot exist.
+    """
+
+    def __init__(self, config: WorldConfig, road_map: RoadMap) -> None:
+        self.config = config
+        self.road_map = road_map
+        self.surface = Surface(road_map, config.seed)
+        self._camera = Camera(
+            config.image_width,
+            config.image_height,
+            config.fov_deg,
+            x_m=config.camera_x_m,
+            z_m=config.camera_z_m,
+            pitch_deg=config.camera_pitch_deg,
+        )
+        self._spawn_poses = [
+            pose_of(waypoint)
+            for waypoint in road_map.waypoints(_SPAWN_SPACING_M)
+            if not waypoint.is_junction
+        ]
+        if not self._spawn_poses:
+            raise WorldConfigError(
+                f"map {road_map.name}: no lane outside junctions; expected one to start on"
+            )
+        self._step_ns = round(config.fixed_delta_s * 1e9)
+        self._frame = 0
+        self._vehicle = Vehicle(self.spawn_pose(config.seed))
+        self._contact = Contact(self.surface)
+        self._lane_invasion = LaneInvasion(road_map)
+        self.reset_pose(self._vehicle.pose)
+
+    def spawn_pose(self, seed: int | np.random.Generator) -> Pose:
+        """A random place to start: the middle of a lane, outside junctions, along the traffic."""
+        rng = np.random.default_rng(seed)
+        return self._spawn_poses[int(rng.integers(len(self._spawn_poses)))]
+
+    def reset_pose(self, pose: Pose) -> None:
+        """Put the car elsewhere, as the bridge's `set_transform`: it keeps its velocity."""
+        self._vehicle.teleport(pose)
+        self._lane_invasion.restart(self._vehicle.footprint())
+
+    def set_target_velocity(
+        self, forward_mps: float, left_mps: float = 0.0, yaw_rate_radps: float = 0.0
+    ) -> None:
+        """Give the car a velocity in its own frame (forward, left; left turn positive).
+
+        Raises:
+            ControlError: a value is not finite.
+        """
+        self._vehicle.set_velocity(forward_mps, left_mps, yaw_rate_radps)
+
+    def step(self, control: Control) -> Tick:
+        """Apply a command for one step.
+
+        Raises:
+            ControlError: a value is not finite.
+        """
+        before = self._vehicle.pose
+        self._vehicle.step(control, self.config.fixed_delta_s)
+        impulse = self._contact.resolve(self._vehicle, before)
+        crossed = self._lane_invasion.update(self._vehicle.footprint())
+        self._frame += 1
+        return self._tick(control, impulse, crossed)
+
+    def _tick(self, control: Control, impulse: Impulse | None, crossed: tuple[int, ...]) -> Tick:
+        state = self._vehicle.state
+        stamp_ns = self._frame * self._step_ns
+        return Tick(
+            frame=self._frame,
+            stamp_ns=stamp_ns,
+            ego=EgoState(
+                stamp_ns,
+                state.pose,
+                state.speed_mps,
+                state.lateral_speed_mps,
+                state.yaw_rate_radps,
+            ),
+            acceleration_map=state.acceleration_mps2,
+            control=control,
+            image=self._camera.render(self.surface, state.pose),
+            # The world's still parts have no actor of their own.
+            collisions=() if impulse is None else (Collision(0, impulse),),
+            lane_invasions=crossed,
+        )
