@@ -19,6 +19,7 @@ import torch
 
 FORMAT_VERSION = 1
 LATEST = "latest.pth"
+_PLAIN = (str, bool, int, float, type(None))
 _NAMED = re.compile(r"td3_(\d+)\.pth")
 
 
@@ -31,12 +32,14 @@ def write(path: str | Path, payload: Mapping[str, Any]) -> None:
 
     Args:
         path: Where; folders are created, and a file already there is replaced.
-        payload: Tensors and plain Python data.
+        payload: Tensors and plain Python data; nothing else could be read again.
 
     Raises:
-        CheckpointError: If it cannot be written; a file already there is unchanged.
+        CheckpointError: If it cannot be written, or holds a value of another type; a file
+            already there is unchanged.
     """
     path = Path(path)
+    _check_plain("", payload)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, lambda file: torch.save(dict(payload), file))
@@ -123,6 +126,22 @@ def newest(directory: str | Path) -> Path | None:
         if _is_valid(path):
             return path
     return None
+
+
+def _check_plain(where: str, value: object) -> None:
+    """Find what `torch.load(weights_only=True)` would refuse, before it is in a file."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_plain(f"{where}.{key}" if where else str(key), item)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check_plain(f"{where}[{index}]", item)
+    # The exact type: a numpy number is a float too, but loads only with code of numpy's.
+    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+        raise CheckpointError(
+            f"{where}: a checkpoint cannot hold a {type(value).__name__}, only tensors and"
+            " Python's own str, bool, int, float, None, list, tuple and dict"
+        )
 
 
 def _is_valid(path: Path) -> bool:

@@ -27,7 +27,9 @@ def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
     Returns:
         (B, C, H, W) `dtype`; the layout that convolutions run fastest on.
     """
-    return image.to(dtype, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+    # In two passes: changing type and layout in one is slower than the arithmetic.
+    pixels = image.to(dtype).div_(127.5).sub_(1.0)
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tensor:
@@ -81,6 +83,7 @@ class CNN(nn.Module):
     def __init__(self, config: AgentConfig) -> None:
         super().__init__()
         channels = config.image_channels
+        self.image_shape = (channels, config.image_size, config.image_size)
         self._depth = len(config.conv_layers)
         for index, (out_channels, kernel, stride) in enumerate(config.conv_layers, start=1):
             self.add_module(f"conv{index}", nn.Conv2d(channels, out_channels, kernel, stride))
@@ -156,6 +159,7 @@ class Actor(nn.Module):
     ) -> None:
         super().__init__()
         self.max_action = max_action
+        self.vector_dim = vector_dim
         self.input = _StateInput(state_dim, vector_dim, config)
         self.layers = _mlp(state_dim, config.hidden_sizes, action_dim, layernorm=False)
         if config.orthogonal_init:

@@ -60,19 +60,21 @@ def greedy_action(side: ActorSide, observation: Observation) -> npt.NDArray[np.f
             raise ValueError("observation: is a mapping, but this agent takes a flat array")
         vector = np.asarray(observation)
     else:
-        if not isinstance(observation, Mapping):
+        if not isinstance(observation, Mapping) or not {"image", "vector"} <= {*observation}:
             raise ValueError('observation: is not a mapping with "image" and "vector"')
-        pixels = np.asarray(observation["image"])
-        if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        pixels, vector = np.asarray(observation["image"]), np.asarray(observation["vector"])
+        shape = side.actor_cnn.image_shape
+        if pixels.dtype != np.uint8 or pixels.shape != shape:
             raise ValueError(
-                f"observation image: {pixels.shape} {pixels.dtype} is not (C, H, W) uint8"
+                f"observation image: {pixels.shape} {pixels.dtype} is not {shape} uint8"
             )
-        image = torch.from_numpy(pixels).unsqueeze(0).to(weight.device)
-        vector = np.asarray(observation["vector"])
-    if vector.ndim != 1:
-        raise ValueError(f"observation vector: shape {vector.shape} is not one-dimensional")
+        image = torch.tensor(pixels, device=weight.device).unsqueeze(0)
+    if vector.shape != (side.actor.vector_dim,):
+        raise ValueError(
+            f"observation vector: shape {vector.shape} is not ({side.actor.vector_dim},)"
+        )
     with torch.inference_mode():
-        row = torch.from_numpy(vector).unsqueeze(0).to(weight.device, weight.dtype)
+        row = torch.tensor(vector, device=weight.device, dtype=weight.dtype).unsqueeze(0)
         action = side.actor(joined_state(side.actor_cnn, image, row))[0]
     array: npt.NDArray[np.float32] = action.float().cpu().numpy()
     return array

@@ -12,7 +12,6 @@ processes agree on; there are no locks.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.agent.batch import Batch
-from td3_driver.agent.shared_memory import SharedBlock, fence
+from td3_driver.agent.shared_memory import ArrayType, SharedBlock, fence, packed
 
 Rows = npt.NDArray[np.int64]
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
 _TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
-_ALIGNMENT = 64
 _LARGEST_MARGIN = 1024
 _DRAWS = 16
 
@@ -59,18 +57,14 @@ class Replay:
             raise ValueError(f"capacity: {capacity} rows are too few, use at least 16")
         if image_shape is not None and not 1 <= image_shape[0] <= capacity // 4:
             raise ValueError(
-                f"image_shape: a stack of {image_shape[0]} frames is not in 1 .. capacity / 4"
-                f" ({capacity // 4})"
+                f"image_shape: a stack of {image_shape[0]} frames is not in 1 .. {capacity // 4}"
             )
-        self.capacity = capacity
-        self.image_shape = image_shape
-        self.vector_dim = vector_dim
-        self.action_dim = action_dim
-        self._attach(SharedBlock(self._layout()[1], file))
+        self.capacity, self.image_shape = capacity, image_shape
+        self.vector_dim, self.action_dim = vector_dim, action_dim
+        self._attach(SharedBlock(packed(self._arrays())[1], file))
 
-    def _layout(self) -> tuple[dict[str, tuple[int, tuple[int, ...], Any]], int]:
-        """Every array's (offset, shape, dtype) in the block, and the block's size in bytes."""
-        arrays: dict[str, tuple[tuple[int, ...], Any]] = {
+    def _arrays(self) -> dict[str, ArrayType]:
+        arrays: dict[str, ArrayType] = {
             "counters": ((2,), np.int64),  # rows written, transitions written
             "vectors": ((self.capacity, self.vector_dim), np.float32),
             "actions": ((self.capacity, self.action_dim), np.float32),
@@ -80,23 +74,19 @@ class Replay:
         }
         if self.image_shape is not None:
             arrays["frames"] = ((self.capacity, *self.image_shape[1:]), np.uint8)
-        layout: dict[str, tuple[int, tuple[int, ...], Any]] = {}
-        end = 0
-        for name, (shape, dtype) in arrays.items():
-            layout[name] = (end, shape, dtype)
-            end += math.prod(shape) * np.dtype(dtype).itemsize
-            end += -end % _ALIGNMENT
-        return layout, end
+        return arrays
 
     def _attach(self, block: SharedBlock) -> None:
         self._block = block
-        views = {name: block.array(*where) for name, where in self._layout()[0].items()}
+        arrays = self._arrays()
+        offsets, _ = packed(arrays)
+        views = {name: block.array(offsets[name], *arrays[name]) for name in arrays}
         self._counters = views["counters"]
         self._vectors, self._actions = views["vectors"], views["actions"]
         self._rewards, self._flags, self._ages = views["rewards"], views["flags"], views["ages"]
         self._frames = views.get("frames")
         self._stack = self.image_shape[0] if self.image_shape is not None else 1
-        self._next_age: int | None = None  # None: no episode is open in this process
+        self._next_age: int | None = None  # no episode is open in this process
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("capacity", "image_shape", "vector_dim", "action_dim", "_block")
@@ -123,7 +113,7 @@ class Replay:
 
     @property
     def margin(self) -> int:
-        """Rows the writer may be ahead of a `head` before a full buffer cannot serve it."""
+        """Rows that the writer of a full buffer may be ahead of a `head`."""
         return min(self.capacity // 16, _LARGEST_MARGIN)
 
     def __len__(self) -> int:
@@ -172,7 +162,7 @@ class Replay:
                 stays open, unchanged.
         """
         if self._next_age is None:
-            raise RuntimeError("add: no episode is open, call begin with its first observation")
+            raise RuntimeError("add: no episode is open, call begin first")
         self._check_observation(next_frame, next_vector)
         _check_finite("action", action, (self.action_dim,))
         _check_finite("reward", reward, ())
@@ -268,9 +258,7 @@ class Replay:
             starts = low + np.flatnonzero(self._flags[np.arange(low, high) % self.capacity])
             if starts.size:
                 return rng.choice(starts, count)
-        raise ValueError(
-            f"replay: no transition to sample among {newest} rows written; add steps first"
-        )
+        raise ValueError(f"replay: no transition to sample among {newest} rows, add steps first")
 
     def _gather(self, rows: Rows, n_step: int, discount: float, newest: int) -> Batch:
         steps = rows[:, None] + np.arange(n_step)
@@ -298,9 +286,8 @@ class Replay:
             return None
         ages = self._ages[slots].astype(np.int64)
         back = np.minimum(ages[:, None], np.arange(self._stack - 1, -1, -1))
-        images: npt.NDArray[np.uint8] = self._frames.take(
-            slots[:, None] - back, axis=0, mode="wrap"
-        )
+        rows = slots[:, None] - back
+        images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
         return images
 
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+ArrayType = tuple[tuple[int, ...], npt.DTypeLike]  # shape and dtype
+
 _BARRIER = threading.Lock()
+_ALIGNMENT = 64  # bytes, a cache line
 
 
 def fence() -> None:
@@ -27,6 +31,21 @@ def fence() -> None:
     for _ in range(2):
         with _BARRIER:
             continue
+
+
+def packed(arrays: Mapping[str, ArrayType]) -> tuple[dict[str, int], int]:
+    """Lay arrays out one after the other, aligned.
+
+    Returns:
+        Every array's offset in bytes, and the bytes that all of them take.
+    """
+    offsets: dict[str, int] = {}
+    end = 0
+    for name, (shape, dtype) in arrays.items():
+        offsets[name] = end
+        end += math.prod(shape) * np.dtype(dtype).itemsize
+        end += -end % _ALIGNMENT
+    return offsets, end
 
 
 class SharedBlock:

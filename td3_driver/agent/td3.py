@@ -109,18 +109,11 @@ class TD3Agent:
     def select_action(
         self, observation: Observation, explore: bool = False
     ) -> npt.NDArray[np.float32]:
-        """The action for one observation.
+        """The action for one observation, (action_dim,) float32 in [-max_action, max_action].
 
         Args:
-            observation: {"image": (C, H, W) uint8, "vector": (V,) float32}, or without images
-                the (state_dim,) vector.
+            observation: See `greedy_action`, which also raises ValueError if it is malformed.
             explore: Add exploration noise of the size due at `env_steps`, and clip.
-
-        Returns:
-            (action_dim,) float32 in [-max_action, max_action].
-
-        Raises:
-            ValueError: If the observation is not of that form.
         """
         action = greedy_action(self, observation)
         if not explore:
@@ -147,7 +140,7 @@ class TD3Agent:
             ValueError: If the replay holds no transition.
         """
         batch = replay.sample(
-            batch_size or self.config.batch_size,
+            self.config.batch_size if batch_size is None else batch_size,
             self.sampler,
             self.config.n_step,
             self.discount,

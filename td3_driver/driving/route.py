@@ -111,30 +111,34 @@ def random_route(road_map: RoadMap, rng: np.random.Generator, length_m: float) -
     """
     starts = [w for w in road_map.waypoints(5.0) if not w.is_junction]
     best: list[Pose] = []
+    best_m = 0.0
     for _ in range(50):
-        poses = _follow(starts[int(rng.integers(len(starts)))], rng, length_m)
-        if len(poses) > len(best):
-            best = poses
-        if len(best) * STEP_M >= 0.9 * length_m:
+        poses, driven_m = _follow(starts[int(rng.integers(len(starts)))], rng, length_m)
+        if driven_m > best_m:
+            best, best_m = poses, driven_m
+        if best_m >= length_m:
             break
-    if len(best) * STEP_M < max(0.1 * length_m, 10.0):
+    if best_m < 0.1 * length_m:
         raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
     return Route(np.array([(pose.x_m, pose.y_m) for pose in best]))
 
 
-def _follow(waypoint: carla.Waypoint, rng: np.random.Generator, length_m: float) -> list[Pose]:
-    poses = [pose_of(waypoint)]
-    while len(poses) * STEP_M < length_m + STEP_M:
+def _follow(
+    waypoint: carla.Waypoint, rng: np.random.Generator, length_m: float
+) -> tuple[list[Pose], float]:
+    """Poses along the lanes from a way point on, and the distance between first and last."""
+    poses, driven_m = [pose_of(waypoint)], 0.0
+    while driven_m < length_m:
         ways = waypoint.next(STEP_M)
         if not ways:
             break
         # CARLA's order of the ways out of a junction is not promised; ours has to repeat.
         ways = sorted(ways, key=lambda w: (w.road_id, w.section_id, w.lane_id, w.s))
         waypoint = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
-        pose = pose_of(waypoint)
-        last = poses[-1]
-        if math.hypot(pose.x_m - last.x_m, pose.y_m - last.y_m) > 0.1 * STEP_M:
-            poses.append(pose)
-        else:
+        pose, last = pose_of(waypoint), poses[-1]
+        step_m = math.hypot(pose.x_m - last.x_m, pose.y_m - last.y_m)
+        if step_m < 0.1 * STEP_M:  # a lane's dead end repeats its last way point
             break
-    return poses
+        poses.append(pose)
+        driven_m += step_m
+    return poses, driven_m

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting a training run: shared memory, the learner process, the driver, put together."""
+"""Starting a run: shared memory, the learner process, the driver, put together."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class RunConfig:
     learner_threads: int
 
 
-class TrainingRun:
-    """The running parts: the session, the learner and the replay between them."""
+class Run:
+    """A run's parts: the session, the learner and the replay between them."""
 
     def __init__(self, config: RunConfig, on_event: Callable[[], None]) -> None:
         agent = config.configuration.agent
@@ -69,8 +69,11 @@ class TrainingRun:
             replay=self.replay,
             weights=weights,
         )
-        actor = OnlineActor(policy, Exploration(agent, ACTION_DIM, config.seed + 1))
-        driver = Driver(config.configuration.driving, actor, self.replay, config.seed + 2)
+        learning = config.session.learning
+        noise = Exploration(agent, ACTION_DIM, config.seed + 1) if learning else None
+        actor = OnlineActor(policy, noise)
+        recorder = self.replay if learning else None
+        driver = Driver(config.configuration.driving, actor, recorder, config.seed + 2)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session, agent, driver, actor, self.replay, self.learner, weights
@@ -83,7 +86,7 @@ class TrainingRun:
         if self._config.resume is not None:
             self.session.load(self._config.resume)
             return False
-        if not (self._config.session.checkpoint_dir / LATEST).exists():
+        if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()
         return True
 

@@ -56,12 +56,16 @@ class SessionConfig:
         save_freq: steps between checkpoints; 0: only at the end.
         checkpoint_dir: where they go.
         lockstep: act only with every update owed so far in the weights, so that runs repeat.
+        learning: make updates and checkpoints; else the agent drives as it is.
+        episodes: end after so many episodes; 0: no end.
     """
 
     steps: int
     save_freq: int
     checkpoint_dir: Path
     lockstep: bool
+    learning: bool = True
+    episodes: int = 0
 
 
 class Session:
@@ -89,6 +93,7 @@ class Session:
         self._learner = learner
         self._weights = weights
         self._weights_version = -1
+        self._episodes_ended = 0
         self._update_debt = 0.0
         self._outstanding = 0
         self._asked: deque[Then] = deque()
@@ -102,7 +107,13 @@ class Session:
     @property
     def finished(self) -> bool:
         """All steps are driven; nothing but the learner's last answers is missing."""
-        return 0 < self._config.steps <= self.env_steps
+        steps, episodes = self._config.steps, self._config.episodes
+        return 0 < steps <= self.env_steps or 0 < episodes <= self._episodes_ended
+
+    @property
+    def learning(self) -> bool:
+        """The run changes the agent."""
+        return self._config.learning
 
     @property
     def idle(self) -> bool:
@@ -120,11 +131,13 @@ class Session:
         if report.outcome is not None:
             self.env_steps += 1
             self._actor.env_steps = self.env_steps
-            self._ask_for_updates()
+            if self.learning:
+                self._ask_for_updates()
         self._snapshot = self._run_state()
         if report.ended is not None:
+            self._episodes_ended += 1
             self._log_episode(report.ended)
-        if report.outcome is not None:
+        if report.outcome is not None and self.learning:
             self._save_if_due()
         return report
 

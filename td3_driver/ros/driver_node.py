@@ -8,7 +8,6 @@ when the learner, in its own process, has made the updates owed. Its events wake
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
@@ -26,14 +26,12 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from td3_driver.agent.messages import Event, Loaded, Lost, Refused, Saved
-from td3_driver.configuration import load_configuration
 from td3_driver.driving.driver import Command
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import grey_frame
 from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.driving.types import FULL_BRAKE
-from td3_driver.online.run import RunConfig, TrainingRun, prepare_folder
-from td3_driver.online.session import SessionConfig
+from td3_driver.online.run import Run
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import (
     PLACE_ABOVE_GROUND_M,
@@ -44,11 +42,11 @@ from td3_driver.ros.conversions import (
     pose_message,
     stamp_ns,
 )
-from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.driver_parameters import DriverParameters, run_config
+from td3_driver.ros.frames import FrameMatcher
 from td3_driver.ros.parameters import declare
 from td3_driver.ros.process import Stop, run_node
 
-UNMATCHED_KEPT = 10
 STATUS_PERIOD_S = 0.5
 WATCH_PERIOD_S = 0.1
 LAST_SAVE_WITHIN_S = 1.5
@@ -63,9 +61,9 @@ class DriverNode(Node):
         given = self.parameters
         self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
         self._learner_news = self.create_guard_condition(self._on_learner)
-        self._run = TrainingRun(_run_config(given), self._learner_news.trigger)
+        self._run = Run(run_config(given), self._learner_news.trigger)
         self._session = self._run.session
-        self._unmatched: OrderedDict[int, Image | Odometry] = OrderedDict()
+        self._matcher = FrameMatcher()
         self._unanswered: Odometry | None = None
         self._frame_s = time.monotonic()
         self._frames = 0
@@ -73,7 +71,7 @@ class DriverNode(Node):
         self._braked = True  # the last command was a full brake
         self._exit_code: int | None = None
         self._leave_by_s = float("inf")
-        self._rates = _Rates()
+        self._rates = diagnostics.Rates()
         self._make_publishers()
         self._make_subscriptions()
 
@@ -86,30 +84,19 @@ class DriverNode(Node):
         if not self._braked:
             self._publish(Command(FULL_BRAKE))
         self._publish_status()
-        self._learner_status.wait_for_all_acked()
+        self._learner_status.wait_for_all_acked(Duration(seconds=1))
         self._run.learner.stop()
         return self._exit_code or 0
 
     # What comes in.
 
     def _on_image(self, message: Image) -> None:
-        self._match(message, Odometry)
+        if pair := self._matcher.image(message):
+            self._on_frame(*pair)
 
     def _on_odometry(self, message: Odometry) -> None:
-        self._match(message, Image)
-
-    def _match(self, message: Image | Odometry, other: type[Image] | type[Odometry]) -> None:
-        """Image and odometry of one tick bear the same stamp and come in either order."""
-        key = stamp_ns(message.header.stamp)
-        partner = self._unmatched.get(key)
-        if not isinstance(partner, other):
-            self._unmatched[key] = message
-            while len(self._unmatched) > UNMATCHED_KEPT:
-                self._unmatched.popitem(last=False)
-            return
-        self._unmatched.clear()
-        image, odometry = (message, partner) if other is Odometry else (partner, message)
-        self._on_frame(image, odometry)
+        if pair := self._matcher.odometry(message):
+            self._on_frame(*pair)
 
     def _on_frame(self, image: Image, odometry: Odometry) -> None:
         self._frame_s = time.monotonic()
@@ -228,7 +215,7 @@ class DriverNode(Node):
         if self._exit_code is not None or self._unanswered is not None:
             return
         if self._session.finished:
-            self._end(0, "all steps are done")
+            self._end(0, "the run is complete")
         elif self._frames == 0:
             limit_s = self.parameters.startup_timeout_s
             if 0.0 < limit_s < silent_s:
@@ -249,7 +236,7 @@ class DriverNode(Node):
             return
         self._exit_code = code
         (self.get_logger().error if code else self.get_logger().info)(reason)
-        if self._ready and not self._session.finished:
+        if self._ready and self._session.learning and not self._session.finished:
             self._session.save_latest()
             self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
 
@@ -287,7 +274,9 @@ class DriverNode(Node):
 
     def _publish_episode(self, ended: EpisodeSummary) -> None:
         self._episode_status.publish(
-            diagnostics.status("td3_driver: episode", ended.reason, _episode_values(ended))
+            diagnostics.status(
+                "td3_driver: episode", ended.reason, diagnostics.episode_values(ended)
+            )
         )
 
     def _publish_status(self) -> None:
@@ -299,42 +288,6 @@ class DriverNode(Node):
         self._diagnostics.publish(diagnostics.array(self.get_clock().now().to_msg(), message))
 
 
-class _Rates:
-    """Counts per second of wall time, over about the last five seconds."""
-
-    def __init__(self) -> None:
-        self._history: deque[tuple[float, dict[str, int]]] = deque(maxlen=11)
-
-    def update(self, **counts: int) -> dict[str, float]:
-        """The rates now, as `<name>_per_s`."""
-        now_s = time.monotonic()
-        self._history.append((now_s, counts))
-        first_s, first = self._history[0]
-        span_s = max(now_s - first_s, 1e-9)
-        return {
-            f"{name}_per_s": max(count - first[name], 0) / span_s for name, count in counts.items()
-        }
-
-
-def _run_config(given: DriverParameters) -> RunConfig:
-    """Parameters to a run, with what is wrong with them said at once."""
-    folder = Path(given.checkpoint_dir).resolve()
-    configuration = load_configuration(given.preset, given.config_file)
-    resume = Path(given.resume).resolve() if given.resume else None
-    if resume is not None and not resume.is_file():
-        raise FileNotFoundError(f"resume {resume}: no such file")
-    prepare_folder(folder)
-    lockstep = given.stepping == "lockstep"
-    return RunConfig(
-        configuration=configuration,
-        session=SessionConfig(given.steps, given.save_freq, folder, lockstep),
-        resume=resume,
-        seed=given.seed,
-        device=given.device,
-        learner_threads=given.learner_threads or (2 if lockstep else 1),
-    )
-
-
 def _told(response: Trigger.Response, event: Event) -> Trigger.Response:
     match event:
         case Saved() | Loaded():
@@ -343,20 +296,6 @@ def _told(response: Trigger.Response, event: Event) -> Trigger.Response:
         case Refused():
             response.message = event.reason
     return response
-
-
-def _episode_values(ended: EpisodeSummary) -> dict[str, object]:
-    terms = {f"reward_{name}": value for name, value in ended.terms.items()}
-    return {
-        "episode": ended.number,
-        "steps": ended.steps,
-        "return": ended.total_reward,
-        "completion": ended.completion,
-        "mean_speed_mps": ended.mean_speed_mps,
-        "lateral_rmse_m": ended.lateral_rmse_m,
-        "success": ended.success,
-        **terms,
-    }
 
 
 def main() -> None:

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from td3_driver.configuration import load_configuration
+from td3_driver.online.run import RunConfig, prepare_folder
+from td3_driver.online.session import SessionConfig
 from td3_driver.ros.parameters import parameter
 
 
@@ -17,6 +21,12 @@ class DriverParameters:
     control_id: str = parameter(
         "control", "Id of the car's actor.pseudo.control, which applies set_transform."
     )
+    mode: str = parameter(
+        "train",
+        "train: explore, learn, write checkpoints; evaluate: drive greedily with the agent of "
+        "`resume`, unchanged.",
+        choices=("train", "evaluate"),
+    )
     preset: str = parameter("default", "Preset of networks, learning and reward.")
     config_file: str = parameter("", "YAML file laid over the preset; empty: none.")
     stepping: str = parameter(
@@ -26,6 +36,7 @@ class DriverParameters:
         choices=("lockstep", "realtime"),
     )
     steps: int = parameter(0, "Steps in total, resumed ones included; 0: no end.", low=0)
+    episodes: int = parameter(0, "End after so many episodes; 0: no end.", low=0)
     save_freq: int = parameter(1000, "Steps between checkpoints; 0: at the end only.", low=0)
     checkpoint_dir: str = parameter("checkpoints", "Folder of the checkpoints and TensorBoard.")
     checkpoint_path: str = parameter(
@@ -60,4 +71,37 @@ class DriverParameters:
     )
     world_timeout_s: float = parameter(
         3.0, "Without a frame for so long the world counts as lost, s.", low=0.1, high=3600.0
+    )
+
+
+def run_config(given: DriverParameters) -> RunConfig:
+    """Parameters to a run.
+
+    Raises:
+        ValueError, OSError: what they ask for cannot be done; one line says why.
+    """
+    folder = Path(given.checkpoint_dir).resolve()
+    configuration = load_configuration(given.preset, given.config_file)
+    resume = Path(given.resume).resolve() if given.resume else None
+    if resume is not None and not resume.is_file():
+        raise FileNotFoundError(f"resume {resume}: no such file")
+    learning = given.mode == "train"
+    if resume is None and not learning:
+        raise ValueError("parameter resume: empty; mode evaluate needs the checkpoint to drive")
+    prepare_folder(folder)
+    lockstep = given.stepping == "lockstep"
+    return RunConfig(
+        configuration=configuration,
+        session=SessionConfig(
+            steps=given.steps,
+            save_freq=given.save_freq,
+            checkpoint_dir=folder,
+            lockstep=lockstep,
+            learning=learning,
+            episodes=given.episodes,
+        ),
+        resume=resume,
+        seed=given.seed,
+        device=given.device,
+        learner_threads=given.learner_threads or (2 if lockstep else 1),
     )

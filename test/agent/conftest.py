@@ -1,72 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small agents and buffers that the agent's tests share."""
+"""What the agent's tests share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from small_agent import SMALL, fill, random_batch
 
 from td3_driver.agent import Replay
 from td3_driver.agent.batch import Batch
 
 torch.set_num_threads(1)
-
-IMAGE = (4, 36, 36)
-VECTOR = 5
-ACTION = 2
-
-# The smallest networks that still have every part.
-SMALL: dict[str, Any] = {
-    "conv_layers": [[4, 8, 4], [8, 4, 2]],
-    "cnn_features": 16,
-    "hidden_sizes": [24, 24],
-    "image_size": 36,
-    "batch_size": 8,
-}
-
-
-def fill(rows: int = 200, seed: int = 0) -> Replay:
-    """A buffer of random episodes; the same rows for the same seed, in any process."""
-    rng = np.random.default_rng(seed)
-    replay = Replay(256, IMAGE, VECTOR, ACTION)
-
-    def frame() -> np.ndarray:
-        return rng.integers(0, 256, IMAGE[1:], dtype=np.uint8)
-
-    replay.begin(frame(), rng.normal(size=VECTOR))
-    while replay.rows_written < rows:
-        end = rng.random() < 0.1
-        terminated = bool(end and rng.random() < 0.5)
-        replay.add(
-            rng.uniform(-1, 1, ACTION),
-            float(rng.normal()),
-            frame(),
-            rng.normal(size=VECTOR),
-            terminated,
-            bool(end and not terminated),
-        )
-        if end:
-            replay.begin(frame(), rng.normal(size=VECTOR))
-    return replay
-
-
-def random_batch(rng: np.random.Generator, size: int = 4, vector: int = VECTOR) -> Batch:
-    """A batch with terminal and bootstrapping transitions."""
-    images = rng.integers(0, 256, (2, size, *IMAGE), dtype=np.uint8)
-    vectors = rng.normal(size=(2, size, vector)).astype(np.float32)
-    return Batch(
-        images=images[0],
-        vectors=vectors[0],
-        actions=rng.uniform(-1, 1, (size, ACTION)).astype(np.float32),
-        returns=rng.normal(size=size).astype(np.float32),
-        bootstrap=np.where(np.arange(size) % 2, 0.0, 0.99).astype(np.float32),
-        next_images=images[1],
-        next_vectors=vectors[1],
-    )
 
 
 @pytest.fixture

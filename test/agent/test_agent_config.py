@@ -67,7 +67,7 @@ def test_a_refused_value_is_named_with_what_is_allowed(key: str, value: Any, all
 
 
 def test_an_unknown_key_is_named() -> None:
-    with pytest.raises(ValueError, match="^learning_rates: 1 is set, .* learning_rate,"):
+    with pytest.raises(ValueError, match=r"^learning_rates: 1 is set, .* learning_rate,"):
         AgentConfig.from_mapping({"learning_rates": 1})
 
 
@@ -108,11 +108,15 @@ def test_initial_weights_depend_on_the_seed_alone(small: dict[str, Any]) -> None
     ("observation", "match"),
     [
         (np.zeros(21, np.float32), "is not a mapping"),
+        ({"image": np.zeros((4, 36, 36), np.uint8)}, "is not a mapping"),
         ({"image": np.zeros((4, 36, 36)), "vector": np.zeros(5)}, "float64 is not"),
-        ({"image": np.zeros((36, 36), np.uint8), "vector": np.zeros(5)}, "is not .C, H, W. uint8"),
+        (
+            {"image": np.zeros((36, 36), np.uint8), "vector": np.zeros(5)},
+            r"uint8 is not \(4, 36, 36\)",
+        ),
         (
             {"image": np.zeros((4, 36, 36), np.uint8), "vector": np.zeros((1, 5))},
-            "not one-dimensional",
+            r"vector: shape \(1, 5\) is not \(5,\)",
         ),
     ],
 )

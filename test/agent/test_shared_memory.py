@@ -89,7 +89,7 @@ def _publish_for(weights: SharedWeights, seconds: float) -> None:
 
 def test_a_reader_never_sees_torn_weights() -> None:
     weights = SharedWeights(COUNT)
-    writer = SPAWN.Process(target=_publish_for, args=(weights, 2.0))
+    writer = SPAWN.Process(target=_publish_for, args=(weights, 1.0))
     writer.start()
     last = reads = 0
     while writer.is_alive():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, fill
+from small_agent import SMALL, fill
 
 from td3_driver.agent import AgentConfig, CheckpointError, Replay, TD3Agent, checkpoint, snapshot
 
@@ -241,7 +241,7 @@ def test_an_agent_without_images_refuses_one_with_images() -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nothing.pth"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.pth"):
         TD3Agent(21, config=CONFIG).load_checkpoint(tmp_path / "nothing.pth")
 
 
@@ -266,9 +266,8 @@ def test_a_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
         path.write_bytes(flipped)
         try:
             assert same(payload, checkpoint.read(path))  # it fell into padding
-        except CheckpointError as error:
+        except CheckpointError:
             refused += 1
-            assert "\n" not in str(error)
     assert refused > 20
 
 
@@ -326,6 +325,14 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         TD3Agent(21, config=CONFIG, seed=1).save_checkpoint(path)
     assert path.read_bytes() == old
     assert [entry.name for entry in tmp_path.iterdir()] == ["td3_1.pth"]
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"run\.odometer\[1\]: .* cannot hold a float64"):
+        TD3Agent(21, config=CONFIG).save_checkpoint(
+            tmp_path / "one.pth", run={"odometer": [1.0, np.float64(2.0)]}
+        )
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn to drive: in the embedded world, or with the CARLA bridge (world:=carla)."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.conditions import LaunchConfigurationEquals
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare("td3_driver")
+
+ARGUMENTS = {
+    "world": ("embedded", "Where to drive: embedded, or carla (needs carla_ros_bridge)."),
+    "role_name": ("ego_vehicle", "CARLA role name of the car."),
+    "camera": ("rgb_front", "Id of the front camera."),
+    "preset": ("default", "Networks, learning and reward: a file of config/presets."),
+    "stepping": ("lockstep", "lockstep, or realtime (20 Hz)."),
+    "steps": ("0", "Environment steps in total; 0: until stopped."),
+    "save_freq": ("1000", "Environment steps between checkpoints."),
+    "checkpoint_dir": ("checkpoints", "Folder of checkpoints and TensorBoard."),
+    "resume": ("", "Checkpoint to go on from; empty: begin anew."),
+    "seed": ("0", "Seed of everything random."),
+    "device": ("cpu", "Where the learner computes: cpu or cuda."),
+    "params_file": (
+        PathJoinSubstitution([SHARE, "config", "td3_driver.yaml"]),
+        "Parameter file of driver_node; the arguments here go over it.",
+    ),
+    "map": ("", "world:=embedded: OpenDRIVE file; empty: generated roads."),
+    "host": ("localhost", "world:=carla: host of the CARLA server."),
+    "port": ("2000", "world:=carla: port of the CARLA server."),
+    "town": ("Town01", "world:=carla: town to load."),
+    "objects_definition_file": (
+        PathJoinSubstitution([SHARE, "config", "ego_vehicle.json"]),
+        "world:=carla: car and sensors to spawn.",
+    ),
+}
+
+DRIVER_ARGUMENTS = (
+    "role_name", "camera", "preset", "stepping", "steps", "save_freq", "checkpoint_dir",
+    "resume", "seed", "device",
+)  # fmt: skip
+WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
+
+
+def configured(names: tuple[str, ...]) -> dict[str, LaunchConfiguration]:
+    return {name: LaunchConfiguration(name) for name in names}
+
+
+def bridge(package: str, launch_file: str, arguments: dict) -> IncludeLaunchDescription:
+    path = PathJoinSubstitution([FindPackageShare(package), launch_file])
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(path),
+        launch_arguments=arguments.items(),
+        condition=LaunchConfigurationEquals("world", "carla"),
+    )
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, (default, text) in ARGUMENTS.items()
+            ),
+            Node(
+                package="td3_driver",
+                executable="world_node",
+                parameters=[configured(WORLD_ARGUMENTS)],
+                condition=LaunchConfigurationEquals("world", "embedded"),
+                output="screen",
+            ),
+            bridge(
+                "carla_ros_bridge",
+                "carla_ros_bridge.launch.py",
+                {
+                    "host": LaunchConfiguration("host"),
+                    "port": LaunchConfiguration("port"),
+                    "town": LaunchConfiguration("town"),
+                    "synchronous_mode": "True",
+                    "synchronous_mode_wait_for_vehicle_control_command": "True",
+                    "fixed_delta_seconds": "0.05",
+                    "ego_vehicle_role_name": LaunchConfiguration("role_name"),
+                },
+            ),
+            bridge(
+                "carla_spawn_objects",
+                "carla_spawn_objects.launch.py",
+                {"objects_definition_file": LaunchConfiguration("objects_definition_file")},
+            ),
+            Node(
+                package="td3_driver",
+                executable="driver_node",
+                name="td3_driver",
+                parameters=[LaunchConfiguration("params_file"), configured(DRIVER_ARGUMENTS)],
+                output="screen",
+                on_exit=Shutdown(),
+            ),
+        ]
+    )

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver in the embedded world, without ROS: resets, episodes, one command per frame."""
+
+import math
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from td3_driver.driving.controllers import PurePursuit
+from td3_driver.driving.driver import Driver, DrivingConfig, Situation
+from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.driving.observation import grey_frame
+from td3_driver.driving.reward import Action
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.types import Control
+from td3_driver.evaluation import closed_loop
+from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.simulation import Simulation, WorldConfig
+
+
+class Pursuit:
+    def __init__(self) -> None:
+        self.controller = PurePursuit()
+
+    def begin_episode(self) -> None:
+        self.controller = PurePursuit()
+
+    def act(self, situation: Situation) -> Action:
+        return self.controller.act(situation.ego, situation.route, situation.place)
+
+
+class Always:
+    def __init__(self, steer: float, drive: float) -> None:
+        self.action = np.array([steer, drive], np.float32)
+
+    def begin_episode(self) -> None:
+        pass
+
+    def act(self, situation: Situation) -> Action:
+        return self.action
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.episodes: list[list[tuple[object, ...]]] = []
+
+    def begin(self, *first: object) -> None:
+        self.episodes.append([first])
+
+    def add(self, *step: object) -> None:
+        self.episodes[-1].append(step)
+
+
+def drive(
+    policy: Pursuit | Always,
+    road_map: RoadMap,
+    *,
+    frames: int,
+    config: DrivingConfig | None = None,
+    recorder: Recorder | None = None,
+) -> list[EpisodeSummary]:
+    """Run the driver in the world for so many frames."""
+    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), road_map)
+    driver = Driver(config or DrivingConfig(), policy, recorder, seed=5)
+    driven = islice(closed_loop.drive(driver, world), frames)
+    return [frame.report.ended for frame in driven if frame.report.ended is not None]
+
+
+@pytest.fixture(scope="module")
+def roads() -> RoadMap:
+    return RoadMap(generate_opendrive(3), "generated_3")
+
+
+def test_pure_pursuit_reaches_the_end_and_earns_most(roads: RoadMap) -> None:
+    config = DrivingConfig()
+    config = replace(config, episode=replace(config.episode, route_length_m=200.0))
+    ended = drive(Pursuit(), roads, frames=2500, config=config)
+    assert len(ended) >= 2
+    assert all(one.success and one.completion == pytest.approx(1.0, abs=0.01) for one in ended)
+    assert all(one.lateral_rmse_m < 0.4 for one in ended)
+    per_step = np.mean([one.total_reward / one.steps for one in ended])
+    assert per_step > 0.5
+
+
+def test_pure_pursuit_through_the_junctions_of_town01(town01: RoadMap) -> None:
+    ended = drive(Pursuit(), town01, frames=3000)
+    assert len(ended) >= 2
+    assert all(one.success for one in ended)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (Always(0.0, 0.0), "stuck"),
+        (Always(0.0, -1.0), "stuck"),
+        (Always(1.0, 1.0), "off_road"),
+        (Always(-1.0, 0.6), "off_road"),
+    ],
+)
+def test_bad_policies_end_as_they_should_and_lose(
+    roads: RoadMap, policy: Always, reason: str
+) -> None:
+    ended = drive(policy, roads, frames=500)
+    assert ended
+    assert {one.reason for one in ended} <= {reason, "wrong_way"}
+    assert all(one.total_reward < 0.0 for one in ended)
+
+
+def test_a_parked_car_loses_to_one_that_fails_at_once(roads: RoadMap) -> None:
+    """Standing still was a local optimum of the prototype: crashing cost more."""
+    parked = drive(Always(0.0, 0.0), roads, frames=300)[0]
+    crashed = drive(Always(1.0, 1.0), roads, frames=300)[0]
+    discount = 0.99
+    standing_for_ever = parked.total_reward / parked.steps / (1.0 - discount)
+    assert standing_for_ever < crashed.total_reward
+
+
+def test_the_teleport_of_a_reset_is_in_no_transition(roads: RoadMap) -> None:
+    recorder = Recorder()
+    ended = drive(Always(0.3, 0.8), roads, frames=1500, recorder=recorder)
+    assert len(ended) > 5
+    for episode, summary in zip(recorder.episodes, ended, strict=False):
+        steps = episode[1:]
+        assert len(steps) == summary.steps
+        rewards = [float(step[1]) for step in steps]  # type: ignore[arg-type]
+        assert max(rewards) <= 1.0 + 1e-6
+        terminated = [bool(step[4]) for step in steps]
+        assert terminated == [False] * (len(steps) - 1) + [True]
+        # Each starts at rest on the middle of a lane.
+        vector = np.asarray(episode[0][1])
+        assert abs(vector[0]) * 30.0 < 0.1
+        assert abs(vector[1]) * 3.5 < 0.5
+        assert abs(vector[2]) * math.pi < 0.1
+
+
+def test_a_collision_from_before_the_reset_ends_nothing(roads: RoadMap) -> None:
+    world = Simulation(WorldConfig(image_width=84, image_height=84), roads)
+    driver = Driver(DrivingConfig(), Pursuit(), None, seed=1)
+    driver.set_map(roads)
+    control = Control()
+    while driver.episode is None:
+        tick = world.step(control)
+        driver.collided(tick.stamp_ns)  # the bridge reports contacts while teleporting
+        driver.observe(grey_frame(tick.image), tick.ego)
+        command = driver.decide()
+        if command.place is not None:
+            world.reset_pose(command.place)
+        control = command.control
+    driver.collided(tick.stamp_ns)  # late, but of the frame that the episode began with
+    tick = world.step(control)
+    outcome = driver.observe(grey_frame(tick.image), tick.ego).outcome
+    assert outcome is not None
+    assert not outcome.ended
+    driver.decide()
+    tick = world.step(control)
+    driver.collided(tick.stamp_ns)
+    outcome = driver.observe(grey_frame(tick.image), tick.ego).outcome
+    assert outcome is not None
+    assert outcome.reason == "collision"
+    assert outcome.terminated
+
+
+def test_without_a_map_the_car_is_braked(roads: RoadMap) -> None:
+    world = Simulation(WorldConfig(image_width=84, image_height=84), roads)
+    driver = Driver(DrivingConfig(), Pursuit(), None, seed=1)
+    tick = world.step(Control())
+    driver.observe(grey_frame(tick.image), tick.ego)
+    assert driver.decide().control.brake == 1.0
