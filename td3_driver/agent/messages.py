@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Train:
-    """Make `count` updates from the replay's first `rows` rows."""
+    """Make `count` updates from the replay's first `rows` rows; None: from all there are."""
 
     count: int
-    rows: int
+    rows: int | None
 
 
 @dataclass(frozen=True)

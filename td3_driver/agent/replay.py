@@ -78,9 +78,7 @@ class Replay:
 
     def _attach(self, block: SharedBlock) -> None:
         self._block = block
-        arrays = self._arrays()
-        offsets, _ = packed(arrays)
-        views = {name: block.array(offsets[name], *arrays[name]) for name in arrays}
+        views = self.arrays()
         self._counters = views["counters"]
         self._vectors, self._actions = views["vectors"], views["actions"]
         self._rewards, self._flags, self._ages = views["rewards"], views["flags"], views["ages"]
@@ -95,6 +93,12 @@ class Replay:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._attach(state["_block"])
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The memory itself, by name: `counters`, and columns of `capacity` rows each."""
+        arrays = self._arrays()
+        offsets, _ = packed(arrays)
+        return {name: self._block.array(offsets[name], *arrays[name]) for name in arrays}
 
     @property
     def nbytes(self) -> int:

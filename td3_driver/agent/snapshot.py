@@ -66,6 +66,7 @@ def take(agent: TD3Agent, run: Mapping[str, Any]) -> dict[str, Any]:
         "exploration": agent.exploration.state(),
     }
     live["provenance"] = _provenance()
+    live["replay"] = None  # whoever saves a replay beside the checkpoint says so here
     live["run"] = dict(run)
     return copy.deepcopy(live)
 

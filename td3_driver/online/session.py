@@ -195,7 +195,9 @@ class Session:
         if count:
             self._update_debt -= count
             self._outstanding += 1
-            self._learner.send(Train(count, self._replay.rows_written))
+            # A fixed number of rows makes a run repeat; in real time newer ones are as good.
+            rows = self._replay.rows_written if self._config.lockstep else None
+            self._learner.send(Train(count, rows))
 
     def _save_if_due(self) -> None:
         every = self._config.save_freq

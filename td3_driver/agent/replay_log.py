@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The format of a replay file: a header, then segments of rows, chained by their digests.
+
+    header    "td3_driver replay 1\\n", length (uint32), JSON: capacity and columns
+    segment   "segment\\n", first row, number of rows, bytes of payload (uint64 each),
+              payload: each column's rows one after the other,
+              SHA-256 of the digest before (of the header, for the first), head and payload
+
+Numbers are little-endian. The last digest vouches for everything before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.agent.checkpoint import CheckpointError, one_line
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+_MAGIC = b"td3_driver replay 1\n"
+_LENGTH = struct.Struct("<I")
+_SEGMENT = struct.Struct("<8sQQQ")  # mark, first row, number of rows, bytes of payload
+_MARK = b"segment\n"
+_DIGEST_BYTES = 32
+_LARGEST_HEADER = 1 << 16
+
+
+@dataclass(frozen=True)
+class ReplayLink:
+    """What a checkpoint keeps of the replay beside it.
+
+    Attributes:
+        file: Name, in the checkpoint's folder.
+        bytes: How much of the file belongs to the checkpoint.
+        first: Number of the oldest row in the file.
+        rows: Rows written when it was saved, those overwritten since the start included.
+        transitions: Transitions written, likewise.
+        sha256: Of the last segment, in hexadecimal; it covers all `bytes`.
+    """
+
+    file: str
+    bytes: int
+    first: int
+    rows: int
+    transitions: int
+    sha256: str
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, the value of a checkpoint's key `replay`."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> ReplayLink:
+        """The inverse of `to_mapping`.
+
+        Raises:
+            CheckpointError: If it is no such mapping.
+        """
+        types = {"file": str, "sha256": str}
+        expected = {item.name: types.get(item.name, int) for item in fields(cls)}
+        found = {name: type(value) for name, value in mapping.items()}
+        if found != expected or Path(mapping["file"]).name != mapping["file"]:
+            raise CheckpointError(f"replay: {dict(mapping)} does not describe a replay file")
+        return cls(**mapping)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Rows `first` .. `first` + `count` - 1, all columns in `payload`."""
+
+    first: int
+    count: int
+    payload: bytes
+
+    def put(self, columns: Columns) -> None:
+        """Write the rows into the columns of a ring."""
+        offset = 0
+        for column in columns.values():
+            slots = np.arange(self.first, self.first + self.count) % len(column)
+            shape = (self.count, *column.shape[1:])
+            size = int(np.prod(shape))
+            values = np.frombuffer(self.payload, column.dtype, size, offset)
+            column[slots] = values.reshape(shape)
+            offset += size * column.dtype.itemsize
+
+
+def header(columns: Columns) -> bytes:
+    """A file's first bytes; rows fit a buffer whose header is the same."""
+    types = {name: [a.dtype.str, *map(int, a.shape[1:])] for name, a in columns.items()}
+    text = json.dumps({"capacity": len(next(iter(columns.values()))), "columns": types}).encode()
+    return _MAGIC + _LENGTH.pack(len(text)) + text
+
+
+def write_segment(file: BinaryIO, first: int, rows: Columns, before: str) -> str:
+    """Write rows, given column by column; returns the segment's digest.
+
+    Args:
+        file: At the position to write at.
+        first: Number of the first row.
+        rows: Columns of the rows to write, not of the ring.
+        before: Digest of what stands before, in hexadecimal.
+    """
+    count = len(next(iter(rows.values())))
+    payload = b"".join(column.tobytes() for column in rows.values())
+    head = _SEGMENT.pack(_MARK, first, count, len(payload))
+    digest = hashlib.sha256(bytes.fromhex(before) + head)
+    digest.update(payload)
+    file.write(head)
+    file.write(payload)
+    file.write(digest.digest())
+    return digest.hexdigest()
+
+
+def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[Segment]:
+    """Read and verify a checkpoint's part of a file.
+
+    Args:
+        path: The file.
+        link: What the checkpoint says of it.
+        expected: The header it must have; None for any.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of another checkpoint or another header; only
+            after the last segment is it certain that none of these is the case.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < link.bytes:
+                raise CheckpointError(f"{path}: is cut off, its checkpoint saved more")
+            file.seek(0)
+            found = _read_header(path, file)
+            if expected is not None and found != expected:
+                raise CheckpointError(f"{path}: {_difference(found, expected)}")
+            before = hashlib.sha256(found).digest()
+            while file.tell() < link.bytes:
+                before, segment = _read_segment(path, file, before, link.bytes)
+                yield segment
+            if before.hex() != link.sha256:
+                raise CheckpointError(f"{path}: is damaged, or another checkpoint's replay")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: the replay of this checkpoint is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def _read_header(path: Path, file: BinaryIO) -> bytes:
+    start = file.read(len(_MAGIC) + _LENGTH.size)
+    if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + _LENGTH.size:
+        raise CheckpointError(f"{path}: is damaged, or no replay file of this version")
+    (length,) = _LENGTH.unpack(start[len(_MAGIC) :])
+    return start + file.read(min(length, _LARGEST_HEADER))
+
+
+def _read_segment(
+    path: Path, file: BinaryIO, before: bytes, end: int
+) -> tuple[bytes, Segment]:
+    head = file.read(_SEGMENT.size)
+    if len(head) == _SEGMENT.size and head.startswith(_MARK):
+        _, first, count, length = _SEGMENT.unpack(head)
+        if file.tell() + length + _DIGEST_BYTES <= end:
+            payload = file.read(length)
+            digest = hashlib.sha256(before + head)
+            digest.update(payload)
+            if digest.digest() == file.read(_DIGEST_BYTES):
+                return digest.digest(), Segment(first, count, payload)
+    raise CheckpointError(f"{path}: is damaged: a SHA-256 is wrong")
+
+
+def _difference(found: bytes, expected: bytes) -> str:
+    start = len(_MAGIC) + _LENGTH.size
+    saved, own = (text[start:].decode(errors="replace") for text in (found, expected))
+    return f"was saved from a buffer {saved}, this one is {own}"

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the real command with real processes, and keeps what it left for several tests."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TRAIN = [sys.executable, "-m", "td3_driver.cli", "train"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    folder: Path
+    code: int
+    output: str
+
+
+def train(folder: Path, *options: str, timeout_s: float = 240.0) -> Finished:
+    """Run `td3_driver train` to its end."""
+    done = subprocess.run(
+        [*TRAIN, "--checkpoint-dir", str(folder), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Finished(folder, done.returncode, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def thousand_steps(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The issue's own example: 1000 steps, a checkpoint every 500."""
+    folder = tmp_path_factory.mktemp("thousand")
+    return train(folder, "--steps", "1000", "--save-freq", "500", "--seed", "3")

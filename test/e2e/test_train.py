@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver train` as a user runs it: real processes, real topics, real files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from td3_driver.agent import TD3Agent
+from td3_driver.configuration import load_configuration
+
+from .conftest import Finished, train
+
+CONTRACT_KEYS = """
+total_it actor_state_dict critic_state_dict actor_cnn_state_dict critic_cnn_state_dict
+actor_optimizer_state_dict critic_optimizer_state_dict actor_cnn_optimizer_state_dict
+critic_cnn_optimizer_state_dict config use_dict_buffer discount tau policy_freq policy_noise
+noise_clip max_action state_dim action_dim actor_target_state_dict critic_target_state_dict
+actor_cnn_target_state_dict critic_cnn_target_state_dict env_steps episodes rng_state
+format_version provenance
+""".split()
+NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
+
+
+def saved(file: Path) -> dict:
+    return torch.load(file, weights_only=True)
+
+
+def test_it_leaves_the_promised_files(thousand_steps: Finished) -> None:
+    assert thousand_steps.code == 0, thousand_steps.output
+    names = {file.name for file in thousand_steps.folder.glob("*.pth")}
+    assert names == {"td3_500.pth", "td3_1000.pth", "latest.pth"}
+    assert list((thousand_steps.folder / "tensorboard").glob("events*"))
+    assert "Traceback" not in thousand_steps.output
+    assert "td3_1000.pth" in thousand_steps.output
+
+
+def test_a_checkpoint_holds_everything(thousand_steps: Finished) -> None:
+    payload = saved(thousand_steps.folder / "td3_1000.pth")
+    assert set(CONTRACT_KEYS) <= set(payload)
+    assert payload["env_steps"] == 1000
+    assert payload["total_it"] > 300
+    config = load_configuration("default").agent
+    fresh = TD3Agent(payload["state_dim"], payload["action_dim"], config=config, seed=3)
+    for name in NETWORKS:
+        trained = payload[f"{name}_state_dict"]
+        initial = getattr(fresh, name).state_dict()
+        assert all(torch.isfinite(tensor).all() for tensor in trained.values())
+        changed = [not torch.equal(trained[key], initial[key]) for key in initial]
+        assert all(changed), name
+        moments = payload[f"{name}_optimizer_state_dict"]["state"]
+        assert moments, name
+        assert all(torch.any(entry["exp_avg_sq"] > 0) for entry in moments.values()), name
+        targets = payload[f"{name}_target_state_dict"]
+        assert any(not torch.equal(targets[key], trained[key]) for key in trained), name
+
+
+def test_the_same_seed_gives_the_same_tensors_bit_for_bit(
+    thousand_steps: Finished, tmp_path: Path
+) -> None:
+    again = train(tmp_path, "--steps", "1000", "--save-freq", "500", "--seed", "3")
+    assert again.code == 0, again.output
+    for name in ("td3_500.pth", "td3_1000.pth"):
+        assert_same(saved(thousand_steps.folder / name), saved(tmp_path / name))
+
+
+def test_another_seed_gives_others(thousand_steps: Finished, tmp_path: Path) -> None:
+    other = train(tmp_path, "--steps", "320", "--seed", "4")
+    assert other.code == 0, other.output
+    weights = saved(tmp_path / "td3_320.pth")["actor_state_dict"]
+    reference = saved(thousand_steps.folder / "td3_500.pth")["actor_state_dict"]
+    assert any(not torch.equal(weights[key], reference[key]) for key in weights)
+
+
+def test_resume_goes_on_from_where_it_was(thousand_steps: Finished, tmp_path: Path) -> None:
+    start = thousand_steps.folder / "td3_500.pth"
+    resumed = train(tmp_path, "--resume", str(start), "--steps", "900", "--seed", "3")
+    assert resumed.code == 0, resumed.output
+    assert "resuming at step 500" in resumed.output
+    payload = saved(tmp_path / "td3_900.pth")
+    assert payload["env_steps"] == 900
+    assert payload["total_it"] > saved(start)["total_it"]
+    assert payload["episodes"] > saved(start)["episodes"]
+
+
+def test_training_on_town01(town01_file: Path, tmp_path: Path) -> None:
+    done = train(tmp_path, "--steps", "700", "--map", str(town01_file))
+    assert done.code == 0, done.output
+    payload = saved(tmp_path / "td3_700.pth")
+    for name in NETWORKS:
+        weights = payload[f"{name}_state_dict"].values()
+        assert all(torch.isfinite(tensor).all() for tensor in weights)
+    assert payload["episodes"] > 1
+
+
+def test_real_time_stepping_trains_and_ends(tmp_path: Path) -> None:
+    done = train(tmp_path, "--steps", "400", "--stepping", "realtime")
+    assert done.code == 0, done.output
+    payload = saved(tmp_path / "td3_400.pth")
+    assert payload["total_it"] > 10
+
+
+def assert_same(one: object, other: object, where: str = "") -> None:
+    """Equal to the last bit, but for the times in the provenance."""
+    assert type(one) is type(other), where
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            if key != "provenance":
+                assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        assert len(one) == len(other), where
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{where}/{index}")
+    elif isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where
+
+
+@pytest.mark.parametrize("preset", ["origin"])
+def test_other_presets_start(preset: str, tmp_path: Path) -> None:
+    done = train(tmp_path, "--steps", "310", "--preset", preset)
+    assert done.code == 0, done.output
+    assert saved(tmp_path / "td3_310.pth")["state_dim"] == 535
