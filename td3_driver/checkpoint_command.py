@@ -128,7 +128,7 @@ def _verify(args: argparse.Namespace) -> int:
     code = 0
     for path in args.files:
         try:
-            print(f"{path}: sound, {', '.join(verify(path))}")
+            print(f"{path}: sound, {verify(path)}")
         except (CheckpointError, OSError) as error:
             code = _fail(args, str(error))
     return code

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from td3_driver.agent import checkpoint, replay_file, snapshot
+from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.agent.td3 import TD3Agent
 
@@ -25,11 +26,11 @@ _EXPECTED = (
 )
 
 
-def verify(path: str | Path) -> list[str]:
+def verify(path: str | Path) -> str:
     """Check that a checkpoint, and the replay beside it, are undamaged and can be resumed.
 
     Returns:
-        Remarks: what is not wrong, but absent.
+        What there is of a replay, in a few words; it may be absent, but not damaged.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -39,12 +40,12 @@ def verify(path: str | Path) -> list[str]:
     TD3Agent.from_checkpoint(path)
     described = checkpoint.read(path)["replay"]
     if described is None:
-        return ["no replay"]
+        return "no replay"
     link = ReplayLink.from_mapping(described)
     if not (path.parent / link.file).exists():
-        return [f"its replay {link.file} is not beside it"]
+        return f"its replay {link.file} is not beside it"
     replay_file.verify(path.parent, link)
-    return [f"replay of {link.rows - link.first} rows"]
+    return f"replay of {link.rows - link.first} rows"
 
 
 def describe(path: str | Path) -> str:
@@ -57,8 +58,15 @@ def describe(path: str | Path) -> str:
     path = Path(path)
     payload = checkpoint.read(path)
     size = path.stat().st_size / 1e6
+    title = f"{path}: format {payload['format_version']}, {size:.1f} MB, undamaged"
+    try:
+        return f"{title}\n\n{_contents(payload)}"
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its contents are not a checkpoint's: {error!r}") from None
+
+
+def _contents(payload: Mapping[str, Any]) -> str:
     blocks = [
-        f"{path}: format {payload['format_version']}, {size:.1f} MB, undamaged",
         _pairs("counters", payload, _COUNTERS),
         _pairs("agent", payload, (*snapshot.DIMENSIONS, *_SETTINGS)),
         _networks(payload),
@@ -90,27 +98,33 @@ def missing(payload: Mapping[str, Any]) -> list[str]:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Every value in which two payloads differ, one line each; tensors by how much."""
+    """In what two payloads differ, one line each; a network's tensors together, by how much."""
     first, second = dict(_leaves("", one)), dict(_leaves("", other))
     lines = [f"{name}: only in the first" for name in first if name not in second]
     lines += [f"{name}: only in the second" for name in second if name not in first]
+    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for name, value in first.items():
-        if name in second:
-            lines += _difference(name, value, second[name])
-    return lines
+        if name not in second:
+            continue
+        found = second[name]
+        if not isinstance(value, Tensor) or not isinstance(found, Tensor):
+            if type(value) is not type(found) or value != found:
+                lines.append(f"{name}: {_short(value)} -> {_short(found)}")
+        elif value.shape != found.shape:
+            lines.append(f"{name}: shape {_shape(value)} -> {_shape(found)}")
+        else:
+            pairs.setdefault(name.split(".")[0], []).append((value, found))
+    return lines + [line for name in pairs for line in _gap(name, pairs[name])]
 
 
-def _difference(name: str, value: object, other: object) -> list[str]:
-    if not isinstance(value, Tensor) or not isinstance(other, Tensor):
-        same = type(value) is type(other) and value == other
-        return [] if same else [f"{name}: {_short(value)} -> {_short(other)}"]
-    if value.shape != other.shape:
-        return [f"{name}: shape {_shape(value)} -> {_shape(other)}"]
-    if torch.equal(value, other):
+def _gap(name: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[str]:
+    unequal = sum(not torch.equal(value, other) for value, other in pairs)
+    if not unequal:
         return []
-    gap, scale = (value.double() - other.double()).norm().item(), value.double().norm().item()
-    relative = f", {gap / scale:.2e} of its norm" if scale else ""
-    return [f"{name}: differs by {gap:.3e}{relative}"]
+    gap = _norm(value.double() - other.double() for value, other in pairs)
+    scale = _norm(value for value, _ in pairs)
+    relative = f", {gap / scale:.1e} of its norm" if scale else ""
+    return [f"{name}: {unequal} of {len(pairs)} tensors differ, by {gap:.3g}{relative}"]
 
 
 def _leaves(where: str, value: object) -> Iterator[tuple[str, object]]:
@@ -147,7 +161,7 @@ def _tensors(payload: Mapping[str, Any]) -> str:
     return _table(rows)
 
 
-def _norm(tensors: Any) -> float:
+def _norm(tensors: Iterable[Tensor]) -> float:
     return math.sqrt(sum(tensor.double().square().sum().item() for tensor in tensors))
 
 

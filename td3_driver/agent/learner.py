@@ -147,3 +147,5 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
         Learner(spec, pipe).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the driver is gone; everything it asked for has been done
+    finally:
+        pipe.close()

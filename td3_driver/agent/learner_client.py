@@ -55,25 +55,21 @@ class LearnerClient:
         """The next event, or None."""
         return self._events.popleft() if self._events else None
 
-    def stop(self) -> bool:
-        """Let the learner finish what it was asked and end it; True if it ended by itself."""
+    def stop(self) -> None:
+        """Let the learner finish what it was asked, then end it."""
         self._stopping = True
         self.send(Stop())
-        self._process.join(STOP_TIMEOUT_S)
-        ended = not self._process.is_alive()
-        if not ended:
-            self._process.kill()
-            self._process.join()
-        self._thread.join()
-        return ended
+        self._thread.join(STOP_TIMEOUT_S)  # until it closes its end of the pipe
+        self._process.kill()  # what is left is taking torch down, which takes a second
+        self._process.join()
 
     def _listen(self, pipe: Connection) -> None:
         while True:
             try:
                 event: Event = pipe.recv()
             except (EOFError, OSError):
-                self._process.join()
                 if not self._stopping:
+                    self._process.join()
                     self._post(Lost(f"the learner process ended ({self._exit_reason()})"))
                 return
             self._post(event)

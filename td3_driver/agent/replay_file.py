@@ -49,7 +49,7 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
     if not 1 <= rows <= replay.rows_written:
         raise CheckpointError(f"{path}: {rows} rows are not in 1 .. {replay.rows_written}")
     # The oldest row that sampling below `rows` can reach, see `Replay.sample`.
-    oldest = max(0, rows - replay.capacity + replay.margin)
+    oldest = max(0, rows - replay.capacity + replay.margin + 1)
     reaches = previous if previous and oldest < previous.rows <= rows else None
     try:
         if reaches and _has_room(replay, path.parent / reaches.file, rows, reaches):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The format of a replay file: a header, then segments of rows, chained by their digests.
 
-    header    "td3_driver replay 1\\n", length (uint32), JSON: capacity and columns
+    header    "td3_driver replay 1\\n", length (uint32), JSON: capacity and columns,
+              SHA-256 of all that
     segment   "segment\\n", first row, number of rows, bytes of payload (uint64 each),
               payload: each column's rows one after the other,
               SHA-256 of the digest before (of the header, for the first), head and payload
@@ -98,7 +99,8 @@ def header(columns: Columns) -> bytes:
     """A file's first bytes; rows fit a buffer whose header is the same."""
     types = {name: [a.dtype.str, *map(int, a.shape[1:])] for name, a in columns.items()}
     text = json.dumps({"capacity": len(next(iter(columns.values()))), "columns": types}).encode()
-    return _MAGIC + _LENGTH.pack(len(text)) + text
+    start = _MAGIC + _LENGTH.pack(len(text)) + text
+    return start + hashlib.sha256(start).digest()
 
 
 def write_segment(file: BinaryIO, first: int, rows: Columns, before: str) -> str:
@@ -158,7 +160,11 @@ def _read_header(path: Path, file: BinaryIO) -> bytes:
     if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + _LENGTH.size:
         raise CheckpointError(f"{path}: is damaged, or no replay file of this version")
     (length,) = _LENGTH.unpack(start[len(_MAGIC) :])
-    return start + file.read(min(length, _LARGEST_HEADER))
+    start += file.read(min(length, _LARGEST_HEADER))
+    digest = file.read(_DIGEST_BYTES)
+    if digest != hashlib.sha256(start).digest():
+        raise CheckpointError(f"{path}: is damaged: the SHA-256 of its header is wrong")
+    return start + digest
 
 
 def _read_segment(
@@ -178,5 +184,5 @@ def _read_segment(
 
 def _difference(found: bytes, expected: bytes) -> str:
     start = len(_MAGIC) + _LENGTH.size
-    saved, own = (text[start:].decode(errors="replace") for text in (found, expected))
+    saved, own = (text[start:-_DIGEST_BYTES].decode() for text in (found, expected))
     return f"was saved from a buffer {saved}, this one is {own}"

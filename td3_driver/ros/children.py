@@ -60,10 +60,14 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
-    def stop(self, within_s: float) -> int:
-        """Ask it to end, kill it when it does not; the exit code."""
+    def interrupt(self) -> None:
+        """Ask it to end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
+
+    def stop(self, within_s: float) -> int:
+        """Ask it to end, kill it when it does not; the exit code."""
+        self.interrupt()
         try:
             self._process.wait(within_s)
         except subprocess.TimeoutExpired:

@@ -69,7 +69,7 @@ class DriverParameters:
         60.0, "Wait so long for the first frame, s; 0: for ever.", low=0.0
     )
     world_timeout_s: float = parameter(
-        3.0, "Without a frame for so long the world counts as lost, s.", low=0.1, high=3600.0
+        2.0, "Without a frame for so long the world counts as lost, s.", low=0.1, high=3600.0
     )
 
 

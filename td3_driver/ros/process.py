@@ -24,12 +24,12 @@ class Stop:
     rclpy's own handlers would shut the context down at once, and with it the last brake command;
     here the node's loop sees the wish and ends in order. Python runs signal handlers only between
     bytecodes, so a node that waits for a message would not notice: the wake-up file descriptor
-    is written by the C handler itself, and a thread wakes the executor.
+    is written by the C handler itself, and a thread wakes the node's executor.
     """
 
-    def __init__(self, executor: SingleThreadedExecutor) -> None:
+    def __init__(self) -> None:
         self.requested = False
-        self._executor = executor
+        self._wake: Callable[[], None] | None = None
         self._reader, writer = socket.socketpair()
         writer.setblocking(False)
         self._writer = writer  # kept open as long as signals may write to it
@@ -38,10 +38,16 @@ class Stop:
             signal.signal(number, lambda *_: None)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
+    def wakes(self, node: Node) -> None:
+        """Let a signal end this node's wait for messages."""
+        # Executor.wake() would not: spin_once goes on waiting until there is a callback to run.
+        self._wake = node.create_guard_condition(lambda: None).trigger
+
     def _wait(self) -> None:
         while self._reader.recv(1):
             self.requested = True
-            self._executor.wake()
+            if self._wake is not None:
+                self._wake()
 
 
 def run_node(
@@ -53,10 +59,11 @@ def run_node(
     """
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
-    stop = Stop(executor)
+    stop = Stop()
     code = 1
     try:
         node = make()
+        stop.wakes(node)
         executor.add_node(node)
         code = loop(node, executor, stop)
         executor.shutdown()

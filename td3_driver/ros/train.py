@@ -26,6 +26,7 @@ DRIVER_STOP_S = 15.0
 WORLD_STOP_S = 3.0
 RECENT_EPISODES = 10
 LOG_PERIOD_S = 10.0
+LAST_MESSAGES = 10
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,9 @@ def train(options: TrainOptions) -> int:
     driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
     try:
         _follow(progress, driver, asked)
-        code = driver.stop(DRIVER_STOP_S)
     finally:
         # The world last: the driver brakes a car that still moves.
-        driver.stop(DRIVER_STOP_S)
+        code = driver.stop(DRIVER_STOP_S)
         world.stop(WORLD_STOP_S)
         progress.close()
         rclpy.try_shutdown()
@@ -69,11 +69,16 @@ def _follow(progress: Progress, driver: Child, asked: list[int]) -> None:
         node.create_subscription(
             DiagnosticStatus, f"/td3_driver/{topic}", callback, names.VOLATILE_10
         )
-    while driver.exit_code is None and not asked:
+    leave_by_s = float("inf")
+    while driver.exit_code is None and time.monotonic() < leave_by_s:
         executor.spin_once(timeout_sec=0.1)
-    if asked:
-        progress.log("stopping: braking, saving latest.pth")
-    executor.spin_once(timeout_sec=0.0)
+        if asked:
+            asked.clear()
+            progress.log("stopping: braking, saving latest.pth")
+            driver.interrupt()
+            leave_by_s = time.monotonic() + DRIVER_STOP_S
+    for _ in range(LAST_MESSAGES):  # those that came with the driver's end
+        executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
     node.destroy_node()
 

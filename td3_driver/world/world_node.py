@@ -42,6 +42,8 @@ from td3_driver.world.bridge_messages import TickMessages
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
+STARTUP_PATIENCE_S = 0.5
+
 
 @dataclass(frozen=True)
 class WorldParameters:
@@ -96,13 +98,18 @@ class WorldNode(Node):
             started_s = time.monotonic()
             self._commands_since_tick = 0
             self._publish(self._simulation.step(self._control))
-            given = self.parameters
-            patience_s = given.control_patience_s if waits else given.fixed_delta_seconds
-            self._spin(executor, stop, started_s + patience_s, until_command=waits)
+            self._spin(executor, stop, started_s + self._patience_s(), until_command=waits)
             if waits and self._commands_since_tick == 0 and not stop.requested:
                 self._miss()
         self.get_logger().info(", ".join(f"{n} {name}" for name, n in self._counts.items()))
         return 0
+
+    def _patience_s(self) -> float:
+        given = self.parameters
+        if not given.synchronous_mode_wait_for_vehicle_control_command:
+            return given.fixed_delta_seconds
+        # Nobody drives yet: look again soon, since who comes now has missed this frame.
+        return given.control_patience_s if self._counts["commands"] else STARTUP_PATIENCE_S
 
     def _spin(
         self, executor: SingleThreadedExecutor, stop: Stop, end_s: float, *, until_command: bool
@@ -114,6 +121,8 @@ class WorldNode(Node):
             executor.spin_once(timeout_sec=left_s)
 
     def _miss(self) -> None:
+        if not self._counts["commands"]:
+            return
         self._counts["timeouts"] += 1
         self.get_logger().warning(
             f"no vehicle control command in {self.parameters.control_patience_s:g} s; ticking on",

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators and accidents do to a run: services, signals, killed processes."""
+
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from td3_driver.agent import checkpoint
+
+from .running import Observer, RunningTrain, alive, tree, wait_until
+
+
+@pytest.fixture
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RunningTrain]:
+    options = getattr(request, "param", ("--steps", "100000"))
+    running = RunningTrain(tmp_path / "checkpoints", *options)
+    try:
+        yield running
+    finally:
+        running.kill_everything()
+
+
+@pytest.fixture
+def observer() -> Iterator[Observer]:
+    client = Observer()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def started(run: RunningTrain) -> dict[str, int]:
+    """Wait until it drives and learns; its processes."""
+    run.wait_for("at step 250")
+    processes = run.descendants()
+    assert set(processes) == {"world", "driver", "learner"}
+    return processes
+
+
+def assert_nothing_left(pids: list[int]) -> None:
+    wait_until(lambda: not any(alive(pid) for pid in pids), 10.0, lambda: f"ends of {pids}")
+
+
+def test_services_answer_while_every_frame_gets_one_command(
+    run: RunningTrain, observer: Observer
+) -> None:
+    started(run)
+    observer.spin(lambda: len(observer.commands) > 50, 30.0)
+    took_s = []
+    for _ in range(3):
+        response, seconds = observer.call("/save_checkpoint")
+        assert response.success, response.message
+        path, step = re.fullmatch(r"(/.*\.pth) step (\d+)", response.message).groups()
+        assert checkpoint.read(path)["env_steps"] == int(step)
+        took_s.append(seconds)
+        response, seconds = observer.call("/load_checkpoint")
+        assert response.success, response.message
+        took_s.append(seconds)
+        seen = len(observer.frames)
+        observer.spin(lambda seen=seen: len(observer.frames) > seen + 30, 30.0)
+    assert max(took_s) < 1.0, took_s
+    # The last frame may still be unanswered, the first ones from before we listened.
+    first = max(observer.frames[0], observer.commands[0])
+    frames = [stamp for stamp in observer.frames if first <= stamp <= observer.commands[-1]]
+    commands = Counter(stamp for stamp in observer.commands if stamp >= first)
+    assert frames == sorted(set(frames))
+    assert commands == Counter(frames)
+    steps = {round((b - a) / 1e6) for a, b in zip(frames, frames[1:], strict=False)}
+    assert steps == {50}
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait(30.0) == 0
+    assert re.search(r"frames, \d+ commands, 0 unexpected", run.output), run.output
+
+
+def test_a_refused_load_changes_nothing(run: RunningTrain, observer: Observer) -> None:
+    run.wait_for("latest.pth at step 0")
+    wait_until(lambda: "driver" in run.descendants(), 10.0)
+    (run.folder / "latest.pth").unlink()
+    response, _ = observer.call("/load_checkpoint")
+    assert not response.success
+    assert "no valid checkpoint" in response.message
+    (run.folder / "td3_9.pth").write_bytes(b"not a checkpoint")
+    response, _ = observer.call("/load_checkpoint")
+    assert not response.success
+    run.wait_for("at step 250")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_run_cleanly(run: RunningTrain, number: signal.Signals) -> None:
+    started(run)
+    pids = tree(run.process.pid)
+    run.process.send_signal(number)
+    assert run.wait(20.0) == 0
+    assert "Traceback" not in run.output
+    steps = checkpoint.read(run.folder / "latest.pth")["env_steps"]
+    assert steps > 250
+    assert re.search(rf"steps +{steps}\n", run.output), run.output
+    assert_nothing_left(pids)
+
+
+@pytest.mark.parametrize(
+    ("victim", "message"),
+    [("world", "the world is lost"), ("learner", "the learner process ended (signal 9)")],
+)
+def test_a_lost_process_ends_the_run_in_time(
+    run: RunningTrain, victim: str, message: str
+) -> None:
+    processes = started(run)
+    pids = tree(run.process.pid)
+    os.kill(processes[victim], signal.SIGKILL)
+    killed_s = time.monotonic()
+    wait_until(lambda: not alive(processes["driver"]), 5.0, lambda: f"driver ends: {run.output}")
+    assert time.monotonic() - killed_s < 5.0
+    assert run.wait(10.0) == 1
+    assert message in run.output
+    assert "Traceback" not in run.output
+    assert checkpoint.read(run.folder / "latest.pth")["env_steps"] >= 250
+    assert_nothing_left(pids)
+
+
+@pytest.mark.parametrize("victim", ["cli", "driver"])
+def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> None:
+    processes = started(run)
+    pids = tree(run.process.pid)
+    shared = set(os.listdir("/dev/shm"))
+    os.kill(run.process.pid if victim == "cli" else processes["driver"], signal.SIGKILL)
+    run.process.wait(20.0)
+    assert run.process.returncode != 0
+    assert_nothing_left(pids)
+    assert not {name for name in shared & set(os.listdir("/dev/shm")) if "td3" in name}
