@@ -13,15 +13,23 @@ processes agree on; there are no locks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from td3_driver.agent.batch import Batch
 from td3_driver.agent.shared_memory import ArrayType, SharedBlock, fence, packed
 
 Rows = npt.NDArray[np.int64]
+
+
+class FrameSource(Protocol):
+    """Takes (B, C) slots, gives their (B, C, H, W) uint8 frames."""
+
+    def take(self, slots: Rows) -> Tensor: ...
+
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
 _TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
@@ -124,6 +132,11 @@ class Replay:
         """Rows held now."""
         return min(self.rows_written, self.capacity)
 
+    @property
+    def frames(self) -> npt.NDArray[np.uint8] | None:
+        """All slots' frames, (capacity, H, W), as they lie in memory; None without images."""
+        return self._frames
+
     # Writing: one process.
 
     def begin(self, frame: npt.NDArray[np.uint8] | None, vector: npt.NDArray[np.float32]) -> None:
@@ -214,6 +227,7 @@ class Replay:
         n_step: int = 1,
         discount: float = 0.99,
         head: int | None = None,
+        frames: FrameSource | None = None,
     ) -> Batch:
         """Draw transitions uniformly, with replacement.
 
@@ -224,6 +238,8 @@ class Replay:
             discount: Per step.
             head: Consider the first `head` rows only. The batch then depends on `head` and `rng`
                 alone, whatever the writer has added since. None: all rows written.
+            frames: Where the frames are taken from, and what the images are then; None: from
+                here, as arrays.
 
         Raises:
             ValueError: If there is no transition to sample, or `head` is beyond what is written.
@@ -236,7 +252,7 @@ class Replay:
                 raise ValueError(f"head: {head} rows, but only {self.rows_written} are written")
             fence()
             rows = self._draw(batch_size, rng, newest)
-            batch = self._gather(rows, n_step, discount, newest)
+            batch = self._gather(rows, n_step, discount, newest, frames)
             fence()
             # Rows that the writer reached while we copied may be torn: draw again.
             if int(rows.min()) - self._stack + 1 > self.rows_written - self.capacity:
@@ -264,7 +280,9 @@ class Replay:
                 return rng.choice(starts, count)
         raise ValueError(f"replay: no transition to sample among {newest} rows, add steps first")
 
-    def _gather(self, rows: Rows, n_step: int, discount: float, newest: int) -> Batch:
+    def _gather(
+        self, rows: Rows, n_step: int, discount: float, newest: int, frames: FrameSource | None
+    ) -> Batch:
         steps = rows[:, None] + np.arange(n_step)
         slots = steps % self.capacity
         flags = self._flags[slots]
@@ -275,22 +293,26 @@ class Replay:
         terminated = flags[np.arange(rows.size), taken - 1] & _TERMINATED != 0
         start, after = slots[:, 0], (rows + taken) % self.capacity
         return Batch(
-            images=self._images(start),
+            images=self._images(start, frames),
             vectors=self._vectors[start],
             actions=self._actions[start],
             returns=(rewards @ discount ** np.arange(n_step)).astype(np.float32),
             bootstrap=np.where(terminated, 0.0, discount**taken).astype(np.float32),
-            next_images=self._images(after),
+            next_images=self._images(after, frames),
             next_vectors=self._vectors[after],
         )
 
-    def _images(self, slots: Rows) -> npt.NDArray[np.uint8] | None:
+    def _images(
+        self, slots: Rows, frames: FrameSource | None
+    ) -> npt.NDArray[np.uint8] | Tensor | None:
         """(B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
         if self._frames is None:
             return None
         ages = self._ages[slots].astype(np.int64)
         back = np.minimum(ages[:, None], np.arange(self._stack - 1, -1, -1))
         rows = slots[:, None] - back
+        if frames is not None:
+            return frames.take(rows % self.capacity)
         images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
         return images
 

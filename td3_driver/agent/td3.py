@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from td3_driver.agent import checkpoint, snapshot
-from td3_driver.agent.batch import Batch, TensorBatch, to_tensors
+from td3_driver.agent.batch import Batch, Staging, TensorBatch
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.cuda import DeviceFrames, RecordedStep
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.networks import CNN, Actor, Critic, adam_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
@@ -84,6 +85,14 @@ class TD3Agent:
         # On the CPU whatever the device, so that a run and its checkpoints do not depend on it.
         self.noise_generator = torch.Generator().manual_seed(noise_seed)
         self.exploration = Exploration(config, action_dim, exploration_seed)
+        self._staging = Staging(self.device)
+        self._frames: DeviceFrames | None = None
+        self._prepare_steps()
+
+    def _prepare_steps(self) -> None:
+        optimizers = [getattr(self, f"{name}_optimizer") for name in snapshot.NETWORKS]
+        self._critic_step = RecordedStep(self._update_critic, self.device, optimizers)
+        self._actor_step = RecordedStep(self._update_actor, self.device, optimizers)
 
     def _build_networks(self, seed: int) -> None:
         sizes = (self.state_dim, self.vector_dim, self.action_dim)
@@ -139,12 +148,15 @@ class TD3Agent:
         Raises:
             ValueError: If the replay holds no transition.
         """
+        if self.device.type == "cuda" and (not self._frames or self._frames.replay is not replay):
+            self._frames = DeviceFrames(replay, self.device)
         batch = replay.sample(
             self.config.batch_size if batch_size is None else batch_size,
             self.sampler,
             self.config.n_step,
             self.discount,
             rows,
+            self._frames,
         )
         return self.update(batch)
 
@@ -156,13 +168,11 @@ class TD3Agent:
             actor update also actor_loss and pre_tanh_abs_mean (above 10 the policy is saturated).
         """
         self.total_it += 1
-        dtype = next(self.critic.parameters()).dtype
-        shift = self.config.random_shift
-        data = to_tensors(batch, self.device, dtype, shift, self.noise_generator)
-        measures = self._update_critic(data)
+        dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
+        data = self._staging.fill(batch, dtype, shift, self.noise_generator)
+        measures = dict(self._critic_step(data))
         if self.total_it % self.policy_freq == 0:
-            measures |= self._update_actor(data)
-            self._update_targets()
+            measures |= self._actor_step(data)
         # One transfer from the device, not one for each number.
         return dict(zip(measures, torch.stack([*measures.values()]).tolist(), strict=True))
 
@@ -172,9 +182,8 @@ class TD3Agent:
         action = self.actor_target(
             joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
         )
-        noise = torch.randn(action.shape, generator=self.noise_generator, dtype=action.dtype)
-        noise = (noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
-        action = (action + noise.to(self.device)).clamp_(-self.max_action, self.max_action)
+        noise = (data.noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
+        action = (action + noise).clamp_(-self.max_action, self.max_action)
         state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         q1, q2 = self.critic_target(state, action)
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
@@ -202,6 +211,7 @@ class TD3Agent:
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
         self._descend(loss, "actor", "actor_cnn")
+        self._update_targets()
         return {
             "actor_loss": loss.detach(),
             "pre_tanh_abs_mean": pre_tanh.detach().abs().mean(),
@@ -247,6 +257,7 @@ class TD3Agent:
             CheckpointError: If it does not fit this agent; the agent is unchanged then.
         """
         snapshot.restore(self, payload)
+        self._prepare_steps()  # what was recorded works on the optimizers' former state
 
     def save_checkpoint(self, filepath: str | Path, run: Mapping[str, Any] | None = None) -> None:
         """Write a checkpoint file, atomically; folders are created.
