@@ -86,7 +86,7 @@ class TwinQ(_Encoded):
 
 
 class Buffer:
-    """Full transitions in arrays, next to each other as CleanRL's copy of SB3's buffer has them."""
+    """Full transitions, both stacks of each, as CleanRL's copy of SB3's buffer has them."""
 
     def __init__(self, steps: Iterable[Step], device: str) -> None:
         rows = list(steps)
@@ -165,7 +165,5 @@ class CleanRLStyle:
             (self.actor, self.actor_target),
             (self.critic, self.critic_target),
         ):
-            for source, weight in zip(
-                network.parameters(), follower.parameters(), strict=True
-            ):
+            for source, weight in zip(network.parameters(), follower.parameters(), strict=True):
                 weight.data.copy_(config.tau * source.data + (1 - config.tau) * weight.data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: the networks of a preset, and experience of the size that the driver stores."""
+"""What is measured: a preset's networks, and experience of the size that the driver stores."""
 
 from __future__ import annotations
 

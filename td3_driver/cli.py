@@ -111,7 +111,7 @@ def _add_world(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor the map library.
     from td3_driver.configuration import load_configuration, preset_names
-    from td3_driver.online.run import prepare_folder
+    from td3_driver.online.folder import prepare_folder
     from td3_driver.ros.train import TrainOptions, train
 
     if args.preset not in preset_names():

@@ -1,9 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learning agent: networks, TD3, replay and checkpoints. No ROS, no simulator."""
+"""The TD3 agent: networks, learning, replay, checkpoints. Knows torch and no ROS."""
 
-from td3_driver.agent.checkpoint import CheckpointError
-from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.td3 import TD3Agent
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.config import AgentConfig
+    from td3_driver.agent.replay import Replay
+    from td3_driver.agent.td3 import TD3Agent
 
 __all__ = ["AgentConfig", "CheckpointError", "Replay", "TD3Agent"]
+
+_HOMES = {
+    "AgentConfig": "config",
+    "CheckpointError": "checkpoint",
+    "Replay": "replay",
+    "TD3Agent": "td3",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch takes seconds, and reading a preset does not need it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

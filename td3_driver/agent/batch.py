@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,14 @@ from td3_driver.agent.networks import write_pixels
 
 _IMAGES = ("images", "next_images")  # shifts are drawn in this order
 _NUMBERS = ("vectors", "actions", "returns", "bootstrap", "next_vectors")
+
+Rows = npt.NDArray[np.int64]
+
+
+class FrameSource(Protocol):
+    """Takes (B, C) slots of a replay, gives their (B, C, H, W) uint8 frames."""
+
+    def take(self, slots: Rows) -> Tensor: ...
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from td3_driver.agent.batch import TensorBatch
-from td3_driver.agent.replay import Replay, Rows
+from td3_driver.agent.batch import Rows, TensorBatch
+from td3_driver.agent.replay import Replay
 
 Step = Callable[[TensorBatch], dict[str, Tensor]]
 
@@ -102,7 +102,8 @@ class RecordedStep:
 
     def _warm_up(self, data: TensorBatch) -> dict[str, Tensor]:
         """A step on a stream of its own, as recording demands."""
-        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        current = torch.cuda.current_stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(current)
         with torch.cuda.stream(side):
             outputs = self._step(data)

@@ -21,7 +21,7 @@ from td3_driver.agent.foreign import Source, conv_config, load, renamed
 
 _FEATURES = 512  # of the origin's CNN
 _SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
-_LAYER = re.compile(r"(?:(Q[12])\.)?(?:fc|l)(\d+)")
+_LAYER = re.compile(r"(?:Q[12]\.)?(?:fc|l)\d+")
 _CNN = {name: name for name in ("conv1", "conv2", "conv3", "fc")}
 _NORMS = [f"ln{index}" for index in range(1, 5)]
 
@@ -103,7 +103,8 @@ def _mlp_names(state: Any) -> dict[str, str | None]:
     """New names of an actor's layers l1, l2, l3, or of a critic's, given as Q1.l1 or l4."""
     if not isinstance(state, Mapping):
         return {}
-    found = sorted({str(key).rpartition(".")[0] for key in state}, key=_layer_number)
+    layers = {str(key).rpartition(".")[0] for key in state}
+    found = sorted(filter(_LAYER.fullmatch, layers), key=_layer_number)
     twins = [[layer for layer in found if layer.startswith(q)] for q in ("Q1.", "Q2.")]
     if not any(twins) and len(found) == 6:
         twins = [found[:3], found[3:]]
@@ -116,8 +117,7 @@ def _mlp_names(state: Any) -> dict[str, str | None]:
 
 
 def _layer_number(layer: str) -> int:
-    matched = _LAYER.fullmatch(layer)
-    return int(matched[2]) if matched else 0
+    return int(re.findall(r"\d+", layer)[-1])
 
 
 def _parameter_names(

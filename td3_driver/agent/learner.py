@@ -111,7 +111,10 @@ class Learner:
         if path is None:
             return Refused(f"{request.directory}: no valid checkpoint in this folder")
         payload = checkpoint.read(path)
-        self._agent.restore(payload)
+        try:
+            self._agent.restore(payload)
+        except CheckpointError as error:
+            return Refused(f"{path}: {error}")
         return self._loaded(path.resolve(), payload.get("run") or {})
 
     def _answer(self, serve: Any, request: Save | Load) -> None:

@@ -40,7 +40,8 @@ def write_pixels(image: Tensor, pixels: Tensor) -> Tensor:
         return pixels.copy_(image).div_(127.5).sub_(1.0)
     # A channel at a time, for torch's own change of layout and type goes number by number; and
     # some samples at a time, so that all passes over them find them in the cache.
-    for part, source in zip(pixels.split(_IN_CACHE), image.split(_IN_CACHE), strict=True):
+    for start in range(0, len(image), _IN_CACHE):
+        part, source = pixels[start : start + _IN_CACHE], image[start : start + _IN_CACHE]
         for channel in range(image.shape[1]):
             part[:, channel] = source[:, channel]
         part.div_(127.5).sub_(1.0)

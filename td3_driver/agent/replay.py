@@ -13,23 +13,15 @@ processes agree on; there are no locks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from td3_driver.agent.batch import Batch
+from td3_driver.agent.batch import Batch, FrameSource, Rows
+from td3_driver.agent.checks import check_finite, check_observation
 from td3_driver.agent.shared_memory import ArrayType, SharedBlock, fence, packed
-
-Rows = npt.NDArray[np.int64]
-
-
-class FrameSource(Protocol):
-    """Takes (B, C) slots, gives their (B, C, H, W) uint8 frames."""
-
-    def take(self, slots: Rows) -> Tensor: ...
-
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
 _TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
@@ -151,7 +143,7 @@ class Replay:
         Raises:
             ValueError: If an argument has another shape or type, or is not finite.
         """
-        self._check_observation(frame, vector)
+        check_observation(frame, vector, self.image_shape, self.vector_dim)
         self._append(frame, vector, age=0)
 
     def add(
@@ -180,9 +172,9 @@ class Replay:
         """
         if self._next_age is None:
             raise RuntimeError("add: no episode is open, call begin first")
-        self._check_observation(next_frame, next_vector)
-        _check_finite("action", action, (self.action_dim,))
-        _check_finite("reward", reward, ())
+        check_observation(next_frame, next_vector, self.image_shape, self.vector_dim)
+        check_finite("action", action, (self.action_dim,))
+        check_finite("reward", reward, ())
         slot = (self.rows_written - 1) % self.capacity
         self._actions[slot] = action
         self._rewards[slot] = reward
@@ -206,17 +198,6 @@ class Replay:
         fence()  # readers must not see the row's number before its contents
         self._counters[0] = row + 1
         fence()  # nor the next row's contents, over their old row, before this number
-
-    def _check_observation(
-        self, frame: npt.NDArray[np.uint8] | None, vector: npt.NDArray[np.float32]
-    ) -> None:
-        if self.image_shape is None:
-            if frame is not None:
-                raise ValueError("frame: must be None, this replay was made without images")
-        elif frame is None or frame.shape != self.image_shape[1:] or frame.dtype != np.uint8:
-            found = "None" if frame is None else f"{frame.shape} {frame.dtype}"
-            raise ValueError(f"frame: {found} is not {self.image_shape[1:]} uint8")
-        _check_finite("vector", vector, (self.vector_dim,))
 
     # Sampling: one process, the same or another.
 
@@ -315,11 +296,3 @@ class Replay:
             return frames.take(rows % self.capacity)
         images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
         return images
-
-
-def _check_finite(name: str, value: object, shape: tuple[int, ...]) -> None:
-    array = np.asarray(value)
-    if array.shape != shape:
-        raise ValueError(f"{name}: shape {array.shape} is not {shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: {array} is not finite")

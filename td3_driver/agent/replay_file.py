@@ -37,7 +37,7 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
 
     Args:
         replay: The buffer.
-        path: Where, `td3_<step>.replay`; its folder exists. A file already there is replaced.
+        path: Where, `td3_<step>.replay`; folders are created, a file already there is replaced.
         rows: As the `head` of `Replay.sample`; at least 1.
         previous: What the last save of this buffer into this folder returned, or what the buffer
             was restored from; the new rows are appended to that file. None writes all rows.
@@ -52,6 +52,7 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
     oldest = max(0, rows - replay.capacity + replay.margin + 1)
     reaches = previous if previous and oldest < previous.rows <= rows else None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if reaches and _has_room(replay, path.parent / reaches.file, rows, reaches):
             size, digest = _append(replay, path, rows, reaches)
             first = reaches.first

@@ -113,8 +113,6 @@ class TD3Agent:
         self.actor_cnn_optimizer = adam_of(self.actor_cnn, rate) if self.actor_cnn else None
         self.critic_cnn_optimizer = adam_of(self.critic_cnn, rate) if self.critic_cnn else None
 
-    # Acting.
-
     def select_action(
         self, observation: Observation, explore: bool = False
     ) -> npt.NDArray[np.float32]:
@@ -150,15 +148,9 @@ class TD3Agent:
         """
         if self.device.type == "cuda" and (not self._frames or self._frames.replay is not replay):
             self._frames = DeviceFrames(replay, self.device)
-        batch = replay.sample(
-            self.config.batch_size if batch_size is None else batch_size,
-            self.sampler,
-            self.config.n_step,
-            self.discount,
-            rows,
-            self._frames,
-        )
-        return self.update(batch)
+        size = self.config.batch_size if batch_size is None else batch_size
+        draw = (size, self.sampler, self.config.n_step, self.discount, rows)
+        return self.update(replay.sample(*draw, self._frames))
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One critic update, and every `policy_freq`-th time an actor and target update.

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,18 +101,3 @@ class Run:
             "checkpoint": session.last_checkpoint or "",
             **losses,
         }
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the checkpoint folder and see that files can be written there.
-
-    Raises:
-        OSError: they cannot; the message names the folder.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(f"checkpoint folder {folder}: cannot write there ({reason})") from error

@@ -63,6 +63,7 @@ class DriverNode(Node):
         self._learner_news = self.create_guard_condition(self._on_learner)
         self._run = Run(run_config(given), self._learner_news.trigger)
         self._session = self._run.session
+        self._lockstep = given.stepping == "lockstep"
         self._matcher = FrameMatcher()
         self._unanswered: Odometry | None = None
         self._frame_s = time.monotonic()
@@ -130,8 +131,10 @@ class DriverNode(Node):
         if self._unanswered is None:
             return
         if self._braking():
-            self._publish(Command(FULL_BRAKE))
-        elif self._session.may_decide or self._late():
+            # While the learner starts, a world in lock-step need not run as fast as it can.
+            if self._ready or not self._lockstep or self._late():
+                self._publish(Command(FULL_BRAKE))
+        elif self._session.may_decide or self._too_late():
             self._publish(self._session.decide())
 
     def _braking(self) -> bool:
@@ -139,7 +142,10 @@ class DriverNode(Node):
         return not self._ready or self._exit_code is not None or self._session.finished
 
     def _late(self) -> bool:
-        late = time.monotonic() - self._frame_s > self.parameters.answer_within_s
+        return time.monotonic() - self._frame_s > self.parameters.answer_within_s
+
+    def _too_late(self) -> bool:
+        late = self._late()
         if late:
             self.get_logger().warning(
                 "the learner is too slow for this stepping; acting without its newest weights, "

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from td3_driver.configuration import load_configuration
-from td3_driver.online.run import RunConfig, prepare_folder
+from td3_driver.online.folder import prepare_folder
+from td3_driver.online.run import RunConfig
 from td3_driver.online.session import SessionConfig
 from td3_driver.ros.parameters import parameter
 

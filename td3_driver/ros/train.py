@@ -27,6 +27,7 @@ WORLD_STOP_S = 3.0
 RECENT_EPISODES = 10
 LOG_PERIOD_S = 10.0
 LAST_MESSAGES = 10
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def train(options: TrainOptions) -> int:
         world.stop(WORLD_STOP_S)
         progress.close()
         rclpy.try_shutdown()
-    print(progress.table(str(options.driver["checkpoint_dir"])))
+    if code == 0 or progress.episodes:
+        print(progress.table(str(options.driver["checkpoint_dir"])))
     return 0 if code == 0 else 1
 
 
@@ -89,10 +91,10 @@ class Progress:
     def __init__(self, steps: int) -> None:
         self._terminal = sys.stderr.isatty()
         self._bar: Any = tqdm(
-            total=steps, unit="step", dynamic_ncols=True, disable=not self._terminal
+            total=steps, bar_format=BAR, dynamic_ncols=True, disable=not self._terminal
         )
         self._learner: dict[str, str] = {}
-        self._episodes: deque[dict[str, str]] = deque(maxlen=RECENT_EPISODES)
+        self.episodes: deque[dict[str, str]] = deque(maxlen=RECENT_EPISODES)
         self._started_s = self._logged_s = time.monotonic()
 
     def log(self, line: str) -> None:
@@ -110,7 +112,7 @@ class Progress:
 
     def episode(self, message: DiagnosticStatus) -> None:
         """`~/episode` of the driver."""
-        self._episodes.append({**diagnostics.values(message), "ended": message.message})
+        self.episodes.append({**diagnostics.values(message), "ended": message.message})
 
     def close(self) -> None:
         """End the bar."""
@@ -125,19 +127,26 @@ class Progress:
             ("updates", learner["updates"]),
             ("episodes", learner["episodes"]),
             ("wall time", f"{minutes:.1f} min"),
-            (f"return, last {len(self._episodes)}", f"{self._mean('return'):.1f}"),
-            ("route completion", f"{100 * self._mean('completion'):.0f} %"),
-            ("speed", f"{self._mean('mean_speed_mps'):.1f} m/s"),
+            *self._recent_rows(),
             ("checkpoints", folder),
             ("newest", learner.get("checkpoint", "") or "none"),
             ("TensorBoard", str(Path(folder) / "tensorboard")),
         ]
         return "\n".join(f"  {name:<18} {value}" for name, value in rows)
 
+    def _recent_rows(self) -> list[tuple[str, str]]:
+        if not self.episodes:
+            return []
+        return [
+            (f"return, last {len(self.episodes)}", f"{self._mean('return'):.1f}"),
+            ("route completion", f"{100 * self._mean('completion'):.0f} %"),
+            ("speed", f"{self._mean('mean_speed_mps'):.1f} m/s"),
+        ]
+
     def _summary(self) -> str:
         parts = [f"episode {self._learner['episodes']}"]
-        if self._episodes:
-            last = self._episodes[-1]
+        if self.episodes:
+            last = self.episodes[-1]
             parts.append(f"return {float(last['return']):.0f}")
             parts.append(f"route {100 * float(last['completion']):.0f}% ({last['ended']})")
         parts.append(f"{float(self._learner['env_steps_per_s']):.0f} steps/s")
@@ -146,5 +155,4 @@ class Progress:
         return ", ".join(parts)
 
     def _mean(self, key: str) -> float:
-        values = [float(episode[key]) for episode in self._episodes]
-        return sum(values) / len(values) if values else float("nan")
+        return sum(float(episode[key]) for episode in self.episodes) / len(self.episodes)

@@ -211,7 +211,7 @@ def odd(change: str, folder: Path) -> Path:
     if change == "code":
         payload["config"] = Intruder(folder / "mark")
     elif change == "layer":
-        payload["actor_state_dict"]["fc9.odd"] = torch.zeros(1)
+        payload["actor_state_dict"]["extra.weight"] = torch.zeros(1)
     elif change == "shape":
         payload["critic_state_dict"]["Q2.fc1.weight"] = torch.zeros(32, 12)
     elif change == "cnn":
@@ -232,7 +232,7 @@ def odd(change: str, folder: Path) -> Path:
     ("change", "reason"),
     [
         ("code", "not without running code in it"),
-        ("layer", "actor has fc9.odd|fc9"),
+        ("layer", "actor has extra.weight, which this package does not know"),
         ("shape", r"critic.q2.0.weight is \(32, 12\), not \(32, 537\)"),
         ("cnn", "its CNN is not conv1, conv2, conv3, fc"),
         ("image", "no image size fits its CNN"),

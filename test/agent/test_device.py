@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors that are used again and again: staged batches, frames on a device, CUDA graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from td3_driver.agent import Replay, TD3Agent
+from td3_driver.agent.batch import Batch, Staging
+from td3_driver.agent.cuda import DeviceFrames, RecordedStep
+from td3_driver.agent.networks import to_pixels
+
+CPU = torch.device("cpu")
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize("size", [1, 32, 33, 70])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_are_the_plain_arithmetics(size: int, dtype: torch.dtype) -> None:
+    image = torch.randint(0, 256, (size, 4, 9, 7), dtype=torch.uint8)
+    pixels = to_pixels(image, dtype)
+    assert torch.equal(pixels, image.to(dtype).div_(127.5).sub_(1.0))
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_batches_of_one_shape_share_their_tensors(make_batch: Callable[..., Batch]) -> None:
+    staging, generator = Staging(CPU), torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
+    first = staging.fill(make_batch(rng), torch.float32, 0, generator)
+    batch = make_batch(rng)
+    second = staging.fill(batch, torch.float32, 0, generator)
+    assert second is first
+    expected = torch.from_numpy(batch.next_images).float().div(127.5).sub(1.0)
+    assert torch.equal(second.next_images, expected)
+    assert torch.equal(second.returns, torch.from_numpy(batch.returns))
+    assert staging.fill(make_batch(rng, 5), torch.float32, 0, generator) is not first
+    assert staging.fill(make_batch(rng, 5), torch.float64, 0, generator).noise.dtype == (
+        torch.float64
+    )
+
+
+def test_frames_kept_on_a_device_give_the_same_batches(small: dict[str, Any]) -> None:
+    """Across three rounds of the ring, with pieces that end at its edge and some beyond it."""
+    replay = Replay(64, (4, 6, 6), 1, 1)
+    frames = DeviceFrames(replay, CPU)
+    rng = np.random.default_rng(0)
+
+    def frame() -> np.ndarray:
+        return rng.integers(0, 256, (6, 6), dtype=np.uint8)
+
+    one = np.zeros(1, np.float32)
+    replay.begin(frame(), one)
+    for count in (20, 43, 1, 30, 70, 7):
+        for _ in range(count):
+            end = rng.random() < 0.1
+            replay.add(one, 0.0, frame(), one, bool(end), False)
+            if end:
+                replay.begin(frame(), one)
+        there = replay.sample(50, np.random.default_rng(1), 3, frames=frames)
+        here = replay.sample(50, np.random.default_rng(1), 3)
+        assert isinstance(there.images, torch.Tensor)
+        assert np.array_equal(there.images.numpy(), here.images)
+        assert np.array_equal(there.next_images.numpy(), here.next_images)
+
+
+def test_a_step_on_the_cpu_is_not_recorded(make_batch: Callable[..., Batch]) -> None:
+    calls: list[object] = []
+    step = RecordedStep(lambda data: calls.append(data) or {}, CPU, [None])
+    data = Staging(CPU).fill(
+        make_batch(np.random.default_rng(0)), torch.float32, 0, torch.Generator()
+    )
+    for _ in range(6):
+        assert step(data) == {}
+    assert calls == [data] * 6
+
+
+@NEEDS_CUDA
+def test_recorded_updates_are_the_cpus(
+    small: dict[str, Any], make_batch: Callable[..., Batch]
+) -> None:
+    """In float64, through warm-up, recording, replaying, and a restored checkpoint."""
+    agents = [TD3Agent(21, config=small, device=device) for device in ("cpu", "cuda")]
+    for agent in agents:
+        for name in ("actor", "critic", "actor_cnn", "critic_cnn"):
+            getattr(agent, name).double()
+            getattr(agent, f"{name}_target").double()
+    rng = np.random.default_rng(0)
+    for update in range(40):
+        batch = make_batch(rng)
+        one, other = (agent.update(batch) for agent in agents)
+        assert one == pytest.approx(other, rel=1e-6)
+        if update == 20:
+            agents[1].restore(agents[1].checkpoint_payload())
+
+
+@NEEDS_CUDA
+def test_training_from_frames_on_the_gpu(
+    small: dict[str, Any], filled: Callable[..., Replay]
+) -> None:
+    agents = [TD3Agent(21, config=small, device=device) for device in ("cpu", "cuda")]
+    replay = filled()
+    for _ in range(10):
+        one, other = (agent.train(replay, 8) for agent in agents)
+        assert one == pytest.approx(other, rel=1e-2, abs=1e-3)
