@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench`: prints the tables and writes them to a Markdown file."""
+"""`python -m bench`: measures the agent beside its peers and writes the tables as Markdown."""
 
 from __future__ import annotations
 
@@ -8,23 +8,59 @@ from pathlib import Path
 
 import torch
 
-from bench import updates
-from bench.report import preamble
+from bench.report import Section, preamble
 
 _RESULTS = Path(__file__).resolve().parent / "results"
+_QUICK = ("updates", "sampling", "latency")  # "all" leaves out what takes long: memory, gym
+
+
+def _measure(name: str, arguments: argparse.Namespace) -> Section:
+    # Imported when wanted: on a machine with a GPU only PyTorch may be there.
+    if name == "updates":
+        from bench import updates
+
+        return updates.measure(arguments.device, arguments.rounds)
+    if name == "sampling":
+        from bench import sampling
+
+        return sampling.measure(arguments.rounds)
+    if name == "latency":
+        from bench import latency
+
+        return latency.measure()
+    if name == "memory":
+        from bench import memory
+
+        return memory.measure()
+    from bench import gym_compare
+
+    return gym_compare.measure(arguments.threads)
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure what was asked for, print it, and write it to results/."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["updates"])
-    parser.add_argument("--device", default="cpu", help="of the updates: cpu or cuda")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="all",
+        choices=("all", *_QUICK, "memory", "gym"),
+        help=f"all (the default) is {', '.join(_QUICK)}; memory takes minutes and 8 GB, gym hours",
+    )
+    parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")
     parser.add_argument("--rounds", type=int, default=7, help="of each timing (default 7)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(preamble())
-    print(updates.measure(arguments.device, arguments.rounds).markdown())
+    text = preamble()
+    print(text)
+    for name in _QUICK if arguments.what == "all" else (arguments.what,):
+        text += "\n" + _measure(name, arguments).markdown()
+    print(text)
+    _RESULTS.mkdir(exist_ok=True)
+    path = _RESULTS / f"{arguments.what}_{arguments.device}_{arguments.threads}.md"
+    path.write_text(text, encoding="utf-8")
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":

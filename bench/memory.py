@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of a buffer that is really filled, each in a fresh process, by the kernel's count."""
+"""Memory of buffers that are really filled, each in a fresh process, by the kernel's count."""
 
 from __future__ import annotations
 
@@ -7,61 +7,71 @@ import multiprocessing
 import resource
 import tempfile
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
+from bench.report import Section
+from bench.workload import EPISODE, our_replay
 
-from bench.report import Section, ratio
-from bench.workload import ACTION, IMAGE, VECTOR, our_replay
+_MANY, _FEW = 1_000_000, 20_000  # SB3's would take 56.7 GB for a million
 
-_MANY, _FEW = 1_000_000, 20_000
+
+def _ours(count: int) -> object:
+    return our_replay(count + count // EPISODE, count)
+
+
+def _ours_in_file(count: int) -> object:
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        return our_replay(count + count // EPISODE, count, Path(folder) / "replay")
+
+
+def _sb3(count: int) -> object:
+    from bench.sb3_peer import sb3_buffer
+
+    return sb3_buffer(count, count)
+
+
+_BUFFERS: tuple[tuple[str, Callable[[int], object], int], ...] = (
+    ("ours", _ours, _MANY),
+    ("ours, in a file", _ours_in_file, _MANY),
+    ("SB3 Dict", _sb3, _FEW),
+)
 
 
 def _resident() -> dict[str, int]:
-    """Bytes of this process that are in memory now: private or shared ones, and a file's."""
-    fields = {}
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name in ("VmRSS", "RssAnon", "RssShmem", "RssFile"):
-            fields[name] = int(value.split()[0]) * 1024
-    return fields
+    """Bytes of this process in memory, by kind."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split(":") for line in lines if line.startswith("Rss"))
+    return {name: int(value.split()[0]) * 1024 for name, value in pairs}
 
 
-def _fill_ours(file: Path | None, count: int) -> None:
-    from td3_driver.agent import Replay
-
-    replay = Replay(count, IMAGE, VECTOR, ACTION, file=file)
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (64, *IMAGE[1:]), dtype=np.uint8)
-    vector, action = np.zeros(VECTOR, np.float32), np.zeros(ACTION, np.float32)
-    replay.begin(frames[0], vector)
-    for index in range(1, count):
-        replay.add(action, 0.0, frames[index % 64], vector, False, False)
-
-
-def _fill_sb3(count: int) -> None:
-    from bench.sb3_peer import sb3_buffer
-
-    sb3_buffer(count, count)
-
-
-def _measured(kind: str, count: int, pipe: multiprocessing.connection.Connection) -> None:
-    # Both import everything first, so that libraries are not counted.
-    our_replay(100, 50)
-    if kind == "sb3":
-        import bench.sb3_peer  # noqa: F401
+def _fill(make: Callable[[int], object], count: int, pipe: Connection) -> None:
+    make(EPISODE)  # imports, and whatever is allocated once
     before = _resident()
-    if kind == "sb3":
-        _fill_sb3(count)
-    elif kind == "file":
-        with tempfile.TemporaryDirectory(dir=".") as folder:
-            _fill_ours(Path(folder) / "replay", count)
-            pipe.send((before, _resident(), _peak()))
-            return
-    else:
-        _fill_ours(None, count)
-    pipe.send((before, _resident(), _peak()))
+    buffer = make(count)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    pipe.send((before, _resident(), peak))
+    del buffer
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def measure() -> Section:
+    """Fill every buffer in a process of its own."""
+    section = Section(
+        "Memory",
+        "A buffer filled with the workload (episodes of"
+        f" {EPISODE} steps): what the process's memory grew by for each transition, its peak,"
+        " and the part of it that is a file's cache and given back when others need it.",
+        ["buffer", "transitions", "bytes each", "peak GB", "of which file cache GB"],
+    )
+    context = multiprocessing.get_context("spawn")
+    for name, make, count in _BUFFERS:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_fill, args=(make, count, theirs))
+        process.start()
+        theirs.close()
+        before, after, peak = ours.recv()
+        process.join()
+        grown = sum(after.values()) - sum(before.values())
+        cache = (after["RssFile"] - before["RssFile"]) / 1e9
+        section.add(name, count, f"**{grown / count:.0f}**", f"{peak / 1e9:.2f}", f"{cache:.2f}")
+    return section

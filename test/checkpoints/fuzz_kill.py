@@ -52,7 +52,7 @@ class Tally:
     resumes: int = 0
     files_verified: int = 0
     left_over_temporaries: int = 0
-    half_written_logs: int = 0
+    logs_beyond_their_checkpoint: int = 0
     saves_newer_than_reported: int = 0
 
 
@@ -135,7 +135,7 @@ def examine(folder: Path, reported: int, tally: Tally) -> int:
     assert steps >= reported, f"{reported} steps were reported as saved, the newest is {steps}"
     tally.saves_newer_than_reported += steps > reported
     log = folder / payload["replay"]["file"]
-    tally.half_written_logs += log.stat().st_size > payload["replay"]["bytes"]
+    tally.logs_beyond_their_checkpoint += log.stat().st_size > payload["replay"]["bytes"]
     return steps
 
 
@@ -164,8 +164,8 @@ def main() -> int:
         return 1
     shutil.rmtree(folder)
     for item in fields(tally):
-        print(f"{item.name.replace('_', ' '):28}{getattr(tally, item.name):8}")
-    print(f"{'seconds':28}{time.monotonic() - start:8.0f}")
+        print(f"{item.name.replace('_', ' '):30}{getattr(tally, item.name):8}")
+    print(f"{'seconds':30}{time.monotonic() - start:8.0f}")
     return 0
 
 
