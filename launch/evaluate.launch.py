@@ -6,6 +6,7 @@ from launch.actions import DeclareLaunchArgument, Shutdown
 from launch.conditions import LaunchConfigurationEquals
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("td3_driver")
@@ -29,11 +30,18 @@ ARGUMENTS = {
 DRIVER_ARGUMENTS = (
     "resume", "episodes", "role_name", "camera", "preset", "stepping", "seed",
 )  # fmt: skip
+INTEGERS = ("episodes", "seed")
 WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
 
 
-def configured(names: tuple[str, ...]) -> dict[str, LaunchConfiguration]:
-    return {name: LaunchConfiguration(name) for name in names}
+def configured(names: tuple[str, ...]) -> dict[str, ParameterValue]:
+    """Arguments as parameters; a path of digits must not become a number."""
+    return {
+        name: ParameterValue(
+            LaunchConfiguration(name), value_type=int if name in INTEGERS else str
+        )
+        for name in names
+    }
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -7,6 +7,7 @@ from launch.conditions import LaunchConfigurationEquals
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("td3_driver")
@@ -41,11 +42,18 @@ DRIVER_ARGUMENTS = (
     "role_name", "camera", "preset", "stepping", "steps", "save_freq", "checkpoint_dir",
     "resume", "seed", "device",
 )  # fmt: skip
+INTEGERS = ("steps", "save_freq", "seed")
 WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
 
 
-def configured(names: tuple[str, ...]) -> dict[str, LaunchConfiguration]:
-    return {name: LaunchConfiguration(name) for name in names}
+def configured(names: tuple[str, ...]) -> dict[str, ParameterValue]:
+    """Arguments as parameters; a path of digits must not become a number."""
+    return {
+        name: ParameterValue(
+            LaunchConfiguration(name), value_type=int if name in INTEGERS else str
+        )
+        for name in names
+    }
 
 
 def bridge(package: str, launch_file: str, arguments: dict) -> IncludeLaunchDescription:

@@ -38,7 +38,7 @@ def test_manifest_names_every_ros_package_that_is_imported() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
-    ros = {name for name in imported if name.endswith("_msgs") or name.endswith("_srvs")}
+    ros = {name for name in imported if name.endswith(("_msgs", "_srvs"))}
     ros |= {"rclpy", "ament_index_python", "rcl_interfaces", "builtin_interfaces"} & imported
     assert ros <= declared
     assert manifest.attrib["format"] == "3"
@@ -61,6 +61,8 @@ def test_launch_arguments_are_described_and_known_to_the_nodes(file: Path) -> No
         given = set(ast.literal_eval(named[constant]))
         assert given <= names
         assert given <= keys
+        integers = {field.name for field in dataclasses.fields(parameters) if field.type == "int"}
+        assert integers & given <= set(ast.literal_eval(named["INTEGERS"]))
 
 
 def test_parameter_file_and_presets_are_valid() -> None:

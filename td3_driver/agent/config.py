@@ -118,6 +118,18 @@ class AgentConfig:
 
     Every value is checked when the object is made, however it is made; lists become tuples.
 
+    What is not in the 2018 paper is off by default and in the origin preset:
+
+    - trunk "layernorm_tanh", orthogonal_init: features that stay bounded, for pixels (DrQ-v2,
+      Yarats et al. 2021).
+    - critic_layernorm: keeps the critic from extrapolating (RLPD, Ball et al. 2023).
+    - n_step: returns over several steps (DrQ-v2, MR.Q: 3).
+    - random_shift: image augmentation (DrQ, Kostrikov et al. 2020; DrQ-v2: 4 pixels).
+    - exploration_sigma_final, exploration_decay_steps: noise that shrinks (DrQ-v2: 1 to 0.1).
+    - updates_per_step other than 1: learning more, or less, from each step (RLPD, REDQ: up to
+      20; they need critic_layernorm or ensembles).
+    - gradient_clip, pre_tanh_penalty: keep a policy learning online from saturating.
+
     Raises:
         ValueError: One line naming the key, the value and what is allowed.
     """

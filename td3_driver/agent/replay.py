@@ -146,6 +146,10 @@ class Replay:
         check_observation(frame, vector, self.image_shape, self.vector_dim)
         self._append(frame, vector, age=0)
 
+    def reopen(self) -> None:
+        """Go on with the newest row's episode, in a buffer restored in the midst of one."""
+        self._next_age = int(self._ages[(self.rows_written - 1) % self.capacity]) + 1
+
     def add(
         self,
         action: npt.NDArray[np.float32],

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
 from td3_driver.agent import AgentConfig, TD3Agent
 
@@ -27,6 +30,25 @@ def test_defaults_are_the_origins() -> None:
     ]
     assert agent.actor_cnn.fc.weight.shape == (512, 3136)
     assert agent.vector_dim == 23
+
+
+def test_the_origin_preset_is_plain_td3() -> None:
+    preset = Path(__file__).parents[2] / "config" / "presets" / "origin.yaml"
+    config = AgentConfig.from_mapping(yaml.safe_load(preset.read_text())["agent"])
+    assert (config.trunk, config.orthogonal_init) == ("relu", False)
+    assert not config.critic_layernorm
+    assert (config.n_step, config.random_shift, config.updates_per_step) == (1, 0, 1.0)
+    assert (config.gradient_clip, config.pre_tanh_penalty) == (0.0, 0.0)
+    assert config.exploration_sigma == config.exploration_sigma_final
+    assert config.warmup_sigma_factor == 1.0
+
+
+def test_layernorm_in_the_critic_is_one_flag(small: dict[str, Any]) -> None:
+    for flag in (False, True):
+        agent = TD3Agent(21, config={**small, "critic_layernorm": flag})
+        norms = [m for m in agent.critic.modules() if isinstance(m, torch.nn.LayerNorm)]
+        assert len(norms) == (4 if flag else 0)
+        assert not any(isinstance(m, torch.nn.LayerNorm) for m in agent.actor.modules())
 
 
 def test_a_round_trip_through_plain_data() -> None:

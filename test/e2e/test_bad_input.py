@@ -71,9 +71,7 @@ def test_a_checkpoint_of_other_shapes(tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])
-def test_a_resume_file_that_is_no_checkpoint(
-    content: bytes, tmp_path: Path, folder: Path
-) -> None:
+def test_a_resume_file_that_is_no_checkpoint(content: bytes, tmp_path: Path, folder: Path) -> None:
     file = tmp_path / "td3_1.pth"
     file.write_bytes(content)
     code, lines = run("train", "--resume", str(file), "--checkpoint-dir", str(folder))
@@ -120,5 +118,7 @@ def test_a_bad_config_file(content: str, part: str, tmp_path: Path, folder: Path
 def test_no_command_and_help() -> None:
     assert run()[0] == 2
     for command in ("train", "world"):
-        done = subprocess.run([*CLI, command, "--help"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*CLI, command, "--help"], capture_output=True, text=True, check=True
+        )
         assert "default" in done.stdout

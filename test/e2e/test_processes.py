@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators and accidents do to a run: services, signals, killed processes."""
 
+import itertools
 import os
 import re
 import signal
@@ -71,7 +72,7 @@ def test_services_answer_while_every_frame_gets_one_command(
     commands = Counter(stamp for stamp in observer.commands if stamp >= first)
     assert frames == sorted(set(frames))
     assert commands == Counter(frames)
-    steps = {round((b - a) / 1e6) for a, b in zip(frames, frames[1:], strict=False)}
+    steps = {round((b - a) / 1e6) for a, b in itertools.pairwise(frames)}
     assert steps == {50}
     run.process.send_signal(signal.SIGINT)
     assert run.wait(30.0) == 0
@@ -108,9 +109,7 @@ def test_signals_end_a_run_cleanly(run: RunningTrain, number: signal.Signals) ->
     ("victim", "message"),
     [("world", "the world is lost"), ("learner", "the learner process ended (signal 9)")],
 )
-def test_a_lost_process_ends_the_run_in_time(
-    run: RunningTrain, victim: str, message: str
-) -> None:
+def test_a_lost_process_ends_the_run_in_time(run: RunningTrain, victim: str, message: str) -> None:
     processes = started(run)
     pids = tree(run.process.pid)
     os.kill(processes[victim], signal.SIGKILL)

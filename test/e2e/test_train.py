@@ -11,14 +11,36 @@ from td3_driver.configuration import load_configuration
 
 from .conftest import Finished, train
 
-CONTRACT_KEYS = """
-total_it actor_state_dict critic_state_dict actor_cnn_state_dict critic_cnn_state_dict
-actor_optimizer_state_dict critic_optimizer_state_dict actor_cnn_optimizer_state_dict
-critic_cnn_optimizer_state_dict config use_dict_buffer discount tau policy_freq policy_noise
-noise_clip max_action state_dim action_dim actor_target_state_dict critic_target_state_dict
-actor_cnn_target_state_dict critic_cnn_target_state_dict env_steps episodes rng_state
-format_version provenance
-""".split()
+CONTRACT_KEYS = [
+    "total_it",
+    "actor_state_dict",
+    "critic_state_dict",
+    "actor_cnn_state_dict",
+    "critic_cnn_state_dict",
+    "actor_optimizer_state_dict",
+    "critic_optimizer_state_dict",
+    "actor_cnn_optimizer_state_dict",
+    "critic_cnn_optimizer_state_dict",
+    "config",
+    "use_dict_buffer",
+    "discount",
+    "tau",
+    "policy_freq",
+    "policy_noise",
+    "noise_clip",
+    "max_action",
+    "state_dim",
+    "action_dim",
+    "actor_target_state_dict",
+    "critic_target_state_dict",
+    "actor_cnn_target_state_dict",
+    "critic_cnn_target_state_dict",
+    "env_steps",
+    "episodes",
+    "rng_state",
+    "format_version",
+    "provenance",
+]
 NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
 
 

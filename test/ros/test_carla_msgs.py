@@ -102,9 +102,7 @@ def test_two_processes_agree_on_the_type_hashes() -> None:
     node = rclpy.create_node("this", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    ours = [
-        node.create_publisher(getattr(msg, name), "ours/" + name, 1) for name in MESSAGES
-    ]
+    ours = [node.create_publisher(getattr(msg, name), "ours/" + name, 1) for name in MESSAGES]
     other = subprocess.Popen(
         [sys.executable, "-c", PUBLISHER, *MESSAGES],
         stdin=subprocess.PIPE,

@@ -39,7 +39,7 @@ def test_rgb_becomes_bgr() -> None:
 
 def test_images_that_cannot_be_read_are_refused_with_the_reason() -> None:
     good = np.zeros((4, 5, 4), np.uint8)
-    with pytest.raises(conversions.ImageError, match="32FC1.*bgra8"):
+    with pytest.raises(conversions.ImageError, match=r"32FC1.*bgra8"):
         conversions.pixels(image(good, "32FC1"))
     short = image(good, "bgra8")
     short.data = array.array("B", bytes(10))
