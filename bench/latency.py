@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from multiprocessing.synchronize import Event
 
@@ -17,9 +18,11 @@ from td3_driver.agent.policy import Policy
 _PERIOD = 0.05  # 20 Hz, as the control loop runs
 _FRAMES = 200
 _ROWS = 2000
+_LEARNERS = ((1, 0), (2, 0), (2, 10))  # threads, niceness
 
 
-def _learn(name: str, threads: int, ready: Event, stop: Event) -> None:
+def _learn(name: str, threads: int, nice: int, ready: Event, stop: Event) -> None:
+    os.nice(nice)
     torch.set_num_threads(threads)
     agent, replay = our_agent(preset(name)), our_replay(_ROWS + 100, _ROWS)
     agent.train(replay)
@@ -62,12 +65,12 @@ def measure() -> Section:
     context = multiprocessing.get_context("spawn")
     for name in PRESETS:
         section.add(name, "none", *_cells(name))
-        for threads in (1, 2):
+        for threads, nice in _LEARNERS:
             ready, stop = context.Event(), context.Event()
-            learner = context.Process(target=_learn, args=(name, threads, ready, stop))
+            learner = context.Process(target=_learn, args=(name, threads, nice, ready, stop))
             learner.start()
             ready.wait()
-            section.add(name, f"{threads} thread{'s' * (threads > 1)}", *_cells(name))
+            section.add(name, f"{threads} threads, nice {nice}", *_cells(name))
             stop.set()
             learner.join()
     return section

@@ -144,9 +144,7 @@ def _fill_optimizer(
     moments = source.moments.get(name, {})
     parameters = dict(network.named_parameters())
     own["state"] = {
-        index: _state(moments[key])
-        for index, key in enumerate(parameters)
-        if key in moments
+        index: _state(moments[key]) for index, key in enumerate(parameters) if key in moments
     }
     lacking = [key for key in parameters if key not in moments]
     if lacking:

@@ -223,8 +223,7 @@ class Replay:
             discount: Per step.
             head: Consider the first `head` rows only. The batch then depends on `head` and `rng`
                 alone, whatever the writer has added since. None: all rows written.
-            frames: Where the frames are taken from, and what the images are then; None: from
-                here, as arrays.
+            frames: Who gives the images; None: this buffer, as arrays.
 
         Raises:
             ValueError: If there is no transition to sample, or `head` is beyond what is written.
@@ -293,9 +292,8 @@ class Replay:
         """(B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
         if self._frames is None:
             return None
-        ages = self._ages[slots].astype(np.int64)
-        back = np.minimum(ages[:, None], np.arange(self._stack - 1, -1, -1))
-        rows = slots[:, None] - back
+        ages = self._ages[slots, None].astype(np.int64)
+        rows = slots[:, None] - np.minimum(ages, np.arange(self._stack - 1, -1, -1))
         if frames is not None:
             return frames.take(rows % self.capacity)
         images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")

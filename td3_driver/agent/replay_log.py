@@ -167,9 +167,7 @@ def _read_header(path: Path, file: BinaryIO) -> bytes:
     return start + digest
 
 
-def _read_segment(
-    path: Path, file: BinaryIO, before: bytes, end: int
-) -> tuple[bytes, Segment]:
+def _read_segment(path: Path, file: BinaryIO, before: bytes, end: int) -> tuple[bytes, Segment]:
     head = file.read(_SEGMENT.size)
     if len(head) == _SEGMENT.size and head.startswith(_MARK):
         _, first, count, length = _SEGMENT.unpack(head)

@@ -6,8 +6,9 @@ Knows neither ROS nor torch: a policy decides, a recorder keeps the transitions.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -114,6 +115,10 @@ class Driver:
         self._reset: Reset | None = None
         self._request = ResetRequest()
         self._route: Route | None = None
+        self._rng_before_route = self.rng.bit_generator.state
+        self._actions: list[list[float]] = []  # of this episode
+        self._redrive: deque[list[float]] | None = None
+        self._recorded = False
         self._situation: Situation | None = None
         self._stack = FrameStack()
         self._action: Action = FULL_BRAKE_ACTION
@@ -135,6 +140,37 @@ class Driver:
         self.episode = None
         self._situation = None
         self._reset = None
+        self._redrive = None
+        self._actions = []
+
+    def state(self) -> dict[str, Any]:
+        """Where the run stands, in plain Python types; see `restore`."""
+        begun = self.episode is not None or self._redrive is not None
+        drawn = begun or self._reset is not None
+        return {
+            "episodes": self.episodes,
+            "routes_rng": self._rng_before_route if drawn else self.rng.bit_generator.state,
+            "actions": [*self._actions, *(self._redrive or ())] if begun else None,
+        }
+
+    def restore(self, state: dict[str, Any], *, redrive: bool, recorded: bool) -> None:
+        """Go on from a saved state, also from the middle of an episode.
+
+        The car's full state cannot be set through the bridge's topics. Where the world repeats
+        itself, the episode is driven again from its start with the same actions, which leads to
+        the same state; those steps are neither stored nor counted.
+
+        Args:
+            state: what `state` gave.
+            redrive: drive a running episode again; else begin its route anew.
+            recorded: the recorder holds that episode's transitions and waits for its next.
+        """
+        self.abandon_episode()
+        self.episodes = state["episodes"]
+        self.rng.bit_generator.state = state["routes_rng"]
+        if redrive and state["actions"] is not None:
+            self._redrive = deque(state["actions"])
+        self._recorded = recorded
 
     def collided(self, stamp_ns: int) -> None:
         """A collision was reported, with the time of its frame."""
@@ -158,13 +194,19 @@ class Driver:
         """The command for the frame last observed. To be called once for each."""
         if self._situation is None:
             return Command(FULL_BRAKE, self._request.place, self._request.halt)
-        self._action = safe_action(self._policy.act(self._situation))
+        if self._redrive:
+            self._action = np.array(self._redrive.popleft(), np.float32)
+        else:
+            self._action = safe_action(self._policy.act(self._situation))
+        self._actions.append(self._action.tolist())
         return Command(control_of(self._action, self._config.safety))
 
     def _judge(self, episode: Episode, frame: Frame, ego: EgoState) -> Report:
         collided = any(stamp_ns > self._begun_ns for stamp_ns in self._collisions_ns)
         self._collisions_ns.clear()
         outcome = episode.step(ego, self._action, collided=collided)
+        if self._redrive is not None:
+            return self._judge_again(episode, frame, ego, outcome)
         vector = vector_observation(ego, episode.route, episode.place)
         if self._recorder is not None:
             self._recorder.add(
@@ -177,9 +219,30 @@ class Driver:
         self._look(episode, ego, vector)
         return Report(outcome)
 
+    def _judge_again(
+        self, episode: Episode, frame: Frame, ego: EgoState, outcome: Outcome
+    ) -> Report:
+        """A step of a resumed episode that was judged and stored before the save."""
+        if outcome.ended:
+            self.abandon_episode()
+            return Report(warning="the resumed episode went another way; starting a new one")
+        self._stack.push(frame)
+        self._resumed(episode, frame, ego)
+        return Report()
+
+    def _resumed(self, episode: Episode, frame: Frame, ego: EgoState) -> None:
+        """Look at the frame; with the last one driven again, the episode goes on as usual."""
+        vector = vector_observation(ego, episode.route, episode.place)
+        if not self._redrive:
+            self._redrive = None
+            if self._recorder is not None and not self._recorded:
+                self._recorder.begin(frame, vector)
+        self._look(episode, ego, vector)
+
     def _go_on_with_reset(self, road_map: RoadMap, frame: Frame, ego: EgoState) -> Report:
         if self._reset is None or self._route is None:
             length_m = self._config.episode.route_length_m
+            self._rng_before_route = self.rng.bit_generator.state
             self._route = random_route(road_map, self.rng, length_m)
             self._reset = Reset(self._route.start)
         self._request = self._reset.step(ego)
@@ -191,17 +254,23 @@ class Driver:
         return Report()
 
     def _begin(self, route: Route, frame: Frame, ego: EgoState) -> None:
-        self.episode = Episode(self.episodes, route, ego, self._config.episode)
-        self.episodes += 1
+        resuming = self._redrive is not None
+        if not resuming:
+            self.episodes += 1
+            self._policy.begin_episode()
+        episode = Episode(self.episodes - 1, route, ego, self._config.episode)
+        self.episode = episode
         # Teleporting makes CARLA report collisions late; they belong to no episode.
         self._begun_ns = ego.stamp_ns
         self._collisions_ns.clear()
-        self._policy.begin_episode()
         self._stack.reset(frame)
-        vector = vector_observation(ego, route, self.episode.place)
+        if resuming:
+            self._resumed(episode, frame, ego)
+            return
+        vector = vector_observation(ego, route, episode.place)
         if self._recorder is not None:
             self._recorder.begin(frame, vector)
-        self._look(self.episode, ego, vector)
+        self._look(episode, ego, vector)
 
     def _look(self, episode: Episode, ego: EgoState, vector: Vector) -> None:
         observation = Observation(self._stack.stacked(), vector)

@@ -219,19 +219,22 @@ class Session:
             return
         self.env_steps = event.env_steps
         self._actor.env_steps = event.env_steps
-        self._driver.episodes = event.episodes
-        self._driver.abandon_episode()
         if event.run:
             self._update_debt = float(event.run["update_debt"])
-            self._driver.rng.bit_generator.state = event.run["routes_rng"]
+            # A world in real time does not repeat itself.
+            self._driver.restore(
+                event.run["driver"], redrive=self._config.lockstep, recorded=False
+            )
             self._actor.restore(event.run["exploration"])
+        else:
+            self._driver.abandon_episode()
         self._snapshot = self._run_state()
         self._asked.popleft()(event)
 
     def _run_state(self) -> dict[str, Any]:
         return {
             "update_debt": self._update_debt,
-            "routes_rng": self._driver.rng.bit_generator.state,
+            "driver": self._driver.state(),
             "exploration": self._actor.state(),
         }
 

@@ -27,9 +27,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, replay_file
+from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume
 from td3_driver.agent.inspection import verify
-from td3_driver.agent.replay_log import ReplayLink
 
 CONFIG: dict[str, Any] = {
     "conv_layers": [[16, 8, 4], [32, 4, 2]],
@@ -63,9 +62,7 @@ def train_until_killed(folder: Path, pipe: Connection) -> None:
     newest = checkpoint.newest(folder)
     agent, link = TD3Agent(64 + VECTOR, config=CONFIG), None
     if newest:
-        agent.load_checkpoint(newest)
-        link = ReplayLink.from_mapping(checkpoint.read(newest)["replay"])
-        replay_file.restore(replay, folder, link)
+        link = resume.load(agent, newest, replay).link
         agent.train(replay, 8)
     pipe.send(("resumed", agent.env_steps))
     rng = np.random.default_rng(os.getpid())
@@ -74,12 +71,10 @@ def train_until_killed(folder: Path, pipe: Connection) -> None:
         agent.train(replay, 8)
         agent.env_steps += 1
         path = folder / f"td3_{agent.env_steps}.pth"
-        link = replay_file.save(replay, path.with_suffix(".replay"), replay.rows_written, link)
-        checkpoint.write(path, {**agent.checkpoint_payload(), "replay": link.to_mapping()})
-        checkpoint.publish_latest(path)
+        link = resume.save(agent, path, {}, replay, replay.rows_written, link)
         if agent.env_steps % 3 == 0:
             checkpoint.publish_best(path)
-        checkpoint.retain(folder, keep_last=3, keep_every=20)
+        checkpoint.retain(folder, keep_last=3, keep_every=100)
         pipe.send(("saved", agent.env_steps))
 
 

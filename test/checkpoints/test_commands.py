@@ -174,8 +174,10 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool
 def test_export_of_the_default_sizes(tmp_path: Path) -> None:
     TD3Agent().save_checkpoint(tmp_path / "td3_0.pth")
     assert run("export", tmp_path / "td3_0.pth", "--onnx", tmp_path / "actor.onnx") == 0
-    inputs = {item.name: item for item in onnxruntime.InferenceSession(
-        tmp_path / "actor.onnx").get_inputs()}
+    inputs = {
+        item.name: item
+        for item in onnxruntime.InferenceSession(tmp_path / "actor.onnx").get_inputs()
+    }
     assert inputs["image"].shape == [1, 4, 84, 84]
     assert inputs["image"].type == "tensor(uint8)"
     assert inputs["vector"].shape == [1, 23]

@@ -101,9 +101,7 @@ def test_a_replay_on_a_full_disk(small_disk: Path) -> None:
     replay_file.verify(small_disk, link)
     assert path.stat().st_size == link.bytes
     filler.unlink()
-    replay_file.verify(
-        small_disk, replay_file.save(later, small_disk / "td3_2.replay", 250, link)
-    )
+    replay_file.verify(small_disk, replay_file.save(later, small_disk / "td3_2.replay", 250, link))
 
 
 def save_with_a_limit(folder: Path) -> None:

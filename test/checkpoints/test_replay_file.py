@@ -104,9 +104,7 @@ def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
     driving, link, largest = Driving(), None, 0
     for step in range(60):
         replay = driving.drive(20)
-        link = replay_file.save(
-            replay, tmp_path / f"td3_{step}.replay", replay.rows_written, link
-        )
+        link = replay_file.save(replay, tmp_path / f"td3_{step}.replay", replay.rows_written, link)
         largest = max(largest, link.rows - link.first)
         (tmp_path / f"td3_{step - 1}.replay").unlink(missing_ok=True)
     assert CAPACITY < largest <= 2 * CAPACITY

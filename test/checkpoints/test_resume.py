@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from small_agent import ACTION, IMAGE, SMALL, VECTOR
+from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill
 
-from td3_driver.agent import Replay, TD3Agent, checkpoint, replay_file
+from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume
 from td3_driver.agent.replay_log import ReplayLink
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
@@ -54,19 +55,15 @@ class Loop:
 
     def save(self, path: Path) -> None:
         rows = self.replay.rows_written
-        self.link = replay_file.save(self.replay, path.with_suffix(".replay"), rows, self.link)
-        payload = {**self.agent.checkpoint_payload(), "replay": self.link.to_mapping()}
-        checkpoint.write(path, payload)
+        self.link = resume.save(self.agent, path, {}, self.replay, rows, self.link)
 
 
-def resume(folder: Path) -> None:
+def go_on(folder: Path) -> None:
     """Go on from each save, as the process that it came from did."""
     torch.set_num_threads(1)
     for step in SAVES:
-        path = folder / f"td3_{step}.pth"
-        loop = Loop(TD3Agent.from_checkpoint(path))
-        link = ReplayLink.from_mapping(checkpoint.read(path)["replay"])
-        replay_file.restore(loop.replay, folder, link)
+        loop = Loop(TD3Agent(21, config=CONFIG, seed=9))
+        assert resume.load(loop.agent, folder / f"td3_{step}.pth", loop.replay).link
         loop.replay.reopen()
         loop.run(TOTAL)
         loop.agent.save_checkpoint(folder / f"resumed_{step}.pth")
@@ -75,6 +72,8 @@ def resume(folder: Path) -> None:
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
+    if isinstance(one, tuple):
+        return all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return bool(one == other)
@@ -87,7 +86,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         loop.save(tmp_path / f"td3_{step}.pth")
     loop.run(TOTAL)
     expected = {**loop.agent.checkpoint_payload(), "provenance": None}
-    child = multiprocessing.get_context("spawn").Process(target=resume, args=(tmp_path,))
+    child = multiprocessing.get_context("spawn").Process(target=go_on, args=(tmp_path,))
     child.start()
     child.join(120)
     assert child.exitcode == 0
@@ -95,3 +94,79 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         found = {**checkpoint.read(tmp_path / f"resumed_{step}.pth"), "provenance": None}
         assert found["total_it"] == expected["total_it"] > 100
         assert same(expected, found), f"resumed at step {step}"
+
+
+def agent_and_replay(seed: int) -> tuple[TD3Agent, Replay]:
+    return TD3Agent(21, config=SMALL, seed=seed), fill(200, seed)
+
+
+def contents(agent: TD3Agent, replay: Replay) -> Any:
+    arrays = {name: torch.from_numpy(a.copy()) for name, a in replay.arrays().items()}
+    return {**agent.checkpoint_payload(), "provenance": None}, arrays
+
+
+def saved_run(folder: Path) -> tuple[Path, TD3Agent, Replay]:
+    agent, replay = agent_and_replay(0)
+    path = folder / "td3_1.pth"
+    link = resume.save(agent, path, {"clock": 1.5}, replay, 200)
+    assert link is not None
+    assert (folder / "latest.pth").samefile(path)
+    return path, agent, replay
+
+
+def test_checkpoint_and_replay_together(tmp_path: Path) -> None:
+    path, agent, replay = saved_run(tmp_path)
+    other, buffer = TD3Agent(21, config=SMALL, seed=3), Replay(256, IMAGE, VECTOR, ACTION)
+    resumed = resume.load(other, path, buffer)
+    assert resumed.run == {"clock": 1.5}
+    assert resumed.lost == ""
+    assert resumed.link is not None
+    assert same(contents(agent, replay)[0], contents(other, buffer)[0])
+    assert agent.train(replay, 8) == other.train(buffer, 8)
+    again = resume.save(other, tmp_path / "td3_2.pth", {}, buffer, 200, resumed.link)
+    assert again is not None
+    assert again.bytes > resumed.link.bytes
+    assert (tmp_path / "td3_2.replay").samefile(tmp_path / "td3_1.replay")
+
+
+def test_experience_is_left_alone_if_not_asked_for(tmp_path: Path) -> None:
+    path, agent, _ = saved_run(tmp_path)
+    other, buffer = agent_and_replay(5)
+    before = contents(other, buffer)
+    resumed = resume.load(other, path)
+    assert (resumed.link, resumed.lost) == (None, "")
+    assert same(before[1], contents(other, buffer)[1])
+    assert same(contents(agent, buffer)[0], contents(other, buffer)[0])
+
+
+def test_what_is_lost_is_said(tmp_path: Path) -> None:
+    path, agent, _ = saved_run(tmp_path)
+    other, buffer = agent_and_replay(5)
+    before = contents(other, buffer)
+    (tmp_path / "td3_1.replay").unlink()
+    resumed = resume.load(other, path, buffer)
+    assert resumed.link is None
+    assert "td3_1.replay is not there, experience is collected anew" in resumed.lost
+    assert same(before[1], contents(other, buffer)[1])
+    assert resume.save(agent, path, {}) is None
+    assert "was saved without its replay" in resume.load(other, path, buffer).lost
+
+
+@pytest.mark.parametrize("fault", ["replay", "checkpoint", "shape", "capacity"])
+def test_all_or_nothing(tmp_path: Path, fault: str) -> None:
+    path, _, _ = saved_run(tmp_path)
+    other, buffer = agent_and_replay(5)
+    if fault in ("replay", "checkpoint"):
+        broken = path.with_suffix(".replay") if fault == "replay" else path
+        content = bytearray(broken.read_bytes())
+        content[-40] ^= 1
+        broken.write_bytes(content)
+    elif fault == "shape":
+        other = TD3Agent(22, config=SMALL)
+    else:
+        buffer = Replay(64, IMAGE, VECTOR, ACTION)
+    before = contents(other, buffer)
+    with pytest.raises(CheckpointError) as caught:
+        resume.load(other, path, buffer)
+    assert "\n" not in str(caught.value)
+    assert same(before, contents(other, buffer))

@@ -168,3 +168,59 @@ def test_without_a_map_the_car_is_braked(roads: RoadMap) -> None:
     tick = world.step(Control())
     driver.observe(grey_frame(tick.image), tick.ego)
     assert driver.decide().control.brake == 1.0
+
+
+class Dice:
+    """A policy with a state of its own, to see that a resumed drive goes on with it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.begun = 0
+
+    def begin_episode(self) -> None:
+        self.begun += 1
+
+    def act(self, situation: Situation) -> Action:
+        return np.array([0.2 * self.rng.normal(), 0.6], np.float32)
+
+
+def frames_of(
+    policy: Dice, road_map: RoadMap, state: dict | None, frames: int
+) -> tuple[Driver, list[closed_loop.Frame]]:
+    driver = Driver(DrivingConfig(), policy, None, seed=8)
+    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), road_map)
+    driven = closed_loop.drive(driver, world)
+    if state is not None:
+        next(driven)  # the map is set with the first frame
+        driver.restore(state, redrive=True, recorded=False)
+    return driver, list(islice(driven, frames))
+
+
+def judged(frames: list[closed_loop.Frame]) -> list[tuple[float, float, float]]:
+    """Reward and place of each step that counts."""
+    return [
+        (frame.report.outcome.reward, frame.ego.pose.x_m, frame.ego.pose.y_m)
+        for frame in frames
+        if frame.report.outcome is not None
+    ]
+
+
+@pytest.mark.parametrize("cut", [3, 40, 71, 150, 151, 200])
+def test_a_drive_resumes_anywhere_to_the_last_bit(roads: RoadMap, cut: int) -> None:
+    """Before, in and between episodes: what follows equals the drive that never stopped."""
+    _, whole = frames_of(Dice(1), roads, None, 600)
+    policy = Dice(1)
+    driver = Driver(DrivingConfig(), policy, None, seed=8)
+    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), roads)
+    rngs, state = [policy.rng.bit_generator.state], {}
+    for _ in islice(closed_loop.drive(driver, world), cut):
+        state = driver.state()
+        rngs.append(policy.rng.bit_generator.state)
+    resumed = Dice(1)
+    resumed.rng.bit_generator.state = rngs[-1]
+    if state["actions"]:  # a session saves before it decides on the newest frame
+        state["actions"].pop()
+        resumed.rng.bit_generator.state = rngs[-2]
+    _, rest = frames_of(resumed, roads, state, 800)
+    before = len(judged(whole[:cut]))
+    assert judged(rest)[:100] == judged(whole)[before : before + 100]
