@@ -7,7 +7,9 @@ READY := $(VENV)/.ready
 SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh \
   $(shell find interfaces -type f)
 
-.PHONY: train test lint setup clean
+BENCH := .venv-bench
+
+.PHONY: train test lint setup bench fuzz clean
 train: $(READY)
 	@$(VENV)/bin/td3_driver train $(ARGS)
 
@@ -20,8 +22,21 @@ lint: $(READY)
 
 setup: $(READY)
 
+# 300 kills at random moments of a saving trainer; every file must verify afterwards.
+fuzz: $(READY)
+	@$(VENV)/bin/python test/checkpoints/fuzz_kill.py $(if $(ARGS),$(ARGS),--kills 300)
+
+# The peers (Stable-Baselines3, cpprb) live in an environment of their own.
+bench: $(BENCH)/.ready
+	@PYTHONPATH=. $(BENCH)/bin/python -m bench $(ARGS)
+
+$(BENCH)/.ready: bench/requirements.txt
+	@$(or $(PYTHON),python3) -m venv $(BENCH)
+	@$(BENCH)/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
 $(READY): $(SETUP_INPUTS)
 	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV)
 
 clean:
-	rm -rf $(VENV) build install log *.egg-info
+	rm -rf $(VENV) $(BENCH) build install log *.egg-info

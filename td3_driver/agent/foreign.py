@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,9 @@ def load(path: Path, file: Path | BinaryIO) -> Any:
         CheckpointError: If it is damaged, or could not be read without running code in it.
     """
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of older pickles, before they are refused
+            return torch.load(file, map_location="cpu", weights_only=True)
     # Parsers meet foreign data in every way: no narrower type covers them.
     except Exception as error:
         raise CheckpointError(

@@ -108,7 +108,12 @@ def _has_room(replay: Replay, log: Path, rows: int, previous: ReplayLink) -> boo
         return False
     header = replay_log.header(_columns(replay))
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
-        return file.read(len(header)) == header and file.seek(0, os.SEEK_END) == previous.bytes
+        if file.seek(0, os.SEEK_END) != previous.bytes:
+            return False
+        file.seek(previous.bytes - replay_log.DIGEST_BYTES)
+        last = file.read()
+        file.seek(0)
+        return last.hex() == previous.sha256 and file.read(len(header)) == header
     return False
 
 

@@ -32,7 +32,7 @@ _MAGIC = b"td3_driver replay 1\n"
 _LENGTH = struct.Struct("<I")
 _SEGMENT = struct.Struct("<8sQQQ")  # mark, first row, number of rows, bytes of payload
 _MARK = b"segment\n"
-_DIGEST_BYTES = 32
+DIGEST_BYTES = 32
 _LARGEST_HEADER = 1 << 16
 
 
@@ -161,7 +161,7 @@ def _read_header(path: Path, file: BinaryIO) -> bytes:
         raise CheckpointError(f"{path}: is damaged, or no replay file of this version")
     (length,) = _LENGTH.unpack(start[len(_MAGIC) :])
     start += file.read(min(length, _LARGEST_HEADER))
-    digest = file.read(_DIGEST_BYTES)
+    digest = file.read(DIGEST_BYTES)
     if digest != hashlib.sha256(start).digest():
         raise CheckpointError(f"{path}: is damaged: the SHA-256 of its header is wrong")
     return start + digest
@@ -171,16 +171,16 @@ def _read_segment(path: Path, file: BinaryIO, before: bytes, end: int) -> tuple[
     head = file.read(_SEGMENT.size)
     if len(head) == _SEGMENT.size and head.startswith(_MARK):
         _, first, count, length = _SEGMENT.unpack(head)
-        if file.tell() + length + _DIGEST_BYTES <= end:
+        if file.tell() + length + DIGEST_BYTES <= end:
             payload = file.read(length)
             digest = hashlib.sha256(before + head)
             digest.update(payload)
-            if digest.digest() == file.read(_DIGEST_BYTES):
+            if digest.digest() == file.read(DIGEST_BYTES):
                 return digest.digest(), Segment(first, count, payload)
     raise CheckpointError(f"{path}: is damaged: a SHA-256 is wrong")
 
 
 def _difference(found: bytes, expected: bytes) -> str:
     start = len(_MAGIC) + _LENGTH.size
-    saved, own = (text[start:-_DIGEST_BYTES].decode() for text in (found, expected))
+    saved, own = (text[start:-DIGEST_BYTES].decode() for text in (found, expected))
     return f"was saved from a buffer {saved}, this one is {own}"

@@ -151,6 +151,15 @@ def test_rows_left_half_written_by_a_kill_are_ignored(tmp_path: Path) -> None:
     assert same_batches(driving.replay, restored(tmp_path, newer))
 
 
+def test_another_run_of_the_same_length_is_not_appended_to(tmp_path: Path) -> None:
+    link = replay_file.save(Driving(1).drive(50), tmp_path / "td3_1.replay", 50, None)
+    replay_file.save(Driving(2).drive(50), tmp_path / "td3_1.replay", 50, None)
+    driving = Driving(1)
+    newer = replay_file.save(driving.drive(60), tmp_path / "td3_2.replay", 60, link)
+    assert not os.path.samefile(tmp_path / "td3_1.replay", tmp_path / "td3_2.replay")
+    assert same_batches(driving.replay, restored(tmp_path, newer))
+
+
 def test_a_full_disk_leaves_the_log_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

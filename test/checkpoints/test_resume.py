@@ -108,7 +108,7 @@ def contents(agent: TD3Agent, replay: Replay) -> Any:
 def saved_run(folder: Path) -> tuple[Path, TD3Agent, Replay]:
     agent, replay = agent_and_replay(0)
     path = folder / "td3_1.pth"
-    link = resume.save(agent, path, {"clock": 1.5}, replay, 200)
+    link = resume.save(agent, path, {"clock": 1.5}, replay, replay.rows_written)
     assert link is not None
     assert (folder / "latest.pth").samefile(path)
     return path, agent, replay
@@ -123,7 +123,8 @@ def test_checkpoint_and_replay_together(tmp_path: Path) -> None:
     assert resumed.link is not None
     assert same(contents(agent, replay)[0], contents(other, buffer)[0])
     assert agent.train(replay, 8) == other.train(buffer, 8)
-    again = resume.save(other, tmp_path / "td3_2.pth", {}, buffer, 200, resumed.link)
+    rows = buffer.rows_written
+    again = resume.save(other, tmp_path / "td3_2.pth", {}, buffer, rows, resumed.link)
     assert again is not None
     assert again.bytes > resumed.link.bytes
     assert (tmp_path / "td3_2.replay").samefile(tmp_path / "td3_1.replay")
