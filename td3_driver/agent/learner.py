@@ -8,15 +8,17 @@ every update, save and log entry.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from td3_driver.agent import checkpoint
+from td3_driver.agent import checkpoint, resume
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.messages import (
@@ -34,6 +36,7 @@ from td3_driver.agent.messages import (
 )
 from td3_driver.agent.policy import flatten
 from td3_driver.agent.replay import Replay
+from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.agent.weights import SharedWeights
 
@@ -51,6 +54,8 @@ class LearnerSpec:
     seed: int
     threads: int
     log_dir: Path | None
+    keep_last: int
+    keep_every: int
     replay: Replay
     weights: SharedWeights
 
@@ -68,6 +73,10 @@ class Learner:
             device=spec.device,
             seed=spec.seed,
         )
+        # One thread: files are written in the order in which they were asked for.
+        self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        self._sending = Lock()
+        self._link: ReplayLink | None = None
         self._writer = SummaryWriter(str(spec.log_dir)) if spec.log_dir else None
         self._send(self._loaded(None, {}))
 
@@ -79,15 +88,19 @@ class Learner:
                 case Train():
                     self._train(request)
                 case Save():
-                    self._answer(self._save, request)
+                    self._save(request)
                 case Load():
-                    self._answer(self._load, request)
+                    self._load(request)
                 case Log():
                     self._log(request)
                 case Stop():
-                    if self._writer:
-                        self._writer.close()
                     return
+
+    def close(self) -> None:
+        """Finish the files that were asked for."""
+        self._files.shutdown(wait=True)
+        if self._writer:
+            self._writer.close()
 
     def _train(self, request: Train) -> None:
         losses: dict[str, float] = {}
@@ -100,34 +113,46 @@ class Learner:
                 self._log(Log(self._agent.total_it, scalars))
         self._send(Trained(self._agent.total_it, self._publish(), losses))
 
-    def _save(self, request: Save) -> Event:
+    def _save(self, request: Save) -> None:
+        """Copy the state now, write it beside the training; files and answers keep their order."""
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
-        self._agent.save_checkpoint(request.path, run=request.run)
-        checkpoint.publish_latest(request.path)
-        return Saved(request.path.resolve(), request.env_steps)
+        payload = self._agent.checkpoint_payload(request.run)
+        self._files.submit(self._write, request, payload)
 
-    def _load(self, request: Load) -> Event:
+    def _write(self, request: Save, payload: dict[str, Any]) -> None:
+        try:
+            if request.rows is None:
+                resume.write(payload, request.path)
+            else:
+                replay, rows = self._spec.replay, request.rows
+                self._link = resume.write(payload, request.path, replay, rows, self._link)
+            self._send(Saved(request.path.resolve(), request.env_steps))
+            if self._spec.keep_last:
+                folder = request.path.parent
+                checkpoint.retain(folder, self._spec.keep_last, self._spec.keep_every)
+        except (CheckpointError, OSError) as error:
+            self._send(Refused(str(error)))
+
+    def _load(self, request: Load) -> None:
+        self._files.submit(_nothing).result()  # what was saved before may be what is loaded
+        try:
+            self._send(self._load_now(request))
+        except (CheckpointError, OSError) as error:
+            self._send(Refused(str(error)))
+
+    def _load_now(self, request: Load) -> Event:
         path = request.path or checkpoint.newest(request.directory)
         if path is None:
             return Refused(f"{request.directory}: no valid checkpoint in this folder")
-        payload = checkpoint.read(path)
-        try:
-            self._agent.restore(payload)
-        except CheckpointError as error:
-            return Refused(f"{path}: {error}")
-        return self._loaded(path.resolve(), payload.get("run") or {})
-
-    def _answer(self, serve: Any, request: Save | Load) -> None:
-        try:
-            self._send(serve(request))
-        except (CheckpointError, FileNotFoundError, OSError) as error:
-            self._send(Refused(str(error)))
+        resumed = resume.load(self._agent, path, self._spec.replay if request.replay else None)
+        if request.replay:
+            self._link = resumed.link
+        loaded = self._loaded(path.resolve(), resumed.run)
+        return replace(loaded, replay=resumed.link is not None, lost=resumed.lost)
 
     def _loaded(self, path: Path | None, run: dict[str, Any]) -> Loaded:
         agent = self._agent
-        return Loaded(
-            path, agent.env_steps, agent.episodes, agent.total_it, self._publish(), run
-        )
+        return Loaded(path, agent.env_steps, agent.episodes, agent.total_it, self._publish(), run)
 
     def _publish(self) -> int:
         return self._spec.weights.publish(flatten(self._agent))
@@ -138,7 +163,12 @@ class Learner:
                 self._writer.add_scalar(name, value, request.step)
 
     def _send(self, event: Event) -> None:
-        self._pipe.send(event)
+        with self._sending:
+            self._pipe.send(event)
+
+
+def _nothing() -> None:
+    """Its turn comes when every file before it is written."""
 
 
 def run(spec: LearnerSpec, pipe: Connection) -> None:
@@ -147,7 +177,11 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(spec.threads)
     try:
-        Learner(spec, pipe).serve()
+        learner = Learner(spec, pipe)
+        try:
+            learner.serve()
+        finally:
+            learner.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the driver is gone; everything it asked for has been done
     finally:

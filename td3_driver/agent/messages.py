@@ -18,23 +18,29 @@ class Train:
 
 @dataclass(frozen=True)
 class Save:
-    """Write a checkpoint; `latest` also moves `latest.pth` to it.
+    """Write a checkpoint and move `latest.pth` to it.
 
     `run` is the driving side's state: counters and random generators, plain Python types.
+    `rows` of the replay are saved beside it; None: the replay is not saved.
     """
 
     path: Path
     env_steps: int
     episodes: int
     run: dict[str, Any]
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
 class Load:
-    """Go back to a checkpoint; an empty path means the newest valid one in `directory`."""
+    """Go back to a checkpoint; no path means the newest valid one in `directory`.
+
+    `replay`: fill the replay too, if it was saved; nobody may write to it meanwhile.
+    """
 
     path: Path | None
     directory: Path
+    replay: bool
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The agent is what the checkpoint says; `run` is the driving side's share of it."""
+    """The agent is what the checkpoint says; `run` is the driving side's share of it.
+
+    `replay` says that the replay was filled, `lost` in one sentence what could not be given back.
+    """
 
     path: Path | None
     env_steps: int
@@ -77,6 +86,8 @@ class Loaded:
     total_it: int
     version: int
     run: dict[str, Any]
+    replay: bool = False
+    lost: str = ""
 
 
 @dataclass(frozen=True)

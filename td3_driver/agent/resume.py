@@ -54,14 +54,24 @@ def save(
     Raises:
         CheckpointError: If it cannot be written; earlier checkpoints are unharmed.
     """
+    return write(agent.checkpoint_payload(run), path, replay, rows, previous)
+
+
+def write(
+    payload: Mapping[str, Any],
+    path: str | Path,
+    replay: Replay | None = None,
+    rows: int = 0,
+    previous: ReplayLink | None = None,
+) -> ReplayLink | None:
+    """What `save` does once the agent's state is copied; may run beside the training."""
     path = Path(path)
     link = None
     if replay is not None and rows > 0:
         link = replay_file.save(replay, path.with_suffix(".replay"), rows, previous)
-    payload = agent.checkpoint_payload(run)
-    payload["replay"] = link.to_mapping() if link else None
-    checkpoint.write(path, payload)
-    checkpoint.publish_latest(path)
+    checkpoint.write(path, {**payload, "replay": link.to_mapping() if link else None})
+    if path.name != checkpoint.LATEST:
+        checkpoint.publish_latest(path)
     return link
 
 

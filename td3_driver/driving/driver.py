@@ -132,8 +132,9 @@ class Driver:
 
     def set_map(self, road_map: RoadMap) -> None:
         """Drive on this map from the next episode on."""
+        if self._road_map is not None:  # the first map leaves what `restore` may have prepared
+            self.abandon_episode()
         self._road_map = road_map
-        self.abandon_episode()
 
     def abandon_episode(self) -> None:
         """Drop the running episode, if any, and go to a new start."""

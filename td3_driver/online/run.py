@@ -34,6 +34,8 @@ class RunConfig:
         seed: seed of everything random; parts of the run derive their own from it.
         device: "cpu" or "cuda", of the learner. Acting is on the CPU.
         learner_threads: threads of the learner's arithmetic.
+        keep_last: numbered checkpoints to keep; 0: all.
+        keep_every: of the others keep those at multiples of so many steps; 0: none.
     """
 
     configuration: Configuration
@@ -42,6 +44,8 @@ class RunConfig:
     seed: int
     device: str
     learner_threads: int
+    keep_last: int
+    keep_every: int
 
 
 class Run:
@@ -64,6 +68,8 @@ class Run:
             seed=config.seed,
             threads=config.learner_threads,
             log_dir=config.session.checkpoint_dir / "tensorboard",
+            keep_last=config.keep_last,
+            keep_every=config.keep_every,
             replay=self.replay,
             weights=weights,
         )
@@ -77,12 +83,17 @@ class Run:
             config.session, agent, driver, actor, self.replay, self.learner, weights
         )
 
+    @property
+    def learning_starts(self) -> int:
+        """Transitions in the replay before which nothing is learned."""
+        return self._config.configuration.agent.learning_starts
+
     def greeted(self, event: Loaded) -> bool:
         """Handle the learner's `Loaded`s until it is what the run starts from; then True."""
         if event.path is not None:
             return True
         if self._config.resume is not None:
-            self.session.load(self._config.resume)
+            self.session.load(self._config.resume, replay=self.session.learning)
             return False
         if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()

@@ -58,6 +58,7 @@ class SessionConfig:
         lockstep: act only with every update owed so far in the weights, so that runs repeat.
         learning: make updates and checkpoints; else the agent drives as it is.
         episodes: end after so many episodes; 0: no end.
+        save_replay: checkpoints take the replay with them (but for the frequent `latest.pth`).
     """
 
     steps: int
@@ -66,6 +67,7 @@ class SessionConfig:
     lockstep: bool
     learning: bool = True
     episodes: int = 0
+    save_replay: bool = False
 
 
 class Session:
@@ -148,20 +150,28 @@ class Session:
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
         """Ask for a checkpoint (default `td3_<step>.pth`); `then` gets `Saved` or `Refused`."""
         path = path or self._config.checkpoint_dir / f"td3_{self.env_steps}.pth"
+        rows = self._replay.rows_written if self._config.save_replay else None
+        self._save(path, rows, then)
+
+    def save_latest(self) -> None:
+        """Ask for `latest.pth` alone, without the replay."""
+        self._save(self._config.checkpoint_dir / LATEST, None, _nothing)
+
+    def _save(self, path: Path, rows: int | None, then: Then) -> None:
         self._asked.append(then)
-        self._learner.send(Save(path, self.env_steps, self._driver.episodes, self._snapshot))
+        episodes = self._driver.episodes
+        self._learner.send(Save(path, self.env_steps, episodes, self._snapshot, rows))
 
-    def save_latest(self, then: Then = _nothing) -> None:
-        """Ask for `latest.pth` alone."""
-        self.save(self._config.checkpoint_dir / LATEST, then)
-
-    def load(self, path: Path | None = None, then: Then = _nothing) -> None:
+    def load(
+        self, path: Path | None = None, then: Then = _nothing, *, replay: bool = False
+    ) -> None:
         """Ask to go back to a checkpoint (default: the newest valid one in the folder).
 
-        `then` gets `Loaded` or `Refused`; a refusal changes nothing.
+        `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
+        filled too; only before anything is driven.
         """
         self._asked.append(then)
-        self._learner.send(Load(path, self._config.checkpoint_dir))
+        self._learner.send(Load(path, self._config.checkpoint_dir, replay))
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""
@@ -221,10 +231,14 @@ class Session:
         self._actor.env_steps = event.env_steps
         if event.run:
             self._update_debt = float(event.run["update_debt"])
+            open_episode = event.replay and event.run["driver"]["actions"] is not None
             # A world in real time does not repeat itself.
+            redrive = self._config.lockstep
             self._driver.restore(
-                event.run["driver"], redrive=self._config.lockstep, recorded=False
+                event.run["driver"], redrive=redrive, recorded=redrive and open_episode
             )
+            if redrive and open_episode:
+                self._replay.reopen()
             self._actor.restore(event.run["exploration"])
         else:
             self._driver.abandon_episode()

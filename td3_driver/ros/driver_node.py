@@ -186,6 +186,9 @@ class DriverNode(Node):
     def _on_loaded(self, event: Loaded) -> None:
         if event.path is not None:
             self.get_logger().info(f"resuming at step {event.env_steps} from {event.path}")
+        if event.lost:
+            refill = f"learning goes on with {self._run.learning_starts} new transitions"
+            self.get_logger().warning(f"{event.lost}; {refill}")
         self._ready = self._run.greeted(event)
 
     def _on_refused(self, event: Refused) -> None:

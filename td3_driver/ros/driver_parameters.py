@@ -39,6 +39,13 @@ class DriverParameters:
     steps: int = parameter(0, "Steps in total, resumed ones included; 0: no end.", low=0)
     episodes: int = parameter(0, "End after so many episodes; 0: no end.", low=0)
     save_freq: int = parameter(1000, "Steps between checkpoints; 0: at the end only.", low=0)
+    save_replay: bool = parameter(
+        False, "Checkpoints take the replay with them, as td3_<step>.replay."
+    )
+    keep_last: int = parameter(0, "Numbered checkpoints to keep; 0: all.", low=0)
+    keep_every: int = parameter(
+        0, "Of those beyond keep_last, keep the ones at multiples of so many steps.", low=0
+    )
     checkpoint_dir: str = parameter("checkpoints", "Folder of the checkpoints and TensorBoard.")
     checkpoint_path: str = parameter(
         "",
@@ -99,9 +106,12 @@ def run_config(given: DriverParameters) -> RunConfig:
             lockstep=lockstep,
             learning=learning,
             episodes=given.episodes,
+            save_replay=given.save_replay,
         ),
         resume=resume,
         seed=given.seed,
         device=given.device,
         learner_threads=given.learner_threads,
+        keep_last=given.keep_last,
+        keep_every=given.keep_every,
     )

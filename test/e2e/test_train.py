@@ -145,3 +145,20 @@ def test_other_presets_start(preset: str, tmp_path: Path) -> None:
     done = train(tmp_path, "--steps", "310", "--preset", preset)
     assert done.code == 0, done.output
     assert saved(tmp_path / "td3_310.pth")["state_dim"] == 535
+
+
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
+    """N steps, save, new processes, M more: every tensor, counter and random state of N + M."""
+    options = ("--seed", "5", "--save-replay", "--steps")
+    whole = train(tmp_path / "whole", *options, "520", "--save-freq", "373")
+    assert whole.code == 0, whole.output
+    start = tmp_path / "whole" / "td3_373.pth"
+    assert saved(start)["run"]["driver"]["actions"], "373 is in the middle of an episode"
+    resumed = train(tmp_path / "resumed", *options, "520", "--resume", str(start))
+    assert resumed.code == 0, resumed.output
+    assert "collected anew" not in resumed.output
+    one, other = (saved(tmp_path / name / "td3_520.pth") for name in ("whole", "resumed"))
+    assert one["total_it"] > saved(start)["total_it"]
+    for payload in (one, other):
+        del payload["replay"]  # lengths of two logs that grew in different steps
+    assert_same(one, other)
