@@ -270,6 +270,7 @@ class DriverNode(Node):
     def _make_subscriptions(self) -> None:
         topics, default = self._topics, names.VOLATILE_10
         create = self.create_subscription
+        # In this order they are served: a collision counts for its own frame.
         create(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
         create(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
         create(Odometry, topics.of("odometry"), self._on_odometry, default)

@@ -149,9 +149,12 @@ class WorldNode(Node):
     def _make_subscriptions(self) -> None:
         topics, default = self._topics, names.VOLATILE_10
         create = self.create_subscription
-        create(CarlaEgoVehicleControl, topics.control, self._on_control, default)
+        # rclpy serves subscriptions in the order of their creation. What moves the car was sent
+        # before the command of the same frame and has to take effect in the same tick: a busy
+        # machine would else decide in which one, and the run would not repeat.
         create(PoseMessage, topics.set_transform, self._on_set_transform, default)
         create(Twist, topics.set_target_velocity, self._on_set_target_velocity, default)
+        create(CarlaEgoVehicleControl, topics.control, self._on_control, default)
 
     def _publish_once(self) -> None:
         road_map = self._simulation.road_map

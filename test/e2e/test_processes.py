@@ -5,6 +5,9 @@ import itertools
 import os
 import re
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -133,3 +136,67 @@ def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> No
     assert run.process.returncode != 0
     assert_nothing_left(pids)
     assert not {name for name in shared & set(os.listdir("/dev/shm")) if "td3" in name}
+
+
+class Node:
+    """One node as a process of its own, as `ros2 run` starts it."""
+
+    def __init__(self, module: str, *parameters: str) -> None:
+        words = [word for parameter in parameters for word in ("-p", parameter)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"td3_driver.{module}", "--ros-args", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_for(self, text: str) -> None:
+        wait_until(
+            lambda: any(text in line for line in self.lines), 60.0, lambda: f"{text}: {self.lines}"
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Path) -> None:
+    world = Node("world.world_node")
+    driver = Node(
+        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
+    )
+    try:
+        driver.wait_for("at step 100")
+        world.kill()
+        driver.wait_for("braking and waiting")
+        assert driver.process.poll() is None
+        steps = checkpoint.read(tmp_path / "latest.pth")["env_steps"]
+        world = Node("world.world_node")
+        driver.wait_for(f"at step {steps + 100}")
+    finally:
+        world.kill()
+        driver.process.send_signal(signal.SIGTERM)
+        code = driver.process.wait(20.0)
+    assert code == 0
+    assert not any("Traceback" in line for line in driver.lines)
+
+
+def test_refused_parameters_say_why(tmp_path: Path) -> None:
+    for parameter, reason in (
+        ("stepping:=fast", "'fast' is not one of lockstep, realtime"),
+        ("steps:=-1", "steps"),
+        ("mode:=evaluate", "needs the checkpoint to drive"),
+        ("camera:='no name'", "use letters, digits and _ only"),
+    ):
+        node = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", parameter)
+        assert node.process.wait(30.0) == 1
+        wait_until(lambda node=node: bool(node.lines), 5.0)
+        assert len(node.lines) == 1
+        assert reason in node.lines[0]
