@@ -11,7 +11,7 @@ import torch
 from bench.report import Section, preamble
 
 _RESULTS = Path(__file__).resolve().parent / "results"
-_QUICK = ("updates", "sampling", "latency")  # "all" leaves out what takes long: memory, gym
+_QUICK = ("updates", "sampling", "latency")  # "all" leaves out what takes long
 
 
 def _measure(name: str, arguments: argparse.Namespace) -> Section:
@@ -32,6 +32,10 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
         from bench import memory
 
         return memory.measure()
+    if name == "saving":
+        from bench import saving
+
+        return saving.measure()
     from bench import gym_compare
 
     return gym_compare.measure(arguments.threads)
@@ -44,8 +48,9 @@ def main() -> None:
         "what",
         nargs="?",
         default="all",
-        choices=("all", *_QUICK, "memory", "gym"),
-        help=f"all (the default) is {', '.join(_QUICK)}; memory takes minutes and 8 GB, gym hours",
+        choices=("all", *_QUICK, "memory", "saving", "gym"),
+        help=f"all (the default) is {', '.join(_QUICK)}; "
+        "memory and saving take minutes and 8 GB, gym hours",
     )
     parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")

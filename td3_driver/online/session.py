@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class SessionConfig:
         learning: make updates and checkpoints; else the agent drives as it is.
         episodes: end after so many episodes; 0: no end.
         save_replay: checkpoints take the replay with them (but for the frequent `latest.pth`).
+        settings: the resolved configuration, kept in every checkpoint.
     """
 
     steps: int
@@ -68,6 +69,7 @@ class SessionConfig:
     learning: bool = True
     episodes: int = 0
     save_replay: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -250,6 +252,7 @@ class Session:
             "update_debt": self._update_debt,
             "driver": self._driver.state(),
             "exploration": self._actor.state(),
+            "settings": self._config.settings,
         }
 
     def _log_episode(self, ended: EpisodeSummary) -> None:

@@ -107,6 +107,12 @@ def run_config(given: DriverParameters) -> RunConfig:
             learning=learning,
             episodes=given.episodes,
             save_replay=given.save_replay,
+            settings={
+                "preset": given.preset,
+                "seed": given.seed,
+                "stepping": given.stepping,
+                **configuration.to_mapping(),
+            },
         ),
         resume=resume,
         seed=given.seed,

@@ -16,6 +16,7 @@ import rclpy
 from carla_msgs.msg import CarlaEgoVehicleControl
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
@@ -137,12 +138,16 @@ class Observer:
             CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", self._on(self.commands), deep
         )
 
-    def call(self, service: str, within_s: float = 30.0) -> tuple[Trigger.Response, float]:
-        """The answer of a Trigger service, and how long it took, s."""
+    def ask(self, service: str, within_s: float = 30.0) -> Future:
+        """Call a Trigger service without waiting for its answer."""
         client = self._node.create_client(Trigger, service)
         wait_until(client.service_is_ready, within_s, lambda: f"service {service}")
+        return client.call_async(Trigger.Request())
+
+    def call(self, service: str, within_s: float = 30.0) -> tuple[Trigger.Response, float]:
+        """The answer of a Trigger service, and how long it took, s."""
+        future = self.ask(service, within_s)
         started_s = time.monotonic()
-        future = client.call_async(Trigger.Request())
         self._executor.spin_until_future_complete(future, timeout_sec=within_s)
         took_s = time.monotonic() - started_s
         response = future.result()

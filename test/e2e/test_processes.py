@@ -69,6 +69,10 @@ def test_services_answer_while_every_frame_gets_one_command(
         seen = len(observer.frames)
         observer.spin(lambda seen=seen: len(observer.frames) > seen + 30, 30.0)
     assert max(took_s) < 1.0, took_s
+    # Two at once are served one after the other.
+    names = [observer.ask("/save_checkpoint") for _ in range(2)]
+    observer.spin(lambda: all(name.done() for name in names), 10.0)
+    assert all(name.result().success for name in names)
     # The last frame may still be unanswered, the first ones from before we listened.
     first = max(observer.frames[0], observer.commands[0])
     frames = [stamp for stamp in observer.frames if first <= stamp <= observer.commands[-1]]
