@@ -144,7 +144,7 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from td3_driver.agent.importing import convert
+    from td3_driver.agent.importing.conversion import convert
 
     imported = convert(args.source, args.destination, args.name)
     print(f"{args.destination}: from {imported.origin}")

@@ -20,8 +20,8 @@ from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.utils import obs_as_tensor
 
 from td3_driver.agent import CheckpointError, TD3Agent
-from td3_driver.agent.foreign import Source
-from td3_driver.agent.importing import convert
+from td3_driver.agent.importing.conversion import convert
+from td3_driver.agent.importing.source import Source
 from td3_driver.agent.inspection import verify
 from td3_driver.agent.networks import joined_state
 

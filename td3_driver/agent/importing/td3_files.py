@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from td3_driver.agent.checkpoint import CheckpointError
-from td3_driver.agent.foreign import Source, conv_config, load, renamed
+from td3_driver.agent.importing.source import Source, conv_config, load, renamed
 
 _FEATURES = 512  # of the origin's CNN
 _SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")

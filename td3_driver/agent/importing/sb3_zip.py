@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from td3_driver.agent.checkpoint import CheckpointError
-from td3_driver.agent.foreign import Source, conv_config, load
+from td3_driver.agent.importing.source import Source, conv_config, load
 
 _KEY = re.compile(
     r"(?P<part>actor|actor_target|critic|critic_target)\."

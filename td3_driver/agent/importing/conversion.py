@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from td3_driver.agent import checkpoint, foreign_sb3, foreign_td3, snapshot
+from td3_driver.agent import checkpoint, snapshot
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.foreign import Source, load
+from td3_driver.agent.importing import sb3_zip, td3_files
+from td3_driver.agent.importing.source import Source, load
 from td3_driver.agent.td3 import TD3Agent
 
 _GROUP = ("lr", "betas", "eps", "weight_decay")
@@ -57,8 +58,8 @@ def convert(source: str | Path, destination: str | Path, name: str | None = None
 
 def _read(path: Path, name: str | None) -> Source:
     prefix = path / name if name else path
-    if foreign_td3.actor_file(prefix).is_file():
-        return foreign_td3.read_four_files(prefix)
+    if td3_files.actor_file(prefix).is_file():
+        return td3_files.read_four_files(prefix)
     if path.is_dir():
         raise CheckpointError(_which(path, name))
     if not path.is_file():
@@ -68,8 +69,8 @@ def _read(path: Path, name: str | None) -> Source:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if "policy.pth" in archive.namelist():
-                return foreign_sb3.read_zip(path, archive)
-    return foreign_td3.read_origin(path, load(path, path))
+                return sb3_zip.read_zip(path, archive)
+    return td3_files.read_origin(path, load(path, path))
 
 
 def _which(folder: Path, name: str | None) -> str:
