@@ -44,9 +44,12 @@ rm -rf "$venv"
 bin="$venv/bin"
 
 say "packages"
-logged "$bin/pip" install --disable-pip-version-check -r requirements.txt ||
-  fail "pip could not install requirements.txt: $(grep -m1 -iE 'error|failed' "$log" ||
-    echo 'no network?') (see $log)"
+if ! logged "$bin/pip" install --disable-pip-version-check -r requirements.txt; then
+  if grep -qE 'NewConnectionError|name resolution|Network is unreachable|timed out' "$log"; then
+    fail "no network: pip does not reach its package index (see $log)"
+  fi
+  fail "pip could not install requirements.txt: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+fi
 
 # The wheels' CMake targets name the include folders of the machine that built them.
 site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
