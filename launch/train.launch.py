@@ -14,6 +14,8 @@ SHARE = FindPackageShare("td3_driver")
 
 ARGUMENTS = {
     "world": ("embedded", "Where to drive: embedded, or carla (needs carla_ros_bridge)."),
+    "mode": ("train", "train, or evaluate: drive the checkpoint of `resume` greedily."),
+    "episodes": ("0", "End after so many episodes; 0: no end."),
     "role_name": ("ego_vehicle", "CARLA role name of the car."),
     "camera": ("rgb_front", "Id of the front camera."),
     "preset": ("default", "Networks, learning and reward: a file of config/presets."),
@@ -39,10 +41,10 @@ ARGUMENTS = {
 }
 
 DRIVER_ARGUMENTS = (
-    "role_name", "camera", "preset", "stepping", "steps", "save_freq", "checkpoint_dir",
-    "resume", "seed", "device",
+    "mode", "episodes", "role_name", "camera", "preset", "stepping", "steps", "save_freq",
+    "checkpoint_dir", "resume", "seed", "device",
 )  # fmt: skip
-INTEGERS = ("steps", "save_freq", "seed")
+INTEGERS = ("steps", "episodes", "save_freq", "seed")
 WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 import yaml
 
 from td3_driver.configuration import load_configuration, preset_names
@@ -18,7 +17,8 @@ from td3_driver.world.world_node import WorldParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = Path(sys.prefix)
-LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+TRAIN_LAUNCH = ROOT / "launch" / "train.launch.py"
+EVALUATE_LAUNCH = ROOT / "launch" / "evaluate.launch.py"
 
 
 def constants(file: Path) -> dict[str, ast.expr]:
@@ -44,9 +44,8 @@ def test_manifest_names_every_ros_package_that_is_imported() -> None:
     assert manifest.attrib["format"] == "3"
 
 
-@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
-def test_launch_arguments_are_described_and_known_to_the_nodes(file: Path) -> None:
-    named = constants(file)
+def test_launch_arguments_are_described_and_known_to_the_nodes() -> None:
+    named = constants(TRAIN_LAUNCH)
     arguments = named["ARGUMENTS"]
     assert isinstance(arguments, ast.Dict)
     keys = {ast.literal_eval(key) for key in arguments.keys if key is not None}
@@ -63,6 +62,19 @@ def test_launch_arguments_are_described_and_known_to_the_nodes(file: Path) -> No
         assert given <= keys
         integers = {field.name for field in dataclasses.fields(parameters) if field.type == "int"}
         assert integers & given <= set(ast.literal_eval(named["INTEGERS"]))
+
+
+def test_evaluate_launch_declares_only_arguments_of_the_launch_file_that_it_includes() -> None:
+    known = {ast.literal_eval(key) for key in constants(TRAIN_LAUNCH)["ARGUMENTS"].keys if key}
+    declared = [
+        node
+        for node in ast.walk(ast.parse(EVALUATE_LAUNCH.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
+    ]
+    assert len(declared) == 3
+    for call in declared:
+        assert ast.literal_eval(call.args[0]) in known
+        assert "description" in {keyword.arg for keyword in call.keywords}
 
 
 def test_parameter_file_and_presets_are_valid() -> None:

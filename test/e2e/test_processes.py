@@ -17,6 +17,7 @@ import pytest
 
 from td3_driver.agent import checkpoint
 
+from .conftest import Finished
 from .running import Observer, RunningTrain, alive, tree, wait_until
 
 
@@ -190,6 +191,26 @@ def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Pa
         code = driver.process.wait(20.0)
     assert code == 0
     assert not any("Traceback" in line for line in driver.lines)
+
+
+def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(
+    thousand_steps: Finished, tmp_path: Path
+) -> None:
+    file = thousand_steps.folder / "td3_1000.pth"
+    before = file.read_bytes()
+    world = Node("world.world_node", "seed:=7")
+    driver = Node(
+        "ros.driver_node",
+        "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}",
+    )  # fmt: skip
+    try:
+        assert driver.process.wait(120.0) == 0, driver.lines
+    finally:
+        driver.kill()
+        world.kill()
+    driver.wait_for("the run is complete")
+    assert file.read_bytes() == before
+    assert not list(tmp_path.glob("*.pth"))
 
 
 def test_refused_parameters_say_why(tmp_path: Path) -> None:
