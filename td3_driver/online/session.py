@@ -39,6 +39,7 @@ REALTIME_DEBT = 4.0
 # `latest.pth` is renewed this often, so that a killed process loses little.
 AUTOSAVE_STEPS = 250
 LATEST = "latest.pth"
+_RUN_KEYS = {"update_debt", "driver", "exploration"}
 
 Then = Callable[[Event], None]
 
@@ -101,6 +102,7 @@ class Session:
         self._update_debt = 0.0
         self._outstanding = 0
         self._asked: deque[Then] = deque()
+        self._lost: Refused | None = None
         self._snapshot = self._run_state()
 
     @property
@@ -160,9 +162,15 @@ class Session:
         self._save(self._config.checkpoint_dir / LATEST, None, _nothing)
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
-        self._asked.append(then)
         episodes = self._driver.episodes
-        self._learner.send(Save(path, self.env_steps, episodes, self._snapshot, rows))
+        self._ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
+
+    def _ask(self, request: Save | Load, then: Then) -> None:
+        if self._lost is not None:
+            then(self._lost)
+            return
+        self._asked.append(then)
+        self._learner.send(request)
 
     def load(
         self, path: Path | None = None, then: Then = _nothing, *, replay: bool = False
@@ -172,8 +180,7 @@ class Session:
         `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
         filled too; only before anything is driven.
         """
-        self._asked.append(then)
-        self._learner.send(Load(path, self._config.checkpoint_dir, replay))
+        self._ask(Load(path, self._config.checkpoint_dir, replay), then)
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""
@@ -192,8 +199,9 @@ class Session:
                 self._asked.popleft()(event)
             case Lost():
                 self._outstanding = 0
+                self._lost = Refused(event.reason)
                 while self._asked:
-                    self._asked.popleft()(Refused(event.reason))
+                    self._asked.popleft()(self._lost)
 
     def _ask_for_updates(self) -> None:
         if self._replay.transitions < self._agent.learning_starts:
@@ -231,7 +239,9 @@ class Session:
             return
         self.env_steps = event.env_steps
         self._actor.env_steps = event.env_steps
-        if event.run:
+        if (
+            _RUN_KEYS <= event.run.keys()
+        ):  # a converted file, or one of a user's own loop, has none
             self._update_debt = float(event.run["update_debt"])
             open_episode = event.replay and event.run["driver"]["actions"] is not None
             # A world in real time does not repeat itself.

@@ -193,6 +193,34 @@ def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Pa
     assert not any("Traceback" in line for line in driver.lines)
 
 
+def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
+    observer: Observer, tmp_path: Path
+) -> None:
+    world = Node("world.world_node")
+    driver = Node(
+        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
+    )
+    try:
+        driver.wait_for("at step 100")
+        (learner,) = [
+            pid
+            for pid in tree(driver.process.pid)
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(learner, signal.SIGKILL)
+        driver.wait_for("braking and waiting")
+        response, took_s = observer.call("/save_checkpoint")
+        assert not response.success
+        assert "the learner process ended" in response.message
+        assert took_s < 1.0
+        seen = len(observer.commands)
+        observer.spin(lambda: len(observer.commands) > seen + 20, 20.0)
+        assert driver.process.poll() is None
+    finally:
+        driver.kill()
+        world.kill()
+
+
 def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(
     thousand_steps: Finished, tmp_path: Path
 ) -> None:

@@ -140,6 +140,15 @@ def assert_same(one: object, other: object, where: str = "") -> None:
         assert one == other, where
 
 
+def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Path) -> None:
+    file = tmp_path / "mine" / "td3_0.pth"
+    TD3Agent(87, 2, config=load_configuration("default").agent).save_checkpoint(str(file))
+    done = train(tmp_path / "run", "--resume", str(file), "--steps", "20")
+    assert done.code == 0, done.output
+    assert "resuming at step 0" in done.output
+    assert saved(tmp_path / "run" / "td3_20.pth")["env_steps"] == 20
+
+
 @pytest.mark.parametrize("preset", ["origin"])
 def test_other_presets_start(preset: str, tmp_path: Path) -> None:
     done = train(tmp_path, "--steps", "310", "--preset", preset)
