@@ -239,9 +239,8 @@ class Session:
             return
         self.env_steps = event.env_steps
         self._actor.env_steps = event.env_steps
-        if (
-            _RUN_KEYS <= event.run.keys()
-        ):  # a converted file, or one of a user's own loop, has none
+        # A converted file, or one from a loop of the user's own, has no driving side.
+        if event.run.keys() >= _RUN_KEYS:
             self._update_debt = float(event.run["update_debt"])
             open_episode = event.replay and event.run["driver"]["actions"] is not None
             # A world in real time does not repeat itself.
