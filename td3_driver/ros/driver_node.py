@@ -132,7 +132,8 @@ class DriverNode(Node):
             return
         if self._braking():
             # While the learner starts, a world in lock-step need not run as fast as it can.
-            if self._ready or not self._lockstep or self._late():
+            starting = not self._ready and self._exit_code is None and self._lockstep
+            if not starting or self._late():
                 self._publish(Command(FULL_BRAKE))
         elif self._session.may_decide or self._too_late():
             self._publish(self._session.decide())
