@@ -7,7 +7,10 @@ every update, save and log entry.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -41,6 +44,8 @@ from td3_driver.agent.td3 import TD3Agent
 from td3_driver.agent.weights import SharedWeights
 
 LOSS_LOG_UPDATES = 50
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class Learner:
         """Finish the files that were asked for."""
         self._files.shutdown(wait=True)
         if self._writer:
-            self._writer.close()
+            with contextlib.suppress(OSError):  # its folder may be gone; it has said so
+                self._writer.close()
 
     def _train(self, request: Train) -> None:
         losses: dict[str, float] = {}
@@ -158,9 +164,14 @@ class Learner:
         return self._spec.weights.publish(flatten(self._agent))
 
     def _log(self, request: Log) -> None:
-        if self._writer:
+        if self._writer is None:
+            return
+        try:
             for name, value in request.scalars.items():
                 self._writer.add_scalar(name, value, request.step)
+        except OSError as error:  # its folder was deleted, or its disk is full: learning goes on
+            _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
+            self._writer = None
 
     def _send(self, event: Event) -> None:
         with self._sending:
@@ -176,6 +187,8 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
     # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(spec.threads)
+    # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
+    threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
         learner = Learner(spec, pipe)
         try:

@@ -4,6 +4,7 @@
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -253,3 +254,22 @@ def test_refused_parameters_say_why(tmp_path: Path) -> None:
         wait_until(lambda node=node: bool(node.lines), 5.0)
         assert len(node.lines) == 1
         assert reason in node.lines[0]
+
+
+def test_training_goes_on_when_its_folder_is_taken_away(run: RunningTrain) -> None:
+    """Saves fail with a line each while something is in the way, and work again afterwards."""
+    started(run)
+    shutil.rmtree(run.folder)
+    run.folder.write_text("in the way")
+    run.wait_for("cannot be written")
+    run.folder.unlink()
+    lines = len(run.lines)
+    wait_until(
+        lambda: any("latest.pth at step" in line for line in run.lines[lines:]),
+        60.0,
+        lambda: run.output,
+    )
+    assert "Traceback" not in run.output
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait(20.0) == 0
+    assert checkpoint.read(run.folder / "latest.pth")["env_steps"] > 250
