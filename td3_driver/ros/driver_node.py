@@ -160,9 +160,8 @@ class DriverNode(Node):
             self._set_transform.publish(pose_message(command.place, PLACE_ABOVE_GROUND_M))
         if command.halt:
             self._set_target_velocity.publish(Twist())
-        stamp = self._unanswered.header.stamp if self._unanswered else None
-        if stamp is None:
-            stamp = self.get_clock().now().to_msg()
+        now = self.get_clock().now().to_msg()
+        stamp = self._unanswered.header.stamp if self._unanswered else now
         self._control.publish(control_message(command.control, stamp))
         self._braked = command.control == FULL_BRAKE
         self._unanswered = None
