@@ -132,12 +132,20 @@ class Learner:
             else:
                 replay, rows = self._spec.replay, request.rows
                 self._link = resume.write(payload, request.path, replay, rows, self._link)
-            self._send(Saved(request.path.resolve(), request.env_steps))
-            if self._spec.keep_last:
-                folder = request.path.parent
-                checkpoint.retain(folder, self._spec.keep_last, self._spec.keep_every)
         except (CheckpointError, OSError) as error:
             self._send(Refused(str(error)))
+            return
+        self._send(Saved(request.path.resolve(), request.env_steps))
+        self._retain(request.path.parent)
+
+    def _retain(self, folder: Path) -> None:
+        """Delete old files; what cannot be deleted does not undo the save, which is answered."""
+        if not self._spec.keep_last:
+            return
+        try:
+            checkpoint.retain(folder, self._spec.keep_last, self._spec.keep_every)
+        except (CheckpointError, OSError) as error:
+            _LOG.error("%s", error)
 
     def _load(self, request: Load) -> None:
         self._files.submit(_nothing).result()  # what was saved before may be what is loaded
