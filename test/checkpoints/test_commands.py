@@ -13,9 +13,9 @@ import torch
 from peers import Origin, write_four_files
 from small_agent import SMALL, fill
 
-from td3_driver import checkpoint_command
 from td3_driver.agent import TD3Agent, checkpoint, replay_file
 from td3_driver.agent.onnx_export import LARGEST_DIFFERENCE
+from td3_driver.commands import checkpoint as checkpoint_command
 
 
 def run(*words: str | Path) -> int:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
+from td3_driver.commands.arguments import Commands
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver train`: learn to drive in the embedded world."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from td3_driver.commands.arguments import (
+    Commands,
+    not_negative,
+    positive,
+    usage_error,
+    world_parameters,
+)
+
+DEFAULT_STEPS = 10_000
+# The embedded world can wait longer than the bridge's second, so that a busy machine does not
+# decide what is learned.
+PATIENCE_S = 10.0
+
+
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command `train`."""
+    parser = commands.add_parser(
+        "train",
+        help="learn to drive in the embedded world",
+        description="Start the embedded world and the driver, learn, write checkpoints.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--steps",
+        type=positive,
+        default=DEFAULT_STEPS,
+        metavar="N",
+        help="environment steps (0.05 s each) in total; resumed ones count",
+    )
+    add(
+        "--save-freq",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="environment steps between checkpoints td3_<step>.pth",
+    )
+    add(
+        "--checkpoint-dir",
+        type=Path,
+        default=Path("checkpoints"),
+        metavar="DIR",
+        help="folder of checkpoints and TensorBoard",
+    )
+    add(
+        "--save-replay",
+        action="store_true",
+        help="save the replay too, so that --resume goes on bit for bit (7.2 kB a step)",
+    )
+    add("--resume", type=Path, metavar="FILE", help="checkpoint to go on from")
+    add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where the learner computes")
+    add(
+        "--map",
+        type=Path,
+        metavar="FILE.xodr",
+        help="OpenDRIVE road network; without it roads are generated from the seed",
+    )
+    add(
+        "--preset",
+        default="default",
+        metavar="NAME",
+        help="networks, learning and reward: a file of config/presets",
+    )
+    add(
+        "--stepping",
+        choices=("lockstep", "realtime"),
+        default="lockstep",
+        help="lockstep: as fast as learning allows, repeats bit for bit; realtime: 20 Hz",
+    )
+    add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
+    parser.set_defaults(run=_train)
+
+
+def _train(args: argparse.Namespace) -> int:
+    # Imported here: `--help` and wrong usage need neither ROS nor the map library.
+    from td3_driver.configuration import load_configuration, preset_names
+    from td3_driver.online.folder import prepare_folder
+    from td3_driver.ros.train import TrainOptions, train
+
+    if args.preset not in preset_names():
+        return usage_error(
+            args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
+        )
+    load_configuration(args.preset, args.config)
+    if args.resume is not None and not args.resume.is_file():
+        raise FileNotFoundError(f"--resume {args.resume}: no such file")
+    prepare_folder(args.checkpoint_dir)
+    driver = {
+        "steps": args.steps,
+        "save_freq": args.save_freq,
+        "checkpoint_dir": str(args.checkpoint_dir.resolve()),
+        "resume": str(args.resume.resolve()) if args.resume else "",
+        "seed": args.seed,
+        "device": args.device,
+        "preset": args.preset,
+        "config_file": str(args.config.resolve()) if args.config else "",
+        "stepping": args.stepping,
+        "save_replay": args.save_replay,
+        "answer_within_s": 0.8 * PATIENCE_S,
+    }
+    world = {**world_parameters(args), "control_patience_s": PATIENCE_S}
+    return train(TrainOptions(driver, world, args.steps))
