@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m bench.learning`: one run of learning to drive, in one process, judged as it goes.
+
+The same driver, replay and agent as `td3_driver train`, step by step without ROS, so that many
+runs fit on a small machine; what a run learns depends on its seed and not on the machine's load.
+Appends one JSON line for each greedy evaluation on roads that the run never learns from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.replay import Replay
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.configuration import Configuration, load_configuration
+from td3_driver.driving.driver import Driver, DrivingConfig, Situation
+from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.reward import Action
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.evaluation.closed_loop import drive
+from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.simulation import Simulation, WorldConfig
+
+HELD_OUT = 1_000_000  # first of the seeds of roads that no run learns from
+
+
+class _Learning:
+    """The agent as a driving policy, exploring or greedy."""
+
+    def __init__(self, agent: TD3Agent, noise: Exploration | None) -> None:
+        self._agent = agent
+        self._noise = noise
+
+    def begin_episode(self) -> None:
+        if self._noise is not None:
+            self._noise.reset()
+
+    def act(self, situation: Situation) -> Action:
+        seen = situation.observation
+        action = self._agent.select_action({"image": seen.image, "vector": seen.vector})
+        if self._noise is not None:
+            action = (action + self._noise.sample(self._agent.env_steps)).astype(np.float32)
+        return action
+
+
+def roads(file: Path | None, seed: int) -> RoadMap:
+    """The given map, or generated roads."""
+    if file is not None:
+        return RoadMap.from_file(file)
+    return RoadMap(generate_opendrive(seed), f"generated_{seed}")
+
+
+def learn(
+    configuration: Configuration, road_map: RoadMap, seed: int, world: WorldConfig
+) -> Iterator[TD3Agent]:
+    """Learn for ever; gives the agent after every environment step."""
+    config = configuration.agent
+    agent = TD3Agent(config.cnn_features + VECTOR_DIM, 2, config=config, seed=seed)
+    replay = Replay(config.replay_capacity, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, 2)
+    policy = _Learning(agent, Exploration(config, 2, seed + 1))
+    driver = Driver(configuration.driving, policy, replay, seed + 2)
+    debt = 0.0
+    for frame in drive(driver, Simulation(world, road_map)):
+        if frame.report.outcome is None:
+            continue
+        agent.env_steps += 1
+        if replay.transitions >= config.learning_starts:
+            debt += config.updates_per_step
+            while debt >= 1.0:
+                debt -= 1.0
+                agent.train(replay)
+        yield agent
+
+
+def judge(
+    agent: TD3Agent, driving: DrivingConfig, worlds: list[Simulation], episodes: int
+) -> dict[str, Any]:
+    """Greedy episodes in each world; means over all of them."""
+    summaries, changes, last = [], [], None
+    for number, world in enumerate(worlds):
+        driver = Driver(driving, _Learning(agent, None), None, 999 + number)
+        ended = 0
+        for frame in drive(driver, world):
+            if frame.report.outcome is None:
+                last = None
+            steer = frame.command.control.steer / driving.safety.max_steer
+            if last is not None:
+                changes.append(abs(steer - last))
+            last = steer
+            if frame.report.ended is not None:
+                summaries.append(frame.report.ended)
+                ended += 1
+                if ended == episodes:
+                    break
+
+    def mean(name: str) -> float:
+        return round(float(np.mean([getattr(summary, name) for summary in summaries])), 4)
+
+    return {
+        "completion": mean("completion"),
+        "success": mean("success"),
+        "return": round(mean("total_reward"), 1),
+        "rmse_m": mean("lateral_rmse_m"),
+        "speed_mps": mean("mean_speed_mps"),
+        "steer_change": round(float(np.mean(changes)), 4) if changes else 0.0,
+        "never_started": sum(summary.completion < 0.01 for summary in summaries),
+        "reasons": [summary.reason for summary in summaries],
+    }
+
+
+def main() -> None:
+    """One run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.learning", description=__doc__)
+    add = parser.add_argument
+    add("--name", default="default", help="of the run, in its lines")
+    add("--preset", default="default")
+    add("--config", type=Path, help="YAML laid over the preset")
+    add("--seed", type=int, default=0)
+    add("--steps", type=int, default=5000)
+    add("--every", type=int, default=1000, help="steps between evaluations")
+    add("--episodes", type=int, default=4, help="of an evaluation, on each of its maps")
+    add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
+    add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
+    add("--camera-pitch-deg", type=float, default=0.0)
+    add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
+    add("--save", type=Path, help="folder for a checkpoint at each evaluation")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    configuration = load_configuration(args.preset, args.config)
+    pitch = args.camera_pitch_deg
+    held_out = [roads(file, 0) for file in args.judge_map or []]
+    if not held_out:
+        held_out = [roads(None, HELD_OUT + number) for number in range(2)]
+    worlds = [Simulation(WorldConfig(seed=7, camera_pitch_deg=pitch), map_) for map_ in held_out]
+    world = WorldConfig(seed=args.seed, camera_pitch_deg=pitch)
+    began = time.monotonic()
+    spent = 0.0
+    for agent in learn(configuration, roads(args.map, args.seed), args.seed, world):
+        if agent.env_steps % args.every:
+            continue
+        paused = time.monotonic()
+        found = judge(agent, configuration.driving, worlds, args.episodes)
+        where = {"name": args.name, "seed": args.seed, "steps": agent.env_steps}
+        if args.save:
+            agent.save_checkpoint(args.save / f"{args.name}_{args.seed}_{agent.env_steps}.pth")
+        spent += time.monotonic() - paused
+        minutes = round((time.monotonic() - began - spent) / 60.0, 2)
+        with args.out.open("a") as file:
+            file.write(json.dumps(where | {"minutes": minutes} | found) + "\n")
+        if agent.env_steps >= args.steps:
+            return
+
+
+if __name__ == "__main__":
+    main()

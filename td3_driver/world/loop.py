@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One turn of the loop that world_node and driver_node close over topics, as a call."""
+
+from __future__ import annotations
+
+from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.driving.observation import grey_frame
+from td3_driver.world.simulation import Simulation, Tick
+
+
+def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, Report]:
+    """Carry out the driver's command in the world and show the driver what came of it."""
+    if command.place is not None:
+        world.reset_pose(command.place)
+    if command.halt:
+        world.set_target_velocity(0.0)
+    tick = world.step(command.control)
+    if tick.collisions:
+        driver.collided(tick.stamp_ns)
+    return tick, driver.observe(grey_frame(tick.image), tick.ego)
