@@ -23,7 +23,7 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
-from td3_driver.driving.driver import Driver, DrivingConfig, Situation
+from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Situation
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
@@ -83,12 +83,12 @@ def learn(
 
 
 def judge(
-    agent: TD3Agent, driving: DrivingConfig, worlds: list[Simulation], episodes: int
+    policy: Policy, driving: DrivingConfig, worlds: list[Simulation], episodes: int
 ) -> dict[str, Any]:
-    """Greedy episodes in each world; means over all of them."""
+    """Greedy episodes in each world, from starts that training leaves out; means over all."""
     summaries, changes, last = [], [], None
     for number, world in enumerate(worlds):
-        driver = Driver(driving, _Learning(agent, None), None, 999 + number)
+        driver = Driver(driving, policy, None, 999 + number, held_out=True)
         ended = 0
         for frame in drive(driver, world):
             if frame.report.outcome is None:
@@ -118,6 +118,13 @@ def judge(
     }
 
 
+def unseen_worlds(files: list[Path] | None, pitch_deg: float = 0.0) -> list[Simulation]:
+    """The given maps, or two generated ones that no run learns on."""
+    maps = [roads(file, 0) for file in files or []]
+    maps = maps or [roads(None, HELD_OUT + number) for number in range(2)]
+    return [Simulation(WorldConfig(seed=7, camera_pitch_deg=pitch_deg), map_) for map_ in maps]
+
+
 def main() -> None:
     """One run."""
     parser = argparse.ArgumentParser(prog="python -m bench.learning", description=__doc__)
@@ -139,10 +146,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     configuration = load_configuration(args.preset, args.config)
     pitch = args.camera_pitch_deg
-    held_out = [roads(file, 0) for file in args.judge_map or []]
-    if not held_out:
-        held_out = [roads(None, HELD_OUT + number) for number in range(2)]
-    worlds = [Simulation(WorldConfig(seed=7, camera_pitch_deg=pitch), map_) for map_ in held_out]
+    worlds = unseen_worlds(args.judge_map, pitch)
     world = WorldConfig(seed=args.seed, camera_pitch_deg=pitch)
     began = time.monotonic()
     spent = 0.0
@@ -150,7 +154,7 @@ def main() -> None:
         if agent.env_steps % args.every:
             continue
         paused = time.monotonic()
-        found = judge(agent, configuration.driving, worlds, args.episodes)
+        found = judge(_Learning(agent, None), configuration.driving, worlds, args.episodes)
         where = {"name": args.name, "seed": args.seed, "steps": agent.env_steps}
         if args.save:
             agent.save_checkpoint(args.save / f"{args.name}_{args.seed}_{agent.env_steps}.pth")

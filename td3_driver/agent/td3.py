@@ -8,7 +8,7 @@ loss reaches the actor and actor_cnn through the action alone.
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from td3_driver.agent import checkpoint, snapshot
+from td3_driver.agent import persistence, snapshot
 from td3_driver.agent.batch import Batch, Staging, TensorBatch
-from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.cuda import DeviceFrames, RecordedStep
+from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.health import feature_norm, gradient_norm
 from td3_driver.agent.networks import CNN, Actor, Critic, adam_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
 from td3_driver.agent.replay import Replay
-
-_LOG = logging.getLogger(__name__)
 
 
 class TD3Agent:
@@ -131,7 +130,11 @@ class TD3Agent:
     # Learning.
 
     def train(
-        self, replay: Replay, batch_size: int | None = None, rows: int | None = None
+        self,
+        replay: Replay,
+        batch_size: int | None = None,
+        rows: int | None = None,
+        demonstrations: Demonstrations | None = None,
     ) -> dict[str, float]:
         """One update from replayed experience.
 
@@ -139,6 +142,7 @@ class TD3Agent:
             replay: Where to sample.
             batch_size: Transitions in the batch; None for the configured number.
             rows: Consider the replay's first `rows` rows only, the `head` of `Replay.sample`.
+            demonstrations: Where a share of the batch comes from instead.
 
         Returns:
             What `update` returns.
@@ -149,15 +153,19 @@ class TD3Agent:
         if self.device.type == "cuda" and (not self._frames or self._frames.replay is not replay):
             self._frames = DeviceFrames(replay, self.device)
         size = self.config.batch_size if batch_size is None else batch_size
-        draw = (size, self.sampler, self.config.n_step, self.discount, rows)
-        return self.update(replay.sample(*draw, self._frames))
+        shown = demonstrations.count(size) if demonstrations else 0
+        draw = (self.sampler, self.config.n_step, self.discount)
+        batch = replay.sample(size - shown, *draw, rows, self._frames)
+        return self.update(demonstrations.added_to(batch, shown, *draw) if demonstrations else batch)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One critic update, and every `policy_freq`-th time an actor and target update.
 
         Returns:
             critic_loss, q1_mean, q2_mean, q_disagreement (mean |Q1 - Q2|), target_mean; with an
-            actor update also actor_loss and pre_tanh_abs_mean (above 10 the policy is saturated).
+            actor update also actor_loss, pre_tanh_abs_mean and saturated_share (of the action's
+            elements, beyond 0.98 of their bound); of each updated network <name>_grad_norm before
+            clipping, of each CNN <name>_feature_norm. A step that is not finite changes nothing.
         """
         self.total_it += 1
         dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
@@ -171,23 +179,29 @@ class TD3Agent:
     @torch.no_grad()
     def _target_value(self, data: TensorBatch) -> Tensor:
         """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
-        action = self.actor_target(
-            joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
-        )
+        action = self._next_action(data)
         noise = (data.noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
         state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         q1, q2 = self.critic_target(state, action)
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
 
+    def _next_action(self, data: TensorBatch) -> Tensor:
+        """pi'(s')."""
+        state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
+        action: Tensor = self.actor_target(state)
+        return action
+
     def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
         target = self._target_value(data)
         state = joined_state(self.critic_cnn, data.images, data.vectors)
         q1, q2 = self.critic(state, data.actions)
         loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
-        self._descend(loss, "critic", "critic_cnn")
+        norms = self._descend(loss, "critic", "critic_cnn")
         q1, q2 = q1.detach(), q2.detach()
         return {
+            **norms,
+            **feature_norm(self, "critic_cnn", state),
             "critic_loss": loss.detach(),
             "q1_mean": q1.mean(),
             "q2_mean": q2.mean(),
@@ -198,31 +212,44 @@ class TD3Agent:
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
         with torch.no_grad():  # the critic judges; its features are not the actor's to shape
             critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
-        pre_tanh = self.actor.pre_tanh(joined_state(self.actor_cnn, data.images, data.vectors))
-        loss = -self.critic.first(critic_state, self.actor.squash(pre_tanh)).mean()
+        actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
+        pre_tanh = self.actor.pre_tanh(actor_state)
+        action = self.actor.squash(pre_tanh)
+        loss = -self.critic.first(critic_state, action).mean()
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
-        self._descend(loss, "actor", "actor_cnn")
+        if self.config.smoothness_penalty:
+            with torch.no_grad():
+                following = self._next_action(data)
+            loss = loss + self.config.smoothness_penalty * F.mse_loss(action, following)
+        norms = self._descend(loss, "actor", "actor_cnn")
         self._update_targets()
+        magnitude = pre_tanh.detach().abs()
         return {
+            **norms,
+            **feature_norm(self, "actor_cnn", actor_state),
             "actor_loss": loss.detach(),
-            "pre_tanh_abs_mean": pre_tanh.detach().abs().mean(),
+            "pre_tanh_abs_mean": magnitude.mean(),
+            "saturated_share": (magnitude > math.atanh(0.98)).to(magnitude.dtype).mean(),
         }
 
-    def _descend(self, loss: Tensor, *names: str) -> None:
-        """One Adam step of the named networks; no other network gets a gradient."""
-        networks = [network for name in names if (network := getattr(self, name)) is not None]
-        for network in networks:
+    def _descend(self, loss: Tensor, *names: str) -> dict[str, Tensor]:
+        """One Adam step of the named networks, no other gets a gradient; the gradients' norms."""
+        networks = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        for network in networks.values():
             network.zero_grad(set_to_none=True)
-        inputs = [weight for network in networks for weight in network.parameters()]
+        inputs = [weight for network in networks.values() for weight in network.parameters()]
         loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
-        if self.config.gradient_clip:
-            for network in networks:
-                nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
-        for name in names:
+        norms = {f"{name}_grad_norm": gradient_norm(network) for name, network in networks.items()}
+        # AMP's flag: a fused step then leaves all as it was. No branch: CUDA graphs have none.
+        skip = (~(loss.detach() + sum(norms.values())).isfinite()).to(torch.float32)
+        for (name, network), norm in zip(networks.items(), norms.values(), strict=True):
+            if clip := self.config.gradient_clip:
+                nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
             optimizer = getattr(self, f"{name}_optimizer")
-            if optimizer is not None:
-                optimizer.step()
+            optimizer.found_inf = skip
+            optimizer.step()
+        return norms
 
     @torch.no_grad()
     def _update_targets(self) -> None:
@@ -236,7 +263,7 @@ class TD3Agent:
                 targets.extend(getattr(self, f"{name}_target").parameters())
         torch._foreach_lerp_(targets, sources, self.tau)
 
-    # Persistence: the contents are in snapshot.py, the files in checkpoint.py.
+    # Persistence.
 
     def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A copy of everything that learning depends on, as `save_checkpoint` writes it."""
@@ -261,10 +288,7 @@ class TD3Agent:
         Raises:
             CheckpointError: If it cannot be written; a file already there is unchanged.
         """
-        payload = self.checkpoint_payload(run)
-        checkpoint.write(filepath, payload)
-        self._log_components("saved")
-        _LOG.info("Checkpoint saved to %s (update %d)", filepath, self.total_it)
+        persistence.save(self, filepath, run)
 
     def load_checkpoint(self, filepath: str | Path) -> None:
         """Continue from a checkpoint file, bit for bit.
@@ -273,27 +297,9 @@ class TD3Agent:
             FileNotFoundError: If there is no such file.
             CheckpointError: If it is damaged or does not fit; the agent is unchanged then.
         """
-        payload = checkpoint.read(filepath)
-        try:
-            self.restore(payload)
-        except CheckpointError as error:
-            raise CheckpointError(f"{filepath}: {error}") from None
-        self._log_components("restored")
-        _LOG.info("Checkpoint loaded from %s (update %d)", filepath, self.total_it)
-
-    def _log_components(self, done: str) -> None:
-        for key, component in snapshot.components(self):
-            if component is not None:
-                _LOG.info("  %s %s", key, done)
+        persistence.load(self, filepath)
 
     @classmethod
     def from_checkpoint(cls, filepath: str | Path, device: str | torch.device = "cpu") -> TD3Agent:
         """Build the agent that a checkpoint file holds; errors as in `load_checkpoint`."""
-        payload = checkpoint.read(filepath)
-        dimensions: dict[str, Any] = {name: payload.get(name) for name in snapshot.DIMENSIONS}
-        try:
-            agent = cls(**dimensions, config=payload.get("config"), device=device)
-            agent.restore(payload)
-        except (CheckpointError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{filepath}: {error}") from None
-        return agent
+        return persistence.build(cls, filepath, device)

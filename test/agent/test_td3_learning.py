@@ -12,8 +12,16 @@ import torch
 
 from td3_driver.agent import Replay, TD3Agent
 from td3_driver.agent.augmentation import random_shift
+from td3_driver.agent.health import complaints
 
-KEYS = {"critic_loss", "q1_mean", "q2_mean", "q_disagreement", "target_mean"}
+KEYS = {
+    "critic_loss", "q1_mean", "q2_mean", "q_disagreement", "target_mean",
+    "critic_grad_norm", "critic_cnn_grad_norm", "critic_cnn_feature_norm",
+}  # fmt: skip
+ACTOR_KEYS = {
+    "actor_loss", "pre_tanh_abs_mean", "saturated_share",
+    "actor_grad_norm", "actor_cnn_grad_norm", "actor_cnn_feature_norm",
+}  # fmt: skip
 
 
 def test_what_training_reports(small: dict[str, Any], filled: Callable[..., Replay]) -> None:
@@ -21,9 +29,34 @@ def test_what_training_reports(small: dict[str, Any], filled: Callable[..., Repl
     replay = filled()
     assert agent.train(replay, 8).keys() == KEYS
     measures = agent.train(replay)
-    assert measures.keys() == KEYS | {"actor_loss", "pre_tanh_abs_mean"}
+    assert measures.keys() == KEYS | ACTOR_KEYS
     assert all(type(value) is float and np.isfinite(value) for value in measures.values())
     assert agent.total_it == 2
+
+
+def test_gradient_norms_are_those_before_clipping(
+    small: dict[str, Any], filled: Callable[..., Replay]
+) -> None:
+    free, clipped = (
+        TD3Agent(21, config={**small, "gradient_clip": clip}).train(filled(), 8)
+        for clip in (0.0, 1e-6)
+    )
+    assert free["critic_grad_norm"] == clipped["critic_grad_norm"] > 1e-3
+
+
+def test_a_saturated_actor_is_reported_with_what_to_do(
+    small: dict[str, Any], filled: Callable[..., Replay]
+) -> None:
+    agent, replay = TD3Agent(21, config=small), filled()
+    agent.train(replay)
+    assert complaints(agent.train(replay)) == []
+    with torch.no_grad():
+        for weight in agent.actor.parameters():
+            weight.mul_(100.0)
+    agent.train(replay)
+    lines = complaints(agent.train(replay))
+    assert any("pre_tanh_abs_mean" in line and "raise pre_tanh_penalty" in line for line in lines)
+    assert any(line.startswith("saturated_share is 1, ") for line in lines)
 
 
 def test_nothing_to_train_on(small: dict[str, Any]) -> None:

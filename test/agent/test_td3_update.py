@@ -194,8 +194,8 @@ MUTANTS = {
         "critic_state = joined_state(self.actor_cnn,",
     ),
     "the actor sees critic_cnn features": (
-        "self.actor.pre_tanh(joined_state(self.actor_cnn,",
-        "self.actor.pre_tanh(joined_state(self.critic_cnn,",
+        "actor_state = joined_state(self.actor_cnn,",
+        "actor_state = joined_state(self.critic_cnn,",
     ),
     "the target actor sees critic_cnn_target features": (
         "joined_state(self.actor_cnn_target,",
@@ -214,8 +214,8 @@ MUTANTS = {
         "joined_state(self.critic_cnn,",
     ),
     "the critic learns from actor_cnn features": (
-        "        state = joined_state(self.critic_cnn, data.images",
-        "        state = joined_state(self.actor_cnn, data.images",
+        "        state = joined_state(self.critic_cnn,",
+        "        state = joined_state(self.actor_cnn,",
     ),
     "terminal states are bootstrapped": (
         "data.bootstrap * torch.minimum",

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When learning goes wrong: which of an update's numbers tell, and what to do then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a healthy number stays in, and what to do when it does not."""
+
+    low: float
+    high: float
+    advice: str
+
+
+_DEAD = "the network sees nothing; use trunk layernorm_tanh and a learning_rate of at most 3e-4"
+_BURST = "learning is about to diverge; lower learning_rate or set gradient_clip"
+
+# Above 10 before tanh the action's gradient is gone (2e-9). The rest has wide margins: in runs
+# that learned, twins differed by up to 5, gradient norms stayed below 100 once learning was
+# under way, and features of 64 LayerNorm-tanh units have a norm of about 5.
+RANGES: Mapping[str, Range] = {
+    "pre_tanh_abs_mean": Range(
+        0.0, 10.0, "the actor has saturated; raise pre_tanh_penalty, lower learning_rate"
+    ),
+    "saturated_share": Range(
+        0.0, 0.9, "the policy is bang-bang; raise pre_tanh_penalty or the reward's comfort_weight"
+    ),
+    "q_disagreement": Range(
+        0.0, 20.0, "the twin critics disagree; use critic_layernorm, lower updates_per_step"
+    ),
+    "critic_grad_norm": Range(0.0, 1e4, _BURST),
+    "critic_cnn_grad_norm": Range(0.0, 1e4, _BURST),
+    "actor_grad_norm": Range(0.0, 1e4, _BURST),
+    "actor_cnn_grad_norm": Range(0.0, 1e4, _BURST),
+    "critic_cnn_feature_norm": Range(1e-3, 1e3, _DEAD),
+    "actor_cnn_feature_norm": Range(1e-3, 1e3, _DEAD),
+}
+
+
+def complaints(measures: Mapping[str, float]) -> list[str]:
+    """One line for each number of `TD3Agent.update` that is out of its range."""
+    found = []
+    for name, healthy in RANGES.items():
+        value = measures.get(name, healthy.low)
+        if not math.isfinite(value) or not healthy.low <= value <= healthy.high:
+            expected = f"{healthy.low:g} to {healthy.high:g}"
+            found.append(f"{name} is {value:.3g}, expected {expected}: {healthy.advice}")
+    return found
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """L2 norm of all the network's gradients, a scalar."""
+    return nn.utils.get_total_norm([w.grad for w in network.parameters() if w.grad is not None])
+
+
+def feature_norm(agent: Any, cnn: str, state: Tensor) -> dict[str, Tensor]:
+    """Mean L2 norm of a CNN's features in (B, F + V) joined states; nothing without that CNN."""
+    if getattr(agent, cnn) is None:
+        return {}
+    return {f"{cnn}_feature_norm": state.detach()[:, : -agent.vector_dim].norm(dim=1).mean()}
