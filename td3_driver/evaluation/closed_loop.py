@@ -3,23 +3,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from td3_driver.driving.driver import Command, Driver, Report
+import numpy as np
+
+from td3_driver.driving.driver import (
+    Command,
+    Driver,
+    DrivingConfig,
+    Policy,
+    Report,
+    Situation,
+)
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.driving.observation import grey_frame
+from td3_driver.driving.metrics import Trace
+from td3_driver.driving.reward import Action
+from td3_driver.driving.route import RoutePlace
+from td3_driver.driving.safety import safe_action
 from td3_driver.driving.types import FULL_BRAKE, EgoState
-from td3_driver.world.simulation import Simulation
+from td3_driver.evaluation.drive_recorder import DriveRecorder
+from td3_driver.world.loop import advance
+from td3_driver.world.simulation import Collision, Simulation, Tick
+from td3_driver.world.walkers import FIRST_ACTOR_ID as FIRST_WALKER_ID
+
+# The time limit of an evaluation is that of a drive this slow, and some time to pull away.
+SLOWEST_MPS = 2.0
+START_S = 10.0
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of a drive: what the car was, what it brought, and the answer to it."""
+    """One frame of a drive: what the world was, what it brought, and the answer to it."""
 
-    ego: EgoState
+    tick: Tick
     report: Report
     command: Command
+
+    @property
+    def ego(self) -> EgoState:
+        """The car."""
+        return self.tick.ego
 
 
 def drive(driver: Driver, world: Simulation) -> Iterator[Frame]:
@@ -27,16 +52,9 @@ def drive(driver: Driver, world: Simulation) -> Iterator[Frame]:
     driver.set_map(world.road_map)
     command = Command(FULL_BRAKE)
     while True:
-        if command.place is not None:
-            world.reset_pose(command.place)
-        if command.halt:
-            world.set_target_velocity(0.0)
-        tick = world.step(command.control)
-        if tick.collisions:
-            driver.collided(tick.stamp_ns)
-        report = driver.observe(grey_frame(tick.image), tick.ego)
+        tick, report = advance(world, driver, command)
         command = driver.decide()
-        yield Frame(tick.ego, report, command)
+        yield Frame(tick, report, command)
 
 
 def episodes(driver: Driver, world: Simulation) -> Iterator[EpisodeSummary]:
@@ -44,3 +62,104 @@ def episodes(driver: Driver, world: Simulation) -> Iterator[EpisodeSummary]:
     for frame in drive(driver, world):
         if frame.report.ended is not None:
             yield frame.report.ended
+
+
+def recorded(frames: Iterator[Frame], driver: Driver, recorder: DriveRecorder) -> Iterator[Frame]:
+    """The frames of `drive`, each written when it has been answered."""
+    episodes = driver.episodes
+    for frame in frames:
+        recorder.tick(frame.tick)
+        if driver.episodes > episodes and driver.route is not None:
+            episodes = driver.episodes
+            recorder.route(frame.tick.stamp_ns, driver.route)
+        recorder.command(frame.tick.stamp_ns, frame.command.control)
+        yield frame
+
+
+def drive_route(
+    config: DrivingConfig,
+    policy: Policy,
+    world: Simulation,
+    length_m: float,
+    seed: int,
+    recorder: DriveRecorder | None = None,
+    watch: Callable[[Frame], None] | None = None,
+) -> Trace:
+    """Drive one route from standstill; routes start where training never does.
+
+    Args:
+        config: limits and target speed; its route length and time limit are not used.
+        policy: drives.
+        world: where; its car may stand anywhere.
+        length_m: wanted length of the route, m.
+        seed: draws the route.
+        recorder: writes the drive, or None.
+        watch: called with each frame of the episode, the first one too, or None.
+
+    Raises:
+        ValueError: the map has no such route.
+    """
+    step_s = world.config.fixed_delta_s
+    max_steps = math.ceil((length_m / SLOWEST_MPS + START_S) / step_s)
+    limits = replace(config.episode, route_length_m=length_m, max_steps=max_steps)
+    noting = _Noting(policy)
+    driver = Driver(replace(config, episode=limits), noting, None, seed, held_out=True)
+    frames = drive(driver, world)
+    if recorder is not None:
+        frames = recorded(frames, driver, recorder)
+    frame = next(frame for frame in frames if driver.episode is not None)
+    episode = driver.episode  # the driver forgets it with its last frame
+    assert episode is not None
+    states = []
+    while True:
+        states.append(_state(frame.ego, episode.place))
+        if watch is not None:
+            watch(frame)
+        if frame.report.ended is not None:
+            break
+        frame = next(frames)
+    ended, columns = frame.report.ended, np.array(states)
+    return Trace(
+        step_s=step_s,
+        route_length_m=episode.route.length_m,
+        speed_limit_mps=limits.reward.target_speed_mps,
+        reason=ended.reason,
+        completion=ended.completion,
+        struck=tuple(_kind(collision) for collision in frame.tick.collisions),
+        route_m=episode.route.points_m,
+        poses=columns[:, :3],
+        s_m=columns[:, 3],
+        lateral_m=columns[:, 4],
+        speed_mps=columns[:, 5],
+        actions=np.array(noting.actions, np.float64),
+    )
+
+
+class _Noting:
+    """A policy, and what it did in this episode."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.actions: list[Action] = []
+        self._policy = policy
+
+    def begin_episode(self) -> None:
+        """A new episode starts."""
+        self.actions.clear()
+        self._policy.begin_episode()
+
+    def act(self, situation: Situation) -> Action:
+        """The action that the car will execute."""
+        self.actions.append(safe_action(self._policy.act(situation)))
+        return self.actions[-1]
+
+
+def _state(ego: EgoState, place: RoutePlace) -> tuple[float, ...]:
+    pose = ego.pose
+    return pose.x_m, pose.y_m, pose.yaw_rad, place.s_m, place.lateral_m, ego.speed_mps
+
+
+def _kind(collision: Collision) -> str:
+    """What was struck; the still parts of the world have no actor."""
+    if not collision.other_actor_id:
+        return "static"
+    return "pedestrian" if collision.other_actor_id >= FIRST_WALKER_ID else "vehicle"

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the checkpoint folder and see that files can be written there.
+def prepare_folder(folder: Path, name: str = "checkpoint folder") -> None:
+    """Make a folder and see that files can be written there.
 
     Raises:
-        OSError: they cannot; the message names the folder.
+        OSError: they cannot; the message names the folder, as `name`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -20,4 +20,4 @@ def prepare_folder(folder: Path) -> None:
             return
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(f"checkpoint folder {folder}: cannot write there ({reason})") from error
+        raise OSError(f"{name} {folder}: cannot write there ({reason})") from error

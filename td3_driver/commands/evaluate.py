@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver evaluate`: drive a policy greedily where it never learned, and report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from td3_driver.commands.arguments import (
+    Commands,
+    add_difficulty,
+    add_surroundings,
+    not_negative,
+    positive,
+    surroundings,
+    usage_error,
+)
+
+POLICIES = ("pure_pursuit", "random", "stopped")
+
+
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command `evaluate`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="drive a policy where it never learned; write metrics.json and report.html",
+        description="Drive a policy greedily in the embedded world, over routes that training"
+        " never starts on, and write DIR/metrics.json and DIR/report.html (SI units). A checkpoint"
+        f" is compared with {', '.join(POLICIES)} over the same routes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    policy = parser.add_mutually_exclusive_group(required=True)
+    policy.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint to drive")
+    policy.add_argument("--policy", choices=POLICIES, help="a policy that needs no checkpoint")
+    add("--episodes", type=positive, default=10, metavar="N", help="routes to drive")
+    add(
+        "--map",
+        type=Path,
+        metavar="FILE.xodr",
+        help="OpenDRIVE road network; without it each route has a generated road of its own",
+    )
+    add_difficulty(parser)
+    add_surroundings(parser)
+    add("--seed", type=not_negative, default=0, metavar="N", help="seed of roads and routes")
+    add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="folder to write to")
+    add("--record", type=Path, metavar="DIR", help="record each drive into a bag (MCAP) in DIR")
+    add(
+        "--route-length",
+        type=positive,
+        nargs="+",
+        metavar="M",
+        help="length of the routes in m, or the shortest and the longest; without it the"
+        " configuration's",
+    )
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    # Imported here: `--help` and wrong usage need neither torch nor the map library.
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.evaluation.run import Options, run
+    from td3_driver.world.simulation import WorldConfig
+
+    lengths = args.route_length or []
+    if len(lengths) > 2 or lengths != sorted(lengths):
+        return usage_error(args, "--route-length: give one length, or the shortest and longest")
+    options = Options(
+        checkpoint=args.checkpoint,
+        policy=args.policy or "",
+        episodes=args.episodes,
+        map_file=args.map,
+        difficulty=args.difficulty,
+        seed=args.seed,
+        length_m=(lengths[0], lengths[-1]) if lengths else None,
+        out=args.out,
+        record=args.record,
+        world=WorldConfig(**surroundings(args)),
+    )
+    try:
+        print(run(options))
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    return 0

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What drives were worth: each episode's measures, their means with intervals, and one score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+# The CARLA leaderboard's factors (leaderboard.carla.org, "Driving score"), by what was hit.
+COLLISION_FACTORS = {"pedestrian": 0.50, "vehicle": 0.60, "static": 0.65}
+# A car that never came further than this along its route never pulled away.
+STARTED_M = 2.0
+RESAMPLES = 10_000
+_WILSON_Z = 1.959963984540054  # 95 %, two-sided
+
+# The score's factors are one half at these values.
+HALF_RMSE_M = 0.5
+HALF_STEER_CHANGE = 0.05
+HALF_OVERSPEED_MPS = 1.0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One episode, step by step: N actions and the N + 1 states around them.
+
+    Attributes:
+        step_s: time between two states, s.
+        route_length_m: length of the route, m.
+        speed_limit_mps: the speed that was asked for, m/s.
+        reason: why the episode ended, as in `episode.Outcome`.
+        completion: share of the route that was driven, in [0, 1].
+        struck: what each collision was with, a key of `COLLISION_FACTORS`.
+        route_m: (M, 2) float64, the route's points, ROS map frame.
+        poses: (N + 1, 3) float64, x and y in m and yaw in rad, ROS map frame.
+        s_m: (N + 1,) float64, place along the route, m.
+        lateral_m: (N + 1,) float64, offset from the route, left positive, m.
+        speed_mps: (N + 1,) float64, forward speed, m/s.
+        actions: (N, 2) float64, steer (+1 right) and throttle/brake, each in [-1, 1].
+    """
+
+    step_s: float
+    route_length_m: float
+    speed_limit_mps: float
+    reason: str
+    completion: float
+    struck: tuple[str, ...]
+    route_m: FloatArray
+    poses: FloatArray
+    s_m: FloatArray
+    lateral_m: FloatArray
+    speed_mps: FloatArray
+    actions: FloatArray
+
+
+@dataclass(frozen=True)
+class EpisodeMetrics:
+    """An episode in numbers, SI units; see `measure`.
+
+    `steer_rate_rms` is in 1/s and `mean_abs_steer_change` per step, both of an action's steer in
+    [-1, 1]. `distance_m` is along the route.
+    """
+
+    reason: str
+    success: bool
+    route_length_m: float
+    completion: float
+    driving_score: float
+    score: float
+    collisions: int
+    distance_m: float
+    duration_s: float
+    steps: int
+    lateral_rmse_m: float
+    lateral_max_m: float
+    mean_speed_mps: float
+    max_speed_mps: float
+    jerk_rms_mps3: float
+    steer_rate_rms: float
+    mean_abs_steer_change: float
+    never_started: bool
+
+
+def measure(trace: Trace) -> EpisodeMetrics:
+    """The measures of one episode."""
+    steps = len(trace.actions)
+    speed_mps, lateral_m = trace.speed_mps[1:], trace.lateral_m[1:]
+    steer_change = np.diff(trace.actions[:, 0])
+    jerk_mps3 = np.diff(trace.speed_mps, n=2) / trace.step_s**2
+    penalty = math.prod(COLLISION_FACTORS[kind] for kind in trace.struck)
+    driving_score = trace.completion * penalty
+    tracking_m = _rms(lateral_m)
+    abs_change = _mean(np.abs(steer_change))
+    score = driving_score * quality(
+        rmse_m=tracking_m,
+        steer_change=abs_change,
+        overspeed_mps=_rms(np.maximum(speed_mps - trace.speed_limit_mps, 0.0)),
+        pace=_mean(speed_mps) / trace.speed_limit_mps,
+    )
+    return EpisodeMetrics(
+        reason=trace.reason,
+        success=trace.reason == "route_end" and not trace.struck,
+        route_length_m=trace.route_length_m,
+        completion=trace.completion,
+        driving_score=driving_score,
+        score=score,
+        collisions=len(trace.struck),
+        distance_m=trace.completion * trace.route_length_m,
+        duration_s=steps * trace.step_s,
+        steps=steps,
+        lateral_rmse_m=tracking_m,
+        lateral_max_m=float(np.max(np.abs(lateral_m), initial=0.0)),
+        mean_speed_mps=_mean(speed_mps),
+        max_speed_mps=float(np.max(speed_mps, initial=0.0)),
+        jerk_rms_mps3=_rms(jerk_mps3),
+        steer_rate_rms=_rms(steer_change / trace.step_s),
+        mean_abs_steer_change=abs_change,
+        never_started=trace.completion * trace.route_length_m < STARTED_M,
+    )
+
+
+def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: float) -> float:
+    """How well a stretch was driven, in [0, 1]: a product, so that no part makes up for another.
+
+    Args:
+        rmse_m: root mean square of the lateral offset, m.
+        steer_change: mean |change of steer| per step.
+        overspeed_mps: root mean square of the speed above the limit, m/s.
+        pace: mean speed as a share of the limit.
+    """
+    return (
+        _falling(rmse_m, HALF_RMSE_M)
+        * _falling(steer_change, HALF_STEER_CHANGE)
+        * _falling(overspeed_mps, HALF_OVERSPEED_MPS)
+        * min(max(pace, 0.0), 1.0)
+    )
+
+
+Number = Callable[[EpisodeMetrics], float]
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean over episodes: sum of `value * weight` over the sum of `weight`.
+
+    With `squared` of the squares, and its root. Means over time weight an episode by its steps, so
+    that one that ends at once does not count like a whole drive.
+    """
+
+    value: Number
+    weight: Number = lambda episode: 1.0
+    squared: bool = False
+
+    def __call__(self, values: FloatArray, weights: FloatArray) -> FloatArray:
+        """Over the last axis."""
+        values = values**2 if self.squared else values
+        total = weights.sum(axis=-1)
+        mean = (values * weights).sum(axis=-1) / np.where(total > 0.0, total, 1.0)
+        return np.asarray(np.sqrt(mean) if self.squared else mean)
+
+
+def _per_km(episode: EpisodeMetrics) -> float:
+    return 1e3 * episode.collisions / episode.distance_m if episode.distance_m > 0.0 else 0.0
+
+
+def _steps(episode: EpisodeMetrics) -> float:
+    return float(episode.steps)
+
+
+_MEANS = {
+    "success_rate": _Mean(lambda episode: float(episode.success)),
+    "route_completion": _Mean(lambda episode: episode.completion),
+    "driving_score": _Mean(lambda episode: episode.driving_score),
+    "score": _Mean(lambda episode: episode.score),
+    "collisions_per_km": _Mean(_per_km, lambda episode: episode.distance_m),
+    "lateral_rmse_m": _Mean(lambda episode: episode.lateral_rmse_m, _steps, squared=True),
+    "mean_speed_mps": _Mean(lambda episode: episode.mean_speed_mps, _steps),
+    "jerk_rms_mps3": _Mean(lambda episode: episode.jerk_rms_mps3, _steps, squared=True),
+    "steer_rate_rms": _Mean(lambda episode: episode.steer_rate_rms, _steps, squared=True),
+    "mean_abs_steer_change": _Mean(lambda episode: episode.mean_abs_steer_change, _steps),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over episodes and its 95 % interval; no interval from one episode alone."""
+
+    mean: float
+    interval: tuple[float, float] | None
+
+
+def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Estimate]:
+    """Means over episodes with 95 % confidence intervals.
+
+    The interval of `success_rate` is Wilson's (1927); the others are percentiles of a bootstrap
+    over episodes (Efron 1979), `RESAMPLES` of them, drawn with `seed`.
+
+    Raises:
+        ValueError: no episode.
+    """
+    if not episodes:
+        raise ValueError("metrics: no episode to summarise")
+    count = len(episodes)
+    drawn = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    estimates = {}
+    for name, mean in _MEANS.items():
+        values = np.array([mean.value(episode) for episode in episodes])
+        weights = np.array([mean.weight(episode) for episode in episodes])
+        interval = None
+        if name == "success_rate":
+            interval = wilson(round(float(values.sum())), count)
+        elif count > 1:
+            low, high = np.percentile(mean(values[drawn], weights[drawn]), (2.5, 97.5))
+            interval = (float(low), float(high))
+        estimates[name] = Estimate(float(mean(values, weights)), interval)
+    return estimates
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a rate."""
+    rate, z2 = successes / trials, _WILSON_Z**2
+    middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
+    spread = math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
+    half = _WILSON_Z * spread / (1 + z2 / trials)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def _falling(value: float, half: float) -> float:
+    """1 at zero, one half at `half`, towards 0 beyond."""
+    return 1.0 / (1.0 + (value / half) ** 2)
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _rms(values: FloatArray) -> float:
+    return math.sqrt(_mean(values**2))

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies over courses that training never drives, and what came of it in numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_driver.bags.writing import open_writer
+from td3_driver.driving.driver import DrivingConfig, Policy
+from td3_driver.driving.metrics import EpisodeMetrics, Trace, measure, summarise
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.evaluation.closed_loop import Frame, drive_route
+from td3_driver.evaluation.drive_recorder import DriveRecorder
+from td3_driver.world.bodies import Bodies
+from td3_driver.world.roads import DEFAULT_DIFFICULTY, generate_opendrive
+from td3_driver.world.simulation import Simulation, WorldConfig
+
+# Seeds of generated roads. `train --seed N` learns on the road of seed N, so these are roads that
+# no training sees, as long as its seeds are smaller; best.pth is chosen on roads of its own.
+EVALUATION_ROADS = 1_000_000
+SELECTION_ROADS = 2_000_000
+_ROADS_PER_SEED = 1000
+# The end of a drive is shown, where it succeeds or fails.
+SHOWN_S = 45.0
+SHOT_EVERY_S = 0.3
+_DIGITS = 6  # of every number that is written
+
+
+@dataclass(frozen=True)
+class Course:
+    """A road network and what is on it, and the seed and length of one route."""
+
+    road_map: RoadMap
+    config: WorldConfig
+    length_m: float
+
+    @property
+    def seed(self) -> int:
+        """Of the world and of the route."""
+        return self.config.seed
+
+    def world(self) -> Simulation:
+        """A world of its own for each drive: none depends on those before."""
+        return Simulation(self.config, self.road_map)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is shown of one moment of a drive: its step, the camera's picture, who else was there.
+
+    `view` is uint8 BGRA (height, width, 4).
+    """
+
+    step: int
+    view: NDArray[np.uint8]
+    others: Bodies | None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One policy on one course; `shots` only of the first policy's best and worst drives."""
+
+    course: Course
+    trace: Trace
+    metrics: EpisodeMetrics
+    shots: tuple[Shot, ...] = ()
+
+
+def courses(
+    map_file: Path | None,
+    count: int,
+    *,
+    roads: int,
+    seed: int,
+    length_m: tuple[float, float],
+    difficulty: str = DEFAULT_DIFFICULTY,
+    world: WorldConfig | None = None,
+) -> Iterator[Course]:
+    """Courses that training never drives.
+
+    Without a map each has a generated road of its own, seeds from `roads + 1000 * seed` on. With
+    one they are routes on it that start where training starts none.
+
+    Args:
+        map_file: OpenDRIVE file, or None.
+        count: how many.
+        roads: `SELECTION_ROADS` or `EVALUATION_ROADS`; with a map it makes the routes differ too.
+        seed: of the choice.
+        length_m: shortest and longest route; drawn uniformly, m.
+        difficulty: of generated roads; see `world/roads.py`.
+        world: camera and surroundings; its seed is not used.
+
+    Raises:
+        FileNotFoundError, RoadMapError: the map cannot be read.
+    """
+    given = None if map_file is None else RoadMap.from_file(map_file)
+    for number in range(count):
+        course_seed = roads + _ROADS_PER_SEED * seed + number
+        road_map = given or RoadMap(
+            generate_opendrive(course_seed, difficulty), f"{difficulty}_{course_seed}"
+        )
+        length = np.random.default_rng(course_seed).uniform(*length_m)
+        config = replace(world or WorldConfig(), seed=course_seed)
+        yield Course(road_map, config, float(length))
+
+
+def drive_courses(
+    policies: Mapping[str, Policy],
+    config: DrivingConfig,
+    given: Iterator[Course],
+    on_drive: Callable[[str, Drive], None],
+    record: Path | None = None,
+) -> dict[str, list[Drive]]:
+    """Every policy on every course, by the policy's name; `on_drive` hears of each.
+
+    With `record` the drives of the first policy become bags in that folder.
+    """
+    drives: dict[str, list[Drive]] = {name: [] for name in policies}
+    main = next(iter(policies))
+    for number, course in enumerate(given):
+        for name, policy in policies.items():
+            folder, shots = (record, _Shots(course)) if name == main else (None, None)
+            with _recorder(folder, number, course) as recorder:
+                world = shots.world if shots else course.world()
+                trace = drive_route(
+                    config, policy, world, course.length_m, course.seed, recorder, shots
+                )
+            drive = Drive(course, trace, measure(trace), shots.taken if shots else ())
+            drives[name] = _without_most_shots([*drives[name], drive])
+            on_drive(name, drive)
+    return drives
+
+
+def best_and_worst(drives: Sequence[Drive]) -> tuple[int, int]:
+    """Which drives have the highest and the lowest score."""
+    scores = [drive.metrics.score for drive in drives]
+    return scores.index(max(scores)), scores.index(min(scores))
+
+
+def _without_most_shots(drives: list[Drive]) -> list[Drive]:
+    """Pictures of hundreds of drives would not fit into memory."""
+    kept = best_and_worst(drives)
+    return [
+        drive if number in kept else replace(drive, shots=())
+        for number, drive in enumerate(drives)
+    ]
+
+
+class _Shots:
+    """Takes a shot now and then, and keeps those of a drive's end."""
+
+    def __init__(self, course: Course) -> None:
+        self.world = course.world()
+        self._every = max(round(SHOT_EVERY_S / self.world.config.fixed_delta_s), 1)
+        self._taken: deque[Shot] = deque(maxlen=round(SHOWN_S / SHOT_EVERY_S))
+        self._steps = 0
+
+    @property
+    def taken(self) -> tuple[Shot, ...]:
+        """In their order."""
+        return tuple(self._taken)
+
+    def __call__(self, frame: Frame) -> None:
+        """The drive's next frame, the first one at step 0."""
+        if self._steps % self._every == 0 or frame.report.ended is not None:
+            self._taken.append(Shot(self._steps, frame.tick.image, self.world.others))
+        self._steps += 1
+
+
+def _recorder(
+    folder: Path | None, number: int, course: Course
+) -> AbstractContextManager[DriveRecorder | None]:
+    if folder is None:
+        return nullcontext()
+    writer = open_writer(folder / f"{number:03d}_{course.road_map.name}")
+    return DriveRecorder(writer, course.road_map)
+
+
+def summary(drives: Sequence[Drive]) -> dict[str, Any]:
+    """Means with intervals, and counts, as they stand in metrics.json."""
+    metrics = [drive.metrics for drive in drives]
+    estimates = summarise(metrics)
+    infractions = Counter(
+        metric.reason for metric in metrics if metric.reason not in ("route_end", "collision")
+    )
+    infractions.update(f"collision_{kind}" for drive in drives for kind in drive.trace.struck)
+    return {
+        "episodes": len(drives),
+        **{name: rounded(estimate.mean) for name, estimate in estimates.items()},
+        "never_started": sum(metric.never_started for metric in metrics),
+        "infractions": dict(sorted(infractions.items())),
+        "confidence_95": {
+            name: estimate.interval and [rounded(end) for end in estimate.interval]
+            for name, estimate in estimates.items()
+        },
+    }
+
+
+def per_episode(drives: Sequence[Drive]) -> list[dict[str, Any]]:
+    """A row for each drive, as in metrics.json; `ended_at_m` in the ROS map frame."""
+    rows = []
+    for number, drive in enumerate(drives):
+        values = dataclasses.asdict(drive.metrics)
+        numbers = {
+            name: rounded(value) if isinstance(value, float) else value
+            for name, value in values.items()
+        }
+        x_m, y_m, _ = drive.trace.poses[-1]
+        where = {"episode": number, "map": drive.course.road_map.name, "seed": drive.course.seed}
+        rows.append({**where, **numbers, "ended_at_m": [rounded(x_m), rounded(y_m)]})
+    return rows
+
+
+def rounded(value: float) -> float:
+    """To the digits that are written."""
+    assert math.isfinite(value)
+    return round(float(value), _DIGITS)

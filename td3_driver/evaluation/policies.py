@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policies that a checkpoint's (`online.trained`) is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from td3_driver.driving.controllers import PurePursuit
+from td3_driver.driving.driver import DrivingConfig, Policy, Situation
+from td3_driver.driving.reward import Action
+from td3_driver.online.trained import ACTION_DIM
+from td3_driver.world.vehicle import MAX_WHEEL_RAD
+
+HELD_STEPS = 10  # white noise only shakes a car; an action held for half a second moves it
+
+
+class Pursuit:
+    """`driving.controllers.PurePursuit`, which is told its place on the route."""
+
+    def __init__(self, config: DrivingConfig) -> None:
+        self._target_speed_mps = config.episode.reward.target_speed_mps
+        self._full_action_wheel_rad = config.safety.max_steer * MAX_WHEEL_RAD
+        self.begin_episode()
+
+    def begin_episode(self) -> None:
+        """Speed control starts anew."""
+        self._controller = PurePursuit(
+            self._target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
+        )
+
+    def act(self, situation: Situation) -> Action:
+        """The controller's action."""
+        return self._controller.act(situation.ego, situation.route, situation.place)
+
+
+class Random:
+    """Uniform actions, each held for `HELD_STEPS` steps."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self.begin_episode()
+
+    def begin_episode(self) -> None:
+        """The first action is drawn anew."""
+        self._steps = 0
+        self._action: Action = np.zeros(ACTION_DIM, np.float32)
+
+    def act(self, situation: Situation) -> Action:
+        """What was drawn last."""
+        if self._steps % HELD_STEPS == 0:
+            self._action = self._rng.uniform(-1.0, 1.0, ACTION_DIM).astype(np.float32)
+        self._steps += 1
+        return self._action
+
+
+class Stopped:
+    """Stands still: neither throttle nor brake."""
+
+    def begin_episode(self) -> None:
+        """Nothing to forget."""
+
+    def act(self, situation: Situation) -> Action:
+        """Zeros."""
+        return np.zeros(ACTION_DIM, np.float32)
+
+
+BASELINES: dict[str, Callable[[DrivingConfig, int], Policy]] = {
+    "pure_pursuit": lambda config, seed: Pursuit(config),
+    "random": lambda config, seed: Random(seed),
+    "stopped": lambda config, seed: Stopped(),
+}
+"""By name; made from the driving configuration and a seed."""

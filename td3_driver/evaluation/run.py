@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver evaluate`: what it drives, and the files that it writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from td3_driver.agent import durable_file
+from td3_driver.bags.writing import check_new
+from td3_driver.configuration import load_configuration
+from td3_driver.driving.driver import DrivingConfig, Policy
+from td3_driver.evaluation.evaluate import (
+    EVALUATION_ROADS,
+    Drive,
+    courses,
+    drive_courses,
+    per_episode,
+    summary,
+)
+from td3_driver.evaluation.policies import BASELINES
+from td3_driver.evaluation.report import report
+from td3_driver.online.folder import prepare_folder
+from td3_driver.online.trained import load
+from td3_driver.world.roads import DEFAULT_DIFFICULTY
+from td3_driver.world.simulation import WorldConfig
+
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} drives [{elapsed}<{remaining}{postfix}]"
+COLUMNS = {
+    "success": ("success_rate", 100.0, "{:.0f} %"),
+    "completion": ("route_completion", 100.0, "{:.1f} %"),
+    "driving score": ("driving_score", 100.0, "{:.1f}"),
+    "lateral RMSE": ("lateral_rmse_m", 1.0, "{:.3f} m"),
+    "speed": ("mean_speed_mps", 1.0, "{:.2f} m/s"),
+    "|Δsteer|": ("mean_abs_steer_change", 1.0, "{:.4f}"),
+    "collisions/km": ("collisions_per_km", 1.0, "{:.2f}"),
+}
+SURROUNDINGS = ("traffic", "pedestrians", "scenery", "appearance")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said.
+
+    Attributes:
+        checkpoint: file to drive, or None.
+        policy: a name of `BASELINES` where there is no checkpoint.
+        episodes: routes to drive.
+        map_file: OpenDRIVE file, or None for generated roads.
+        seed: of roads, routes and the random policy.
+        length_m: shortest and longest route, m; None: as configured.
+        out: folder of metrics.json and report.html.
+        record: new folder for a bag of each drive, or None.
+        difficulty: of generated roads.
+        world: camera, traffic, appearance.
+    """
+
+    checkpoint: Path | None
+    policy: str
+    episodes: int
+    map_file: Path | None
+    seed: int
+    length_m: tuple[float, float] | None
+    out: Path
+    record: Path | None = None
+    difficulty: str = DEFAULT_DIFFICULTY
+    world: WorldConfig = field(default_factory=WorldConfig)
+
+
+def run(options: Options) -> str:
+    """Drive, write the files, and say in a few lines what came of it.
+
+    Raises:
+        ValueError, OSError, CheckpointError: a file cannot be used; one line says why.
+    """
+    # One thread each: pictures and networks are small, and sums keep their order.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    prepare_folder(options.out, "--out")
+    if options.record is not None:
+        check_new(options.record)
+    name, policies, config, checkpoint = _policies(options)
+    usual_m = config.episode.route_length_m
+    length_m = options.length_m or (usual_m, usual_m)
+    drives = _drive(policies, config, options, length_m)
+    metrics = {
+        "policy": name,
+        "checkpoint": checkpoint,
+        "map": options.map_file.stem if options.map_file else "generated",
+        "difficulty": None if options.map_file else options.difficulty,
+        "surroundings": {name: getattr(options.world, name) for name in SURROUNDINGS},
+        "seed": options.seed,
+        "route_length_m": list(length_m),
+        "speed_limit_mps": config.episode.reward.target_speed_mps,
+        **summary(drives[name]),
+        "comparison": {other: summary(drives[other]) for other in policies if other != name},
+        "per_episode": per_episode(drives[name]),
+    }
+    text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+    _write(options.out / "metrics.json", text)
+    _write(options.out / "report.html", report(metrics, drives[name]))
+    return _table(metrics) + f"\n  {options.out / 'metrics.json'}, {options.out / 'report.html'}"
+
+
+def _policies(
+    options: Options,
+) -> tuple[str, dict[str, Policy], DrivingConfig, dict[str, Any] | None]:
+    """Whom to evaluate, everyone who drives, how, and the checkpoint in a few words."""
+    if options.checkpoint is None:
+        config = load_configuration("default").driving
+        policy = BASELINES[options.policy](config, options.seed)
+        return options.policy, {options.policy: policy}, config, None
+    trained = load(options.checkpoint)
+    if trained.note:
+        print(trained.note, file=sys.stderr)
+    name = options.checkpoint.name
+    others = {
+        other: make(trained.driving, options.seed)
+        for other, make in BASELINES.items()
+        if other != name
+    }
+    about = {"file": name, "env_steps": trained.env_steps}
+    return name, {name: trained.policy, **others}, trained.driving, about
+
+
+def _drive(
+    policies: Mapping[str, Policy],
+    config: DrivingConfig,
+    options: Options,
+    length_m: tuple[float, float],
+) -> dict[str, list[Drive]]:
+    terminal = sys.stderr.isatty()
+    total = options.episodes * len(policies)
+    with tqdm(total=total, bar_format=BAR, dynamic_ncols=True, disable=not terminal) as bar:
+
+        def show(name: str, drive: Drive) -> None:
+            bar.update()
+            line = f"{drive.course.road_map.name}: {name} {_outcome(drive)}"
+            if terminal:
+                bar.set_postfix_str(line)
+            else:
+                print(line, file=sys.stderr)
+
+        given = courses(
+            options.map_file,
+            options.episodes,
+            roads=EVALUATION_ROADS,
+            seed=options.seed,
+            length_m=length_m,
+            difficulty=options.difficulty,
+            world=options.world,
+        )
+        return drive_courses(policies, config, given, show, options.record)
+
+
+def _outcome(drive: Drive) -> str:
+    metrics = drive.metrics
+    percent = 100.0 * metrics.completion
+    return f"{percent:.0f} % of {metrics.route_length_m:.0f} m, {metrics.reason}"
+
+
+def _write(path: Path, text: str) -> None:
+    durable_file.replace(path, lambda file: file.write(text.encode()))
+
+
+def _table(metrics: Mapping[str, Any]) -> str:
+    rows = [("", *COLUMNS), _row(metrics["policy"], metrics)]
+    rows += [_row(name, values) for name, values in metrics["comparison"].items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  " + _aligned(row, widths) for row in rows)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(row, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])
+
+
+def _row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    cells = (form.format(scale * values[key]) for key, scale, form in COLUMNS.values())
+    return (name, *cells)

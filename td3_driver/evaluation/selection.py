@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses `best.pth` while a run learns: a process beside it that only reads its files.
+
+`python -m td3_driver.evaluation.selection --folder DIR --since-ns N [--map FILE]
+[--resume] [--difficulty NAME] [--traffic N] ...`
+
+Evaluates every new `td3_<step>.pth`, in the order of their writing, until its standard input is
+closed and none is left. SIGTERM ends it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import select
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from td3_driver.agent import checkpoint, durable_file
+from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.commands.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.evaluation.evaluate import (
+    SELECTION_ROADS,
+    Course,
+    courses,
+    drive_courses,
+    summary,
+)
+from td3_driver.online import evaluations
+from td3_driver.online.trained import Trained, load
+from td3_driver.world.simulation import WorldConfig
+
+EPISODES = 4
+ROUTE_LENGTH_M = 300.0
+LOOK_EVERY_S = 0.5
+_NAMED = re.compile(r"td3_(\d+)\.pth")
+_LOGGED = (
+    "score", "success_rate", "route_completion", "driving_score", "collisions_per_km",
+    "lateral_rmse_m", "mean_speed_mps", "mean_abs_steer_change", "never_started",
+)  # fmt: skip
+
+
+class Selection:
+    """What was evaluated of a run, and what is the best of it.
+
+    Args:
+        folder: of the checkpoints.
+        given: the courses that every checkpoint drives.
+        since_ns: the run's beginning: files written before belong to another run.
+        resume: go on with the run that was evaluated last in this folder, if there is one.
+    """
+
+    def __init__(
+        self, folder: Path, given: Sequence[Course], since_ns: int, *, resume: bool
+    ) -> None:
+        self._folder = folder
+        self._courses = given
+        rows = evaluations.newest_run(folder) if resume else []
+        best = evaluations.best(rows)
+        self._run = int(rows[-1]["run"]) if rows else since_ns
+        self._done_ns = int(rows[-1]["written_ns"]) if rows else since_ns
+        self._best_score = float(best["score"]) if best else float("-inf")
+        self._held = folder / ".evaluating.tmp"
+
+    def pending(self) -> list[Path]:
+        """The checkpoints to be evaluated, in the order of their writing."""
+        found = []
+        for path in self._folder.glob("td3_*.pth"):
+            if _NAMED.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                    found.append((path.stat().st_mtime_ns, path))
+        return [path for written_ns, path in sorted(found) if written_ns > self._done_ns]
+
+    def evaluate(self, path: Path) -> dict[str, Any]:
+        """Drive a checkpoint over the courses, keep it if it is the best, and note it.
+
+        Raises:
+            OSError, ValueError, CheckpointError: it cannot be evaluated; it is passed over.
+        """
+        # A name of its own: old checkpoints are deleted while the run goes on.
+        written_ns = path.stat().st_mtime_ns
+        self._done_ns = written_ns
+        durable_file.publish(path, self._held)
+        try:
+            trained = load(self._held)
+            row = self._row(path, trained, written_ns)
+            if row["best"]:
+                checkpoint.publish_best(self._held)
+                self._best_score = row["score"]
+        finally:
+            self.release()
+        evaluations.append(self._folder, row)
+        return row
+
+    def release(self) -> None:
+        """Let go of the file that is being evaluated."""
+        with contextlib.suppress(OSError):  # the folder may be gone
+            self._held.unlink(missing_ok=True)
+
+    def _row(self, path: Path, trained: Trained, written_ns: int) -> dict[str, Any]:
+        drives = drive_courses(
+            {"policy": trained.policy}, trained.driving, iter(self._courses), lambda *_: None
+        )
+        measured = summary(drives["policy"])
+        return {
+            "checkpoint": path.name,
+            "env_steps": trained.env_steps,
+            "best": measured["score"] > self._best_score,
+            **{name: measured[name] for name in _LOGGED},
+            "infractions": measured["infractions"],
+            "run": self._run,
+            "written_ns": written_ns,
+        }
+
+
+class _Plots:
+    """TensorBoard, in a folder beside the learner's; a failure ends it and nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer: SummaryWriter | None = SummaryWriter(str(folder))
+
+    def add(self, row: dict[str, Any]) -> None:
+        """The measures of one checkpoint, at its step."""
+        if self._writer is None:
+            return
+        try:
+            for name in _LOGGED:
+                self._writer.add_scalar(f"evaluation/{name}", row[name], row["env_steps"])
+            self._writer.flush()
+        except OSError as error:
+            _say(f"TensorBoard: cannot write ({error}); the evaluation logs no more")
+            self._writer = None
+
+
+def _say(line: str) -> None:
+    print(f"evaluation: {line}", flush=True)
+
+
+def _in_words(path: Path, row: dict[str, Any]) -> str:
+    return (
+        f"{path.name}: completion {100.0 * row['route_completion']:.0f} %, lateral RMSE"
+        f" {row['lateral_rmse_m']:.2f} m, {row['mean_speed_mps']:.1f} m/s, score"
+        f" {row['score']:.3f}{', the best so far' if row['best'] else ''}"
+    )
+
+
+def _over() -> bool:
+    """Whether standard input was closed: the run is over. Waits a moment for that."""
+    readable, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY_S)
+    return bool(readable)
+
+
+def _watch(selection: Selection, plots: _Plots) -> None:
+    over = False
+    while True:
+        pending = selection.pending()
+        if not pending and over:
+            return
+        for path in pending[:1]:  # looked for anew each time: some are deleted meanwhile
+            try:
+                row = selection.evaluate(path)
+            except (OSError, ValueError, CheckpointError) as error:
+                _say(f"{path.name}: passed over ({error})")
+                continue
+            plots.add(row)
+            _say(_in_words(path, row))
+        over = over or _over()
+
+
+def main() -> None:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--since-ns", type=int, required=True)
+    parser.add_argument("--map", type=Path)
+    add_difficulty(parser)
+    add_surroundings(parser)
+    parser.add_argument("--resume", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
+    threading.excepthook = lambda failed: _say(f"{failed.thread}: {failed.exc_value}")
+    try:
+        length_m = (ROUTE_LENGTH_M, ROUTE_LENGTH_M)
+        given = courses(
+            args.map,
+            EPISODES,
+            roads=SELECTION_ROADS,
+            seed=0,
+            length_m=length_m,
+            difficulty=args.difficulty,
+            world=WorldConfig(**surroundings(args)),
+        )
+        selection = Selection(args.folder, list(given), args.since_ns, resume=args.resume)
+    except (OSError, ValueError) as error:
+        sys.exit(f"evaluation: {error}")
+    try:
+        _watch(selection, _Plots(args.folder / "tensorboard" / "evaluation"))
+    finally:
+        selection.release()
+
+
+if __name__ == "__main__":
+    main()

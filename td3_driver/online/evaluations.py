@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluations.jsonl` beside the checkpoints: one line for each that was evaluated."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from td3_driver.agent.durable_file import sync_folder
+
+FILE = "evaluations.jsonl"
+
+
+def append(folder: Path, row: Mapping[str, Any]) -> None:
+    """Add a line, onto the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with (folder / FILE).open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        # Half a line that a killed process left must not spoil this one.
+        broken = end > 0 and file.read(1) != b"\n"
+        file.write(b"\n" * broken + json.dumps(row).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def newest_run(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the run that wrote last, in their order; none without a readable file."""
+    try:
+        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    rows = [row for row in map(_parsed, lines) if row is not None]
+    return [row for row in rows if row["run"] == rows[-1]["run"]]
+
+
+def best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The line of the checkpoint that is `best.pth`."""
+    return max(rows, key=lambda row: float(row["score"]), default=None)
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and {"run", "score", "written_ns"} <= row.keys() else None

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing best.pth: which checkpoints are evaluated, in which order, and what stays."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from td3_driver.agent import CheckpointError, checkpoint
+from td3_driver.evaluation.evaluate import SELECTION_ROADS, Course, courses
+from td3_driver.evaluation.selection import Selection
+from td3_driver.online import evaluations
+
+from .steady_driver import steady_driver
+
+BRAKES, DRIVES = (0.0, -0.9), (0.0, 0.4)
+
+
+@pytest.fixture(scope="module")
+def given() -> list[Course]:
+    return list(courses(None, 1, roads=SELECTION_ROADS, seed=0, length_m=(40.0, 40.0)))
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_the_best_is_published_and_outlives_its_file(tmp_path: Path, given: list[Course]) -> None:
+    selection = Selection(tmp_path, given, time.time_ns(), resume=False)
+    assert selection.pending() == []
+    # The order is that of writing, which the names alone would not tell.
+    for step, action in ((900, BRAKES), (1000, DRIVES), (1100, BRAKES)):
+        steady_driver(tmp_path / f"td3_{step}.pth", action)
+    assert names(selection.pending()) == ["td3_900.pth", "td3_1000.pth", "td3_1100.pth"]
+    best = (tmp_path / "td3_1000.pth").read_bytes()
+    rows = []
+    while pending := selection.pending():
+        rows.append(selection.evaluate(pending[0]))
+    assert [row["env_steps"] for row in rows] == [900, 1000, 1100]
+    assert [row["best"] for row in rows] == [True, True, False]
+    assert rows[0]["score"] == rows[2]["score"] == 0.0 < rows[1]["score"]
+    assert rows[0]["never_started"] == 1
+    assert evaluations.newest_run(tmp_path) == rows
+    checkpoint.retain(tmp_path, keep_last=1)
+    assert (tmp_path / "best.pth").read_bytes() == best
+    assert checkpoint.read(tmp_path / "best.pth")["env_steps"] == 1000
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"td3_1100.pth", "best.pth", "evaluations.jsonl"}
+
+
+def test_a_resumed_run_goes_on_and_a_new_one_begins_anew(
+    tmp_path: Path, given: list[Course]
+) -> None:
+    first = Selection(tmp_path, given, time.time_ns(), resume=False)
+    first.evaluate(steady_driver(tmp_path / "td3_100.pth", DRIVES))
+    steady_driver(tmp_path / "td3_200.pth", BRAKES)  # not evaluated: the run was killed
+    with (tmp_path / evaluations.FILE).open("a") as file:
+        file.write('{"checkpoint": "td3_2')
+    resumed = Selection(tmp_path, given, time.time_ns(), resume=True)
+    assert names(resumed.pending()) == ["td3_200.pth"]
+    assert not resumed.evaluate(tmp_path / "td3_200.pth")["best"]
+    rows = evaluations.newest_run(tmp_path)
+    assert [row["checkpoint"] for row in rows] == ["td3_100.pth", "td3_200.pth"]
+    assert evaluations.best(rows) == rows[0]
+    # Another run in the same folder does not have to beat what an earlier one left there.
+    new = Selection(tmp_path, given, time.time_ns(), resume=False)
+    assert new.pending() == []
+    steady_driver(tmp_path / "td3_50.pth", BRAKES)
+    assert names(new.pending()) == ["td3_50.pth"]
+    assert new.evaluate(tmp_path / "td3_50.pth")["best"]
+    assert checkpoint.read(tmp_path / "best.pth")["env_steps"] == 50
+    assert [row["checkpoint"] for row in evaluations.newest_run(tmp_path)] == ["td3_50.pth"]
+
+
+def test_what_cannot_be_evaluated_is_passed_over(tmp_path: Path, given: list[Course]) -> None:
+    selection = Selection(tmp_path, given, time.time_ns(), resume=False)
+    deleted = steady_driver(tmp_path / "td3_100.pth", DRIVES)
+    assert names(selection.pending()) == ["td3_100.pth"]
+    deleted.unlink()
+    with pytest.raises(OSError, match="td3_100"):
+        selection.evaluate(deleted)
+    assert selection.pending() == []
+    damaged = tmp_path / "td3_200.pth"
+    damaged.write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match="damaged"):
+        selection.evaluate(damaged)
+    assert selection.pending() == []
+    assert not (tmp_path / "best.pth").exists()
+    assert evaluations.best(evaluations.newest_run(tmp_path)) is None
