@@ -9,12 +9,16 @@ SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh \
 
 BENCH := .venv-bench
 
-.PHONY: train test lint setup bench fuzz clean
+.PHONY: train test test-all lint setup bench fuzz soak clean
 train: $(READY)
 	@$(VENV)/bin/td3_driver train $(ARGS)
 
 test: $(READY) lint
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+# The long ones too: a hundred generated maps, a hundred routes in CARLA's towns.
+test-all: $(READY) lint
+	@$(VENV)/bin/python -m pytest -m "long or not long" $(ARGS)
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
@@ -26,9 +30,14 @@ setup: $(READY)
 fuzz: $(READY)
 	@$(VENV)/bin/python test/checkpoints/fuzz_kill.py $(if $(ARGS),$(ARGS),--kills 300)
 
-# The peers (Stable-Baselines3, cpprb) live in an environment of their own.
-bench: $(BENCH)/.ready
-	@PYTHONPATH=. $(BENCH)/bin/python -m bench $(ARGS)
+# An hour of training under random faults: what grows, what is lost (docs/reliability.md).
+soak: $(READY)
+	@$(VENV)/bin/python -m test.soak $(ARGS)
+
+# The peers (Stable-Baselines3, cpprb) live in an environment of their own, which has no ROS.
+BENCH_VENV = $(if $(filter world,$(ARGS)),$(VENV),$(BENCH))
+bench: $(if $(filter world,$(ARGS)),$(READY),$(BENCH)/.ready)
+	@PYTHONPATH=. $(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 $(BENCH)/.ready: bench/requirements.txt
 	@$(or $(PYTHON),python3) -m venv $(BENCH)

@@ -25,6 +25,15 @@ def town01_file() -> Path:
     return file
 
 
+@pytest.fixture(scope="session", params=["Town01", "Town02"])
+def town(request: pytest.FixtureRequest) -> RoadMap:
+    """One of CARLA's towns."""
+    file = MAPS / f"{request.param}.xodr"
+    if not file.is_file():
+        pytest.skip(f"CARLA's towns are not in {MAPS}; they are test input, not of the project")
+    return RoadMap.from_file(file)
+
+
 @pytest.fixture(scope="session")
 def town01(town01_file: Path) -> RoadMap:
     return RoadMap.from_file(town01_file)

@@ -15,14 +15,17 @@ from td3_driver.driving.types import EgoState
 class PurePursuit:
     """Pure pursuit (Coulter 1992, CMU-RI-TR-92-01) with a PI speed controller.
 
+    As there, the rear axle pursues the route: it rolls along circles without slipping, so a short
+    look-ahead neither cuts corners nor swings.
+
     Args:
         target_speed_mps: cruising speed, m/s; lower in curves (lateral limit 2 m/s²).
-        wheelbase_m: distance of the axles, m.
+        wheelbase_m: distance of the axles, m; the ego's pose is in the middle between them.
         full_action_wheel_rad: front wheel angle that a steer action of 1 gives, rad.
     """
 
-    LOOKAHEAD_MIN_M = 4.0
-    LOOKAHEAD_S = 0.6
+    LOOKAHEAD_MIN_M = 3.0
+    LOOKAHEAD_S = 0.5
     LATERAL_LIMIT_MPS2 = 2.0
 
     def __init__(
@@ -38,18 +41,21 @@ class PurePursuit:
 
     def act(self, ego: EgoState, route: Route, place: RoutePlace) -> Action:
         """(2,) float32 action: steer (+1 right), throttle/brake."""
-        reach_m = max(self.LOOKAHEAD_MIN_M, self.LOOKAHEAD_S * ego.speed_mps)
-        near, far = self._bearing(ego, route, place.s_m + reach_m), self._bend(route, place)
-        curvature = 2.0 * math.sin(near) / reach_m
-        wheel_rad = math.atan(self._wheelbase_m * curvature)
-        limit_mps = math.sqrt(self.LATERAL_LIMIT_MPS2 / max(far, 1e-3))
+        wheel_rad = math.atan(self._wheelbase_m * self._curvature(ego, route, place))
+        limit_mps = math.sqrt(self.LATERAL_LIMIT_MPS2 / max(self._bend(route, place), 1e-3))
         pedal = self._pedal(min(self._target_speed_mps, limit_mps) - ego.speed_mps)
         steer = -wheel_rad / self._full_action_wheel_rad
         return np.clip(np.array([steer, pedal]), -1.0, 1.0).astype(np.float32)
 
-    def _bearing(self, ego: EgoState, route: Route, s_m: float) -> float:
-        x_m, y_m = route.points_at(np.array([s_m]))[0]
-        return math.atan2(y_m - ego.pose.y_m, x_m - ego.pose.x_m) - ego.pose.yaw_rad
+    def _curvature(self, ego: EgoState, route: Route, place: RoutePlace) -> float:
+        """Of the circle, 1/m, that takes the rear axle to the route a look-ahead further on."""
+        reach_m = max(self.LOOKAHEAD_MIN_M, self.LOOKAHEAD_S * ego.speed_mps)
+        behind_m, yaw_rad = self._wheelbase_m / 2.0, ego.pose.yaw_rad
+        x_m, y_m = route.points_at(np.array([place.s_m - behind_m + reach_m]))[0]
+        dx_m = x_m - (ego.pose.x_m - behind_m * math.cos(yaw_rad))
+        dy_m = y_m - (ego.pose.y_m - behind_m * math.sin(yaw_rad))
+        left_m = dy_m * math.cos(yaw_rad) - dx_m * math.sin(yaw_rad)
+        return float(2.0 * left_m / max(dx_m * dx_m + dy_m * dy_m, 0.01))
 
     def _bend(self, route: Route, place: RoutePlace) -> float:
         """The strongest curvature in the next 15 m, 1/m."""

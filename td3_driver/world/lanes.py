@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import carla
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from td3_driver.driving.road_map import RoadMap, pose_of
 
 FloatArray = npt.NDArray[np.float64]
+
+LaneKey = tuple[int, int, int]  # OpenDRIVE's road, section and lane
 
 _SPACING_M = 0.75
 # A dash is 3 m long and repeats every 7.5 m.
@@ -37,12 +40,18 @@ class Lane:
     """One driving lane from its start to its end.
 
     Attributes:
-        outline_m: (N, 2) polygon of the lane's ground.
+        key: names the lane in its map.
+        center_m: (N, 2) points along its middle, in the direction of traffic.
+        outline_m: (M, 2) polygon of the lane's ground.
         junction_id: the junction that the lane crosses, or None.
+        successors: the lanes that it leads into, sorted; none at a dead end.
     """
 
+    key: LaneKey
+    center_m: FloatArray
     outline_m: FloatArray
     junction_id: int | None
+    successors: tuple[LaneKey, ...]
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,14 @@ class PaintedLine:
 
 def read_lanes(road_map: RoadMap) -> tuple[list[Lane], list[PaintedLine]]:
     """All driving lanes of a map and all paint on them; junctions carry no paint."""
-    ends = {
-        (start.road_id, start.section_id, start.lane_id): (start, end)
-        for start, end in road_map.carla_map.get_topology()
-    }
+    ends: dict[LaneKey, tuple[carla.Waypoint, carla.Waypoint]] = {}
+    successors: dict[LaneKey, set[LaneKey]] = {}
+    for start, end in road_map.topology:
+        ends[_key(start)] = start, end
+        successors.setdefault(_key(start), set()).add(_key(end))
     lanes: list[Lane] = []
     lines: list[PaintedLine] = []
-    for start, end in ends.values():
+    for key, (start, end) in ends.items():
         waypoints = [start, *start.next_until_lane_end(_SPACING_M), end]
         poses = [pose_of(waypoint) for waypoint in waypoints]
         center = np.array([(pose.x_m, pose.y_m) for pose in poses])
@@ -70,13 +80,34 @@ def read_lanes(road_map: RoadMap) -> tuple[list[Lane], list[PaintedLine]]:
         half_width = np.array([[waypoint.lane_width / 2.0] for waypoint in waypoints])
         edges = center + left * half_width, center - left * half_width
         junction_id = start.junction_id if start.is_junction else None
-        lanes.append(Lane(_ribbon(*edges), junction_id))
+        onwards = tuple(sorted(successors[key] - {key}))
+        lanes.append(Lane(key, center, _ribbon(*edges), junction_id, onwards))
         if junction_id is None:
             lines += _paint(edges[1], left, [w.right_lane_marking for w in waypoints[:-1]])
             # Inner lines are the right line of the lane inside them; the centre line is not.
             if start.lane_id == -1 or (start.lane_id == 1 and start.get_left_lane() is None):
                 lines += _paint(edges[0], left, [w.left_lane_marking for w in waypoints[:-1]])
     return lanes, lines
+
+
+def places_along(lanes: list[Lane], spacing_m: float) -> list[tuple[float, float, float, float]]:
+    """Places on the middles of lanes outside junctions: x, y, yaw, and half the lane's width."""
+    places = []
+    for lane in lanes:
+        if lane.junction_id is not None:
+            continue
+        center, edge = lane.center_m, lane.outline_m[: len(lane.center_m)]
+        along_m = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(center, axis=0).T))])
+        at = np.searchsorted(along_m, np.arange(spacing_m / 2.0, along_m[-1], spacing_m))
+        for index in at[at + 1 < len(center)].tolist():
+            dx, dy = center[index + 1] - center[index]
+            half_m = float(np.hypot(*(edge[index] - center[index])))
+            places.append((*center[index].tolist(), math.atan2(dy, dx), half_m))
+    return places
+
+
+def _key(waypoint: carla.Waypoint) -> LaneKey:
+    return waypoint.road_id, waypoint.section_id, waypoint.lane_id
 
 
 def _ribbon(one_side: FloatArray, other_side: FloatArray) -> FloatArray:

@@ -48,6 +48,7 @@ _ALIGNMENT_PX = 1 << (_LEVELS - 1)  # so that every level halves evenly
 _SUBPIXEL_BITS = 4
 _SUBPIXELS = 1 << _SUBPIXEL_BITS
 _STRIP_PX = 512
+_FURTHEST_PX = np.float32(1e6)
 _STEPS_PER_M = 30.0  # distances are kept in a byte: 255 steps reach _HALO_M
 
 
@@ -140,12 +141,13 @@ class Surface:
     def _close_gaps(self, pixels: npt.NDArray[np.int32]) -> None:
         """Make the islands between a junction's lanes drivable (a morphological closing)."""
         reach_px = _JUNCTION_GAP_M / self.m_per_px
-        # Lanes and distances are a little rounded; what grows to the window's edge stays grown.
-        margin = math.ceil(1.1 * reach_px) + 4
+        # What grows near the window's edge is not known to shrink again; only the rest counts.
+        margin = 2 * math.ceil(reach_px) + 4
         (left, top), (right, bottom) = pixels.min(axis=0) - margin, pixels.max(axis=0) + margin
         window = self.classes[top:bottom, left:right]
         near = _distance(window != LANE) <= reach_px
-        window[_distance(near) > reach_px] = LANE
+        closed = (_distance(near) > reach_px)[margin:-margin, margin:-margin]
+        window[margin:-margin, margin:-margin][closed] = LANE
 
     def _painted_ground(self, seed: int) -> ByteArray:
         """Classify and colour the ground by its distance from the lanes, a strip at a time."""
@@ -176,7 +178,8 @@ def _distance(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     distance: npt.NDArray[np.float32] = cv2.distanceTransform(
         mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5
     )
-    return distance
+    # With no false cell at all OpenCV says 3e38, which overflows to 0 when it is scaled to a byte.
+    return np.minimum(distance, _FURTHEST_PX)
 
 
 def _band_tables(m_per_px: float) -> tuple[ByteArray, ByteArray]:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenariogeneration import xodr
 
-from td3_driver.driving.road_map import RoadMap, RoadMapError
-from td3_driver.driving.route import Route, random_route
+from td3_driver.driving.road_map import LaneId, RoadMap, RoadMapError
+from td3_driver.driving.route import START_SPACING_M, Route, random_route, shortest_route
 from td3_driver.driving.types import Pose
 from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.surface import LANE, Surface
 
 CORNER = Route(np.array([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0)]))
 
@@ -37,6 +41,12 @@ def test_a_route_that_repeats_itself_keeps_its_lap() -> None:
     pose = Pose(*laps.points_m[50], math.pi)
     assert laps.place(pose, near_s_m=0.25 * lap_m).s_m < lap_m
     assert laps.place(Pose(*laps.points_m[150], 0.0), near_s_m=1.49 * lap_m).s_m > lap_m
+
+
+def test_a_car_that_passes_the_end_is_not_off_the_route() -> None:
+    place = CORNER.place(Pose(9.8, 10.4, math.pi / 2), 19.9)
+    assert place.s_m == pytest.approx(20.0)
+    assert place.lateral_m == pytest.approx(0.2)
 
 
 def test_points_go_straight_on_beyond_the_end() -> None:
@@ -73,6 +83,159 @@ def test_routes_in_town01_pass_junctions(town01: RoadMap) -> None:
         headings = np.unwrap(np.arctan2(*np.diff(route.points_m, axis=0).T[::-1]))
         assert np.max(np.abs(np.diff(headings))) < 0.6  # no folds, no jumps
     assert with_junctions >= 5
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_routes_are_smooth_wherever_they_go(town: RoadMap, held_out: bool) -> None:
+    """The towns' tightest lane turns at 2.7 m: 0.37 rad a metre. A kink or a gap shows as more."""
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        steps = np.diff(random_route(town, rng, 500.0, held_out=held_out).points_m, axis=0)
+        lengths_m = np.hypot(*steps.T)
+        assert lengths_m.min() > 0.99
+        assert lengths_m.max() < 1.001
+        headings = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
+        assert np.abs(np.diff(headings)).max() < 0.4
+
+
+def test_training_never_starts_where_evaluation_does(town01: RoadMap) -> None:
+    training = start_blocks(town01, held_out=False)
+    evaluation = start_blocks(town01, held_out=True)
+    assert not training & evaluation
+    # All blocks but a few that 800 draws miss; one in five of them held out.
+    assert len(evaluation) / len(training | evaluation) == pytest.approx(0.2, abs=0.02)
+    assert len(training | evaluation) >= 180
+
+
+def start_blocks(road_map: RoadMap, *, held_out: bool) -> set[tuple[LaneId, int]]:
+    """The 30 m blocks of lanes in which 800 routes start."""
+    rng = np.random.default_rng(3)
+    starts = [random_route(road_map, rng, 20.0, held_out=held_out).points_m[0] for _ in range(800)]
+    lines = {
+        lane: data["line_m"]
+        for lane, data in road_map.lane_graph.nodes(data=True)
+        if data["junction_id"] is None
+    }
+    blocks = set()
+    for start in starts:
+        gaps_m = {lane: np.hypot(*(line_m - start).T) for lane, line_m in lines.items()}
+        lane = min(gaps_m, key=lambda lane: float(gaps_m[lane].min()))
+        steps = np.diff(lines[lane][: int(np.argmin(gaps_m[lane])) + 1], axis=0)
+        blocks.add((lane, round(np.sum(np.hypot(*steps.T)) / START_SPACING_M) // 6))
+    return blocks
+
+
+def straight_road(
+    lengths_m: list[float], left_lanes: int, right_lanes: int, grade: float = 0.0
+) -> RoadMap:
+    """Roads one after the other, with dead ends; the first climbs."""
+    document = xodr.OpenDrive("short")
+    for number, length_m in enumerate(lengths_m):
+        road = xodr.create_road(
+            [xodr.Line(length_m)], number, left_lanes=left_lanes, right_lanes=right_lanes
+        )
+        if number == 0:
+            road.add_elevation(s=0.0, a=5.0, b=grade, c=0.0, d=0.0)
+        if number > 0:
+            road.add_predecessor(xodr.ElementType.road, number - 1, xodr.ContactPoint.end)
+        if number < len(lengths_m) - 1:
+            road.add_successor(xodr.ElementType.road, number + 1, xodr.ContactPoint.start)
+        document.add_road(road)
+    document.adjust_roads_and_lanes()
+    return RoadMap(ElementTree.tostring(document.get_element(), encoding="unicode"), "short")
+
+
+def test_dead_ends_belong_to_the_lanes_and_end_routes() -> None:
+    road = straight_road(lengths_m=[40.0, 60.0, 20.0], left_lanes=1, right_lanes=1)
+    lanes = road.lane_graph
+    assert set(lanes) == {LaneId(number, 0, lane) for number in range(3) for lane in (-1, 1)}
+    for way in ([0, 1, 2], [2, 1, 0]):
+        lane = -1 if way[0] == 0 else 1
+        edges = list(itertools.pairwise(way))
+        assert all(lanes.has_edge(LaneId(a, 0, lane), LaneId(b, 0, lane)) for a, b in edges)
+        assert lanes.out_degree(LaneId(way[-1], 0, lane)) == 0
+    for lane, data in lanes.nodes(data=True):
+        assert data["length_m"] == pytest.approx([40.0, 60.0, 20.0][lane.road_id], abs=0.6)
+    longest_m = max(
+        random_route(road, np.random.default_rng(seed), 300.0).length_m for seed in range(5)
+    )
+    assert 100.0 < longest_m <= 120.0
+
+
+@pytest.mark.parametrize("lanes", [(1, 0), (0, 1), (1, 1)])
+def test_a_road_that_nothing_is_linked_to_is_drivable(lanes: tuple[int, int]) -> None:
+    road = straight_road([80.0], *lanes)
+    ids = {LaneId(0, 0, 1)} if lanes[0] else set()
+    assert set(road.lane_graph) == (ids | {LaneId(0, 0, -1)} if lanes[1] else ids)
+    for _, data in road.lane_graph.nodes(data=True):
+        assert data["length_m"] == pytest.approx(80.0, abs=1.1)
+    surface = Surface(road)
+    for lane in road.lane_graph:
+        assert set(surface.class_at(road.lane_graph.nodes[lane]["line_m"][1:-3])) == {LANE}
+
+
+def test_a_route_on_a_slope_starts_on_the_ground() -> None:
+    """CARLA lets a car that is placed below the ground fall for ever."""
+    slope = straight_road(lengths_m=[200.0], left_lanes=1, right_lanes=0, grade=0.05)
+    heights_m = set()
+    for seed in range(10):
+        start = random_route(slope, np.random.default_rng(seed), 10.0).start
+        assert start.z_m == pytest.approx(5.0 + 0.05 * start.x_m, abs=0.02)
+        heights_m.add(round(start.z_m, 1))
+    assert len(heights_m) > 3
+
+
+def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
+    short = straight_road(lengths_m=[20.0], left_lanes=0, right_lanes=1)
+    assert random_route(short, np.random.default_rng(0), 10.0).length_m == pytest.approx(10.0)
+    with pytest.raises(ValueError, match=r"map short: 1 blocks of 30 m .* at least 2"):
+        random_route(short, np.random.default_rng(0), 10.0, held_out=True)
+    with pytest.raises(ValueError, match="map short: no drivable stretch of 30 m"):
+        random_route(short, np.random.default_rng(0), 300.0)
+
+
+def test_the_shortest_route_is_no_longer_than_any_other(town: RoadMap) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        found = random_route(town, rng, 300.0)
+        start, goal = tuple(found.points_m[0]), tuple(found.points_m[-1])
+        shortest = shortest_route(town, start, goal)
+        assert shortest.length_m <= found.length_m + 2.0
+        assert np.hypot(*(shortest.points_m[0] - start)) < 0.5
+        assert np.hypot(*(shortest.points_m[-1] - goal)) < 1.5
+        assert np.hypot(*np.diff(shortest.points_m, axis=0).T).max() < 1.001
+
+
+def test_the_shortest_route_follows_the_traffic() -> None:
+    """A goal just behind the start lies a whole lap ahead; nothing leads to the other lane."""
+    loop = RoadMap(generate_opendrive(3), "loop")
+    lane = loop.lane_graph.nodes[LaneId(0, 0, -1)]["line_m"]
+    behind, ahead = tuple(lane[10]), tuple(lane[30])
+    assert shortest_route(loop, behind, ahead).length_m == pytest.approx(10.0, abs=1.1)
+    lap_m = sum(
+        data["length_m"] for lane, data in loop.lane_graph.nodes(data=True) if lane.lane_id == -1
+    )
+    around = shortest_route(loop, ahead, behind)
+    assert around.length_m == pytest.approx(lap_m - 10.0, abs=1.5)
+    other = tuple(loop.lane_graph.nodes[LaneId(0, 0, 1)]["line_m"][5])
+    with pytest.raises(ValueError, match="map loop: no way along its lanes from"):
+        shortest_route(loop, ahead, other)
+    with pytest.raises(ValueError, match="both are at the same place of a lane"):
+        shortest_route(loop, ahead, ahead)
+
+
+def test_a_junction_passed_twice_keeps_its_branch() -> None:
+    """A figure of eight: at the crossing the other branch is just as near."""
+    angles = np.linspace(0.3, 2.0 * math.pi + 0.3, 400)
+    eight = Route(60.0 * np.stack([np.sin(angles), np.sin(angles) * np.cos(angles)], axis=1))
+    s_m = 0.0
+    for wanted_m in np.arange(0.0, eight.length_m, 0.4):
+        (x_m, y_m), (ahead_x_m, ahead_y_m) = eight.points_at(np.array([wanted_m, wanted_m + 0.1]))
+        yaw_rad = math.atan2(ahead_y_m - y_m, ahead_x_m - x_m)
+        place = eight.place(Pose(x_m, y_m, yaw_rad), s_m)
+        assert place.s_m == pytest.approx(wanted_m, abs=0.01)
+        assert abs(place.heading_error_rad) < 0.1
+        s_m = place.s_m
 
 
 def test_a_map_that_is_none_is_refused_in_one_line() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import subprocess
 import sys
@@ -77,11 +78,25 @@ def test_joints_are_smooth() -> None:
 
 def test_same_seed_same_text_in_another_process() -> None:
     program = (
-        "import sys; from td3_driver.world.roads import generate_opendrive;"
-        "sys.stdout.write(generate_opendrive(5))"
+        "import sys; from td3_driver.world.roads import generate_opendrive as text;"
+        "sys.stdout.write(text(5) + text(5, 'city'))"
     )
     other = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    assert other == generate_opendrive(5)
-    assert other != generate_opendrive(6)
+    assert other == generate_opendrive(5) + generate_opendrive(5, "city")
+    assert generate_opendrive(5) != generate_opendrive(6)
+
+
+@pytest.mark.parametrize(
+    ("seed", "sha256"),
+    [
+        (0, "a6be28e55d97b812"),
+        (1, "778d954172177316"),
+        (2, "ce89140b8d04e1be"),
+        (3, "6e7481e062d8d221"),
+        (1000000, "f66399c6e068795d"),
+    ],
+)
+def test_the_roads_that_learning_was_measured_on_stay_as_they_are(seed: int, sha256: str) -> None:
+    assert hashlib.sha256(generate_opendrive(seed).encode()).hexdigest()[:16] == sha256

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all generated roads have in common: lane width, paint, and text that repeats."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+from scenariogeneration import xodr
+
+LANE_WIDTH_M = 3.5
+_LEAST_PER_M = 1e-6  # of curvature
+
+
+def paint(road: xodr.Road) -> None:
+    """White lines: solid at the edges, broken between the lanes of one direction."""
+    section = road.lanes.lanesections[0]
+    for side in (section.leftlanes, section.rightlanes):
+        for lane in side[:-1]:
+            lane.roadmark = [mark(xodr.RoadMarkType.broken, xodr.RoadMarkColor.white)]
+        for lane in side[-1:]:
+            lane.roadmark = [mark(xodr.RoadMarkType.solid, xodr.RoadMarkColor.white)]
+
+
+def mark(kind: xodr.RoadMarkType, color: xodr.RoadMarkColor) -> xodr.RoadMark:
+    """A painted line of the usual width."""
+    return xodr.RoadMark(kind, width=0.15, color=color)
+
+
+def reproducible_text(document: xodr.OpenDrive) -> str:
+    """The document without its creation date and without the last, machine-dependent digits."""
+    root = document.get_element()
+    for header in root.iter("header"):
+        header.attrib.pop("date", None)
+        # CARLA warns about every map that does not say where on Earth it lies.
+        geo_reference = ElementTree.SubElement(header, "geoReference")
+        geo_reference.text = "+proj=tmerc +lat_0=0 +lon_0=0 +k=1 +x_0=0 +y_0=0 +datum=WGS84"
+    for geometry in root.iter("geometry"):
+        for element in (geometry, *geometry):
+            for key, value in element.attrib.items():
+                element.set(key, f"{float(value):.9f}")
+        _simplify(geometry)
+    for road in root.iter("road"):
+        road.set("length", f"{float(road.attrib['length']):.9f}")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _simplify(geometry: ElementTree.Element) -> None:
+    """Write a spiral that hardly changes its curvature as arc or line: CARLA divides by both."""
+    for spiral in geometry.findall("spiral"):
+        curvature, last = float(spiral.attrib["curvStart"]), float(spiral.attrib["curvEnd"])
+        if abs(last - curvature) < _LEAST_PER_M:
+            straight = abs(curvature) < _LEAST_PER_M
+            spiral.tag = "line" if straight else "arc"
+            spiral.attrib = {} if straight else {"curvature": spiral.attrib["curvStart"]}
