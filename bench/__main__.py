@@ -36,6 +36,10 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
         from bench import saving
 
         return saving.measure()
+    if name == "world":
+        from bench import world
+
+        return world.measure(arguments.rounds)
     from bench import gym_compare
 
     return gym_compare.measure(arguments.threads)
@@ -48,9 +52,10 @@ def main() -> None:
         "what",
         nargs="?",
         default="all",
-        choices=("all", *_QUICK, "memory", "saving", "gym"),
+        choices=("all", *_QUICK, "memory", "saving", "gym", "world"),
         help=f"all (the default) is {', '.join(_QUICK)}; "
-        "memory and saving take minutes and 8 GB, gym hours",
+        "memory and saving take minutes and 8 GB, gym hours; "
+        "world is the embedded world's speed and needs .venv instead",
     )
     parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")

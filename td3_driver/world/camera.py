@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pinhole camera on the car that sees the drawn ground and the sky."""
+"""A pinhole camera on the car that sees the drawn ground, the sky, and solids."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.types import Pose
+from td3_driver.world.appearance import NEUTRAL, PLAIN, TILE_M_PER_PX, Look
+from td3_driver.world.painter import View, paint
+from td3_driver.world.shapes import Shapes
 from td3_driver.world.surface import GRASS_BGR, Surface
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
-_SKY_TOP_BGR = (205, 150, 105)
-_SKY_BOTTOM_BGR = (225, 215, 205)
 _HORIZON_GAP_PX = 0.75  # rows closer to the horizon show ground too far away to be drawn
 _MAX_OVERSAMPLING = 8
 
@@ -79,30 +80,49 @@ class Camera:
         self.focal_px = width_px / (2.0 * math.tan(math.radians(fov_deg) / 2.0))
         self._x_m, self._y_m, self._z_m = x_m, y_m, z_m
         self._pitch_rad = math.radians(pitch_deg)
-        self._background = self._sky_and_grass()
+        self._camera_from_car = self._pinhole_from_car()
+        self.wear(PLAIN)
         self._ground_from_image = np.linalg.inv(self.image_from_ground())
         self._bands_by_resolution: dict[float, list[_Band]] = {}
 
-    def render(self, surface: Surface, pose: Pose) -> ByteArray:
+    def wear(self, look: Look) -> None:
+        """See the world so from now on."""
+        self._look = look
+        self._table = look.table()
+        self._background = self._sky_and_grass()
+        self._tiles = [] if look.ground is None else [look.ground]
+        while self._tiles and len(self._tiles[-1]) > 1:
+            half = len(self._tiles[-1]) // 2
+            finer = self._tiles[-1]
+            self._tiles.append(cv2.resize(finer, (half, half), interpolation=cv2.INTER_AREA))
+
+    def render(self, surface: Surface, pose: Pose, shapes: Shapes | None = None) -> ByteArray:
         """The picture from a car at `pose`: uint8 BGRA (height, width, 4), contiguous."""
         picture = self._background.copy()
         map_from_car = _map_from_car(pose)
         for band in self._bands(surface.m_per_px, len(surface.levels)):
-            texture = surface.levels[band.level]
             map_from_rows = map_from_car @ band.ground_from_rows
-            source = surface.pixel_from_map(band.level) @ map_from_rows
             rows = band.bottom - band.top
+            size = (self.width_px, rows * band.oversampling)
             ground = cv2.warpPerspective(
-                texture,
-                source,
-                (self.width_px, rows * band.oversampling),
+                surface.levels[band.level],
+                surface.pixel_from_map(band.level) @ map_from_rows,
+                size,
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=GRASS_BGR,
             )
+            if self._tiles:
+                m_per_px = surface.m_per_px * (1 << band.level)
+                shade = self._shade(pose, map_from_rows, size, m_per_px)
+                cv2.multiply(ground, shade, ground, scale=1.0 / NEUTRAL)
             if band.oversampling > 1:
                 ground = cv2.resize(ground, (self.width_px, rows), interpolation=cv2.INTER_AREA)
+            if self._look is not PLAIN:
+                cv2.LUT(ground, self._table, ground)
             cv2.cvtColor(ground, cv2.COLOR_BGR2BGRA, picture[band.top : band.bottom])
+        if shapes is not None:
+            paint(picture, self._view(pose), shapes, self._look)
         return picture
 
     def image_from_ground(self) -> FloatArray:
@@ -111,10 +131,7 @@ class Camera:
         Continuous pixel coordinates: the principal point is (width / 2, height / 2), the first
         pixel's centre (0.5, 0.5).
         """
-        sin, cos = math.sin(self._pitch_rad), math.cos(self._pitch_rad)
-        forward = np.array([cos, 0.0, -self._x_m * cos + self._z_m * sin])
-        right = np.array([0.0, -1.0, self._y_m])
-        down = np.array([-sin, 0.0, self._x_m * sin + self._z_m * cos])
+        right, down, forward = self._camera_from_car[:, (0, 1, 3)]
         return np.array(
             [
                 self.focal_px * right + self.width_px / 2.0 * forward,
@@ -122,6 +139,55 @@ class Camera:
                 forward,
             ]
         )
+
+    def _pinhole_from_car(self) -> FloatArray:
+        """(3, 4) from homogeneous metres in the car's frame to right, down and forward."""
+        sin, cos = math.sin(self._pitch_rad), math.cos(self._pitch_rad)
+        return np.array(
+            [
+                [0.0, -1.0, 0.0, self._y_m],
+                [-sin, 0.0, -cos, self._x_m * sin + self._z_m * cos],
+                [cos, 0.0, -sin, -self._x_m * cos + self._z_m * sin],
+            ]
+        )
+
+    def _view(self, pose: Pose) -> View:
+        sin, cos = math.sin(pose.yaw_rad), math.cos(pose.yaw_rad)
+        car_from_map = np.array(
+            [
+                [cos, sin, 0.0, -cos * pose.x_m - sin * pose.y_m],
+                [-sin, cos, 0.0, sin * pose.x_m - cos * pose.y_m],
+                [0.0, 0.0, 1.0, 0.0],
+                [0.0, 0.0, 0.0, 1.0],
+            ]
+        )
+        return View(self._camera_from_car @ car_from_map, self.focal_px)
+
+    def _shade(
+        self, pose: Pose, map_from_rows: FloatArray, size: tuple[int, int], m_per_px: float
+    ) -> ByteArray:
+        """The look's ground for some rows, as coarse as the ground below it."""
+        finer = round(math.log2(m_per_px / TILE_M_PER_PX))
+        tile = self._tiles[min(max(finer, 0), len(self._tiles) - 1)]
+        side_m = len(self._tiles[0]) * TILE_M_PER_PX
+        scale = len(tile) / side_m
+        # Counted from the car's own tile: OpenCV's coordinates are short.
+        west_m, south_m = (side_m * math.floor(at / side_m) for at in (pose.x_m, pose.y_m))
+        tile_from_map = np.array(
+            [
+                [scale, 0.0, -west_m * scale - 0.5],
+                [0.0, scale, -south_m * scale - 0.5],
+                [0.0, 0.0, 1.0],
+            ]
+        )
+        shade: ByteArray = cv2.warpPerspective(
+            tile,
+            tile_from_map @ map_from_rows,
+            size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_WRAP,
+        )
+        return shade
 
     def _angle_below_horizon(self) -> FloatArray:
         """Of each row's centre, in rad."""
@@ -132,8 +198,10 @@ class Camera:
     def _sky_and_grass(self) -> ByteArray:
         angle = self._angle_below_horizon()[:, None]
         share = np.clip(1.0 + angle / math.radians(40.0), 0.0, 1.0)
-        sky = np.array(_SKY_TOP_BGR) * (1.0 - share) + np.array(_SKY_BOTTOM_BGR) * share
-        rows = np.where(angle > 0.0, GRASS_BGR, np.rint(sky))
+        look = self._look
+        sky = np.array(look.sky_top_bgr) * (1.0 - share) + np.array(look.sky_bottom_bgr) * share
+        grass = np.rint(look.lit(np.array(GRASS_BGR)))
+        rows = np.where(angle > 0.0, grass, np.rint(np.clip(sky, 0.0, 255.0)))
         picture = np.full((self.height_px, self.width_px, 4), 255, np.uint8)
         picture[:, :, :3] = rows[:, None]
         return picture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The car against what stands beside the road."""
+"""The car against what stands beside the road, and against other bodies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.types import Pose, wrap_angle
+from td3_driver.world.bodies import Bodies, penetration
 from td3_driver.world.surface import OBSTACLE, Surface
 from td3_driver.world.vehicle import LENGTH_M, MASS_KG, WIDTH_M, Vehicle, place
 
@@ -16,6 +17,8 @@ Impulse = tuple[float, float, float]
 
 _SPACING_M = 0.3  # nothing solid is thinner
 _BISECTIONS = 5
+_REACH_M = 10.0  # bodies further away cannot touch the car
+_TOUCH_MPS = 0.01  # who leans on the other at rest does not collide anew in every step
 
 
 def _outline() -> npt.NDArray[np.float64]:
@@ -28,6 +31,40 @@ def _outline() -> npt.NDArray[np.float64]:
 
 
 _OUTLINE_M = _outline()
+
+
+def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
+    """Part the car from bodies that it overlaps, without bounce or friction.
+
+    The car gives way by the depth of the overlap. Momentum along the direction of contact is
+    exchanged until both have the same speed in it; what the other does with its share is not
+    decided here.
+
+    Returns:
+        For each body that the car ran into, or that ran into it: its row in `others`, and the
+        impulse on the car in the map frame, kg m/s.
+    """
+    struck: list[tuple[int, Impulse]] = []
+    offset_m = others.poses[:, :2] - (vehicle.pose.x_m, vehicle.pose.y_m)
+    near = np.flatnonzero(np.hypot(offset_m[:, 0], offset_m[:, 1]) < _REACH_M)
+    corners = others.corners()
+    for index in near.tolist():
+        overlap = penetration(vehicle.footprint(), corners[index])
+        if overlap is None:
+            continue
+        depth_m, direction = overlap
+        pose = vehicle.pose
+        x_m, y_m = np.array([pose.x_m, pose.y_m]) + depth_m * direction
+        vehicle.move_to(Pose(float(x_m), float(y_m), pose.yaw_rad, pose.z_m))
+        velocity = vehicle.map_velocity()
+        approach_mps = float((others.velocities_mps[index] - velocity) @ direction)
+        if approach_mps < _TOUCH_MPS:
+            continue
+        mass_kg = float(others.masses_kg[index])
+        impulse = approach_mps * MASS_KG * mass_kg / (MASS_KG + mass_kg) * direction
+        vehicle.set_map_velocity(velocity + impulse / MASS_KG)
+        struck.append((index, (float(impulse[0]), float(impulse[1]), 0.0)))
+    return struck
 
 
 class Contact:

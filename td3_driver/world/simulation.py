@@ -14,9 +14,15 @@ import numpy.typing as npt
 
 from td3_driver.driving.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.world.appearance import APPEARANCES, random_look
+from td3_driver.world.bodies import Bodies
 from td3_driver.world.camera import Camera
-from td3_driver.world.contact import Contact, Impulse
+from td3_driver.world.contact import Contact, strike
 from td3_driver.world.lane_invasion import LaneInvasion
+from td3_driver.world.lanes import read_lanes
+from td3_driver.world.others import Others
+from td3_driver.world.scenery import grow
+from td3_driver.world.shapes import Shapes, joined, of_bodies
 from td3_driver.world.surface import Surface
 from td3_driver.world.vehicle import Vehicle
 
@@ -32,11 +38,18 @@ class WorldConfig:
     """What the world needs to know besides the map.
 
     Camera: `image_width` by `image_height` pixels, horizontal angle of view `fov_deg`, mounted
-    `camera_x_m` ahead of the car's middle and `camera_z_m` above the ground, `camera_pitch_deg`
-    downwards.
+    `camera_x_m` ahead of the car's middle, `camera_y_m` left of it and `camera_z_m` above the
+    ground, `camera_pitch_deg` downwards.
+
+    Attributes:
+        traffic, pedestrians: how many others there are.
+        scenery: buildings and trees beside the roads.
+        appearance: "plain", the same light always, or "random", another day, dusk or rain each
+            time the car is put somewhere.
 
     Raises:
-        WorldConfigError: `fixed_delta_s` is not in (0, 0.1], CARLA's limit for stable physics.
+        WorldConfigError: `fixed_delta_s` is not in (0, 0.1], CARLA's limit for stable physics;
+            `traffic` or `pedestrians` is negative; `appearance` is unknown.
     """
 
     fixed_delta_s: float = 0.05
@@ -45,13 +58,27 @@ class WorldConfig:
     image_height: int = 120
     fov_deg: float = 90.0
     camera_x_m: float = 1.6
+    camera_y_m: float = 0.0
     camera_z_m: float = 1.5
     camera_pitch_deg: float = 0.0
+    traffic: int = 0
+    pedestrians: int = 0
+    scenery: bool = False
+    appearance: str = "plain"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.fixed_delta_s <= 0.1:
             raise WorldConfigError(
                 f"world: fixed_delta_s {self.fixed_delta_s}; expected more than 0 and at most 0.1"
+            )
+        for name in ("traffic", "pedestrians"):
+            if getattr(self, name) < 0:
+                raise WorldConfigError(
+                    f"world: {name} {getattr(self, name)}; expected 0 or more"
+                )
+        if self.appearance not in APPEARANCES:
+            raise WorldConfigError(
+                f"world: appearance {self.appearance!r}; expected {' or '.join(APPEARANCES)}"
             )
 
 
@@ -100,7 +127,7 @@ class Simulation:
         road_map: the roads.
 
     Raises:
-        WorldConfigError: the map has no lane to start on.
+        WorldConfigError: the map has no lane to start on, or no room for the others.
         CameraError: the camera cannot exist.
     """
 
@@ -113,6 +140,7 @@ class Simulation:
             config.image_height,
             config.fov_deg,
             x_m=config.camera_x_m,
+            y_m=config.camera_y_m,
             z_m=config.camera_z_m,
             pitch_deg=config.camera_pitch_deg,
         )
@@ -130,6 +158,10 @@ class Simulation:
         self._vehicle = Vehicle(self.spawn_pose(config.seed))
         self._contact = Contact(self.surface)
         self._lane_invasion = LaneInvasion(road_map)
+        lanes = read_lanes(road_map)[0]
+        self._scenery = grow(lanes, self.surface, config.seed) if config.scenery else None
+        counts = config.traffic, config.pedestrians
+        self._others = Others(road_map, lanes, self.surface, *counts) if any(counts) else None
         self.reset_pose(self._vehicle.pose)
 
     def spawn_pose(self, seed: int | np.random.Generator) -> Pose:
@@ -138,9 +170,29 @@ class Simulation:
         return self._spawn_poses[int(rng.integers(len(self._spawn_poses)))]
 
     def reset_pose(self, pose: Pose) -> None:
-        """Put the car elsewhere, as the bridge's `set_transform`: it keeps its velocity."""
+        """Put the car elsewhere, as the bridge's `set_transform`: it keeps its velocity.
+
+        The others are dealt out anew, away from the car, and a random look is drawn, both by the
+        seed and this place alone: an episode that is driven again from its start meets the same
+        world.
+
+        Raises:
+            WorldConfigError: the map has no room for the others.
+        """
         self._vehicle.teleport(pose)
         self._lane_invasion.restart(self._vehicle.footprint())
+        if self.config.appearance == "random":
+            self._camera.wear(random_look(self._rng_at(pose, 0)))
+        if self._others is not None:
+            try:
+                self._others.restart(pose, self._rng_at(pose, 1))
+            except ValueError as error:
+                raise WorldConfigError(f"map {self.road_map.name}: {error}") from error
+
+    @property
+    def others(self) -> Bodies | None:
+        """Everybody but the car as of the last step, or None in a world without others."""
+        return None if self._others is None else self._others.bodies()
 
     def set_target_velocity(
         self, forward_mps: float, left_mps: float = 0.0, yaw_rate_radps: float = 0.0
@@ -160,12 +212,12 @@ class Simulation:
         """
         before = self._vehicle.pose
         self._vehicle.step(control, self.config.fixed_delta_s)
+        collisions = self._move_others()
         impulse = self._contact.resolve(self._vehicle, before)
+        if impulse is not None:  # the world's still parts have no actor of their own
+            collisions.append(Collision(0, impulse))
         crossed = self._lane_invasion.update(self._vehicle.footprint())
         self._frame += 1
-        return self._tick(control, impulse, crossed)
-
-    def _tick(self, control: Control, impulse: Impulse | None, crossed: tuple[int, ...]) -> Tick:
         state = self._vehicle.state
         stamp_ns = self._frame * self._step_ns
         return Tick(
@@ -180,8 +232,28 @@ class Simulation:
             ),
             acceleration_map=state.acceleration_mps2,
             control=control,
-            image=self._camera.render(self.surface, state.pose),
-            # The world's still parts have no actor of their own.
-            collisions=() if impulse is None else (Collision(0, impulse),),
+            image=self._camera.render(self.surface, state.pose, self._solids()),
+            collisions=tuple(collisions),
             lane_invasions=crossed,
         )
+
+    def _move_others(self) -> list[Collision]:
+        if self._others is None:
+            return []
+        self._others.step(self.config.fixed_delta_s, self._vehicle)
+        bodies = self._others.bodies()
+        struck = strike(self._vehicle, bodies)
+        for index, impulse in struck:
+            self._others.push(index, -np.array(impulse[:2]))
+        return [Collision(int(bodies.actor_ids[index]), impulse) for index, impulse in struck]
+
+    def _solids(self) -> Shapes | None:
+        if self._others is None:
+            return self._scenery
+        moving = of_bodies(self._others.bodies())
+        return moving if self._scenery is None else joined(self._scenery, moving)
+
+    def _rng_at(self, pose: Pose, purpose: int) -> np.random.Generator:
+        """A generator for each purpose and place, to the cm."""
+        place = [round(metres * 100.0) % 2**32 for metres in (pose.x_m, pose.y_m)]
+        return np.random.default_rng([self.config.seed, purpose, *place])

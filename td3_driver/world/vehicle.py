@@ -162,6 +162,17 @@ class Vehicle:
         self._state[_YAW_RATE] = yaw_rate_radps if forward else 0.0
         self._limit_yaw_rate()
 
+    def map_velocity(self) -> tuple[float, float]:
+        """m/s along the map's x and y."""
+        speed, course = self._state[_SPEED], self._state[_YAW] + self._state[_SLIP]
+        return speed * math.cos(course), speed * math.sin(course)
+
+    def set_map_velocity(self, velocity_mps: FloatArray) -> None:
+        """As `set_velocity`, with (2,) m/s along the map's x and y; it turns as before."""
+        sin, cos = math.sin(self._state[_YAW]), math.cos(self._state[_YAW])
+        x, y = velocity_mps.tolist()
+        self.set_velocity(cos * x + sin * y, cos * y - sin * x, self._state[_YAW_RATE])
+
     def step(self, control: Control, dt_s: float = 0.05) -> None:
         """Drive for `dt_s`. Values beyond a control's range count as its nearest end.
 
@@ -175,7 +186,7 @@ class Vehicle:
         brake_target = max(brake * _BRAKE_MPS2, _HAND_BRAKE_MPS2 if control.hand_brake else 0.0)
         drive_share = 1.0 - math.exp(-h / _DRIVE_LAG_S)
         brake_share = 1.0 - math.exp(-h / _BRAKE_LAG_S)
-        velocity_before = self._map_velocity()
+        velocity_before = self.map_velocity()
         for _ in range(substeps):
             self._drive_mps2 += (drive_target - self._drive_mps2) * drive_share
             self._brake_mps2 += (brake_target - self._brake_mps2) * brake_share
@@ -184,7 +195,7 @@ class Vehicle:
             self._substep(h)
         if abs(self._state[_YAW]) > math.pi:
             self._state[_YAW] = wrap_angle(self._state[_YAW])
-        velocity = self._map_velocity()
+        velocity = self.map_velocity()
         self._acceleration_mps2 = (
             (velocity[0] - velocity_before[0]) / dt_s,
             (velocity[1] - velocity_before[1]) / dt_s,
@@ -232,10 +243,6 @@ class Vehicle:
         """No faster than the tyres could turn the car at this speed."""
         fastest = MAX_LATERAL_MPS2 / max(abs(self._state[_SPEED]), 1.0)
         self._state[_YAW_RATE] = min(max(self._state[_YAW_RATE], -fastest), fastest)
-
-    def _map_velocity(self) -> tuple[float, float]:
-        speed, course = self._state[_SPEED], self._state[_YAW] + self._state[_SLIP]
-        return speed * math.cos(course), speed * math.sin(course)
 
 
 _CORNERS_M = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)]) * (

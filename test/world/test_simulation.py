@@ -61,20 +61,29 @@ def digest(tick: Tick) -> bytes:
     return struct.pack(f"<{len(numbers)}d", *numbers) + events + tick.image.tobytes()
 
 
-def hash_of_a_drive() -> str:
-    """A swerving drive that crosses lines and ends in the hedge."""
-    simulation = Simulation(WorldConfig(seed=4), RoadMap(generate_opendrive(4), "loop_4"))
+FULL = WorldConfig(seed=4, traffic=20, pedestrians=5, scenery=True, appearance="random")
+
+
+def hash_of_a_drive(config: WorldConfig) -> str:
+    """A swerving drive that crosses lines and ends in the hedge, twice."""
+    simulation = Simulation(config, RoadMap(generate_opendrive(4), "loop_4"))
     rng = np.random.default_rng(0)
     total = hashlib.sha256()
-    for _ in range(200):
+    for step in range(300):
+        if step == 200:
+            simulation.reset_pose(simulation.spawn_pose(rng))
         throttle, steer = rng.uniform(0.2, 0.8), rng.uniform(-0.2, 0.25)
         total.update(digest(simulation.step(Control(throttle, steer))))
+        if simulation.others is not None:
+            total.update(simulation.others.poses.tobytes())
     return total.hexdigest()
 
 
 def test_same_commands_give_the_same_bytes_in_another_process() -> None:
     other = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == hash_of_a_drive()
+    hashes = [hash_of_a_drive(WorldConfig(seed=4)), hash_of_a_drive(FULL)]
+    assert other.stdout.split() == hashes
+    assert hashes[0] != hashes[1]
 
 
 def test_a_simple_follower_drives_the_whole_loop_in_its_lane(
@@ -182,6 +191,21 @@ def test_a_parked_car_sees_the_same_picture_for_ever(simulation: Simulation) -> 
     assert len({astuple(tick.ego.pose) for tick in ticks}) == 1
 
 
+def test_solids_and_looks_change_only_the_picture(loop: RoadMap) -> None:
+    """What the car does and meets is the same without scenery and in any light."""
+
+    def drive(config: WorldConfig) -> tuple[list[bytes], set[bytes]]:
+        simulation = Simulation(config, loop)
+        ticks = [simulation.step(STRAIGHT_ON) for _ in range(150)]
+        states = [repr((t.ego, t.collisions, t.lane_invasions)).encode() for t in ticks]
+        return states, {tick.image.tobytes() for tick in ticks}
+
+    plain, pictures = drive(WorldConfig())
+    dressed, others = drive(WorldConfig(scenery=True, appearance="random"))
+    assert plain == dressed
+    assert pictures.isdisjoint(others)
+
+
 def test_reset_is_shown_by_the_next_tick(simulation: Simulation) -> None:
     goal = simulation.spawn_pose(11)
     simulation.reset_pose(goal)
@@ -208,9 +232,11 @@ def test_spawn_poses_are_lane_centres(town: RoadMap) -> None:
 def test_bad_input_is_refused_in_one_line(simulation: Simulation) -> None:
     with pytest.raises(WorldConfigError, match=r"fixed_delta_s 0\.5"):
         WorldConfig(fixed_delta_s=0.5)
+    with pytest.raises(WorldConfigError, match="appearance 'night'; expected plain or random"):
+        WorldConfig(appearance="night")
     with pytest.raises(ControlError, match="finite"):
         simulation.step(Control(throttle=math.nan))
 
 
 if __name__ == "__main__":  # the other process
-    print(hash_of_a_drive())
+    print(hash_of_a_drive(WorldConfig(seed=4)), hash_of_a_drive(FULL))

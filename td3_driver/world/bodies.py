@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moving solids on the ground as upright boxes, in the ROS map frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+_CORNERS = np.array([(0.5, 0.5), (0.5, -0.5), (-0.5, -0.5), (-0.5, 0.5)])
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """N boxes that stand on the ground.
+
+    Attributes:
+        actor_ids: (N,) int64, as the bridge would number them.
+        poses: (N, 3) float64: x and y of the middle in m, yaw in rad.
+        sizes_m: (N, 3) float64: length, width, height.
+        velocities_mps: (N, 2) float64, along the map's x and y.
+        masses_kg: (N,) float64.
+        colors_bgr: (N, 3) float64, 0 to 255.
+    """
+
+    actor_ids: npt.NDArray[np.int64]
+    poses: FloatArray
+    sizes_m: FloatArray
+    velocities_mps: FloatArray
+    masses_kg: FloatArray
+    colors_bgr: FloatArray
+
+    def corners(self) -> FloatArray:
+        """(N, 4, 2) m: front left, front right, rear right, rear left."""
+        return box_corners(self.poses, self.sizes_m[:, :2])
+
+
+def everybody(*groups: Bodies) -> Bodies:
+    """All bodies of several groups, in their order."""
+    return Bodies(
+        np.concatenate([group.actor_ids for group in groups]),
+        np.concatenate([group.poses for group in groups]),
+        np.concatenate([group.sizes_m for group in groups]),
+        np.concatenate([group.velocities_mps for group in groups]),
+        np.concatenate([group.masses_kg for group in groups]),
+        np.concatenate([group.colors_bgr for group in groups]),
+    )
+
+
+def box_corners(poses: FloatArray, sizes_m: FloatArray) -> FloatArray:
+    """Corners (N, 4, 2) of boxes at `poses` (N, 3: x, y, yaw) of `sizes_m` (N, 2: length, width).
+
+    In the order front left, front right, rear right, rear left.
+    """
+    corners = _CORNERS * sizes_m[:, None, :]
+    cos, sin = np.cos(poses[:, 2:]), np.sin(poses[:, 2:])
+    x = poses[:, :1] + cos * corners[..., 0] - sin * corners[..., 1]
+    y = poses[:, 1:2] + sin * corners[..., 0] + cos * corners[..., 1]
+    return np.stack([x, y], axis=-1)
+
+
+def penetration(one: FloatArray, other: FloatArray) -> tuple[float, FloatArray] | None:
+    """How deep two boxes, (4, 2) corners each, lie in one another.
+
+    By the separating axis theorem: boxes are apart if one of their sides' directions separates
+    their shadows.
+
+    Returns:
+        The depth in m and the direction (2,) in which `one` has to move by it to be free, or
+        None for boxes that are apart.
+    """
+    sides = np.stack([one[0] - one[1], one[1] - one[2], other[0] - other[1], other[1] - other[2]])
+    axes = sides / np.linalg.norm(sides, axis=1, keepdims=True)
+    ours, theirs = axes @ one.T, axes @ other.T
+    forwards = theirs.max(axis=1) - ours.min(axis=1)
+    backwards = ours.max(axis=1) - theirs.min(axis=1)
+    depths = np.minimum(forwards, backwards)
+    shallowest = int(np.argmin(depths))
+    if depths[shallowest] <= 0.0:
+        return None
+    sign = 1.0 if forwards[shallowest] < backwards[shallowest] else -1.0
+    return float(depths[shallowest]), sign * axes[shallowest]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lanes as traffic needs them: sampled, joined, with speeds and with what is in whose way."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from td3_driver.world.bodies import box_corners
+from td3_driver.world.lanes import Lane
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_SPACING_M = 0.5
+SPEED_LIMIT_MPS = 30.0 / 3.6  # CARLA's towns 1 and 2, nearly everywhere
+_SLOWEST_MPS = 3.0
+_LATERAL_MPS2 = 1.8
+COMFORTABLE_BRAKE_MPS2 = 2.0
+_STANDING_ROOM_M = 12.0
+# What a vehicle needs in a junction: the largest one's length and width, and some air.
+_SWEPT_M = (6.2, 2.6)
+
+
+class LaneNetwork:
+    """Lanes that lead on for ever; everything is indexed by lane number.
+
+    Args:
+        lanes: of the whole map. Those that end, or lead only to such, are left out.
+
+    Attributes:
+        length_m: (L,).
+        successors: for each lane the lanes that it leads into.
+        guarded: (L,) bool: to be entered only by who has it granted, because lanes cross, part or
+            meet there.
+        conflicts: (L, L) bool: two guarded lanes on which vehicles could touch.
+        junction_id: (L,) OpenDRIVE's junction, -1 outside.
+        entry_mps: (L,) the speed at which a lane may be entered.
+    """
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        lanes = _endless(lanes)
+        number = {lane.key: index for index, lane in enumerate(lanes)}
+        self.successors = [[number[key] for key in lane.successors] for lane in lanes]
+        sampled = [_resampled(lane.center_m) for lane in lanes]
+        self.length_m: FloatArray = np.array([length for _, length in sampled])
+        counts = np.array([len(points) for points, _ in sampled])
+        self._first: IntArray = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+        self._pieces: IntArray = counts.astype(np.int64) - 1
+        self._points: FloatArray = np.concatenate([np.empty((0, 2)), *(p for p, _ in sampled)])
+        self._limits_mps: FloatArray = np.concatenate(
+            [np.empty(0), *(_speed_limits(points, length) for points, length in sampled)]
+        )
+        self.entry_mps: FloatArray = self._limits_mps[self._first]
+        self.junction_id: IntArray = np.array(
+            [-1 if lane.junction_id is None else lane.junction_id for lane in lanes], np.int64
+        )
+        self.guarded = self._find_guarded()
+        self.conflicts = self._find_conflicts([points for points, _ in sampled])
+
+    def __len__(self) -> int:
+        return len(self.length_m)
+
+    def points(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
+        """(..., 2) map points at distances (...) from the starts of lanes (...)."""
+        index, share = self._place(lane, s_m)
+        before, after = self._points[index], self._points[index + 1]
+        points: FloatArray = before + share[..., None] * (after - before)
+        return points
+
+    def speed_limits(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
+        """(...) the speed in m/s that suits the bends here and further on in these lanes."""
+        index, _ = self._place(lane, s_m)
+        return self._limits_mps[index]
+
+    def _place(self, lane: IntArray, s_m: FloatArray) -> tuple[IntArray, FloatArray]:
+        pieces = self._pieces[lane]
+        along = np.clip(s_m / self.length_m[lane], 0.0, 1.0) * pieces
+        whole = np.minimum(along.astype(np.int64), pieces - 1)
+        return self._first[lane] + whole, along - whole
+
+    def _find_guarded(self) -> npt.NDArray[np.bool_]:
+        guarded = self.junction_id >= 0
+        for following in self.successors:
+            if len(following) > 1:  # the road parts
+                guarded[following] = True
+        entered = np.bincount(
+            np.array([*itertools.chain(*self.successors)], np.int64), minlength=len(self)
+        )
+        for lane, following in enumerate(self.successors):
+            if any(entered[f] > 1 for f in following):  # lanes meet
+                guarded[lane] |= not guarded[following].all()
+        for lane, following in enumerate(self.successors):
+            if self.length_m[lane] < _STANDING_ROOM_M and guarded[following].all():
+                guarded[lane] = True  # no room to wait between two junctions
+        return guarded
+
+    def _find_conflicts(self, points: list[FloatArray]) -> npt.NDArray[np.bool_]:
+        conflicts = np.zeros((len(self), len(self)), np.bool_)
+        guarded = np.flatnonzero(self.guarded)
+        swept = np.array([_swept(points[lane]) for lane in guarded], object)
+        if not len(swept):
+            return conflicts
+        one, other = shapely.STRtree(swept).query(swept, predicate="intersects")
+        conflicts[guarded[one], guarded[other]] = True
+        for lane, following in enumerate(self.successors):
+            # Who follows, or drives on, has a leader and needs no more.
+            conflicts[following, lane] = conflicts[lane, following] = False
+            conflicts[lane, lane] = False
+        return conflicts
+
+
+def _endless(lanes: list[Lane]) -> list[Lane]:
+    """Without lanes that end, and without successors that are left out."""
+    kept = {lane.key: lane for lane in lanes}
+    while True:
+        ended = [key for key, lane in kept.items() if not set(lane.successors) & kept.keys()]
+        if not ended:
+            break
+        for key in ended:
+            del kept[key]
+    return [
+        Lane(
+            lane.key,
+            lane.center_m,
+            lane.outline_m,
+            lane.junction_id,
+            tuple(key for key in lane.successors if key in kept),
+        )
+        for lane in kept.values()
+    ]
+
+
+def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:
+    """Evenly spaced points (N >= 2, 2) along a line, ends included, and its length."""
+    steps_m = np.hypot(*np.diff(center_m, axis=0).T)
+    kept = np.concatenate([[True], steps_m > 1e-6])
+    along_m = np.concatenate([[0.0], np.cumsum(steps_m)])[kept]
+    length_m = float(along_m[-1])
+    at_m = np.linspace(0.0, length_m, max(math.ceil(length_m / _SPACING_M), 1) + 1)
+    line = center_m[kept]
+    points = [np.interp(at_m, along_m, line[:, axis]) for axis in (0, 1)]
+    return np.stack(points, axis=1), length_m
+
+
+def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
+    """(N,) m/s along a lane: slow in bends, and braking in time before them."""
+    piece_m = length_m / (len(points_m) - 1)
+    reach = min(4, (len(points_m) - 1) // 2)  # over 2 m to each side: points are a little rough
+    limits = np.full(len(points_m), SPEED_LIMIT_MPS)
+    if reach:
+        chords = points_m[reach:] - points_m[:-reach]
+        yaw = np.unwrap(np.arctan2(chords[:, 1], chords[:, 0]))
+        curvature = np.abs(yaw[reach:] - yaw[:-reach]) / (reach * piece_m)
+        bend_mps = np.sqrt(_LATERAL_MPS2 / np.maximum(curvature, 1e-6))
+        limits[reach:-reach] = np.clip(bend_mps, _SLOWEST_MPS, SPEED_LIMIT_MPS)
+    gain = 2.0 * COMFORTABLE_BRAKE_MPS2 * piece_m
+    for index in range(len(limits) - 2, -1, -1):
+        limits[index] = min(limits[index], math.sqrt(limits[index + 1] ** 2 + gain))
+    return limits
+
+
+def _swept(points_m: FloatArray) -> shapely.Geometry:
+    """The ground that vehicles need to drive along a lane."""
+    some = points_m[np.unique(np.linspace(0, len(points_m) - 1, 25).astype(int))]
+    heading = np.gradient(some, axis=0)
+    poses = np.column_stack([some, np.arctan2(heading[:, 1], heading[:, 0])])
+    sizes = np.broadcast_to(_SWEPT_M, (len(poses), 2))
+    return shapely.union_all(shapely.polygons(box_corners(poses, sizes)))

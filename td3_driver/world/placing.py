@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Places for others that leave the ego car room, so that no episode begins with a collision."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.driving.types import Pose
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_FREE_AHEAD_M, _FREE_BEHIND_M = 25.0, 15.0
+_ALWAYS_FREE = 8  # places that nobody gets, however many there are to be: the nearest to the car
+
+
+def draw_places(
+    points_m: FloatArray, count: int, ego: Pose, rng: np.random.Generator, what: str
+) -> IntArray:
+    """Rows (count,) of `points_m` (N, 2), drawn from those away from the car.
+
+    Args:
+        points_m: the places.
+        count: how many to draw.
+        ego: where the car stands.
+        rng: draws.
+        what: is to be placed, for the message.
+
+    Raises:
+        ValueError: there are not enough places.
+    """
+    room = max(len(points_m) - _ALWAYS_FREE, 0)
+    if count > room:
+        raise ValueError(f"{what} {count}: there is room for {room}; expected no more")
+    dx, dy = points_m[:, 0] - ego.x_m, points_m[:, 1] - ego.y_m
+    distance_m = np.hypot(dx, dy)
+    ahead_m = dx * math.cos(ego.yaw_rad) + dy * math.sin(ego.yaw_rad)
+    free = np.flatnonzero(distance_m > np.where(ahead_m > 0.0, _FREE_AHEAD_M, _FREE_BEHIND_M))
+    if len(free) < count:
+        free = np.argsort(distance_m, kind="stable")[-count:]
+    drawn: IntArray = rng.choice(free, count, replace=False)
+    return drawn
