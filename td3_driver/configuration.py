@@ -64,7 +64,7 @@ def load_configuration(preset: str, overrides: str | Path | None = None) -> Conf
         raise ConfigurationError(
             f"preset {preset!r}: no such preset; there are {', '.join(preset_names())}"
         )
-    merged = _read(share_directory() / "config" / "presets" / f"{preset}.yaml")
+    merged = _preset(preset)
     source = f"preset {preset}"
     if overrides:
         merged = _merge(merged, _read(Path(overrides)))
@@ -81,6 +81,13 @@ def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration
         raise ConfigurationError(f"{source}: agent: {error}") from error
     driving = _dataclass_from(DrivingConfig, mapping.get("driving") or {}, f"{source}: driving")
     return Configuration(agent, driving)
+
+
+def _preset(name: str) -> dict[str, Any]:
+    """A preset's settings over those of the one that it extends."""
+    own = _read(share_directory() / "config" / "presets" / f"{name}.yaml")
+    base = own.pop("extends", None)
+    return _merge(_preset(base), own) if base else own
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -118,11 +125,15 @@ def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
         if dataclasses.is_dataclass(kind):
             values[key] = _dataclass_from(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
         else:
-            values[key] = _number(kind, value, f"{where}.{key}")
+            values[key] = _scalar(kind, value, f"{where}.{key}")
     return cls(**values)
 
 
-def _number(kind: type, value: Any, where: str) -> float | int:
+def _scalar(kind: type, value: Any, where: str) -> float | int | bool:
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{where}: {value!r} is not true or false")
+        return value
     allowed = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise ConfigurationError(f"{where}: {value!r} is not a {kind.__name__}")

@@ -7,12 +7,11 @@ Knows neither ROS nor torch: a policy decides, a recorder keeps the transitions.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from td3_driver.driving.episode import Episode, EpisodeConfig, EpisodeSummary, Outcome
+from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.observation import (
     Frame,
     FrameStack,
@@ -23,73 +22,25 @@ from td3_driver.driving.observation import (
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
-from td3_driver.driving.route import Route, RoutePlace, random_route
-from td3_driver.driving.safety import FULL_BRAKE_ACTION, SafetyConfig, control_of, safe_action
-from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose
+from td3_driver.driving.roles import (
+    Command,
+    DrivingConfig,
+    Policy,
+    Recorder,
+    Report,
+    Situation,
+)
+from td3_driver.driving.route import Route
+from td3_driver.driving.routing import random_route
+from td3_driver.driving.safety import (
+    FULL_BRAKE_ACTION,
+    action_of,
+    control_of,
+    safe_action,
+)
+from td3_driver.driving.types import FULL_BRAKE, Control, EgoState
 
-
-@dataclass(frozen=True)
-class DrivingConfig:
-    """How the car is driven and judged."""
-
-    episode: EpisodeConfig = field(default_factory=EpisodeConfig)
-    safety: SafetyConfig = field(default_factory=SafetyConfig)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What a policy may look at: the agent only at the observation, a controller at the rest."""
-
-    observation: Observation
-    ego: EgoState
-    route: Route
-    place: RoutePlace
-
-
-class Policy(Protocol):
-    """Whatever decides."""
-
-    def begin_episode(self) -> None:
-        """A new episode starts; forget what belongs to the last."""
-
-    def act(self, situation: Situation) -> Action:
-        """The wanted action (2,): steer (+1 right), throttle/brake, each in [-1, 1]."""
-
-
-class Recorder(Protocol):
-    """Whatever keeps transitions; see `agent.replay.Replay`."""
-
-    def begin(self, frame: Frame, vector: Vector) -> None:
-        """An episode's first observation."""
-
-    def add(
-        self,
-        action: Action,
-        reward: float,
-        next_frame: Frame,
-        next_vector: Vector,
-        terminated: bool,
-        truncated: bool,
-    ) -> None:
-        """One executed step and what it led to."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one frame brought: a stored step's outcome, and an episode that ended with it."""
-
-    outcome: Outcome | None = None
-    ended: EpisodeSummary | None = None
-    warning: str = ""
-
-
-@dataclass(frozen=True)
-class Command:
-    """The answer to one frame: always a control; in a reset also what moves the car."""
-
-    control: Control
-    place: Pose | None = None
-    halt: bool = False
+__all__ = ["Command", "Driver", "DrivingConfig", "Policy", "Recorder", "Report", "Situation"]
 
 
 class Driver:
@@ -100,14 +51,24 @@ class Driver:
         policy: decides.
         recorder: keeps transitions, or None.
         seed: seed of the routes.
+        held_out: start routes where training never does; see `random_route`.
     """
 
     def __init__(
-        self, config: DrivingConfig, policy: Policy, recorder: Recorder | None, seed: int
+        self,
+        config: DrivingConfig,
+        policy: Policy,
+        recorder: Recorder | None,
+        seed: int,
+        *,
+        held_out: bool = False,
     ) -> None:
         self.rng = np.random.default_rng(seed)
+        self._held_out = held_out
         self.episodes = 0
+        self.refused_actions = 0  # of the policy, because they were not finite
         self.episode: Episode | None = None
+        self.begun_ns = 0  # stamp of the episode's first frame
         self._config = config
         self._policy = policy
         self._recorder = recorder
@@ -122,7 +83,8 @@ class Driver:
         self._situation: Situation | None = None
         self._stack = FrameStack()
         self._action: Action = FULL_BRAKE_ACTION
-        self._begun_ns = 0
+        self._human: Control | None = None  # who drives instead of the policy, and how
+        self._interrupted = False
         self._collisions_ns: list[int] = []
 
     @property
@@ -143,6 +105,17 @@ class Driver:
         self._reset = None
         self._redrive = None
         self._actions = []
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """A frame was missed, or not answered as decided: nothing is known of this step.
+
+        It is not stored; the episode goes on from the next frame, if the car is still on its way.
+        """
+        self._situation = None
+        if self._redrive is not None:
+            self.abandon_episode()
+        self._interrupted = self.episode is not None
 
     def state(self) -> dict[str, Any]:
         """Where the run stands, in plain Python types; see `restore`."""
@@ -177,42 +150,84 @@ class Driver:
         """A collision was reported, with the time of its frame."""
         self._collisions_ns.append(stamp_ns)
 
-    def observe(self, frame: Frame, ego: EgoState) -> Report:
+    def observe(self, frame: Frame, ego: EgoState, human: Control | None = None) -> Report:
         """Take in a frame: judge the step that led here, or go on with the reset.
 
         Args:
             frame: (84, 84) uint8 grey.
             ego: the car at the same stamp.
+            human: while a human drives, the control that the car executed up to this frame. The
+                step is stored with it; nobody moves the car to a new start meanwhile.
         """
         self._request = ResetRequest()
+        drivers = [control for control in (self._human, human) if control is not None]
+        intervention = bool(drivers)
+        self._human = human
+        if any(control.reverse for control in drivers):  # no action of ours
+            self.interrupt()
+        if human is not None:
+            if self.episode is None:
+                return Report()
+            if self._actions:
+                self._action = action_of(human, self._config.safety)
+                self._actions[-1] = self._action.tolist()
         if self._road_map is None:
             return Report()
         if self.episode is not None:
-            return self._judge(self.episode, frame, ego)
+            if self._interrupted:
+                return self._pick_up(self.episode, frame, ego)
+            return self._judge(self.episode, frame, ego, intervention)
         return self._go_on_with_reset(self._road_map, frame, ego)
 
     def decide(self) -> Command:
         """The command for the frame last observed. To be called once for each."""
         if self._situation is None:
             return Command(FULL_BRAKE, self._request.place, self._request.halt)
-        if self._redrive:
-            self._action = np.array(self._redrive.popleft(), np.float32)
+        if self._human is not None:  # so that the car goes on as it does when he lets go
+            self._action = action_of(self._human, self._config.safety)
+            control = self._human
         else:
-            self._action = safe_action(self._policy.act(self._situation))
+            self._action = self._decide(self._situation)
+            control = control_of(self._action, self._config.safety)
         self._actions.append(self._action.tolist())
-        return Command(control_of(self._action, self._config.safety))
+        return Command(control)
 
-    def _judge(self, episode: Episode, frame: Frame, ego: EgoState) -> Report:
-        collided = any(stamp_ns > self._begun_ns for stamp_ns in self._collisions_ns)
+    def _decide(self, situation: Situation) -> Action:
+        if self._redrive:
+            return np.array(self._redrive.popleft(), np.float32)
+        wanted = self._policy.act(situation)
+        self.refused_actions += not np.all(np.isfinite(wanted))
+        return safe_action(wanted)
+
+    def _pick_up(self, episode: Episode, frame: Frame, ego: EgoState) -> Report:
+        """Go on with an interrupted episode where the car is now."""
+        self._interrupted = False
+        collided = self._collided()
+        if not episode.pick_up(ego, collided=collided):
+            self.abandon_episode()
+            return Report(warning="the car left its way unseen; starting a new episode")
+        self._stack.reset(frame)
+        vector = self._vector(ego, episode)
+        if self._recorder is not None:
+            self._recorder.begin(frame, vector)
+        self._look(episode, ego, vector)
+        return Report()
+
+    def _collided(self) -> bool:
+        collided = any(stamp_ns > self.begun_ns for stamp_ns in self._collisions_ns)
         self._collisions_ns.clear()
-        outcome = episode.step(ego, self._action, collided=collided)
+        return collided
+
+    def _judge(self, episode: Episode, frame: Frame, ego: EgoState, intervention: bool) -> Report:
+        outcome = episode.step(
+            ego, self._action, collided=self._collided(), intervention=intervention
+        )
         if self._redrive is not None:
             return self._judge_again(episode, frame, ego, outcome)
-        vector = vector_observation(ego, episode.route, episode.place)
+        vector = self._vector(ego, episode)
         if self._recorder is not None:
-            self._recorder.add(
-                self._action, outcome.reward, frame, vector, outcome.terminated, outcome.truncated
-            )
+            ends = outcome.terminated, outcome.truncated
+            self._recorder.add(self._action, outcome.reward, frame, vector, *ends, intervention)
         if outcome.ended:
             self.abandon_episode()
             return Report(outcome, episode.summary(outcome.reason))
@@ -233,7 +248,7 @@ class Driver:
 
     def _resumed(self, episode: Episode, frame: Frame, ego: EgoState) -> None:
         """Look at the frame; with the last one driven again, the episode goes on as usual."""
-        vector = vector_observation(ego, episode.route, episode.place)
+        vector = self._vector(ego, episode)
         if not self._redrive:
             self._redrive = None
             if self._recorder is not None and not self._recorded:
@@ -244,7 +259,7 @@ class Driver:
         if self._reset is None or self._route is None:
             length_m = self._config.episode.route_length_m
             self._rng_before_route = self.rng.bit_generator.state
-            self._route = random_route(road_map, self.rng, length_m)
+            self._route = random_route(road_map, self.rng, length_m, held_out=self._held_out)
             self._reset = Reset(self._route.start)
         self._request = self._reset.step(ego)
         if self._request.failed:
@@ -262,16 +277,21 @@ class Driver:
         episode = Episode(self.episodes - 1, route, ego, self._config.episode)
         self.episode = episode
         # Teleporting makes CARLA report collisions late; they belong to no episode.
-        self._begun_ns = ego.stamp_ns
+        self.begun_ns = ego.stamp_ns
         self._collisions_ns.clear()
         self._stack.reset(frame)
         if resuming:
             self._resumed(episode, frame, ego)
             return
-        vector = vector_observation(ego, route, episode.place)
+        vector = self._vector(ego, episode)
         if self._recorder is not None:
             self._recorder.begin(frame, vector)
         self._look(episode, ego, vector)
+
+    def _vector(self, ego: EgoState, episode: Episode) -> Vector:
+        return vector_observation(
+            ego, episode.route, episode.place, end_to_end=self._config.end_to_end
+        )
 
     def _look(self, episode: Episode, ego: EgoState, vector: Vector) -> None:
         observation = Observation(self._stack.stacked(), vector)

@@ -53,7 +53,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class EpisodeSummary:
-    """An episode in numbers, SI units. `completion` is the share of the route driven."""
+    """An episode in numbers, SI units.
+
+    `completion` is the share of the route driven, `interventions` the steps that a human drove.
+    """
 
     number: int
     steps: int
@@ -63,6 +66,7 @@ class EpisodeSummary:
     lateral_rmse_m: float
     reason: str
     terms: dict[str, float]
+    interventions: int = 0
 
     @property
     def success(self) -> bool:
@@ -89,6 +93,7 @@ class Episode:
         self._ego = ego
         self._previous_action: Action = np.zeros(2, np.float32)
         self._stuck_steps = 0
+        self._interventions = 0
         self._furthest_m = self.place.s_m
         self._start_m = self.place.s_m
         self._total_reward = 0.0
@@ -96,19 +101,29 @@ class Episode:
         self._lateral_square_sum = 0.0
         self._terms: Counter[str] = Counter()
 
-    def step(self, ego: EgoState, action: Action, *, collided: bool) -> Outcome:
+    def pick_up(self, ego: EgoState, *, collided: bool) -> bool:
+        """Go on after steps that nobody saw; False where the episode cannot."""
+        self.place = self.route.place(ego.pose, self.place.s_m)
+        self._ego = ego
+        return not self._terminal_reason(collided)
+
+    def step(
+        self, ego: EgoState, action: Action, *, collided: bool, intervention: bool = False
+    ) -> Outcome:
         """Judge the step that ended in `ego`.
 
         Args:
             ego: the car now.
             action: (2,) float32, what was executed during the step.
             collided: a collision was reported during this step.
+            intervention: a human drove it.
         """
         before_m = self.place.s_m
         elapsed_s = max((ego.stamp_ns - self._ego.stamp_ns) * 1e-9, 1e-3)
         self.place = self.route.place(ego.pose, before_m)
         self._ego = ego
         self.steps += 1
+        self._interventions += intervention
         terminal = self._terminal_reason(collided)
         terms = reward_terms(
             self._config.reward,
@@ -143,6 +158,7 @@ class Episode:
             lateral_rmse_m=math.sqrt(self._lateral_square_sum / steps),
             reason=reason,
             terms=dict(self._terms),
+            interventions=self._interventions,
         )
 
     def _terminal_reason(self, collided: bool) -> str:

@@ -37,8 +37,7 @@ class Observation:
 
     Attributes:
         image: (4, 84, 84) uint8, grey, oldest frame first.
-        vector: (23,) float32: speed / 30 m/s, signed lateral offset / 3.5 m (left positive),
-            heading error / pi, then ten route points ahead (x forward, y left, ego frame) / 50 m.
+        vector: (23,) float32, see `vector_observation`.
     """
 
     image: Frame
@@ -57,8 +56,19 @@ def grey_frame(pixels: Frame) -> Frame:
     return np.ascontiguousarray(grey, dtype=np.uint8).reshape(FRAME_SIZE, FRAME_SIZE)
 
 
-def vector_observation(ego: EgoState, route: Route, place: RoutePlace) -> Vector:
-    """The vector part of an observation, see `Observation.vector`."""
+def vector_observation(
+    ego: EgoState, route: Route, place: RoutePlace, *, end_to_end: bool = False
+) -> Vector:
+    """The vector part of an observation, (23,) float32.
+
+    Speed / 30 m/s, signed lateral offset / 3.5 m (left positive), heading error / pi, then ten
+    route points ahead (x forward, y left, ego frame) / 50 m. End to end: speed / 30 m/s, the next
+    turn at a junction (1 left, -1 right, 0 none; `Route.turn_ahead`), and zeros.
+    """
+    if end_to_end:
+        seen = np.zeros(VECTOR_DIM, dtype=np.float32)
+        seen[:2] = ego.speed_mps / SPEED_SCALE_MPS, route.turn_ahead(place.s_m)
+        return seen
     ahead_m = route.points_at(place.s_m + _AHEAD_M) - (ego.pose.x_m, ego.pose.y_m)
     cos, sin = math.cos(ego.pose.yaw_rad), math.sin(ego.pose.yaw_rad)
     vector = np.empty(VECTOR_DIM, dtype=np.float32)

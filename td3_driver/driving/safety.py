@@ -33,6 +33,12 @@ def safe_action(action: Action) -> Action:
     return np.clip(action, -1.0, 1.0).astype(np.float32)
 
 
+def action_of(control: Control, config: SafetyConfig) -> Action:
+    """The action (2,) that comes nearest to a command; the inverse of `control_of`."""
+    steer, drive = control.steer / config.max_steer, control.throttle - control.brake
+    return safe_action(np.array([steer, drive], np.float32))
+
+
 def control_of(action: Action, config: SafetyConfig) -> Control:
     """The command for an action (2,): steer (+1 right), throttle (> 0) or brake (< 0)."""
     steer, drive = float(action[0]), float(action[1])

@@ -37,6 +37,13 @@ class EgoState:
     lateral_speed_mps: float = 0.0
     yaw_rate_radps: float = 0.0
 
+    @property
+    def finite(self) -> bool:
+        """Every number is one."""
+        pose = self.pose
+        speeds = (self.speed_mps, self.lateral_speed_mps, self.yaw_rate_radps)
+        return all(map(math.isfinite, (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad, *speeds)))
+
 
 @dataclass(frozen=True)
 class Control:

@@ -88,6 +88,7 @@ def test_pure_pursuit_through_the_junctions_of_town01(town01: RoadMap) -> None:
     ended = drive(Pursuit(), town01, frames=3000)
     assert len(ended) >= 2
     assert all(one.success for one in ended)
+    assert all(one.lateral_rmse_m < 0.1 for one in ended)
 
 
 @pytest.mark.parametrize(

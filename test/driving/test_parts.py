@@ -137,3 +137,13 @@ def test_reset_gives_up_on_a_car_that_does_not_move() -> None:
     requests = [reset.step(ego(0.0, 0.0, 0.0)) for _ in range(GIVE_UP_FRAMES + 1)]
     assert requests[-1].failed
     assert sum(request.place is not None for request in requests) > 10
+
+
+def test_end_to_end_the_vector_tells_only_speed_and_the_turn() -> None:
+    route = Route(np.stack([np.arange(0.0, 60.0), np.zeros(60)], axis=1))
+    ego = EgoState(0, Pose(10.0, 1.0, 0.3), speed_mps=6.0)
+    place = route.place(ego.pose, 10.0)
+    vector = vector_observation(ego, route, place, end_to_end=True)
+    assert vector.shape == (23,)
+    assert vector[0] == np.float32(0.2)
+    assert not vector[1:].any()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scenariogeneration import xodr
 
 from td3_driver.driving.road_map import LaneId, RoadMap, RoadMapError
-from td3_driver.driving.route import START_SPACING_M, Route, random_route, shortest_route
+from td3_driver.driving.route import Route
+from td3_driver.driving.routing import START_SPACING_M, random_route, shortest_route
 from td3_driver.driving.types import Pose
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.surface import LANE, Surface
@@ -243,3 +244,17 @@ def test_a_map_that_is_none_is_refused_in_one_line() -> None:
         with pytest.raises(RoadMapError, match="map bad: ") as refused:
             RoadMap(text, "bad")
         assert "\n" not in str(refused.value)
+
+
+def test_a_turn_at_a_junction_is_announced_and_a_bend_is_not() -> None:
+    straight = np.stack([np.arange(0.0, 50.0), np.zeros(50)], axis=1)
+    angle = np.linspace(-np.pi / 2, 0.0, 12)
+    left = np.stack([49.0 + 8.0 * np.cos(angle), 8.0 + 8.0 * np.sin(angle)], axis=1)[1:]
+    on = np.stack([np.full(30, 57.0), np.arange(9.0, 39.0)], axis=1)
+    points_m = np.concatenate([straight, left, on])
+    route, mirrored = Route(points_m), Route(points_m * (1.0, -1.0))
+    assert [route.turn_ahead(s_m) for s_m in (0.0, 20.0, 35.0, 55.0, 75.0)] == [0, 0, 1, 1, 0]
+    assert [mirrored.turn_ahead(s_m) for s_m in (20.0, 35.0, 75.0)] == [0, -1, 0]
+    bend = np.linspace(0.0, np.pi, 100)
+    wide = Route(25.0 * np.stack([np.sin(bend), np.cos(bend)], axis=1))
+    assert {wide.turn_ahead(float(s_m)) for s_m in range(75)} == {0}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How routes are found on a road map: at random, or from a start to a goal."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import networkx
+import numpy as np
+
+from td3_driver.driving.road_map import LaneId, RoadMap
+from td3_driver.driving.route import STEP_M, FloatArray, Route, distances
+
+# Where routes start: every so often along each lane, in blocks for training or for evaluation.
+START_SPACING_M = 5.0
+BLOCK_M = 30.0
+HELD_OUT_SHARE = 5
+
+
+def random_route(
+    road_map: RoadMap, rng: np.random.Generator, length_m: float, *, held_out: bool = False
+) -> Route:
+    """A route of about `length_m` that starts on a lane outside junctions and turns at random.
+
+    Starts are divided: lanes are cut into blocks of `BLOCK_M`, of which one in `HELD_OUT_SHARE` is
+    held out, the same ones for the same map. The other blocks are for training, these for
+    evaluation. What a route passes later is not divided.
+
+    Args:
+        road_map: the roads.
+        rng: draws the start and the turns; the same state gives the same route.
+        length_m: wanted length; the route is shorter where lanes end.
+        held_out: start in a held-out block, else in one of the others.
+
+    Raises:
+        ValueError: the map has no drivable stretch of a tenth of `length_m`, or it is too small
+            to hold out a block.
+    """
+    graph = road_map.lane_graph
+    starts = _starts(road_map, held_out=held_out)
+    best: FloatArray = np.empty((0, 2))
+    best_m = start_z_m = 0.0
+    for _ in range(50):
+        lane, offset_m = starts[int(rng.integers(len(starts)))]
+        line_m = _walk(graph, rng, lane, offset_m, length_m)
+        driven_m = min(_length(line_m), length_m)
+        if driven_m > best_m:
+            best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
+        if best_m >= length_m:
+            break
+    if best_m < 0.1 * length_m:
+        raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
+    return Route.along(best, best_m, start_z_m)
+
+
+def shortest_route(
+    road_map: RoadMap, start_m: tuple[float, float], goal_m: tuple[float, float]
+) -> Route:
+    """The shortest way along lanes between the lane points nearest to a start and a goal.
+
+    Args:
+        road_map: the roads.
+        start_m, goal_m: x and y in the ROS map frame.
+
+    Raises:
+        ValueError: no way leads there, or the goal is where the start is.
+    """
+    graph = road_map.lane_graph
+    lane, offset_m = _nearest_place(graph, start_m)
+    goal_lane, goal_offset_m = _nearest_place(graph, goal_m)
+    start_z_m = _height_m(graph, lane, offset_m)
+    ahead_m = goal_offset_m - offset_m
+    if lane == goal_lane and 0.0 <= ahead_m < STEP_M:
+        raise ValueError(f"route from {start_m} to {goal_m}: both are at the same place of a lane")
+    if lane == goal_lane and ahead_m > 0.0:
+        return Route.along(_from(graph.nodes[lane]["line_m"], offset_m), ahead_m, start_z_m)
+    ways = [
+        networkx.shortest_path(graph, successor, goal_lane, weight="length_m")
+        for successor in graph.successors(lane)
+        if networkx.has_path(graph, successor, goal_lane)
+    ]
+    if not ways:
+        raise ValueError(f"map {road_map.name}: no way along its lanes from {start_m} to {goal_m}")
+    lengths_m = [networkx.path_weight(graph, way, "length_m") for way in ways]
+    way = ways[int(np.argmin(lengths_m))]
+    lines = [graph.nodes[passed]["line_m"] for passed in way]
+    first = _from(graph.nodes[lane]["line_m"], offset_m)
+    length_m = _length(first) + min(lengths_m) + goal_offset_m
+    return Route.along(np.concatenate([first, *lines]), length_m, start_z_m)
+
+
+def _starts(road_map: RoadMap, *, held_out: bool) -> list[tuple[LaneId, float]]:
+    """Lanes and distances from their beginnings where routes may start."""
+    lanes = road_map.lane_graph.nodes(data=True)
+    blocks = [
+        (lane, begin_m)
+        for lane, data in lanes
+        if data["junction_id"] is None
+        for begin_m in np.arange(0.0, data["length_m"], BLOCK_M).tolist()
+    ]
+    # By rank, not by value: every map of two blocks or more has both kinds.
+    ranked = sorted(blocks, key=_hash_of)
+    count = max(len(ranked) // HELD_OUT_SHARE, 1) if len(ranked) > 1 else 0
+    chosen = ranked[:count] if held_out else ranked[count:]
+    if not chosen:
+        raise ValueError(
+            f"map {road_map.name}: {len(blocks)} blocks of {BLOCK_M:g} m of lanes outside "
+            f"junctions; expected at least {2 if held_out else 1} to start routes in"
+        )
+    return [
+        (lane, start_m)
+        for lane, begin_m in sorted(chosen)
+        for start_m in np.arange(begin_m, begin_m + BLOCK_M, START_SPACING_M).tolist()
+        if start_m < lanes[lane]["length_m"]
+    ]
+
+
+def _hash_of(block: tuple[LaneId, float]) -> bytes:
+    """As good as random, and the same in every process."""
+    (road, section, lane), begin_m = block
+    return hashlib.sha256(f"{road} {section} {lane} {begin_m:g}".encode()).digest()
+
+
+def _walk(
+    graph: networkx.DiGraph,
+    rng: np.random.Generator,
+    lane: LaneId,
+    offset_m: float,
+    length_m: float,
+) -> FloatArray:
+    """(N, 2) points from a place on a lane on, at least `length_m` unless the lanes end."""
+    lines = [_from(graph.nodes[lane]["line_m"], offset_m)]
+    driven_m = _length(lines[0])
+    while driven_m < length_m:
+        ways = list(graph.successors(lane))
+        if not ways:
+            break
+        lane = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
+        lines.append(graph.nodes[lane]["line_m"])
+        driven_m += graph.nodes[lane]["length_m"]
+    return np.concatenate(lines)
+
+
+def _nearest_place(graph: networkx.DiGraph, point_m: tuple[float, float]) -> tuple[LaneId, float]:
+    """The lane that passes nearest to a point, and how far along it that is, m."""
+    place: tuple[LaneId, float] | None = None
+    nearest_m = math.inf
+    for lane, data in graph.nodes(data=True):
+        gaps_m = np.hypot(*(data["line_m"] - point_m).T)
+        nearest = int(np.argmin(gaps_m))
+        if gaps_m[nearest] < nearest_m:
+            nearest_m = float(gaps_m[nearest])
+            place = lane, _length(data["line_m"][: nearest + 1])
+    assert place is not None, "a RoadMap has a driving lane"
+    return place
+
+
+def _height_m(graph: networkx.DiGraph, lane: LaneId, offset_m: float) -> float:
+    data = graph.nodes[lane]
+    return float(np.interp(offset_m, distances(data["line_m"]), data["height_m"]))
+
+
+def _length(line_m: FloatArray) -> float:
+    return float(distances(line_m)[-1])
+
+
+def _from(line_m: FloatArray, offset_m: float) -> FloatArray:
+    """The rest of a line from a distance on."""
+    s_m = distances(line_m)
+    first = [np.interp(offset_m, s_m, line_m[:, axis]) for axis in (0, 1)]
+    return np.concatenate([[first], line_m[s_m > offset_m]])
