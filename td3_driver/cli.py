@@ -7,9 +7,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from td3_driver.commands import checkpoint, train, world
+from td3_driver.commands import checkpoint, doctor, evaluate, prefill, replay, train, world
 
-COMMANDS = (train, checkpoint, world)
+COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 
 
 def main() -> None:
@@ -20,6 +20,9 @@ def main() -> None:
         code = run(args)
     except (ValueError, OSError) as error:
         print(f"td3_driver {args.command}: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print(f"td3_driver {args.command}: interrupted", file=sys.stderr)
         code = 1
     sys.exit(code)
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
+
+# Those of world/roads.py, which `--help` cannot wait for.
+DIFFICULTIES = ("easy", "curvy", "town", "city")
+# Those of world/appearance.py.
+APPEARANCES = ("plain", "random")
 
 
 def usage_error(args: argparse.Namespace, message: str) -> int:
@@ -15,8 +21,39 @@ def usage_error(args: argparse.Namespace, message: str) -> int:
     return 2
 
 
-def world_parameters(args: argparse.Namespace) -> dict[str, object]:
-    """Parameters of `world_node` for `--map`, `--seed` and `--stepping`, the map file checked."""
+def add_difficulty(parser: argparse.ArgumentParser) -> None:
+    """Add `--difficulty`."""
+    parser.add_argument(
+        "--difficulty",
+        choices=DIFFICULTIES,
+        default=DIFFICULTIES[0],
+        help="of generated roads: loops with bends, with more and tighter ones, streets with"
+        " junctions, the same with up to two lanes each way and roundabouts",
+    )
+
+
+def add_surroundings(parser: argparse.ArgumentParser) -> None:
+    """Add `--traffic`, `--pedestrians`, `--scenery` and `--appearance`."""
+    add = parser.add_argument
+    add("--traffic", type=not_negative, default=0, metavar="N", help="other vehicles")
+    add(
+        "--pedestrians",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="pedestrians who cross the road",
+    )
+    add("--scenery", action="store_true", help="buildings and trees beside the roads")
+    add(
+        "--appearance",
+        choices=APPEARANCES,
+        default=APPEARANCES[0],
+        help="plain: the same light always; random: another day, dusk or rain in each episode",
+    )
+
+
+def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Parameters of `world_node` for the arguments about the world, the map file checked."""
     from td3_driver.driving.road_map import RoadMap
 
     if args.map is not None:
@@ -24,7 +61,19 @@ def world_parameters(args: argparse.Namespace) -> dict[str, object]:
     return {
         "map": str(args.map.resolve()) if args.map else "",
         "seed": args.seed,
-        "synchronous_mode_wait_for_vehicle_control_command": args.stepping == "lockstep",
+        "difficulty": args.difficulty,
+        "synchronous_mode": args.stepping == "lockstep",
+        **surroundings(args),
+    }
+
+
+def surroundings(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_surroundings` added, by the names that `WorldConfig` and `world_node` give it."""
+    return {
+        "traffic": args.traffic,
+        "pedestrians": args.pedestrians,
+        "scenery": args.scenery,
+        "appearance": args.appearance,
     }
 
 
@@ -41,6 +90,17 @@ def not_negative(text: str) -> int:
     value = _integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def share(text: str) -> float:
+    """A number from 0.01 to 0.99."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.01 <= value <= 0.99:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.01 to 0.99")
     return value
 
 

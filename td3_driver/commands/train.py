@@ -8,8 +8,11 @@ from pathlib import Path
 
 from td3_driver.commands.arguments import (
     Commands,
+    add_difficulty,
+    add_surroundings,
     not_negative,
     positive,
+    share,
     usage_error,
     world_parameters,
 )
@@ -56,6 +59,20 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="save the replay too, so that --resume goes on bit for bit (7.2 kB a step)",
     )
     add("--resume", type=Path, metavar="FILE", help="checkpoint to go on from")
+    add(
+        "--prefill",
+        type=Path,
+        metavar="FILE",
+        help="demonstrations to learn from too, made by td3_driver prefill",
+    )
+    add(
+        "--prefill-share",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="share of demonstrations in each batch, 0.01 to 0.99",
+    )
+    add("--record", type=Path, metavar="DIR", help="record the drive into a new bag (MCAP)")
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where the learner computes")
     add(
@@ -64,6 +81,8 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="FILE.xodr",
         help="OpenDRIVE road network; without it roads are generated from the seed",
     )
+    add_difficulty(parser)
+    add_surroundings(parser)
     add(
         "--preset",
         default="default",
@@ -84,6 +103,7 @@ def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor the map library.
     from td3_driver.configuration import load_configuration, preset_names
     from td3_driver.online.folder import prepare_folder
+    from td3_driver.ros.recorder_node import recorder_parameters
     from td3_driver.ros.train import TrainOptions, train
 
     if args.preset not in preset_names():
@@ -93,12 +113,16 @@ def _train(args: argparse.Namespace) -> int:
     load_configuration(args.preset, args.config)
     if args.resume is not None and not args.resume.is_file():
         raise FileNotFoundError(f"--resume {args.resume}: no such file")
+    if args.prefill is not None and not args.prefill.is_file():
+        raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
     prepare_folder(args.checkpoint_dir)
     driver = {
         "steps": args.steps,
         "save_freq": args.save_freq,
         "checkpoint_dir": str(args.checkpoint_dir.resolve()),
         "resume": str(args.resume.resolve()) if args.resume else "",
+        "prefill": str(args.prefill.resolve()) if args.prefill else "",
+        "prefill_share": args.prefill_share,
         "seed": args.seed,
         "device": args.device,
         "preset": args.preset,
@@ -108,4 +132,13 @@ def _train(args: argparse.Namespace) -> int:
         "answer_within_s": 0.8 * PATIENCE_S,
     }
     world = {**world_parameters(args), "control_patience_s": PATIENCE_S}
-    return train(TrainOptions(driver, world, args.steps))
+    evaluator = ["--folder", str(args.checkpoint_dir.resolve()), "--difficulty", args.difficulty]
+    evaluator += ["--traffic", str(args.traffic), "--pedestrians", str(args.pedestrians)]
+    if args.scenery:
+        evaluator.append("--scenery")
+    if args.map is not None:
+        evaluator += ["--map", str(args.map.resolve())]
+    if args.resume is not None:
+        evaluator.append("--resume")
+    recorder = None if args.record is None else recorder_parameters(args.record.resolve())
+    return train(TrainOptions(driver, world, evaluator, args.steps, recorder))

@@ -4,9 +4,22 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from td3_driver.commands.arguments import Commands, not_negative, world_parameters
+from td3_driver.commands.arguments import (
+    Commands,
+    add_difficulty,
+    add_surroundings,
+    not_negative,
+    positive,
+    usage_error,
+    world_parameters,
+)
+
+FILM_PX = (320, 240)
+# Those of evaluation/film.py, which takes seconds to import.
+FILM_SUFFIXES = (".mp4", ".webp", ".gif")
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -19,17 +32,47 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("--map", type=Path, metavar="FILE.xodr", help="OpenDRIVE road network; default: generated")
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of roads and textures")
+    add_difficulty(parser)
+    add_surroundings(parser)
     add(
         "--stepping",
         choices=("lockstep", "realtime"),
         default="lockstep",
         help="lockstep: wait for a command each tick, up to 1 s; realtime: 20 Hz",
     )
+    add(
+        "--view",
+        type=Path,
+        metavar="FILE",
+        help="write a film (.mp4, .webp or .gif) of the world driven by pure pursuit, and end",
+    )
+    add("--seconds", type=positive, default=20, metavar="N", help="of the film")
     parser.set_defaults(run=_world)
 
 
 def _world(args: argparse.Namespace) -> int:
+    if args.view is not None and args.view.suffix not in FILM_SUFFIXES:
+        return usage_error(args, f"--view {args.view}: expected {', '.join(FILM_SUFFIXES)}")
+    if args.view is not None:
+        return _film(args)
     from td3_driver.world import world_node
 
     world_node.main(world_parameters(args))
+    return 0
+
+
+def _film(args: argparse.Namespace) -> int:
+    from td3_driver.evaluation import film
+    from td3_driver.online.folder import prepare_folder
+    from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
+
+    width, height = FILM_PX
+    prepare_folder(args.view.resolve().parent, "--view")
+    usual = WorldParameters(image_width=width, image_height=height)
+    given = replace(usual, **world_parameters(args))
+    world = simulation_of(given, car_of(given))
+    step_s = given.fixed_delta_seconds
+    count = round(args.seconds / step_s)
+    film.write(film.pictures(world, args.seed), count, step_s, args.view)
+    print(f"{args.view}: {args.seconds} s, {args.view.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -24,20 +24,25 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from td3_driver.ros.conversions import control_message, pose_message, quaternion_of, stamp_of
-from td3_driver.ros.names import EgoTopics
+from td3_driver.world.objects_file import VEHICLE, Car, Sensor
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
 from td3_driver.world.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M
 
 EGO_ID = 1
+_FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin
 MAP_FRAME = "map"
 
 
-class TickMessages:
-    """Builds the messages of one car with one camera."""
+def sensor_ids(car: Car) -> dict[int, Sensor]:
+    """The actor ids of the sensors and pseudo actors on a car."""
+    return dict(enumerate(car.sensors, start=_FIRST_SENSOR_ID))
 
-    def __init__(self, topics: EgoTopics, config: WorldConfig) -> None:
-        self._role = topics.role_name
-        self._camera_frame = f"{topics.role_name}/{topics.camera}"
+
+class TickMessages:
+    """Builds the messages of one car; a sensor's frame is `<role>/<its id>`."""
+
+    def __init__(self, role_name: str, config: WorldConfig) -> None:
+        self._role = role_name
         self._camera_info = _camera_info(config)
 
     def odometry(self, tick: Tick) -> Odometry:
@@ -60,47 +65,49 @@ class TickMessages:
         message.control = control_message(tick.control, Time())  # the bridge leaves it empty
         return message
 
-    def image(self, tick: Tick) -> Image:
+    def image(self, tick: Tick, sensor: str) -> Image:
         """bgra8, as CARLA's camera delivers it."""
         height, width, channels = tick.image.shape
-        message = Image(header=_header(tick, self._camera_frame))
+        message = Image(header=self._header(tick, sensor))
         message.height, message.width, message.encoding = height, width, "bgra8"
         message.step = width * channels
         # array.array takes rclpy's fast path; bytes would be checked element by element.
         message.data = array.array("B", tick.image.tobytes())
         return message
 
-    def camera_info(self, tick: Tick) -> CameraInfo:
+    def camera_info(self, tick: Tick, sensor: str) -> CameraInfo:
         """The pinhole of the camera, with the image's header."""
-        self._camera_info.header = _header(tick, self._camera_frame)
+        self._camera_info.header = self._header(tick, sensor)
         return self._camera_info
 
-    def collision(self, tick: Tick, collision: Collision) -> CarlaCollisionEvent:
+    def collision(self, tick: Tick, collision: Collision, sensor: str) -> CarlaCollisionEvent:
         """The impulse in CARLA's axes: y to the right, not flipped by the bridge."""
-        header = _header(tick, f"{self._role}/collision")
+        header = self._header(tick, sensor)
         message = CarlaCollisionEvent(header=header, other_actor_id=collision.other_actor_id)
         impulse = message.normal_impulse
         impulse.x, impulse.y, impulse.z = collision.impulse
         impulse.y = -impulse.y
         return message
 
-    def lane_invasion(self, tick: Tick) -> CarlaLaneInvasionEvent:
+    def lane_invasion(self, tick: Tick, sensor: str) -> CarlaLaneInvasionEvent:
         """The crossed markings, in CARLA's numbers."""
-        header = _header(tick, f"{self._role}/lane_invasion")
         return CarlaLaneInvasionEvent(
-            header=header, crossed_lane_markings=list(tick.lane_invasions)
+            header=self._header(tick, sensor), crossed_lane_markings=list(tick.lane_invasions)
         )
 
     def vehicle_info(self) -> CarlaEgoVehicleInfo:
         """The car, once."""
         corners = [(x, y) for x in (0.5, -0.5) for y in (0.8, -0.8)]
-        message = CarlaEgoVehicleInfo(id=EGO_ID, type="vehicle.tesla.model3", rolename=self._role)
+        message = CarlaEgoVehicleInfo(id=EGO_ID, type=VEHICLE, rolename=self._role)
         message.mass = MASS_KG
         for x, y in corners:
             wheel = CarlaEgoVehicleInfoWheel(max_steer_angle=MAX_WHEEL_RAD if x > 0 else 0.0)
             wheel.position.x, wheel.position.y = x * WHEELBASE_M, y
             message.wheels.append(wheel)
         return message
+
+    def _header(self, tick: Tick, sensor: str) -> Header:
+        return _header(tick, f"{self._role}/{sensor}")
 
 
 def _header(tick: Tick, frame_id: str) -> Header:

@@ -60,6 +60,7 @@ class _Outside:
         next_vector: Vector,
         terminated: bool,
         truncated: bool,
+        intervention: bool = False,
     ) -> None:
         """What a step led to, also the last one."""
         self.stack.push(next_frame)

@@ -13,7 +13,8 @@ import pytest
 
 from td3_driver.commands import arguments
 from td3_driver.driving.road_map import RoadMap
-from td3_driver.driving.route import Route, random_route
+from td3_driver.driving.route import Route
+from td3_driver.driving.routing import random_route
 from td3_driver.world.networks import Network
 from td3_driver.world.roads import DEFAULT_DIFFICULTY, DIFFICULTIES, generate_opendrive
 from td3_driver.world.surface import LANE, OFF_ROAD, Surface

@@ -1,220 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""world_node over real DDS, seen by a plain client, against the facts of carla_bridge.md."""
+"""world_node's own ways over real DDS: its modes, the objects file, and that it repeats."""
 
+import json
 import math
-import signal
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
-import rclpy
-from carla_msgs.msg import (
-    CarlaEgoVehicleControl,
-    CarlaEgoVehicleInfo,
-    CarlaEgoVehicleStatus,
-    CarlaStatus,
-    CarlaWorldInfo,
+from bridge_client import (
+    EVENTS,
+    IMAGE,
+    PER_TICK,
+    ROLE,
+    Client,
+    World,
 )
+from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
 from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Float32
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_ns, yaw_of
+from td3_driver.ros.conversions import yaw_of
 
-ROLE = "/carla/hero"
-STEP_NS = 50_000_000
+CONTROL = f"{ROLE}/vehicle_control_cmd"
 
 
-class Client:
-    """Keeps the last message of each topic, and answers frames one by one."""
-
-    def __init__(self) -> None:
-        self.context = rclpy.Context()
-        self.context.init(args=[])
-        self.node = rclpy.create_node("client", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.last: dict[str, Any] = {}
-        self.counts: dict[str, int] = {}
-        for topic, kind in (
-            ("/carla/status", CarlaStatus),
-            ("/clock", Clock),
-            (f"{ROLE}/odometry", Odometry),
-            (f"{ROLE}/vehicle_status", CarlaEgoVehicleStatus),
-            (f"{ROLE}/speedometer", Float32),
-            (f"{ROLE}/front/camera_info", CameraInfo),
-            (f"{ROLE}/front/image", Image),
-        ):
-            self._listen(topic, kind, names.VOLATILE_10)
-        self._listen("/carla/world_info", CarlaWorldInfo, names.LATCHED_10)
-        self._listen(f"{ROLE}/vehicle_info", CarlaEgoVehicleInfo, names.LATCHED_10)
-        publish = self.node.create_publisher
-        self.control = publish(CarlaEgoVehicleControl, f"{ROLE}/vehicle_control_cmd", 10)
-        self.set_transform = publish(Pose, f"{ROLE}/control/set_transform", 10)
-        self.set_velocity = publish(Twist, f"{ROLE}/control/set_target_velocity", 10)
-
-    def _listen(self, topic: str, kind: type, qos: object) -> None:
-        def keep(message: object) -> None:
-            self.last[topic] = message
-            self.counts[topic] = self.counts.get(topic, 0) + 1
-
-        self.node.create_subscription(kind, topic, keep, qos)
-
-    def of(self, leaf: str) -> Any:
-        return self.last[f"{ROLE}/{leaf}"]
-
-    def until(self, condition: Callable[[], bool], within_s: float = 20.0) -> None:
-        end_s = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < end_s, "nothing came"
-            self.executor.spin_once(timeout_sec=0.1)
-
-    def frame(self) -> int:
-        image = self.last.get(f"{ROLE}/front/image")
-        return -1 if image is None else stamp_ns(image.header.stamp) // STEP_NS
-
-    def answer(self, frames: int = 1, **control: float) -> None:
-        """One command, and wait for the frame that follows, so many times."""
-        for _ in range(frames):
-            seen = self.frame()
-            self.control.publish(CarlaEgoVehicleControl(**control))
-            self.until(lambda seen=seen: self.frame() > seen)
+def test_without_waiting_the_world_runs_freely_and_holds_the_last_command() -> None:
+    parameters = "synchronous_mode_wait_for_vehicle_control_command:=false"
+    with World(parameters) as world, Client() as client:
+        client.connect((CONTROL,))
+        for _ in range(3):
+            client.command(throttle=1.0)
+        first, started_s = client.frame(), time.monotonic()
+        client.until(lambda: client.frame() > first + 100)
+        assert time.monotonic() - started_s < 100 * 0.05 / 2
+        assert client.last("/carla/status").synchronous_mode
+        assert client.last("vehicle_status").control.throttle == 1.0
+        assert "Unexpected" not in world.output
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    client = Client()
-    parameters = ("role_name:=hero", "camera:=front", "image_width:=64", "image_height:=48")
-    words = [word for parameter in parameters for word in ("-p", parameter)]
-    world = subprocess.Popen(
-        [sys.executable, "-m", "td3_driver.world.world_node", "--ros-args", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+def test_without_synchronous_mode_the_world_keeps_real_time() -> None:
+    with World("synchronous_mode:=false") as world, Client() as client:
+        client.connect((CONTROL,))
+        first, started_s = client.frame(), time.monotonic()
+        client.command(throttle=1.0)
+        client.command(throttle=1.0)
+        client.until(lambda: client.frame() >= first + 30)
+        assert 0.9 * 30 * 0.05 < time.monotonic() - started_s < 3 * 30 * 0.05
+        assert not client.last("/carla/status").synchronous_mode
+        assert client.last("vehicle_status").control.throttle == 1.0
+        assert client.node.count_subscribers("/carla/control") == 0
+        assert "Unexpected" not in world.output
+
+
+def test_surplus_commands_are_told_and_end_the_next_wait() -> None:
+    """So patient that nothing else brings a second frame; its ticks take longer than a command."""
+    slow = ("control_patience_s:=60.0", "image_width:=640", "image_height:=480")
+    with World(*slow) as world, Client() as client:
+        client.connect((CONTROL,))
+        seen = client.frame()
+        for _ in range(50):
+            client.command(brake=1.0)
+        client.until(lambda: client.frame() >= seen + 2)
+        client.until(lambda: "Unexpected vehicle control command" in world.output)
+
+
+def test_objects_file(tmp_path: Path) -> None:
+    """The bridge's format: ids become topics, the camera's attributes its picture."""
+    camera = {
+        "type": "sensor.camera.rgb", "id": "front", "image_size_x": 96, "image_size_y": "64",
+        "spawn_point": {"x": 2.0, "z": 2.4, "pitch": 10.0}, "fov": 70.0,
+    }  # fmt: skip
+    lidar = {"type": "sensor.lidar.ray_cast", "id": "lidar"}
+    odometry = {"type": "sensor.pseudo.odom", "id": "odom"}
+    car = {
+        "type": "vehicle.tesla.model3", "id": "hero", "sensors": [camera, lidar, odometry],
+        "spawn_point": {"x": 3.0, "y": -4.0, "z": 0.5, "roll": 0, "pitch": 0, "yaw": 90.0},
+    }  # fmt: skip
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps({"objects": [car]}))
+    odom = f"{ROLE}/odom"
+    with World(f"objects_definition_file:={file}") as world, Client({odom: Odometry}) as client:
+        client.connect((CONTROL,))
+        client.until(lambda: client.count(odom) > 1)
+        image, info = client.last("front/image"), client.last("front/camera_info")
+        assert (image.width, image.height) == (96, 64)
+        assert info.k[0] == pytest.approx(96 / (2 * math.tan(math.radians(35.0))))
+        at = client.last(odom).pose.pose
+        assert (at.position.x, at.position.y) == pytest.approx((3.0, -4.0), abs=0.01)
+        assert yaw_of(at.orientation) == pytest.approx(math.pi / 2)
+        assert not client.count(f"{ROLE}/speedometer")  # the file has none
+        assert client.node.count_publishers(f"{ROLE}/collision") == 0
+        assert client.node.count_subscribers(f"{ROLE}/control/set_transform") == 0
+        assert "not simulated: sensor.lidar.ray_cast/lidar" in world.output
+
+
+def test_a_user_s_mistake_is_one_line() -> None:
+    parameter = "objects_definition_file:=/no/such.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "td3_driver.world.world_node", "--ros-args", "-p", parameter],
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    try:
-        # Several frames: until then discovery may still be matching the client's publishers.
-        client.until(lambda: client.counts.get(f"{ROLE}/front/image", 0) > 3)
-        client.until(lambda: client.control.get_subscription_count() == 1)
-        client.answer(2)
-        yield client
-    finally:
-        client.executor.shutdown()
-        client.node.destroy_node()
-        client.context.try_shutdown()
-        world.send_signal(signal.SIGINT)
-        output, _ = world.communicate(timeout=10.0)
-    assert world.returncode == 0
-    assert "Traceback" not in output
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: objects file /no/such.json: no such file")
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_latched_information(client: Client) -> None:
-    info = client.last["/carla/world_info"]
-    assert RoadMap(info.opendrive, info.map_name).waypoints(5.0)
-    car = client.of("vehicle_info")
-    assert (car.type, car.rolename) == ("vehicle.tesla.model3", "hero")
-    assert car.wheels[0].max_steer_angle == pytest.approx(1.22, abs=0.01)
+FIRST_COMPARED = 15  # until then discovery decides which frames a client sees
+FRAMES = 320
 
 
-@pytest.mark.parametrize(
-    ("topic", "latched"),
-    [("/carla/world_info", True), (f"{ROLE}/odometry", False), (f"{ROLE}/front/image", False)],
-)
-def test_qualities_of_service(client: Client, topic: str, latched: bool) -> None:
-    (endpoint,) = client.node.get_publishers_info_by_topic(topic)
-    assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-    expected = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-    assert endpoint.qos_profile.durability == expected
+def drive_and_hash() -> dict[str, str]:
+    """SHA-256 of the serialized messages of each topic over a drive with commands by frame."""
+    everything = ("traffic:=5", "scenery:=true", "appearance:=random")
+    with World("control_patience_s:=60.0", "seed:=5", *everything), Client() as client:
+        client.until(lambda: client.frame() >= 0)
+        client.until(lambda: client.node.count_subscribers(CONTROL) == 1)
+        assert client.frame() < FIRST_COMPARED
+        while client.frame() < FRAMES:
+            frame = client.frame()
+            give(client, frame)
+            client.until(lambda frame=frame: client.frame() > frame)
+            assert client.frame() == frame + 1  # one command, one tick
+        client.spin_for(0.3)  # events of the last frame
+        digests = {}
+        for topic in PER_TICK:
+            assert client.count(topic) >= FRAMES - FIRST_COMPARED
+            compared = client.raw[topic][-(FRAMES - FIRST_COMPARED) :]
+            digests[topic] = sha256(b"".join(compared)).hexdigest()
+        assert len(set(client.raw[IMAGE])) > 200  # the car was on its way
+        for topic in EVENTS:
+            assert client.count(topic), topic
+            digests[topic] = sha256(b"".join(client.raw[topic])).hexdigest()
+        return digests
 
 
-def test_every_tick_publishes_everything_once_with_one_stamp(client: Client) -> None:
-    client.answer(1)
-    before, first = dict(client.counts), client.frame()
-    client.answer(20)
-    assert client.frame() == first + 20
-    for topic, count in client.counts.items():
-        latched = topic.endswith(("world_info", "vehicle_info"))
-        assert count - before[topic] == (0 if latched else 20), topic
-    stamps = {
-        stamp_ns(client.of(leaf).header.stamp)
-        for leaf in ("odometry", "vehicle_status", "front/camera_info", "front/image")
-    }
-    assert stamps == {stamp_ns(client.last["/clock"].clock)} == {(first + 20) * STEP_NS}
-    assert client.last["/carla/status"].frame == first + 20
-    assert client.last["/carla/status"].synchronous_mode_running
+def give(client: Client, frame: int) -> None:
+    """The commands of a frame: first none that moves the car, then a drive off the road."""
+    if frame < FIRST_COMPARED:
+        return client.command()
+    rng = random.Random(frame)
+    if frame == 200:
+        client.publish("control/set_target_velocity", Twist())
+        client.publish("control/set_transform", Pose())
+    throttle, steer = rng.uniform(0.5, 1.0), rng.uniform(-0.3, 0.2)
+    return client.publish(
+        "vehicle_control_cmd", CarlaEgoVehicleControl(throttle=throttle, steer=steer)
+    )
 
 
-def test_image_and_camera_info(client: Client) -> None:
-    image, info = client.of("front/image"), client.of("front/camera_info")
-    assert (image.encoding, image.width, image.height, image.step) == ("bgra8", 64, 48, 256)
-    assert len(image.data) == 64 * 48 * 4
-    assert image.header.frame_id == info.header.frame_id == "hero/front"
-    focal = 64 / (2 * math.tan(90.0 * math.pi / 360.0))
-    assert list(info.k) == pytest.approx([focal, 0, 32, 0, focal, 24, 0, 0, 1])
-    assert (info.distortion_model, list(info.d)) == ("plumb_bob", [0.0] * 5)
-
-
-def test_frames_of_odometry(client: Client) -> None:
-    odometry = client.of("odometry")
-    assert (odometry.header.frame_id, odometry.child_frame_id) == ("map", "hero")
-
-
-def place_on_the_first_lane(client: Client) -> None:
-    """At rest in the middle of a long straight is not needed: only open space and a known yaw."""
-    client.answer(40, brake=1.0)
-    pose = Pose()
-    pose.position.x, pose.position.y = client.start
-    pose.orientation.w = 1.0
-    client.set_velocity.publish(Twist())
-    client.set_transform.publish(pose)
-    client.answer(3, brake=1.0)
-    odometry = client.of("odometry")
-    assert odometry.pose.pose.position.x == pytest.approx(pose.position.x, abs=0.05)
-    assert yaw_of(odometry.pose.pose.orientation) == pytest.approx(0.0, abs=1e-3)
-    assert abs(odometry.twist.twist.linear.x) < 0.01
-
-
-@pytest.fixture
-def placed(client: Client) -> Client:
-    info = client.last["/carla/world_info"]
-    waypoint = RoadMap(info.opendrive, "map").waypoints(5.0)[0]
-    location = waypoint.transform.location
-    client.start = (location.x, -location.y)  # type: ignore[attr-defined]
-    place_on_the_first_lane(client)
-    return client
-
-
-@pytest.mark.parametrize(("steer", "turn"), [(0.3, -1.0), (-0.3, 1.0)])
-def test_steer_plus_one_is_right(placed: Client, steer: float, turn: float) -> None:
-    placed.answer(25, throttle=0.6, steer=steer)
-    odometry, status = placed.of("odometry"), placed.of("vehicle_status")
-    assert math.copysign(1.0, odometry.twist.twist.angular.z) == turn
-    assert math.copysign(1.0, yaw_of(odometry.pose.pose.orientation)) == turn
-    assert odometry.twist.twist.linear.x > 0.5
-    assert placed.of("speedometer").data == pytest.approx(odometry.twist.twist.linear.x, abs=1e-5)
-    assert status.velocity >= odometry.twist.twist.linear.x - 1e-5
-    assert status.control.steer == pytest.approx(steer)
-    assert status.control.header.stamp.sec == 0
-
-
-def test_target_velocity_is_in_the_body_frame(placed: Client) -> None:
-    twist = Twist()
-    twist.linear.x = 6.0
-    placed.set_velocity.publish(twist)
-    placed.answer(3)
-    assert placed.of("odometry").twist.twist.linear.x == pytest.approx(6.0, abs=0.5)
-
-
-def test_without_a_command_the_world_ticks_after_its_patience(client: Client) -> None:
-    client.answer(1, brake=1.0)
-    seen, started_s = client.frame(), time.monotonic()
-    client.until(lambda: client.frame() > seen, within_s=5.0)
-    assert 0.8 < time.monotonic() - started_s < 2.0
-    client.answer(3, brake=1.0)
+def test_the_same_commands_give_the_same_bytes_on_every_topic() -> None:
+    assert drive_and_hash() == drive_and_hash()

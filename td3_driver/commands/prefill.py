@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver prefill`: recorded drives as demonstrations to learn from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from td3_driver.commands.arguments import Commands, usage_error
+
+_CUTS = ("gap", "teleport", "collision", "off_road", "wrong_way")
+
+
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command `prefill`."""
+    parser = commands.add_parser(
+        "prefill",
+        help="turn recorded drives into demonstrations for train --prefill",
+        description="Turn rosbag2 recordings (SQLite or MCAP) into transitions, with the rewards"
+        " that driving would have had, for `td3_driver train --prefill FILE.replay`.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("bags", type=Path, nargs="+", metavar="BAG", help="rosbag2 folder, .mcap or .db3 file")
+    add("--out", type=Path, required=True, metavar="FILE.replay", help="file to write")
+    add("--preset", default="default", metavar="NAME", help="reward and limits, as in train")
+    add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
+    add("--image", metavar="TOPIC", help="sensor_msgs/Image or CompressedImage; else found")
+    add("--odometry", metavar="TOPIC", help="nav_msgs/Odometry; without it found by type and name")
+    add("--control", metavar="TOPIC", help="what was driven, CarlaEgoVehicleControl; else found")
+    parser.set_defaults(run=_prefill)
+
+
+def _prefill(args: argparse.Namespace) -> int:
+    # Imported here: `--help` and wrong usage need neither torch nor the map library.
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.configuration import load_configuration, preset_names
+    from td3_driver.evaluation.prefill import prefill
+    from td3_driver.evaluation.progress import Progress
+
+    if args.preset not in preset_names():
+        return usage_error(
+            args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
+        )
+    config = load_configuration(args.preset, args.config).driving
+    names = (args.image, args.odometry, args.control)
+    try:
+        with Progress() as progress:
+            done = prefill(args.bags, args.out, config, names, progress)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    for note in done.notes:
+        print(note, file=sys.stderr)
+    cuts = ", ".join(f"{done.counts[name]} by {name}" for name in _CUTS if done.counts[name])
+    print(
+        f"  transitions        {done.transitions}\n"
+        f"  episodes           {done.counts['episodes']}{f', cut: {cuts}' if cuts else ''}\n"
+        f"  mean reward        {done.mean_reward:.3f}\n"
+        f"  {args.out}"
+    )
+    return 0

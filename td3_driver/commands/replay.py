@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver replay`: what a policy would have done in a recorded drive."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from td3_driver.commands.arguments import Commands
+
+
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command `replay`."""
+    parser = commands.add_parser(
+        "replay",
+        help="ask a policy what it would have done in a recorded drive",
+        description="Run the frames of a rosbag2 recording (SQLite or MCAP) through a policy, open"
+        " loop and without ROS, and write DIR/metrics.json and DIR/report.html (SI units, actions"
+        " in [-1, 1]).",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
+    add("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint of the policy")
+    add("--out", type=Path, default=Path("replay"), metavar="DIR", help="folder to write to")
+    add("--image", metavar="TOPIC", help="sensor_msgs/Image or CompressedImage; else found")
+    add("--odometry", metavar="TOPIC", help="nav_msgs/Odometry; without it found by type and name")
+    add("--control", metavar="TOPIC", help="what was driven, CarlaEgoVehicleControl; else found")
+    add(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="metrics.json to compare with; exit 1 where this is worse",
+    )
+    add(
+        "--max-regression",
+        type=_share,
+        default=0.1,
+        metavar="SHARE",
+        help="how much larger than in the baseline an error may be, as a share",
+    )
+    parser.set_defaults(run=_replay)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def _replay(args: argparse.Namespace) -> int:
+    # Imported here: `--help` and wrong usage need neither torch nor the map library.
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.evaluation.replay_run import Options, run
+
+    options = Options(
+        bag=args.bag,
+        checkpoint=args.checkpoint,
+        out=args.out,
+        image=args.image,
+        odometry=args.odometry,
+        control=args.control,
+        baseline=args.baseline,
+        max_regression=args.max_regression,
+    )
+    try:
+        return run(options)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error

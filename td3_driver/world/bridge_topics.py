@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bridge publishes in a tick, in its order: status, clock, then the car and its sensors.
+
+The actors come in the order of their creation, that of the objects file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from carla_msgs.msg import (
+    CarlaCollisionEvent,
+    CarlaEgoVehicleInfo,
+    CarlaEgoVehicleStatus,
+    CarlaLaneInvasionEvent,
+    CarlaStatus,
+    CarlaWorldInfo,
+)
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.publisher import Publisher, PublisherEventCallbacks
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Float32
+
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.ros import names
+from td3_driver.ros.conversions import stamp_of
+from td3_driver.world import objects_file as objects
+from td3_driver.world.bridge_messages import EGO_ID, TickMessages, sensor_ids
+from td3_driver.world.simulation import Tick, WorldConfig
+
+Publish = Callable[[Tick], None]
+# By default each publisher brings two event handlers that every wait for a command goes through,
+# a tenth of a step in all; of a quality of service that does not match, the subscriber warns.
+_NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+
+
+class BridgeTopics:
+    """The publishers of the world, of one car, and of the sensors on it."""
+
+    def __init__(
+        self, node: Node, car: objects.Car, config: WorldConfig, *, synchronous_mode: bool
+    ) -> None:
+        self._node = node
+        self._role = car.role_name
+        self._messages = TickMessages(car.role_name, config)
+        self._state = CarlaStatus(
+            fixed_delta_seconds=config.fixed_delta_s,
+            synchronous_mode=synchronous_mode,
+            synchronous_mode_running=True,
+        )
+        self._status = self._publisher(CarlaStatus, names.STATUS)
+        self._clock = self._publisher(Clock, names.CLOCK)
+        # Latched publishers keep their message only as long as they are there themselves.
+        self._world_info = node.create_publisher(
+            CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10
+        )
+        self._vehicle_info = node.create_publisher(
+            CarlaEgoVehicleInfo, f"/carla/{self._role}/vehicle_info", names.LATCHED_10
+        )
+        self._actors = [(EGO_ID, self._vehicle_status())]
+        makers = {
+            objects.COLLISION: self._collision,
+            objects.LANE_INVASION: self._lane_invasion,
+            objects.ODOMETRY: self._odometry,
+            objects.SPEEDOMETER: self._speedometer,
+            objects.CAMERA: self._camera,
+        }
+        for actor_id, sensor in sensor_ids(car).items():
+            if sensor.type in makers:
+                topic = f"/carla/{self._role}/{sensor.id}"
+                self._actors.append((actor_id, makers[sensor.type](topic, sensor.id)))
+
+    def publish_once(self, road_map: RoadMap) -> None:
+        """The latched messages, and the status before the first tick."""
+        self._status.publish(self._state)
+        self._world_info.publish(
+            CarlaWorldInfo(map_name=road_map.name, opendrive=road_map.opendrive)
+        )
+        self._vehicle_info.publish(self._messages.vehicle_info())
+
+    def publish(self, tick: Tick, present: Collection[int]) -> None:
+        """Everything of a tick, from the actors that are present."""
+        self._state.frame = tick.frame
+        self._status.publish(self._state)
+        self._clock.publish(Clock(clock=stamp_of(tick.stamp_ns)))
+        for actor_id, publish in self._actors:
+            if actor_id in present:
+                publish(tick)
+
+    def set_running(self, running: bool) -> None:
+        """Tell of a pause, or of its end."""
+        if self._state.synchronous_mode_running != running:
+            self._state.synchronous_mode_running = running
+            self._status.publish(self._state)
+
+    def _publisher(self, kind: type, topic: str) -> Publisher:
+        return self._node.create_publisher(
+            kind, topic, names.VOLATILE_200, event_callbacks=_NO_EVENTS
+        )
+
+    def _vehicle_status(self) -> Publish:
+        publisher = self._publisher(CarlaEgoVehicleStatus, f"/carla/{self._role}/vehicle_status")
+        return lambda tick: publisher.publish(self._messages.status(tick))
+
+    def _odometry(self, topic: str, _: str) -> Publish:
+        publisher = self._publisher(Odometry, topic)
+        return lambda tick: publisher.publish(self._messages.odometry(tick))
+
+    def _speedometer(self, topic: str, _: str) -> Publish:
+        publisher = self._publisher(Float32, topic)
+        return lambda tick: publisher.publish(Float32(data=tick.ego.speed_mps))
+
+    def _collision(self, topic: str, name: str) -> Publish:
+        publisher = self._publisher(CarlaCollisionEvent, topic)
+
+        def publish(tick: Tick) -> None:
+            for collision in tick.collisions:
+                publisher.publish(self._messages.collision(tick, collision, name))
+
+        return publish
+
+    def _lane_invasion(self, topic: str, name: str) -> Publish:
+        publisher = self._publisher(CarlaLaneInvasionEvent, topic)
+
+        def publish(tick: Tick) -> None:
+            if tick.lane_invasions:
+                publisher.publish(self._messages.lane_invasion(tick, name))
+
+        return publish
+
+    def _camera(self, topic: str, name: str) -> Publish:
+        camera_info = self._publisher(CameraInfo, f"{topic}/camera_info")
+        image = self._publisher(Image, f"{topic}/image")
+
+        def publish(tick: Tick) -> None:
+            camera_info.publish(self._messages.camera_info(tick, name))
+            image.publish(self._messages.image(tick, name))
+
+        return publish

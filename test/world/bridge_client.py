@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plain client of the bridge's topics and services, and a world_node process to talk to."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from carla_msgs.msg import (
+    CarlaCollisionEvent,
+    CarlaControl,
+    CarlaEgoVehicleControl,
+    CarlaEgoVehicleInfo,
+    CarlaEgoVehicleStatus,
+    CarlaLaneInvasionEvent,
+    CarlaStatus,
+    CarlaWorldInfo,
+)
+from carla_msgs.srv import DestroyObject, GetBlueprints, SpawnObject
+from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
+from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Bool, Float32
+
+ROLE = "/carla/hero"
+STEP_NS = 50_000_000
+IMAGE = f"{ROLE}/front/image"
+VOLATILE = QoSProfile(depth=10)
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+PER_TICK = {
+    "/carla/status": CarlaStatus,
+    "/clock": Clock,
+    f"{ROLE}/vehicle_status": CarlaEgoVehicleStatus,
+    f"{ROLE}/odometry": Odometry,
+    f"{ROLE}/speedometer": Float32,
+    f"{ROLE}/front/camera_info": CameraInfo,
+    IMAGE: Image,
+}
+UNSTAMPED = ("/carla/status", f"{ROLE}/speedometer")
+EVENTS = {
+    f"{ROLE}/collision": CarlaCollisionEvent,
+    f"{ROLE}/lane_invasion": CarlaLaneInvasionEvent,
+}
+ONCE = {
+    "/carla/world_info": CarlaWorldInfo,
+    f"{ROLE}/vehicle_info": CarlaEgoVehicleInfo,
+}
+COMMANDS = {
+    f"{ROLE}/vehicle_control_cmd": CarlaEgoVehicleControl,
+    f"{ROLE}/vehicle_control_cmd_manual": CarlaEgoVehicleControl,
+    f"{ROLE}/vehicle_control_manual_override": Bool,
+    f"{ROLE}/control/set_transform": Pose,
+    f"{ROLE}/control/set_target_velocity": Twist,
+    "/initialpose": PoseWithCovarianceStamped,
+    "/carla/control": CarlaControl,
+}
+SERVICES = {
+    "/carla/spawn_object": SpawnObject,
+    "/carla/destroy_object": DestroyObject,
+    "/carla/get_blueprints": GetBlueprints,
+}
+
+
+class World:
+    """world_node as a process, and what it says; leaving it checks that it ended in order."""
+
+    def __init__(self, *parameters: str) -> None:
+        given = ("role_name:=hero", "camera:=front", "image_width:=64", "image_height:=48")
+        words = [word for parameter in (*given, *parameters) for word in ("-p", parameter)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "td3_driver.world.world_node", "--ros-args", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=10.0)
+        self._reader.join(5.0)
+        if error is None:
+            assert code == 0, self.output
+            assert "Traceback" not in self.output
+
+
+class Client:
+    """Keeps every message of each topic as it came over the wire; answers frames one by one."""
+
+    def __init__(self, more: Mapping[str, type] | None = None) -> None:
+        self.context = rclpy.Context()
+        self.context.init(args=[])
+        self.node = rclpy.create_node("client", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.types = {**PER_TICK, **EVENTS, **ONCE, **(more or {})}
+        self.raw: dict[str, list[bytes]] = {topic: [] for topic in self.types}
+        self.sent_ns: dict[str, list[int]] = {topic: [] for topic in self.types}
+        for topic, kind in self.types.items():
+            qos = LATCHED if topic in ONCE else VOLATILE
+            self.node.create_subscription(kind, topic, self._keeping(topic), qos, raw=True)
+        self.publishers = {
+            topic: self.node.create_publisher(kind, topic, LATCHED if kind is Bool else VOLATILE)
+            for topic, kind in COMMANDS.items()
+        }
+        self._services = {
+            name: self.node.create_client(kind, name) for name, kind in SERVICES.items()
+        }
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _keeping(self, topic: str) -> Callable[[bytes, dict[str, int]], None]:
+        def keep(message: bytes, info: dict[str, int]) -> None:
+            self.raw[topic].append(message)
+            self.sent_ns[topic].append(info["source_timestamp"])
+
+        return keep
+
+    def connect(self, topics: tuple[str, ...] = tuple(COMMANDS)) -> None:
+        """Wait until frames come, and until these commands have someone who listens."""
+        self.until(lambda: len(self.raw[IMAGE]) > 1)
+        self.until(
+            lambda: all(self.publishers[name].get_subscription_count() == 1 for name in topics)
+        )
+        self.answer(3)  # by then discovery has matched the client's publishers on both sides
+
+    def count(self, topic: str) -> int:
+        return len(self.raw[topic])
+
+    def last(self, topic: str) -> Any:
+        topic = topic if topic in self.types else f"{ROLE}/{topic}"
+        return deserialize_message(self.raw[topic][-1], self.types[topic])
+
+    def until(self, condition: Callable[[], bool], within_s: float = 20.0) -> None:
+        end_s = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < end_s, "it did not come"
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def spin_for(self, duration_s: float) -> None:
+        end_s = time.monotonic() + duration_s
+        while time.monotonic() < end_s:
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def stamp(self, topic: str) -> int:
+        """The time of a topic's last message, ns; -1 before the first."""
+        if not self.raw[topic]:
+            return -1
+        # A header, or a clock, comes first: int32 sec, uint32 nanosec behind CDR's 4 bytes.
+        sec, nanosec = struct.unpack_from("<iI", self.raw[topic][-1], offset=4)
+        return int(sec) * 1_000_000_000 + int(nanosec)
+
+    def frame(self) -> int:
+        """The last frame, from the image's stamp; all other messages of it have come, too."""
+        stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
+        stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
+        return max(stamps) // STEP_NS if len(stamps) == 1 else -1
+
+    def publish(self, topic: str, message: object) -> None:
+        topic = topic if topic in self.publishers else f"{ROLE}/{topic}"
+        self.publishers[topic].publish(message)
+
+    def command(self, **control: float) -> None:
+        self.publish("vehicle_control_cmd", CarlaEgoVehicleControl(**control))
+
+    def answer(self, frames: int = 1, **control: float) -> None:
+        """One command, and wait for the frame that follows, so many times."""
+        for _ in range(frames):
+            seen = self.stamp(IMAGE) // STEP_NS
+            self.command(**control)
+            self.until(lambda seen=seen: self.frame() > seen)
+
+    def call(self, service: str, **fields: object) -> Any:
+        client = self._services[service]
+        assert client.wait_for_service(timeout_sec=5.0)
+        future = client.call_async(SERVICES[service].Request(**fields))
+        self.until(future.done)
+        return future.result()
