@@ -24,7 +24,7 @@ from td3_driver.agent.checkpoint import CheckpointError, one_line
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import Columns, ReplayLink
 
-__all__ = ["ReplayLink", "restore", "save", "verify"]
+__all__ = ["ReplayLink", "load", "restore", "save", "verify"]
 
 _SEGMENT_ROWS = 4096
 _LARGEST_LOG = 2  # capacities
@@ -96,6 +96,27 @@ def restore(replay: Replay, folder: str | Path, link: ReplayLink) -> None:
         if segment.first + segment.count > link.rows - replay.capacity:
             segment.put(columns)
     counters[:] = link.rows, link.transitions
+
+
+def load(
+    path: str | Path, image_shape: tuple[int, int, int] | None, vector_dim: int, action_dim: int
+) -> Replay:
+    """A buffer with what a file holds, whichever checkpoint it belongs to, if any.
+
+    Args:
+        path: A file of `save`'s, whole.
+        image_shape: As `vector_dim` and `action_dim`, of `Replay`.
+
+    Raises:
+        CheckpointError: If the file cannot be read, is damaged or from a buffer of other sizes.
+    """
+    path = Path(path)
+    capacity, link = replay_log.describe(path)
+    replay = Replay(capacity, image_shape, vector_dim, action_dim)
+    restore(replay, path.parent, link)
+    transitions = _count_actions(replay, max(link.first, link.rows - capacity), link.rows)
+    replay.arrays()["counters"][1] = transitions
+    return replay
 
 
 def _columns(replay: Replay) -> Columns:

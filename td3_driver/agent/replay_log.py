@@ -17,7 +17,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -153,6 +153,34 @@ def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[S
         raise CheckpointError(f"{path}: the replay of this checkpoint is missing") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def describe(path: Path) -> tuple[int, ReplayLink]:
+    """The capacity that a whole file was saved from, and a link to all of it.
+
+    The link's `transitions` is 0: only the columns tell.
+
+    Raises:
+        CheckpointError: If the file cannot be read or is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            start = _read_header(path, file)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
+    link = ReplayLink(path.name, path.stat().st_size, 0, 0, 0, last_digest(path))
+    parts = [(part.first, part.first + part.count) for part in segments(path, link, start)]
+    if not parts:
+        raise CheckpointError(f"{path}: holds no rows")
+    capacity = json.loads(start[len(_MAGIC) + _LENGTH.size : -DIGEST_BYTES])["capacity"]
+    return int(capacity), replace(link, first=parts[0][0], rows=parts[-1][1])
+
+
+def last_digest(path: Path) -> str:
+    """The last digest of a whole file, in hexadecimal."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - DIGEST_BYTES, 0))
+        return file.read().hex()
 
 
 def _read_header(path: Path, file: BinaryIO) -> bytes:

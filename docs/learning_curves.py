@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws docs/images/learning.png and prints the tables of docs/learning.md.
+
+python docs/learning_curves.py docs/data/learning.jsonl docs/images/learning.png
+
+The data are lines of `python -m bench.learning` and `bench.learning_sb3`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for each seed
+
+CURVES = ("default", "end_to_end", "origin", "sb3_td3", "sb3_sac")
+PANELS = {
+    "completion": "route completion, unseen roads",
+    "rmse_m": "lateral RMSE, m",
+    "steer_change": "mean |Δsteer| a step",
+    "speed_mps": "mean speed, m/s",
+}
+
+
+def read(path: Path) -> Runs:
+    """Lines by run's name and steps."""
+    runs: Runs = defaultdict(lambda: defaultdict(list))
+    for line in path.read_text().splitlines():
+        found = json.loads(line)
+        runs[found["name"]][found["steps"]].append(found)
+    return runs
+
+
+def draw(runs: Runs, path: Path) -> None:
+    """Mean over seeds as a line, the range over seeds as a shade."""
+    figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), sharex=True, layout="constrained")
+    for axis, (measure, title) in zip(axes.flat, PANELS.items(), strict=True):
+        for name in CURVES:
+            if name not in runs:
+                continue
+            steps = sorted(runs[name])
+            values = [[line[measure] for line in runs[name][step]] for step in steps]
+            seeds = max(map(len, values))
+            (line,) = axis.plot(steps, [np.mean(v) for v in values], label=f"{name} ({seeds})")
+            low, high = [min(v) for v in values], [max(v) for v in values]
+            axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3)
+    axes[0, 1].set_ylim(0.0, 1.0)
+    axes[0, 0].legend(fontsize=8, title="preset or peer (seeds)", title_fontsize=8)
+    for axis in axes[1]:
+        axis.set_xlabel("environment steps")
+    figure.savefig(path, dpi=110)
+
+
+def table(runs: Runs) -> str:
+    """Each run at its last common step: mean over seeds, and the worst seed."""
+    rows = ["| run | seeds | steps | completion | RMSE m | \\|Δsteer\\| | speed m/s | return |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for name, by_steps in sorted(runs.items()):
+        seeds = max(map(len, by_steps.values()))
+        for steps in (steps for steps in sorted(by_steps) if len(by_steps[steps]) == seeds):
+            lines = by_steps[steps]
+
+            def over(measure: str, lines: list[dict[str, Any]] = lines) -> str:
+                values = [line[measure] for line in lines]
+                return f"{np.mean(values):.2f} ({min(values):.2f}…{max(values):.2f})"
+
+            measures = ("completion", "rmse_m", "steer_change", "speed_mps")
+            cells = [name, str(len(lines)), str(steps), *map(over, measures)]
+            cells.append(f"{np.mean([line['return'] for line in lines]):.0f}")
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Draw and print."""
+    runs = read(Path(sys.argv[1]))
+    draw(runs, Path(sys.argv[2]))
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives of others to learn from beside one's own, as in RLPD (Ball et al. 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from td3_driver.agent.batch import Batch
+from td3_driver.agent.cuda import DeviceFrames
+from td3_driver.agent.replay import Replay
+
+
+class Demonstrations:
+    """A replay that nobody writes to, and how much of each batch comes from it.
+
+    Args:
+        replay: the demonstrations.
+        share: of a batch, in (0, 1); at least one transition comes from either side.
+        device: where batches go.
+
+    Raises:
+        ValueError: the share is out of range, or there is no transition in the replay.
+    """
+
+    def __init__(self, replay: Replay, share: float, device: torch.device) -> None:
+        if not 0.0 < share < 1.0:
+            raise ValueError(f"share of demonstrations: {share} is not in (0, 1)")
+        if not replay.transitions:
+            raise ValueError("demonstrations: the replay holds no transition")
+        self._replay, self._share = replay, share
+        self._frames = DeviceFrames(replay, device) if device.type == "cuda" else None
+
+    def count(self, batch_size: int) -> int:
+        """How many of a batch's transitions are demonstrations."""
+        return min(max(round(self._share * batch_size), 1), batch_size - 1)
+
+    def added_to(
+        self, batch: Batch, count: int, rng: np.random.Generator, n_step: int, discount: float
+    ) -> Batch:
+        """The batch, and after it `count` demonstrations; arguments as of `Replay.sample`."""
+        shown = self._replay.sample(count, rng, n_step, discount, None, self._frames)
+        return Batch(
+            **{
+                item.name: _joined(getattr(batch, item.name), getattr(shown, item.name))
+                for item in fields(Batch)
+            }
+        )
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """Two columns of a batch as one."""
+    if one is None:
+        return None
+    return torch.cat((one, other)) if isinstance(one, Tensor) else np.concatenate((one, other))

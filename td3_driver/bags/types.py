@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Message types: ROS 2's own, carla_msgs, and those that a bag describes itself."""
+
+from __future__ import annotations
+
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+_IDL_RULE = "=" * 80 + "\nIDL: "
+
+
+@functools.cache
+def known_types() -> dict[str, Any]:
+    """Definitions of ROS 2 Jazzy's own types and of carla_msgs, where it is installed."""
+    types: dict[str, Any] = dict(get_typestore(Stores.ROS2_JAZZY).fielddefs)
+    spec = find_spec("carla_msgs")
+    origins = [spec.origin] if spec is not None and spec.origin else []
+    for prefix in (parent for origin in origins for parent in Path(origin).parents):
+        folder = prefix / "share" / "carla_msgs" / "msg"
+        for file in sorted(folder.glob("*.msg")):
+            types.update(get_types_from_msg(file.read_text(), f"carla_msgs/msg/{file.stem}"))
+    return types
+
+
+def typestore() -> Typestore:
+    """Serialises and describes the types of `known_types`."""
+    store = get_typestore(Stores.EMPTY)
+    store.register(known_types())
+    return store
+
+
+def typestore_of(connections: list[Connection]) -> Typestore:
+    """The known types, and over them what the bag itself says of its own."""
+    types = dict(known_types())
+    for connection in connections:
+        text = connection.msgdef.data
+        if connection.msgdef.format == MessageDefinitionFormat.MSG:
+            types.update(get_types_from_msg(text, connection.msgtype))
+        elif connection.msgdef.format == MessageDefinitionFormat.IDL:
+            for part in text.split(_IDL_RULE)[1:] if _IDL_RULE in text else ["\n" + text]:
+                types.update(get_types_from_idl(part.split("\n", 1)[1]))
+    store = get_typestore(Stores.EMPTY)
+    store.register(types)
+    return store

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint as a policy that learns no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.configuration import configuration_from, load_configuration
+from td3_driver.driving.driver import DrivingConfig, Situation
+from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.reward import Action
+
+ACTION_DIM = 2
+
+
+class Greedy:
+    """A checkpoint's policy without noise."""
+
+    def __init__(self, agent: TD3Agent) -> None:
+        self.agent = agent
+
+    def begin_episode(self) -> None:
+        """Nothing to forget."""
+
+    def act(self, situation: Situation) -> Action:
+        """The actor's action."""
+        seen = situation.observation
+        return self.agent.select_action({"image": seen.image, "vector": seen.vector})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint as a policy.
+
+    Attributes:
+        policy: drives greedily.
+        driving: how it learned to drive: limits, target speed.
+        env_steps: how long it learned.
+        note: what the file lacked and what stands in for it; "" if nothing.
+    """
+
+    policy: Greedy
+    driving: DrivingConfig
+    env_steps: int
+    note: str
+
+
+def load(path: Path) -> Trained:
+    """Read a checkpoint's policy and driving configuration.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is damaged.
+        ValueError: its networks are not those of a driver, or its settings are not known here.
+    """
+    payload = checkpoint.read(path)
+    agent = TD3Agent.from_checkpoint(path)
+    _check_shapes(path, agent)
+    settings = (payload.get("run") or {}).get("settings") or {}
+    note = ""
+    if "driving" in settings:
+        driving = configuration_from({"driving": settings["driving"]}, str(path)).driving
+    else:
+        driving = load_configuration("default").driving
+        note = f"{path}: holds no driving configuration; that of the default preset is used"
+    return Trained(Greedy(agent), driving, int(payload["env_steps"]), note)
+
+
+def _check_shapes(path: Path, agent: TD3Agent) -> None:
+    if agent.actor_cnn is None:
+        raise ValueError(f"{path}: its actor takes no image; a driver's takes image and vector")
+    image, expected = agent.actor_cnn.image_shape, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
+    found = (tuple(image), agent.actor.vector_dim, agent.action_dim)
+    if found != (expected, VECTOR_DIM, ACTION_DIM):
+        raise ValueError(
+            f"{path}: takes image {found[0]} and vector ({found[1]},), gives action ({found[2]},);"
+            f" a driver's are {expected}, ({VECTOR_DIM},) and ({ACTION_DIM},)"
+        )

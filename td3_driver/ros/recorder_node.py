@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records topics into a bag (MCAP) from a process of its own, so that driving never waits for it.
+
+Messages are written as they came, without being decoded. `config/record_topics.yaml` has the
+topics; rosbag2's own recorder takes the same file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from carla_msgs import msg as carla
+from diagnostic_msgs.msg import DiagnosticStatus
+from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMessage
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from td3_driver.bags.types import typestore
+from td3_driver.bags.writing import check_new, open_writer, quality
+from td3_driver.configuration import share_directory
+from td3_driver.ros.process import Stop, run_node
+
+# By a topic's last part.
+_TYPES: dict[str, Any] = {
+    "world_info": carla.CarlaWorldInfo,
+    "status": carla.CarlaStatus,
+    "vehicle_info": carla.CarlaEgoVehicleInfo,
+    "odometry": Odometry,
+    "vehicle_status": carla.CarlaEgoVehicleStatus,
+    "collision": carla.CarlaCollisionEvent,
+    "lane_invasion": carla.CarlaLaneInvasionEvent,
+    "image": Image,
+    "camera_info": CameraInfo,
+    "vehicle_control_cmd": carla.CarlaEgoVehicleControl,
+    "route": PathMessage,
+    "episode": DiagnosticStatus,
+}
+_LATCHED = ("world_info", "vehicle_info", "route")
+# As many messages wait here while the disk is slow; in memory, and only then.
+DEPTH = 200
+QUIET_S = 0.2
+RECORDING = "recording into"
+LAST_MESSAGES_S = 5.0
+
+
+class RecorderNode(Node):
+    """Subscribes to the topics and writes what comes."""
+
+    def __init__(self) -> None:
+        super().__init__("td3_recorder")
+        topics: list[str] = self.declare_parameter("record.topics", [""]).value
+        self._path = Path(self.declare_parameter("storage.uri", "").value)
+        known = ", ".join(_TYPES)
+        for topic in topics:
+            if topic.rpartition("/")[2] not in _TYPES:
+                raise ValueError(f"record.topics: {topic!r} ends in none of {known}")
+        self._writer = open_writer(self._path)
+        self._lost: Counter[str] = Counter()
+        self._newest_s = time.monotonic()
+        store = typestore()
+        for topic in topics:
+            self._record(topic, store)
+
+    def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
+        """Record until asked to stop, and then what is still on its way; the exit code."""
+        while not stop.requested:
+            executor.spin_once(timeout_sec=0.5)
+        end_s = time.monotonic() + LAST_MESSAGES_S
+        while time.monotonic() < min(end_s, self._newest_s + QUIET_S):
+            executor.spin_once(timeout_sec=QUIET_S)
+        self._writer.close()
+        counts = self._writer.counts
+        lost = ", ".join(f"{count} of {topic}" for topic, count in sorted(self._lost.items()))
+        self.get_logger().info(
+            f"recorded {sum(counts.values())} messages into {self._path}, lost {lost or 'none'}"
+        )
+        return 0
+
+    def _record(self, topic: str, store: Any) -> None:
+        leaf = topic.rpartition("/")[2]
+        message, latched = _TYPES[leaf], leaf in _LATCHED
+        package = message.__module__.partition(".")[0]
+        connection = self._writer.add_connection(
+            topic,
+            f"{package}/msg/{message.__name__}",
+            typestore=store,
+            offered_qos_profiles=[quality(latched=latched)],
+        )
+        self.create_subscription(
+            message,
+            topic,
+            partial(self._write, connection),
+            QoSProfile(
+                depth=DEPTH,
+                reliability=ReliabilityPolicy.RELIABLE,
+                durability=(
+                    DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+                ),
+            ),
+            raw=True,
+            event_callbacks=SubscriptionEventCallbacks(
+                message_lost=partial(self._note_lost, connection)
+            ),
+        )
+
+    def _write(self, connection: Any, data: bytes) -> None:
+        self._newest_s = time.monotonic()
+        if not self._writer.counts[connection.id] and connection.topic.endswith("/image"):
+            self.get_logger().info(f"{RECORDING} {self._path}")  # the world is heard
+        self._writer.write(connection, time.time_ns(), data)
+
+    def _note_lost(self, connection: Any, lost: Any) -> None:
+        # With its first message DDS counts as lost what was sent before anyone listened.
+        if self._writer.counts[connection.id] > 1:
+            self._lost[connection.topic] += lost.total_count_change
+
+
+def recorder_parameters(folder: Path) -> dict[str, Any]:
+    """Parameters to record what `config/record_topics.yaml` says into a new bag.
+
+    Raises:
+        BagError: there is something at `folder` already.
+    """
+    check_new(folder)
+    file = share_directory() / "config" / "record_topics.yaml"
+    given: dict[str, Any] = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
+    return {**given, "storage": {**given["storage"], "uri": str(folder)}}
+
+
+def main() -> None:
+    """Entry point of the process."""
+    run_node(RecorderNode, lambda node, executor, stop: node.spin(executor, stop))
+
+
+if __name__ == "__main__":
+    main()
