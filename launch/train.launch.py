@@ -3,9 +3,9 @@
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
-from launch.conditions import LaunchConfigurationEquals
+from launch.conditions import IfCondition, LaunchConfigurationEquals
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -26,6 +26,8 @@ ARGUMENTS = {
     "resume": ("", "Checkpoint to go on from; empty: begin anew."),
     "seed": ("0", "Seed of everything random."),
     "device": ("cpu", "Where the learner computes: cpu or cuda."),
+    "on_loss": ("exit", "World or learner lost: exit; wait (braking); drive (without learner)."),
+    "autostart": ("true", "false: a lifecycle manager configures and activates the driver."),
     "params_file": (
         PathJoinSubstitution([SHARE, "config", "td3_driver.yaml"]),
         "Parameter file of driver_node; the arguments here go over it.",
@@ -34,6 +36,8 @@ ARGUMENTS = {
     "host": ("localhost", "world:=carla: host of the CARLA server."),
     "port": ("2000", "world:=carla: port of the CARLA server."),
     "town": ("Town01", "world:=carla: town to load."),
+    "bridge": ("start", "world:=carla: start the bridge and spawn the car, or expect: both run."),
+    "timeout": ("20", "world:=carla: how long the bridge waits for the CARLA server, s."),
     "objects_definition_file": (
         PathJoinSubstitution([SHARE, "config", "ego_vehicle.json"]),
         "world:=carla: car and sensors to spawn.",
@@ -42,18 +46,19 @@ ARGUMENTS = {
 
 DRIVER_ARGUMENTS = (
     "mode", "episodes", "role_name", "camera", "preset", "stepping", "steps", "save_freq",
-    "checkpoint_dir", "resume", "seed", "device",
+    "checkpoint_dir", "resume", "seed", "device", "on_loss", "autostart",
 )  # fmt: skip
 INTEGERS = ("steps", "episodes", "save_freq", "seed")
+BOOLEANS = ("autostart",)
 WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
+LOCKSTEP = PythonExpression(["'", LaunchConfiguration("stepping"), "' == 'lockstep'"])
 
 
 def configured(names: tuple[str, ...]) -> dict[str, ParameterValue]:
     """Arguments as parameters; a path of digits must not become a number."""
+    kinds = dict.fromkeys(INTEGERS, int) | dict.fromkeys(BOOLEANS, bool)
     return {
-        name: ParameterValue(
-            LaunchConfiguration(name), value_type=int if name in INTEGERS else str
-        )
+        name: ParameterValue(LaunchConfiguration(name), value_type=kinds.get(name, str))
         for name in names
     }
 
@@ -63,8 +68,13 @@ def bridge(package: str, launch_file: str, arguments: dict) -> IncludeLaunchDesc
     return IncludeLaunchDescription(
         PythonLaunchDescriptionSource(path),
         launch_arguments=arguments.items(),
-        condition=LaunchConfigurationEquals("world", "carla"),
-    )
+        condition=IfCondition(
+            PythonExpression(
+                ["'", LaunchConfiguration("world"), "' == 'carla' and '",
+                 LaunchConfiguration("bridge"), "' == 'start'"]
+            )
+        ),
+    )  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -77,7 +87,10 @@ def generate_launch_description() -> LaunchDescription:
             Node(
                 package="td3_driver",
                 executable="world_node",
-                parameters=[configured(WORLD_ARGUMENTS)],
+                parameters=[
+                    configured(WORLD_ARGUMENTS),
+                    {"synchronous_mode": ParameterValue(LOCKSTEP, value_type=bool)},
+                ],
                 condition=LaunchConfigurationEquals("world", "embedded"),
                 output="screen",
             ),
@@ -88,9 +101,12 @@ def generate_launch_description() -> LaunchDescription:
                     "host": LaunchConfiguration("host"),
                     "port": LaunchConfiguration("port"),
                     "town": LaunchConfiguration("town"),
-                    "synchronous_mode": "True",
-                    "synchronous_mode_wait_for_vehicle_control_command": "True",
+                    "timeout": LaunchConfiguration("timeout"),
+                    "synchronous_mode": LOCKSTEP,
+                    "synchronous_mode_wait_for_vehicle_control_command": LOCKSTEP,
                     "fixed_delta_seconds": "0.05",
+                    # The bridge's default is a list that it searches as one string, so that any
+                    # part of a role name matches; one name matches itself.
                     "ego_vehicle_role_name": LaunchConfiguration("role_name"),
                 },
             ),

@@ -12,7 +12,10 @@ ROS = {
     "diagnostic_msgs", "rosgraph_msgs", "rcl_interfaces", "builtin_interfaces",
 }  # fmt: skip
 # World's front ends speak ROS; the world itself does not.
-FRONT_ENDS = {"world/world_node.py", "world/bridge_messages.py"}
+FRONT_ENDS = {
+    "world/world_node.py", "world/bridge_messages.py", "world/bridge_services.py",
+    "world/bridge_topics.py", "world/world_parameters.py",
+}  # fmt: skip
 FORBIDDEN = {
     "agent": ROS | {"carla", "cv2", "td3_driver.driving", "td3_driver.world", "td3_driver.ros",
                     "td3_driver.online", "td3_driver.evaluation"},
@@ -20,6 +23,8 @@ FORBIDDEN = {
                       "td3_driver.online", "td3_driver.evaluation"},
     "world": ROS | {"torch", "td3_driver.agent", "td3_driver.online", "td3_driver.ros"},
     "online": ROS | {"td3_driver.ros", "td3_driver.world", "td3_driver.evaluation"},
+    "bags": ROS | {"torch", "carla", "td3_driver.agent", "td3_driver.driving", "td3_driver.world",
+                   "td3_driver.online", "td3_driver.ros", "td3_driver.evaluation"},
     "evaluation": {"rclpy", "td3_driver.ros"},
     "ros": {"td3_driver.evaluation", "scipy", "shapely"},
 }  # fmt: skip

@@ -62,6 +62,8 @@ def test_launch_arguments_are_described_and_known_to_the_nodes() -> None:
         assert given <= keys
         integers = {field.name for field in dataclasses.fields(parameters) if field.type == "int"}
         assert integers & given <= set(ast.literal_eval(named["INTEGERS"]))
+        booleans = {field.name for field in dataclasses.fields(parameters) if field.type == "bool"}
+        assert booleans & given <= set(ast.literal_eval(named["BOOLEANS"]))
 
 
 def test_evaluate_launch_declares_only_arguments_of_the_launch_file_that_it_includes() -> None:

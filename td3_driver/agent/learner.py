@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from td3_driver.agent import checkpoint, resume
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.messages import (
     Event,
     Load,
@@ -44,13 +47,18 @@ from td3_driver.agent.td3 import TD3Agent
 from td3_driver.agent.weights import SharedWeights
 
 LOSS_LOG_UPDATES = 50
+# So many updates in a row that are not finite, and learning is beyond repair.
+NONFINITE_LIMIT = 10
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """What the process needs to start; everything in it can be sent to a spawned process."""
+    """What the process needs to start; everything in it can be sent to a spawned process.
+
+    `niceness` is the share of processor time that it leaves to driving, as of nice(1).
+    """
 
     config: AgentConfig
     state_dim: int
@@ -63,6 +71,9 @@ class LearnerSpec:
     keep_every: int
     replay: Replay
     weights: SharedWeights
+    niceness: int = 0
+    demonstrations: Replay | None = None
+    demonstration_share: float = 0.5
 
 
 class Learner:
@@ -81,7 +92,13 @@ class Learner:
         # One thread: files are written in the order in which they were asked for.
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._sending = Lock()
+        self._discarded = self._nonfinite_in_a_row = 0
         self._link: ReplayLink | None = None
+        self._demonstrations: Demonstrations | None = None
+        if spec.demonstrations is not None:
+            self._demonstrations = Demonstrations(
+                spec.demonstrations, spec.demonstration_share, self._agent.device
+            )
         self._writer = SummaryWriter(str(spec.log_dir)) if spec.log_dir else None
         self._send(self._loaded(None, {}))
 
@@ -111,13 +128,30 @@ class Learner:
     def _train(self, request: Train) -> None:
         losses: dict[str, float] = {}
         for _ in range(request.count):
-            losses |= self._agent.train(
-                self._spec.replay, self._spec.config.batch_size, rows=request.rows
+            if self._halted:
+                break
+            measures = self._agent.train(
+                self._spec.replay, self._spec.config.batch_size, request.rows, self._demonstrations
             )
+            self._count_nonfinite(measures)
+            losses |= measures
             if self._agent.total_it % LOSS_LOG_UPDATES == 0:
                 scalars = {f"learner/{name}": value for name, value in losses.items()}
                 self._log(Log(self._agent.total_it, scalars))
-        self._send(Trained(self._agent.total_it, self._publish(), losses))
+        version = self._publish()
+        self._send(Trained(self._agent.total_it, version, losses, self._discarded, self._halted))
+
+    @property
+    def _halted(self) -> bool:
+        return self._nonfinite_in_a_row >= NONFINITE_LIMIT
+
+    def _count_nonfinite(self, measures: dict[str, float]) -> None:
+        """The agent has discarded such an update already (`TD3Agent.update`)."""
+        if all(math.isfinite(value) for value in measures.values()):
+            self._nonfinite_in_a_row = 0
+        else:
+            self._nonfinite_in_a_row += 1
+            self._discarded += 1
 
     def _save(self, request: Save) -> None:
         """Copy the state now, write it beside the training; files and answers keep their order."""
@@ -159,6 +193,7 @@ class Learner:
         if path is None:
             return Refused(f"{request.directory}: no valid checkpoint in this folder")
         resumed = resume.load(self._agent, path, self._spec.replay if request.replay else None)
+        self._nonfinite_in_a_row = 0
         if request.replay:
             self._link = resumed.link
         loaded = self._loaded(path.resolve(), resumed.run)
@@ -194,6 +229,7 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
     """Entry point of the spawned process."""
     # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(spec.niceness)
     torch.set_num_threads(spec.threads)
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)

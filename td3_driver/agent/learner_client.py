@@ -55,11 +55,11 @@ class LearnerClient:
         """The next event, or None."""
         return self._events.popleft() if self._events else None
 
-    def stop(self) -> None:
-        """Let the learner finish what it was asked, then end it."""
+    def stop(self, within_s: float = STOP_TIMEOUT_S) -> None:
+        """Let the learner finish what it was asked, but no longer than that, then end it."""
         self._stopping = True
         self.send(Stop())
-        self._thread.join(STOP_TIMEOUT_S)  # until it closes its end of the pipe
+        self._thread.join(within_s)  # until it closes its end of the pipe
         self._process.kill()  # what is left is taking torch down, which takes a second
         self._process.join()
 

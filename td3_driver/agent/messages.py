@@ -58,11 +58,17 @@ class Stop:
 
 @dataclass(frozen=True)
 class Trained:
-    """The updates of one `Train` are done and the weights of version `version` published."""
+    """The updates of one `Train` are done and the weights of version `version` published.
+
+    `discarded` counts the updates so far that were not finite and changed nothing; with `halted`
+    there were too many in a row, and no more are made until a checkpoint is loaded.
+    """
 
     total_it: int
     version: int
     losses: dict[str, float] = field(default_factory=dict)
+    discarded: int = 0
+    halted: bool = False
 
 
 @dataclass(frozen=True)

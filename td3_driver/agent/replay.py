@@ -25,6 +25,7 @@ from td3_driver.agent.shared_memory import ArrayType, SharedBlock, fence, packed
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
 _TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
+_INTERVENTION = 4  # a human drove
 _LARGEST_MARGIN = 1024
 _DRAWS = 16
 
@@ -158,6 +159,7 @@ class Replay:
         next_vector: npt.NDArray[np.float32],
         terminated: bool,
         truncated: bool,
+        intervention: bool = False,
     ) -> None:
         """Write one step: what was done at the last observation, and the observation after it.
 
@@ -168,6 +170,7 @@ class Replay:
             next_vector: (V,) float, finite.
             terminated: The episode ended for good: no value beyond this step.
             truncated: It was cut short, as by a time limit: the value beyond still counts.
+            intervention: A human drove; the row says so, sampling makes no difference.
 
         Raises:
             RuntimeError: If no episode is open.
@@ -182,7 +185,8 @@ class Replay:
         slot = (self.rows_written - 1) % self.capacity
         self._actions[slot] = action
         self._rewards[slot] = reward
-        self._flags[slot] = _HAS_ACTION | (_TERMINATED if terminated else 0)
+        flags = _TERMINATED * terminated | _INTERVENTION * intervention
+        self._flags[slot] = _HAS_ACTION | flags
         self._counters[1] += 1
         self._append(next_frame, next_vector, self._next_age)
         if terminated or truncated:

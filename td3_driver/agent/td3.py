@@ -156,7 +156,9 @@ class TD3Agent:
         shown = demonstrations.count(size) if demonstrations else 0
         draw = (self.sampler, self.config.n_step, self.discount)
         batch = replay.sample(size - shown, *draw, rows, self._frames)
-        return self.update(demonstrations.added_to(batch, shown, *draw) if demonstrations else batch)
+        if demonstrations:
+            batch = demonstrations.added_to(batch, shown, *draw)
+        return self.update(batch)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One critic update, and every `policy_freq`-th time an actor and target update.
@@ -165,7 +167,7 @@ class TD3Agent:
             critic_loss, q1_mean, q2_mean, q_disagreement (mean |Q1 - Q2|), target_mean; with an
             actor update also actor_loss, pre_tanh_abs_mean and saturated_share (of the action's
             elements, beyond 0.98 of their bound); of each updated network <name>_grad_norm before
-            clipping, of each CNN <name>_feature_norm. A step that is not finite changes nothing.
+            clipping, of each CNN <name>_feature_norm. A step that is not finite is left out.
         """
         self.total_it += 1
         dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift

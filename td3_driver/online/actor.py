@@ -24,6 +24,7 @@ class OnlineActor:
 
     def __init__(self, policy: Policy, exploration: Exploration | None) -> None:
         self.env_steps = 0
+        self.noise_scale = 1.0
         self._policy = policy
         self._exploration = exploration
 
@@ -38,7 +39,8 @@ class OnlineActor:
         action = self._policy.act({"image": seen.image, "vector": seen.vector})
         if self._exploration is None:
             return action
-        return (action + self._exploration.sample(self.env_steps)).astype(np.float32)
+        noise = self.noise_scale * self._exploration.sample(self.env_steps)
+        return (action + noise).astype(np.float32)
 
     def use_weights(self, flat: NDArray[np.float32]) -> None:
         """Take over weights published by the learner."""

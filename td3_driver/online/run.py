@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from td3_driver.agent import replay_file
+from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.learner import LearnerSpec
 from td3_driver.agent.learner_client import LearnerClient
@@ -21,6 +23,8 @@ from td3_driver.online.actor import OnlineActor
 from td3_driver.online.session import LATEST, Session, SessionConfig
 
 ACTION_DIM = 2
+ROW = ((FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, ACTION_DIM)  # of a `Replay`
+REALTIME_NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class RunConfig:
         learner_threads: threads of the learner's arithmetic.
         keep_last: numbered checkpoints to keep; 0: all.
         keep_every: of the others keep those at multiples of so many steps; 0: none.
+        prefill: replay file of demonstrations to learn from beside what is driven, or None.
+        prefill_share: their share of each batch, in (0, 1).
     """
 
     configuration: Configuration
@@ -46,6 +52,8 @@ class RunConfig:
     learner_threads: int
     keep_last: int
     keep_every: int
+    prefill: Path | None = None
+    prefill_share: float = 0.5
 
 
 class Run:
@@ -55,9 +63,7 @@ class Run:
         agent = config.configuration.agent
         state_dim = agent.cnn_features + VECTOR_DIM
         policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
-        self.replay = Replay(
-            agent.replay_capacity, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, ACTION_DIM
-        )
+        self.replay = Replay(agent.replay_capacity, *ROW)
         self._config = config
         weights = SharedWeights(policy.parameter_count)
         spec = LearnerSpec(
@@ -72,12 +78,17 @@ class Run:
             keep_every=config.keep_every,
             replay=self.replay,
             weights=weights,
+            # In lock-step driving waits for the learner; in real time it comes first.
+            niceness=0 if config.session.lockstep else REALTIME_NICENESS,
+            demonstrations=_demonstrations(config.prefill) if config.prefill else None,
+            demonstration_share=config.prefill_share,
         )
         learning = config.session.learning
         noise = Exploration(agent, ACTION_DIM, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
         recorder = self.replay if learning else None
-        driver = Driver(config.configuration.driving, actor, recorder, config.seed + 2)
+        driving, seed = config.configuration.driving, config.seed + 2
+        driver = Driver(driving, actor, recorder, seed, held_out=not learning)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session, agent, driver, actor, self.replay, self.learner, weights
@@ -102,13 +113,23 @@ class Run:
     def measures(self) -> dict[str, object]:
         """Where the run stands, for people and plots."""
         session = self.session
-        losses = {name: round(value, 6) for name, value in session.losses.items()}
+        losses = {name: round(value, 6) for name, value in session.link.losses.items()}
         return {
             "env_steps": session.env_steps,
             "steps": self._config.session.steps,
             "episodes": session.driver.episodes,
-            "updates": session.total_it,
+            "updates": session.link.total_it,
             "replay_fill": len(self.replay) / self.replay.capacity,
             "checkpoint": session.last_checkpoint or "",
             **losses,
         }
+
+
+def _demonstrations(path: Path) -> Replay:
+    try:
+        replay = replay_file.load(path, *ROW)
+    except CheckpointError as error:
+        raise ValueError(f"prefill {error}") from error
+    if not replay.transitions:
+        raise ValueError(f"prefill {path}: holds no transition")
+    return replay

@@ -4,33 +4,23 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.messages import (
-    Event,
-    Load,
-    Loaded,
-    Log,
-    Lost,
-    Refused,
-    Save,
-    Saved,
-    Train,
-    Trained,
-)
+from td3_driver.agent.messages import Event, Load, Loaded, Refused, Save, Saved, Trained
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame
-from td3_driver.driving.types import EgoState
+from td3_driver.driving.types import Control, EgoState
 from td3_driver.online.actor import OnlineActor
+from td3_driver.online.learner_link import LearnerLink, Then
 
 # In real time at most so many updates wait at the learner, and at most so many are remembered
 # when it is too slow: after a pause it must not make up for lost time in one burst.
@@ -40,8 +30,6 @@ REALTIME_DEBT = 4.0
 AUTOSAVE_STEPS = 250
 LATEST = "latest.pth"
 _RUN_KEYS = {"update_debt", "driver", "exploration"}
-
-Then = Callable[[Event], None]
 
 
 def _nothing(event: Event) -> None:
@@ -87,22 +75,19 @@ class Session:
         weights: SharedWeights,
     ) -> None:
         self.env_steps = 0
-        self.total_it = 0
-        self.losses: dict[str, float] = {}
+        self.updating = True  # ask for updates; may be switched while driving
         self.last_checkpoint: Path | None = None
+        self.saved_s: float | None = None  # when, as of time.monotonic
+        self.link = LearnerLink(learner)
         self._config = config
         self._agent = agent
         self._driver = driver
         self._actor = actor
         self._replay = replay
-        self._learner = learner
         self._weights = weights
         self._weights_version = -1
         self._episodes_ended = 0
         self._update_debt = 0.0
-        self._outstanding = 0
-        self._asked: deque[Then] = deque()
-        self._lost: Refused | None = None
         self._snapshot = self._run_state()
 
     @property
@@ -122,22 +107,27 @@ class Session:
         return self._config.learning
 
     @property
-    def idle(self) -> bool:
-        """Every update and every file asked for is done."""
-        return self._outstanding == 0 and not self._asked
-
-    @property
     def may_decide(self) -> bool:
-        """The weights to act with are here."""
-        return not self._config.lockstep or self._outstanding == 0
+        """The weights to act with are here, or will not come."""
+        link = self.link
+        return not self._config.lockstep or link.outstanding == 0 or not link.reachable
 
-    def observe(self, frame: Frame, ego: EgoState) -> Report:
-        """Take in one frame and ask the learner for what it brought due."""
-        report = self._driver.observe(frame, ego)
+    def interrupt(self) -> None:
+        """A frame was missed; see `Driver.interrupt`."""
+        self._driver.interrupt()
+        self._snapshot = self._run_state()
+
+    def explore(self, scale: float) -> None:
+        """Multiply the exploration noise from now on."""
+        self._actor.noise_scale = scale
+
+    def observe(self, frame: Frame, ego: EgoState, human: Control | None = None) -> Report:
+        """Take in one frame and ask the learner for what it brought due; see `Driver.observe`."""
+        report = self._driver.observe(frame, ego, human)
         if report.outcome is not None:
             self.env_steps += 1
             self._actor.env_steps = self.env_steps
-            if self.learning:
+            if self.learning and self.updating:
                 self._ask_for_updates()
         self._snapshot = self._run_state()
         if report.ended is not None:
@@ -163,14 +153,7 @@ class Session:
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
         episodes = self._driver.episodes
-        self._ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
-
-    def _ask(self, request: Save | Load, then: Then) -> None:
-        if self._lost is not None:
-            then(self._lost)
-            return
-        self._asked.append(then)
-        self._learner.send(request)
+        self.link.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
 
     def load(
         self, path: Path | None = None, then: Then = _nothing, *, replay: bool = False
@@ -180,28 +163,21 @@ class Session:
         `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
         filled too; only before anything is driven.
         """
-        self._ask(Load(path, self._config.checkpoint_dir, replay), then)
+        self.link.ask(Load(path, self._config.checkpoint_dir, replay), then)
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""
+        self.link.handle(event)
         match event:
             case Trained():
-                self._outstanding -= 1
-                self.total_it = event.total_it
-                self.losses = event.losses
                 self._take_weights()
             case Saved():
-                self.last_checkpoint = event.path
-                self._asked.popleft()(event)
+                self.last_checkpoint, self.saved_s = event.path, time.monotonic()
+                self.link.answer(event)
             case Loaded():
                 self._take_over(event)
             case Refused():
-                self._asked.popleft()(event)
-            case Lost():
-                self._outstanding = 0
-                self._lost = Refused(event.reason)
-                while self._asked:
-                    self._asked.popleft()(self._lost)
+                self.link.answer(event)
 
     def _ask_for_updates(self) -> None:
         if self._replay.transitions < self._agent.learning_starts:
@@ -209,15 +185,14 @@ class Session:
         self._update_debt += self._agent.updates_per_step
         if not self._config.lockstep:
             self._update_debt = min(self._update_debt, REALTIME_DEBT)
-            if self._outstanding >= REALTIME_OUTSTANDING:
+            if self.link.outstanding >= REALTIME_OUTSTANDING:
                 return
         count = math.floor(self._update_debt)
         if count:
             self._update_debt -= count
-            self._outstanding += 1
             # A fixed number of rows makes a run repeat; in real time newer ones are as good.
             rows = self._replay.rows_written if self._config.lockstep else None
-            self._learner.send(Train(count, rows))
+            self.link.train(count, rows)
 
     def _save_if_due(self) -> None:
         every = self._config.save_freq
@@ -233,7 +208,6 @@ class Session:
             self._actor.use_weights(flat)
 
     def _take_over(self, event: Loaded) -> None:
-        self.total_it = event.total_it
         self._take_weights()
         if event.path is None:  # the learner's greeting: a new agent
             return
@@ -254,7 +228,7 @@ class Session:
         else:
             self._driver.abandon_episode()
         self._snapshot = self._run_state()
-        self._asked.popleft()(event)
+        self.link.answer(event)
 
     def _run_state(self) -> dict[str, Any]:
         return {
@@ -272,6 +246,7 @@ class Session:
             "episode/mean_speed_mps": ended.mean_speed_mps,
             "episode/lateral_rmse_m": ended.lateral_rmse_m,
             "episode/success": float(ended.success),
+            "episode/interventions": float(ended.interventions),
         }
         scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
-        self._learner.send(Log(self.env_steps, scalars))
+        self.link.log(self.env_steps, scalars)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node processes that a command starts: with their parameters, their log lines, and their end."""
+"""Processes that a command starts: with their parameters, their log lines, and their end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -18,30 +18,28 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class Child:
-    """One node as a process.
+class Program:
+    """A Python module as a process.
 
     It has a session of its own, so that Ctrl-C reaches it only through its parent, and it is
     told to end by the kernel should the parent be killed.
 
     Args:
-        module: Python module to run, e.g. `td3_driver.ros.driver_node`.
-        parameters: the node's parameters.
-        on_line: called from a thread with each line that it logs.
+        module: Python module to run.
+        arguments: of its command line.
+        on_line: called from a thread with each line that it writes.
     """
 
+    END = signal.SIGTERM
+
     def __init__(
-        self, module: str, parameters: Mapping[str, object], on_line: Callable[[str], None]
+        self, module: str, arguments: Sequence[str], on_line: Callable[[str], None]
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
-        file = Path(self._folder.name) / "parameters.yaml"
-        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
-        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(file)]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,
@@ -60,10 +58,15 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
+    def close_input(self) -> None:
+        """Close its standard input, which tells some that there is no more to come."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def interrupt(self) -> None:
         """Ask it to end."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(self.END)
 
     def stop(self, within_s: float) -> int:
         """Ask it to end, kill it when it does not; the exit code."""
@@ -74,13 +77,38 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._reader.join(timeout=1.0)
-        self._folder.cleanup()
         return self._process.returncode
 
     def _read(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             on_line(line.rstrip("\n"))
+
+
+class Child(Program):
+    """One node as a process.
+
+    Args:
+        module: Python module to run, e.g. `td3_driver.ros.driver_node`.
+        parameters: the node's parameters.
+        on_line: called from a thread with each line that it logs.
+    """
+
+    END = signal.SIGINT
+
+    def __init__(
+        self, module: str, parameters: Mapping[str, object], on_line: Callable[[str], None]
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
+        file = Path(self._folder.name) / "parameters.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
+        super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line)
+
+    def stop(self, within_s: float) -> int:
+        """As `Program.stop`; its parameters are removed."""
+        code = super().stop(within_s)
+        self._folder.cleanup()
+        return code
 
 
 def _end_with_parent() -> None:

@@ -53,6 +53,7 @@ def episode_values(ended: EpisodeSummary) -> dict[str, object]:
         "mean_speed_mps": ended.mean_speed_mps,
         "lateral_rmse_m": ended.lateral_rmse_m,
         "success": ended.success,
+        "interventions": ended.interventions,
         **terms,
     }
 

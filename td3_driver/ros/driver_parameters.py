@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from td3_driver.agent.replay_log import last_digest
 from td3_driver.configuration import load_configuration
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.run import RunConfig
@@ -25,11 +26,20 @@ class DriverParameters:
     mode: str = parameter(
         "train",
         "train: explore, learn, write checkpoints; evaluate: drive greedily with the agent of "
-        "`resume`, unchanged.",
-        choices=("train", "evaluate"),
+        "`resume`, unchanged; replay: watch a recording and publish `~/proposed_control` alone.",
+        choices=("train", "evaluate", "replay"),
     )
     preset: str = parameter("default", "Preset of networks, learning and reward.")
     config_file: str = parameter("", "YAML file laid over the preset; empty: none.")
+    autostart: bool = parameter(
+        True, "Configure and activate at once; else a lifecycle manager does."
+    )
+    learning: bool = parameter(
+        True, "Make updates; off, the agent drives and remembers, but stays.", read_only=False
+    )
+    exploration: float = parameter(
+        1.0, "Factor of the exploration noise; 0: none.", low=0.0, high=10.0, read_only=False
+    )
     stepping: str = parameter(
         "lockstep",
         "lockstep: the world waits for each command, and acting waits for every update owed; "
@@ -54,6 +64,12 @@ class DriverParameters:
         read_only=False,
     )
     resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.")
+    prefill: str = parameter(
+        "", "Replay file of demonstrations (td3_driver prefill) to learn from too; empty: none."
+    )
+    prefill_share: float = parameter(
+        0.5, "Share of demonstrations in each batch.", low=0.01, high=0.99
+    )
     seed: int = parameter(0, "Seed of networks, noise, sampling and routes.", low=0)
     device: str = parameter("cpu", "Where the learner computes.", choices=("cpu", "cuda"))
     # Two threads are 1.6 times as fast on an idle two-core machine, and twenty times as slow
@@ -70,8 +86,28 @@ class DriverParameters:
     )
     on_loss: str = parameter(
         "exit",
-        "When the world or the learner is lost: brake and exit with code 1, or brake and wait.",
-        choices=("exit", "wait"),
+        "When the world or the learner is lost: brake and exit with code 1; brake and wait; or, "
+        "without a learner, drive on with the last weights (without a world: brake and wait).",
+        choices=("exit", "wait", "drive"),
+    )
+    learner_timeout_s: float = parameter(
+        30.0,
+        "A learner that owes an answer for so long counts as lost, s; more than a load takes.",
+        low=0.1,
+        high=3600.0,
+    )
+    control_period_s: float = parameter(
+        0.05,
+        "In realtime, time from frame to frame, s: a command that takes longer is late.",
+        low=0.001,
+        high=10.0,
+    )
+    silence_timeout_s: float = parameter(
+        0.5,
+        "In realtime, brake when no frame came for so long, s; in lockstep a world without "
+        "frames stands still, and answer_within_s counts for odometry without its image.",
+        low=0.01,
+        high=3600.0,
     )
     startup_timeout_s: float = parameter(
         60.0, "Wait so long for the first frame, s; 0: for ever.", low=0.0
@@ -92,6 +128,9 @@ def run_config(given: DriverParameters) -> RunConfig:
     resume = Path(given.resume).resolve() if given.resume else None
     if resume is not None and not resume.is_file():
         raise FileNotFoundError(f"resume {resume}: no such file")
+    prefill = Path(given.prefill).resolve() if given.prefill else None
+    if prefill is not None and not prefill.is_file():
+        raise FileNotFoundError(f"prefill {prefill}: no such file")
     learning = given.mode == "train"
     if resume is None and not learning:
         raise ValueError("parameter resume: empty; mode evaluate needs the checkpoint to drive")
@@ -111,6 +150,7 @@ def run_config(given: DriverParameters) -> RunConfig:
                 "preset": given.preset,
                 "seed": given.seed,
                 "stepping": given.stepping,
+                **({} if prefill is None else _about(prefill, given.prefill_share)),
                 **configuration.to_mapping(),
             },
         ),
@@ -120,4 +160,11 @@ def run_config(given: DriverParameters) -> RunConfig:
         learner_threads=given.learner_threads,
         keep_last=given.keep_last,
         keep_every=given.keep_every,
+        prefill=prefill,
+        prefill_share=given.prefill_share,
     )
+
+
+def _about(prefill: Path, share: float) -> dict[str, object]:
+    """What a checkpoint says of the demonstrations; their file's last digest covers all of it."""
+    return {"prefill": {"file": prefill.name, "sha256": last_digest(prefill), "share": share}}

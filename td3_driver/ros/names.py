@@ -11,8 +11,18 @@ from dataclasses import dataclass
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 VOLATILE_10 = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# In lock-step the embedded world is ten times as fast as the bridge: so deep a history gives a
+# recorder beside it the bridge's time to ask again for what was lost on the way. No subscriber
+# can tell the difference: depth is not part of what DDS matches.
+VOLATILE_200 = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_10 = QoSProfile(
     depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+# Only the manual override: a volatile publisher does not match the bridge's subscription.
+LATCHED_1 = QoSProfile(
+    depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
@@ -20,6 +30,11 @@ LATCHED_10 = QoSProfile(
 CLOCK = "/clock"
 STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"
+RUN_CONTROL = "/carla/control"  # carla_msgs/CarlaControl: pause, play, one step
+INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, global as there
+SPAWN_OBJECT = "/carla/spawn_object"
+DESTROY_OBJECT = "/carla/destroy_object"
+GET_BLUEPRINTS = "/carla/get_blueprints"
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,16 @@ class EgoTopics:
     def control(self) -> str:
         """carla_msgs/CarlaEgoVehicleControl."""
         return self.of("vehicle_control_cmd")
+
+    @property
+    def control_manual(self) -> str:
+        """carla_msgs/CarlaEgoVehicleControl, the only one obeyed under manual override."""
+        return self.of("vehicle_control_cmd_manual")
+
+    @property
+    def manual_override(self) -> str:
+        """std_msgs/Bool, LATCHED_1: a person drives."""
+        return self.of("vehicle_control_manual_override")
 
     @property
     def set_transform(self) -> str:

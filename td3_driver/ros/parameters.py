@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node parameters: a frozen dataclass whose fields carry description, range and choices.
 
-A field is declared on the node once, with its descriptor, and read once. Values out of range and
-writes to read-only parameters are refused by rclpy with the reason; choices are checked here.
+A field is declared on the node once, with its descriptor. Values out of range and writes to
+read-only parameters are refused by rclpy with the reason; choices are checked here, and so is a
+managed node's rule that most parameters are fixed while it is configured.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -54,8 +55,14 @@ def parameter(
     )
 
 
-def declare(node: Node, cls: type[T]) -> T:
+def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) -> T:
     """Declare every field of `cls` on `node` and return the values.
+
+    Args:
+        node: the node.
+        cls: a dataclass of `parameter` fields.
+        fixed: of a managed node: says why its read-only parameters may not be set now, or
+            nothing where they may. Without it they are never to be set.
 
     Raises:
         ParameterError: a given value has the wrong type, range or choice.
@@ -64,7 +71,7 @@ def declare(node: Node, cls: type[T]) -> T:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         try:
             values[field.name] = node.declare_parameter(
-                field.name, field.default, _descriptor(field)
+                field.name, field.default, _descriptor(field, managed=fixed is not None)
             ).value
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter {field.name}: {error}") from error
@@ -78,6 +85,7 @@ def declare(node: Node, cls: type[T]) -> T:
             if given.name in fields:
                 try:
                     _check_choice(fields[given.name], given.value)
+                    _check_fixed(fields[given.name], fixed() if fixed else "")
                 except ParameterError as error:
                     return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -86,12 +94,19 @@ def declare(node: Node, cls: type[T]) -> T:
     return cls(**values)
 
 
-def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+def read(node: Node, cls: type[T]) -> T:
+    """The values now of what `declare` declared."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return cls(**{field.name: node.get_parameter(field.name).value for field in fields})
+
+
+def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDescriptor:
     meta = field.metadata
     text = meta["description"]
     if meta["choices"]:
         text += f" One of: {', '.join(meta['choices'])}."
-    descriptor = ParameterDescriptor(description=text, read_only=meta["read_only"])
+    read_only = meta["read_only"] and not managed
+    descriptor = ParameterDescriptor(description=text, read_only=read_only)
     if meta["low"] is not None:
         low, high = meta["low"], meta["high"]
         if isinstance(field.default, int):
@@ -103,6 +118,11 @@ def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
                 FloatingPointRange(from_value=float(low), to_value=float(top))
             ]
     return descriptor
+
+
+def _check_fixed(field: dataclasses.Field[Any], reason: str) -> None:
+    if reason and field.metadata["read_only"]:
+        raise ParameterError(f"parameter {field.name}: {reason}")
 
 
 def _check_choice(field: dataclasses.Field[Any], value: Any) -> None:

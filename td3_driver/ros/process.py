@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import rclpy
@@ -16,6 +19,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 N = TypeVar("N", bound=Node)
+SHARED_MEMORY = Path("/dev/shm")
+_SEGMENT_LOCKS = f"fastrtps_{'[0-9a-f]' * 16}_el"
+_SETTLED_S = 30.0  # a process that starts may not have locked its own yet
 
 
 class Stop:
@@ -50,6 +56,23 @@ class Stop:
                 self._wake()
 
 
+def free_abandoned_segments() -> None:
+    """Delete the shared memory, half a megabyte each, of Fast DDS processes that were killed.
+
+    A living owner holds a lock on `<segment>_el`; `fastdds shm clean` goes by the same.
+    """
+    for lock in SHARED_MEMORY.glob(_SEGMENT_LOCKS):
+        try:
+            if time.time() - lock.stat().st_mtime < _SETTLED_S:
+                continue
+            with lock.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.with_name(lock.name.removesuffix("_el")).unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
+        except OSError:  # its owner lives, or is another user, or somebody else was faster
+            continue
+
+
 def run_node(
     make: Callable[[], N], loop: Callable[[N, SingleThreadedExecutor, Stop], int]
 ) -> None:
@@ -57,6 +80,7 @@ def run_node(
 
     A `ValueError` or `OSError` while making it is a user's mistake: one line, exit code 1.
     """
+    free_abandoned_segments()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     stop = Stop()

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,18 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from td3_driver.online import evaluations
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.children import Child
+from td3_driver.ros.children import Child, Program
+from td3_driver.ros.recorder_node import RECORDING
 
 DRIVER_STOP_S = 15.0
 WORLD_STOP_S = 3.0
+RECORDER_START_S = 30.0
+RECORDER_STOP_S = 20.0
+EVALUATOR_STOP_S = 2.0
+LAST_EVALUATION_S = 180.0
+LOWEST_PRIORITY = 19
 RECENT_EPISODES = 10
 LOG_PERIOD_S = 10.0
 LAST_MESSAGES = 10
@@ -32,15 +39,18 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line said, checked."""
+    """What the command line said, checked: parameters of the nodes, arguments of the evaluator."""
 
     driver: Mapping[str, object]
     world: Mapping[str, object]
+    evaluator: Sequence[str]
     steps: int
+    recorder: Mapping[str, object] | None = None  # parameters of recorder_node; None: no bag
 
 
 def train(options: TrainOptions) -> int:
     """Run to the end, to Ctrl-C, or to a failure; the exit code."""
+    began_ns = time.time_ns()
     # A laptop's run is nobody else's business; ros2 tools on the same machine still see it.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -48,22 +58,84 @@ def train(options: TrainOptions) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _: asked.append(signum))
     progress = Progress(options.steps)
+    recorder = Recorder(options.recorder, progress.log) if options.recorder else None
     world = Child("td3_driver.world.world_node", options.world, progress.log)
+    if recorder is not None:
+        recorder.wait(lambda: bool(asked))
     driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
+    evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
+    completed = False
     try:
-        _follow(progress, driver, asked)
+        completed = _follow(progress, driver, evaluator, asked)
     finally:
         # The world last: the driver brakes a car that still moves.
         code = driver.stop(DRIVER_STOP_S)
         world.stop(WORLD_STOP_S)
+        recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
+        if completed and code == 0:
+            evaluator.finish(lambda: bool(asked))
+        evaluator.stop(EVALUATOR_STOP_S)
         progress.close()
         rclpy.try_shutdown()
     if code == 0 or progress.episodes:
         print(progress.table(str(options.driver["checkpoint_dir"])))
-    return 0 if code == 0 else 1
+    return 0 if code == 0 and recorded else 1
 
 
-def _follow(progress: Progress, driver: Child, asked: list[int]) -> None:
+class Recorder(Child):
+    """The process that writes the bag."""
+
+    def __init__(self, parameters: Mapping[str, object], log: Callable[[str], None]) -> None:
+        self._recording = False
+
+        def hear(line: str) -> None:
+            self._recording |= RECORDING in line
+            log(line)
+
+        super().__init__("td3_driver.ros.recorder_node", parameters, hear)
+
+    def wait(self, skip: Callable[[], bool]) -> None:
+        """Until it hears the world, so that no frame of the driving is missed; not for ever."""
+        leave_by_s = time.monotonic() + RECORDER_START_S
+        while not self._recording and self.exit_code is None and time.monotonic() < leave_by_s:
+            if skip():
+                return
+            time.sleep(0.02)
+
+
+class Evaluator(Program):
+    """The process that chooses best.pth. Learning neither waits for it nor needs it."""
+
+    def __init__(self, arguments: Sequence[str], log: Callable[[str], None]) -> None:
+        super().__init__("td3_driver.evaluation.selection", arguments, log)
+        os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
+        self._log = log
+        self._lost = False
+
+    def watch(self) -> None:
+        """Say it once should it have ended."""
+        if self.exit_code is not None and not self._lost:
+            self._lost = True
+            self._log(f"the evaluator ended (exit code {self.exit_code}); best.pth stays as it is")
+
+    def finish(self, skip: Callable[[], bool]) -> None:
+        """Wait for the last evaluations, not for ever and not when asked to `skip` them."""
+        self.watch()
+        self.close_input()
+        if self.exit_code is None:
+            self._log(
+                f"waiting up to {LAST_EVALUATION_S:.0f} s for the last evaluation; Ctrl-C skips it"
+            )
+        leave_by_s = time.monotonic() + LAST_EVALUATION_S
+        while self.exit_code is None:
+            if skip() or time.monotonic() > leave_by_s:
+                self._log("the last evaluation is skipped")
+                return
+            time.sleep(0.1)
+
+
+def _follow(progress: Progress, driver: Child, evaluator: Evaluator, asked: list[int]) -> bool:
+    """Show what happens until the driver ends; whether nobody asked it to."""
     node = rclpy.create_node("td3_driver_progress")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -74,6 +146,7 @@ def _follow(progress: Progress, driver: Child, asked: list[int]) -> None:
     leave_by_s = float("inf")
     while driver.exit_code is None and time.monotonic() < leave_by_s:
         executor.spin_once(timeout_sec=0.1)
+        evaluator.watch()
         if asked:
             asked.clear()
             progress.log("stopping: braking, saving latest.pth")
@@ -83,6 +156,7 @@ def _follow(progress: Progress, driver: Child, asked: list[int]) -> None:
         executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
     node.destroy_node()
+    return leave_by_s == float("inf")
 
 
 class Progress:
@@ -130,6 +204,7 @@ class Progress:
             *self._recent_rows(),
             ("checkpoints", folder),
             ("newest", learner.get("checkpoint", "") or "none"),
+            ("best", _best(Path(folder))),
             ("TensorBoard", str(Path(folder) / "tensorboard")),
         ]
         return "\n".join(f"  {name:<18} {value}" for name, value in rows)
@@ -156,3 +231,11 @@ class Progress:
 
     def _mean(self, key: str) -> float:
         return sum(float(episode[key]) for episode in self.episodes) / len(self.episodes)
+
+
+def _best(folder: Path) -> str:
+    row = evaluations.best(evaluations.newest_run(folder))
+    if row is None:
+        return "none yet evaluated"
+    completion, rmse_m = 100.0 * row["route_completion"], row["lateral_rmse_m"]
+    return f"{row['checkpoint']}: route completion {completion:.0f} %, lateral RMSE {rmse_m:.2f} m"

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class RunningTrain:
         return code
 
     def descendants(self) -> dict[str, int]:
-        """Process ids of the world, the driver and the learner, by name."""
+        """Process ids of the world, the driver, the learner and the evaluator, by name."""
         found = {}
         for pid in tree(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
@@ -60,6 +61,7 @@ class RunningTrain:
                 ("world", "world_node"),
                 ("driver", "driver_node"),
                 ("learner", "spawn_main"),
+                ("evaluator", "evaluation.selection"),
             ):
                 if mark in command:
                     found[name] = pid
@@ -78,6 +80,54 @@ class RunningTrain:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+
+
+class Node:
+    """One node as a process of its own, as `ros2 run` starts it."""
+
+    def __init__(self, module: str, *parameters: str) -> None:
+        words = [word for parameter in parameters for word in ("-p", parameter)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"td3_driver.{module}", "--ros-args", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, text: str) -> None:
+        wait_until(
+            lambda: any(text in line for line in self.lines), 60.0, lambda: f"{text}: {self.lines}"
+        )
+
+    def stop(self) -> int:
+        """Ask it to end; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20.0)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+def learner_of(driver: Node) -> int:
+    """The process id of a driver's learner."""
+    (pid,) = (
+        pid
+        for pid in tree(driver.process.pid)
+        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    return pid
 
 
 def tree(root: int) -> list[int]:

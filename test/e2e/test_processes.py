@@ -6,9 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +16,7 @@ import pytest
 from td3_driver.agent import checkpoint
 
 from .conftest import Finished
-from .running import Observer, RunningTrain, alive, tree, wait_until
+from .running import Node, Observer, RunningTrain, alive, learner_of, tree, wait_until
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def started(run: RunningTrain) -> dict[str, int]:
     """Wait until it drives and learns; its processes."""
     run.wait_for("at step 250")
     processes = run.descendants()
-    assert set(processes) == {"world", "driver", "learner"}
+    assert set(processes) == {"world", "driver", "learner", "evaluator"}
     return processes
 
 
@@ -144,35 +141,6 @@ def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> No
     assert not {name for name in shared & set(os.listdir("/dev/shm")) if "td3" in name}
 
 
-class Node:
-    """One node as a process of its own, as `ros2 run` starts it."""
-
-    def __init__(self, module: str, *parameters: str) -> None:
-        words = [word for parameter in parameters for word in ("-p", parameter)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"td3_driver.{module}", "--ros-args", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def wait_for(self, text: str) -> None:
-        wait_until(
-            lambda: any(text in line for line in self.lines), 60.0, lambda: f"{text}: {self.lines}"
-        )
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-
-
 def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Path) -> None:
     world = Node("world.world_node")
     driver = Node(
@@ -203,12 +171,7 @@ def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
     )
     try:
         driver.wait_for("at step 100")
-        (learner,) = [
-            pid
-            for pid in tree(driver.process.pid)
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        os.kill(learner, signal.SIGKILL)
+        os.kill(learner_of(driver), signal.SIGKILL)
         driver.wait_for("braking and waiting")
         response, took_s = observer.call("/save_checkpoint")
         assert not response.success

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`td3_driver train` as a user runs it: real processes, real topics, real files."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from td3_driver.agent import TD3Agent
+from td3_driver.agent.inspection import verify
 from td3_driver.configuration import load_configuration
+from td3_driver.online import evaluations
 
 from .conftest import Finished, train
+from .running import RunningTrain
 
 CONTRACT_KEYS = [
     "total_it",
@@ -51,10 +56,23 @@ def saved(file: Path) -> dict:
 def test_it_leaves_the_promised_files(thousand_steps: Finished) -> None:
     assert thousand_steps.code == 0, thousand_steps.output
     names = {file.name for file in thousand_steps.folder.glob("*.pth")}
-    assert names == {"td3_500.pth", "td3_1000.pth", "latest.pth"}
+    assert names == {"td3_500.pth", "td3_1000.pth", "latest.pth", "best.pth"}
     assert list((thousand_steps.folder / "tensorboard").glob("events*"))
     assert "Traceback" not in thousand_steps.output
     assert "td3_1000.pth" in thousand_steps.output
+
+
+def test_the_best_checkpoint_is_chosen_by_driving(thousand_steps: Finished) -> None:
+    folder = thousand_steps.folder
+    rows = evaluations.newest_run(folder)
+    assert [row["checkpoint"] for row in rows] == ["td3_500.pth", "td3_1000.pth"]
+    best = evaluations.best(rows)
+    assert best is not None
+    assert saved(folder / "best.pth")["env_steps"] == best["env_steps"]
+    assert verify(folder / "best.pth") == "no replay"
+    assert (folder / "best.pth").read_bytes() == (folder / best["checkpoint"]).read_bytes()
+    assert f"{best['checkpoint']}: route completion" in thousand_steps.output
+    assert list((folder / "tensorboard" / "evaluation").glob("events*"))
 
 
 def test_a_checkpoint_holds_everything(thousand_steps: Finished) -> None:
@@ -80,8 +98,16 @@ def test_a_checkpoint_holds_everything(thousand_steps: Finished) -> None:
 def test_the_same_seed_gives_the_same_tensors_bit_for_bit(
     thousand_steps: Finished, tmp_path: Path
 ) -> None:
-    again = train(tmp_path, "--steps", "1000", "--save-freq", "500", "--seed", "3")
-    assert again.code == 0, again.output
+    """The evaluator only looks on: without it, the same."""
+    again = RunningTrain(tmp_path, "--steps", "1000", "--save-freq", "500", "--seed", "3")
+    try:
+        again.wait_for("at step 250")
+        os.kill(again.descendants()["evaluator"], signal.SIGKILL)
+        assert again.wait(240.0) == 0, again.output
+    finally:
+        again.kill_everything()
+    assert "the evaluator ended (exit code -9)" in again.output
+    assert not (tmp_path / "best.pth").exists()
     for name in ("td3_500.pth", "td3_1000.pth"):
         assert_same(saved(thousand_steps.folder / name), saved(tmp_path / name))
 

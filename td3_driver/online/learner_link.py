@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run has asked of the learner, what came back, and whether it still answers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from td3_driver.agent.learner_client import LearnerClient
+from td3_driver.agent.messages import (
+    Event,
+    Load,
+    Loaded,
+    Log,
+    Lost,
+    Refused,
+    Save,
+    Saved,
+    Train,
+    Trained,
+)
+
+Then = Callable[[Event], None]
+
+
+class LearnerLink:
+    """Keeps account of requests and answers.
+
+    Attributes:
+        total_it: updates made.
+        losses: what the last of them measured.
+        discarded: updates that were not finite and changed nothing.
+        halted: there were too many of those; the learner makes no more.
+        trained_s: when the last updates came back, as of time.monotonic; None: none yet.
+    """
+
+    def __init__(self, learner: LearnerClient) -> None:
+        self.total_it = 0
+        self.losses: dict[str, float] = {}
+        self.discarded = 0
+        self.halted = False
+        self.trained_s: float | None = None
+        self._learner = learner
+        self._outstanding = 0
+        self._asked: deque[Then] = deque()
+        self._unreachable: Refused | None = None
+        self._lost = False
+        self._heard_s = time.monotonic()
+
+    @property
+    def outstanding(self) -> int:
+        """`Train` requests without an answer."""
+        return self._outstanding
+
+    @property
+    def idle(self) -> bool:
+        """Everything asked for is done, or there is nobody to do it."""
+        return not self.reachable or self._owes_nothing
+
+    @property
+    def reachable(self) -> bool:
+        """The learner is there and answers."""
+        return self._unreachable is None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long it has owed an answer without giving any, s."""
+        return 0.0 if self._owes_nothing else time.monotonic() - self._heard_s
+
+    def train(self, count: int, rows: int | None) -> None:
+        """Ask for updates."""
+        if self.reachable:
+            self._wait_from_now()
+            self._outstanding += 1
+            self._learner.send(Train(count, rows))
+
+    def ask(self, request: Save | Load, then: Then) -> None:
+        """Ask for a file; `then` gets the answer, at once a `Refused` where nobody can give it."""
+        if self._unreachable is not None:
+            then(self._unreachable)
+            return
+        self._wait_from_now()
+        self._asked.append(then)
+        self._learner.send(request)
+
+    def log(self, step: int, scalars: dict[str, float]) -> None:
+        """Scalars for TensorBoard."""
+        self._learner.send(Log(step, scalars))
+
+    def hang(self, reason: str) -> None:
+        """It owes an answer for too long: ask nothing more of it until it gives one."""
+        self._unreachable = Refused(reason)
+
+    def handle(self, event: Event) -> None:
+        """Take in an event; whoever asked for it hears it through `answer`."""
+        self._heard_s = time.monotonic()
+        if not self._lost:
+            self._unreachable = None
+        match event:
+            case Trained():
+                self._outstanding -= 1
+                self.total_it, self.losses = event.total_it, event.losses
+                self.discarded, self.halted = event.discarded, event.halted
+                self.trained_s = self._heard_s
+            case Loaded():
+                self.total_it, self.halted = event.total_it, False
+            case Lost():
+                self._lost = True
+                self._outstanding = 0
+                self._unreachable = Refused(event.reason)
+                while self._asked:
+                    self.answer(self._unreachable)
+
+    def answer(self, event: Saved | Loaded | Refused) -> None:
+        """Hand the answer of the oldest open `Save` or `Load` to who asked."""
+        self._asked.popleft()(event)
+
+    @property
+    def _owes_nothing(self) -> bool:
+        return self._outstanding == 0 and not self._asked
+
+    def _wait_from_now(self) -> None:
+        if self._owes_nothing:
+            self._heard_s = time.monotonic()

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes frames in and answers each with exactly one command.
+
+Nothing here waits. A frame is answered as soon as the session may decide; in lock-step that is
+when the learner, in its own process, has made the updates owed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from builtin_interfaces.msg import Time
+from carla_msgs.msg import CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import Image
+
+from td3_driver.driving.driver import Command, Report
+from td3_driver.driving.observation import grey_frame
+from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.online.session import Session
+from td3_driver.online.timing import FrameClock, Latencies, Order
+from td3_driver.ros import names
+from td3_driver.ros.conditions import WARN, Conditions
+from td3_driver.ros.conversions import (
+    PLACE_ABOVE_GROUND_M,
+    ImageError,
+    control_message,
+    ego_state,
+    pixels,
+    pose_message,
+    stamp_ns,
+)
+from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.wires import Wires
+
+# What a good frame puts right.
+_OF_FRAMES = ("camera", "odometry", "silence", "world")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A frame that waits for its answer."""
+
+    stamp: Time
+    sent_ns: int  # wall clock, when the world published the image
+    arrived_s: float
+
+
+class Commander:
+    """See the module.
+
+    Attributes:
+        driving: there is an agent, and nobody has told it to stop; else frames are braked for.
+        starting: the agent is on its way; a world in lock-step need not run at full speed.
+        braked: the last command was a full brake.
+        frames: counts them.
+        latencies: from an image's publication to its command.
+    """
+
+    def __init__(
+        self,
+        wires: Wires,
+        topics: names.EgoTopics,
+        given: DriverParameters,
+        session: Session,
+        conditions: Conditions,
+    ) -> None:
+        self.driving = False
+        self.starting = True
+        self.braked = True
+        self.lockstep = given.stepping == "lockstep"
+        period_s = given.control_period_s
+        self.frames = FrameClock(0.0 if self.lockstep else period_s)
+        self.latencies = Latencies(given.answer_within_s if self.lockstep else period_s)
+        self._answer_within_s = given.answer_within_s
+        self._topics = topics
+        self._session = session
+        self._conditions = conditions
+        self._clock = wires.node.get_clock()
+        self._open: _Open | None = None
+        self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
+        self._set_transform = wires.publish(PoseMessage, topics.set_transform, names.VOLATILE_10)
+        self._set_velocity = wires.publish(Twist, topics.set_target_velocity, names.VOLATILE_10)
+
+    @property
+    def waiting(self) -> bool:
+        """A frame waits for its answer."""
+        return self._open is not None
+
+    @property
+    def braking(self) -> bool:
+        """There is no agent yet or any more, or nothing left to do."""
+        return not self.driving or self._session.finished
+
+    def take(
+        self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None
+    ) -> Report:
+        """Take in one tick's image and odometry; `answer` gives the command, now or later.
+
+        Args:
+            image: the camera's.
+            odometry: of the same stamp.
+            sent_ns: wall clock at which the image was published, ns.
+            human: see `Driver.observe`.
+        """
+        order = self.frames.judge(stamp_ns(odometry.header.stamp))
+        if order is Order.STALE:
+            return Report()
+        if order is Order.JUMPED:
+            self._conditions.meet("time", "the stamps of the frames jumped", WARN)
+            self._session.interrupt()
+        elif not self.braking:
+            self._conditions.over("time")
+        self._open = _Open(odometry.header.stamp, sent_ns, time.monotonic())
+        report = Report() if self.braking else self._observe(image, odometry, human)
+        self.answer()
+        return report
+
+    def _observe(self, image: Image, odometry: Odometry, human: Control | None) -> Report:
+        """Let the session look; where nothing can be seen, brake."""
+        ego = ego_state(odometry)
+        try:
+            frame = grey_frame(pixels(image))
+        except ImageError as error:
+            return self._blind("camera", f"{self._topics.image}: {error}; braking")
+        if not ego.finite:
+            return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
+        self._conditions.over(*_OF_FRAMES)
+        return self._session.observe(frame, ego, human)
+
+    def _blind(self, condition: str, text: str) -> Report:
+        self._conditions.meet(condition, text)
+        self._session.interrupt()
+        self.brake()
+        return Report()
+
+    def answer(self) -> None:
+        """Give the open frame's command, if it is time to."""
+        if self._open is None:
+            return
+        if self.braking:
+            # While the learner starts, a world in lock-step need not run as fast as it can.
+            if not (self.starting and self.lockstep) or self._late(self._open):
+                self._publish(Command(FULL_BRAKE))
+        elif self._session.may_decide or self._too_late(self._open):
+            self._publish(self._session.decide())
+
+    def brake(self) -> None:
+        """Full brake, for the open frame if there is one, else for now."""
+        self._publish(Command(FULL_BRAKE))
+
+    def brake_for(self, stamp: Time) -> None:
+        """Full brake for a tick of which half does not come; should it come late, it is stale."""
+        if self.frames.judge(stamp_ns(stamp)) is not Order.STALE:
+            self._publish(Command(FULL_BRAKE), stamp)
+
+    def _late(self, frame: _Open) -> bool:
+        return time.monotonic() - frame.arrived_s > self._answer_within_s
+
+    def _too_late(self, frame: _Open) -> bool:
+        late = self._late(frame)
+        if late:
+            self._conditions.meet(
+                "late learner",
+                "the learner is too slow for this stepping; acting without its newest weights, "
+                "so this run will not repeat bit for bit",
+                WARN,
+            )
+        return late
+
+    def _publish(self, command: Command, stamp: Time | None = None) -> None:
+        if command.place is not None:
+            self._set_transform.publish(pose_message(command.place, PLACE_ABOVE_GROUND_M))
+        if command.halt:
+            self._set_velocity.publish(Twist())
+        if self._open is not None:
+            stamp = self._open.stamp
+            self.latencies.add((time.time_ns() - self._open.sent_ns) * 1e-9)
+        stamp = stamp or self._clock.now().to_msg()
+        self._control.publish(control_message(command.control, stamp))
+        self.braked = command.control == FULL_BRAKE
+        self._open = None

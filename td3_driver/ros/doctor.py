@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver doctor`: what is missing or mismatched between the bridge and the driver."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.ros import names
+from td3_driver.ros.conversions import ImageError, ego_state, pixels
+from td3_driver.ros.probe import End, Heard, listen
+
+MANUAL_CONTROL = "carla_manual_control"  # the bridge's; publishes override and commands
+_UNANSWERED_SHARE = 0.05
+_NEWEST = 3  # frames whose command may still be on its way
+
+
+class Verdict(enum.Enum):
+    """How a finding is to be taken."""
+
+    GOOD = "ok"
+    HINT = "note"
+    BAD = "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table: what was looked at, and what about it."""
+
+    verdict: Verdict
+    what: str
+    detail: str
+
+
+Findings = Iterator[Finding]
+
+
+def doctor(topics: names.EgoTopics, seconds: float) -> int:
+    """Listen, print the table; 0 if nothing is wrong, else 1."""
+    findings = examine(listen(topics, seconds), topics)
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        print(f"{finding.verdict.value:<5} {finding.what:<{width}}  {finding.detail}")
+    bad = sum(finding.verdict is Verdict.BAD for finding in findings)
+    print(f"{bad} of {len(findings)} checks failed" if bad else "nothing is wrong")
+    return 1 if bad else 0
+
+
+def examine(heard: Heard, topics: names.EgoTopics) -> list[Finding]:
+    """Every check on what was heard."""
+    checks: tuple[Callable[[Heard, names.EgoTopics], Findings], ...] = (
+        _topics, _town, _frames, _reset, _commands, _answers, _people, _driver, _versions,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check(heard, topics)]
+
+
+def _good(what: str, detail: str) -> Finding:
+    return Finding(Verdict.GOOD, what, detail)
+
+
+def _hint(what: str, detail: str) -> Finding:
+    return Finding(Verdict.HINT, what, detail)
+
+
+def _bad(what: str, detail: str) -> Finding:
+    return Finding(Verdict.BAD, what, detail)
+
+
+def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
+    """What the driver must hear: there, of the right type, from one, reliable, latched."""
+    wanted = (
+        (names.WORLD_INFO, "carla_msgs/msg/CarlaWorldInfo", True),
+        (topics.of("odometry"), "nav_msgs/msg/Odometry", False),
+        (topics.image, "sensor_msgs/msg/Image", False),
+        (topics.of("vehicle_status"), "carla_msgs/msg/CarlaEgoVehicleStatus", False),
+        (topics.of("collision"), "carla_msgs/msg/CarlaCollisionEvent", False),
+    )
+    for topic, kind, latched in wanted:
+        publishers = heard.publishers.get(topic, [])
+        kinds = {end.kind for end in publishers}
+        if not publishers:
+            yield _bad(topic, f"nobody publishes it{_other_roles(heard, topics)}")
+        elif kinds != {kind}:
+            yield _bad(topic, f"has type {', '.join(sorted(kinds))}; expected {kind}")
+        elif len(publishers) > 1:
+            yield _bad(topic, f"published by {_nodes(publishers)}; one bridge is enough")
+        elif not publishers[0].reliable:
+            yield _bad(topic, "best effort; the driver's subscription is reliable and hears none")
+        elif latched and not publishers[0].latched:
+            yield _bad(topic, "not latched (transient local); the driver hears none of it")
+        else:
+            yield _good(topic, f"{kind}, from {publishers[0].node}")
+
+
+def _other_roles(heard: Heard, topics: names.EgoTopics) -> str:
+    roles = sorted(
+        {
+            parts[2]
+            for topic, publishers in heard.publishers.items()
+            if publishers and len(parts := topic.split("/")) > 3 and parts[1] == "carla"
+        }
+        - {topics.role_name}
+    )
+    return f"; roles in the graph: {', '.join(roles)}" if roles else "; is the bridge running?"
+
+
+def _town(heard: Heard, topics: names.EgoTopics) -> Findings:
+    what = "town"
+    if heard.world_info is None:
+        yield _bad(what, f"nothing came on {names.WORLD_INFO} in {heard.seconds:g} s")
+        return
+    try:
+        RoadMap(heard.world_info.opendrive, heard.world_info.map_name)
+    except RoadMapError as error:
+        yield _bad(what, str(error))
+    else:
+        yield _good(what, heard.world_info.map_name)
+
+
+def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
+    what = "frames"
+    both = set(heard.images) & set(heard.odometries)
+    if heard.image is None or heard.odometry is None:
+        silent = "image" if heard.odometry else "odometry" if heard.image else "image or odometry"
+        yield _bad(what, f"no {silent} in {heard.seconds:g} s")
+        return
+    rates = f"{len(heard.images) / heard.seconds:.1f} images/s"
+    if 2 * len(both) < len(heard.images):
+        stamps = f"{len(both)} of {len(heard.images)} images have odometry of the same stamp"
+        yield _bad(what, f"{rates}, but {stamps}; is sensor_tick set?")
+    else:
+        yield _good(what, f"{rates}, with odometry of the same stamp")
+    try:
+        pixels(heard.image)
+    except ImageError as error:
+        yield _bad("camera", str(error))
+    else:
+        size = f"{heard.image.width}x{heard.image.height}"
+        yield _good("camera", f"{size}, {heard.image.encoding}")
+    if not ego_state(heard.odometry).finite:
+        yield _bad("odometry", "not finite")
+    yield _good("map frame", heard.odometry.header.frame_id)  # map, or carla_map in a fork
+
+
+def _reset(heard: Heard, topics: names.EgoTopics) -> Findings:
+    topic = topics.set_transform
+    subscribers = heard.subscribers.get(topic, [])
+    if subscribers:
+        yield _good(topic, f"obeyed by {_nodes(subscribers)}")
+    else:
+        missing = f"the car needs an actor.pseudo.control with id {topics.control_id!r}"
+        yield _bad(topic, f"nobody listens, so nobody can reset the car; {missing}")
+
+
+def _commands(heard: Heard, topics: names.EgoTopics) -> Findings:
+    topic = topics.control
+    publishers, subscribers = heard.publishers.get(topic, []), heard.subscribers.get(topic, [])
+    if not subscribers:
+        yield _bad(topic, "nobody obeys it; does the bridge know this role name?")
+    if len(publishers) > 1:
+        yield _bad(topic, f"published by {_nodes(publishers)}; the car obeys whoever came last")
+    elif publishers:
+        yield _good(topic, f"published by {publishers[0].node}")
+    else:
+        yield _hint(topic, "nobody drives")
+
+
+def _answers(heard: Heard, topics: names.EgoTopics) -> Findings:
+    """In lock-step each frame has one command, with its stamp."""
+    what = "lock-step"
+    status = heard.status
+    if status is None or not status.synchronous_mode:
+        yield _hint(what, "the world does not tick in synchronous mode; use stepping:=realtime")
+        return
+    if not heard.publishers.get(topics.control):
+        return
+    if not heard.commands:
+        yield _bad(what, f"no command in {heard.seconds:g} s")
+        return
+    # Commands may have been heard of later than images.
+    first = min(heard.commands)
+    frames = [stamp for stamp in heard.images[:-_NEWEST] if stamp >= first]
+    unanswered = [stamp for stamp in frames if heard.commands[stamp] == 0]
+    twice = [stamp for stamp in frames if heard.commands[stamp] > 1]
+    if twice:
+        yield _bad(what, f"{len(twice)} of {len(frames)} frames got more than one command")
+    elif len(unanswered) > _UNANSWERED_SHARE * len(frames):
+        hint = "does the driver stamp them, does the bridge wait for them?"
+        yield _bad(what, f"{len(unanswered)} of {len(frames)} frames got no command; {hint}")
+    elif frames:
+        yield _good(what, f"{len(frames)} frames, one command each")
+
+
+def _people(heard: Heard, topics: names.EgoTopics) -> Findings:
+    if heard.override is not None and heard.override.data:
+        yield _hint("manual override", "on: a human drives, our commands are ignored")
+    manual = [name for name in heard.nodes if MANUAL_CONTROL in name]
+    if manual:
+        yield _hint("manual control", f"{', '.join(manual)} runs; it may take the car over")
+
+
+def _driver(heard: Heard, topics: names.EgoTopics) -> Findings:
+    for name, message in heard.complaints.items():
+        yield _bad(name, message)
+
+
+def _versions(heard: Heard, topics: names.EgoTopics) -> Findings:
+    """The bridge checks the server's version exactly and exits; ours only reads maps."""
+    yield _good("carla package", f"{version('carla')}; the bridge wants the server's own version")
+
+
+def _nodes(ends: list[End]) -> str:
+    return ", ".join(sorted(end.node for end in ends))

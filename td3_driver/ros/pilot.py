@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A configured driver: the run, its topics, and what is done when something is missing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from td3_driver.agent.messages import Loaded, Lost, Refused, Saved, Trained
+from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.driving.types import Control
+from td3_driver.online.run import Run
+from td3_driver.ros import names
+from td3_driver.ros.checkpoint_services import CheckpointServices
+from td3_driver.ros.commander import Commander
+from td3_driver.ros.conditions import Conditions
+from td3_driver.ros.conversions import stamp_ns
+from td3_driver.ros.driver_parameters import DriverParameters, run_config
+from td3_driver.ros.intake import Intake
+from td3_driver.ros.reports import Reports
+from td3_driver.ros.watch import Watch
+from td3_driver.ros.wires import Wires
+
+STATUS_PERIOD_S = 0.5
+WATCH_PERIOD_S = 0.1
+LAST_SAVE_WITHIN_S = 1.5
+
+
+class Pilot:
+    """From configure to cleanup.
+
+    Args:
+        node: whose topics and services these are.
+        given: its parameters.
+
+    Attributes:
+        ready: there is an agent to drive with.
+        exit_code: the run is to end, and how; None while it goes on.
+
+    Raises:
+        ValueError, OSError: the parameters ask for what cannot be done; one line says why.
+    """
+
+    def __init__(self, node: Node, given: DriverParameters) -> None:
+        self.given = given
+        self.ready = False
+        self.exit_code: int | None = None
+        self._leave_by_s = float("inf")
+        self._logger = node.get_logger()
+        self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+        config = run_config(given)
+        self._wires = Wires(node)
+        self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
+        self.session = self._run.session
+        self._conditions = Conditions(node.get_logger())
+        self._commander = Commander(
+            self._wires, self._topics, given, self.session, self._conditions
+        )
+        self._reports = Reports(self._wires, self._run, self._commander, self._conditions)
+        self._listen()
+        self._watch = Watch(given, self._topics, self._intake, self._commander, self._conditions)
+        CheckpointServices(self._wires, self.session, self._checkpoint_path)
+        self._wires.every(WATCH_PERIOD_S, self._look)
+        self._wires.every(STATUS_PERIOD_S, self._status)
+
+    # Its life.
+
+    def activate(self) -> None:
+        """Drive."""
+        self._intake.begin()
+        self._may_drive()
+
+    def deactivate(self) -> None:
+        """Brake, and be silent."""
+        self._intake.active = False
+        self._commander.driving = False
+        self.session.interrupt()
+        self._commander.brake()
+
+    def end(self, code: int, reason: str) -> None:
+        """Brake from now on, save what there is, leave when that is done."""
+        if self.exit_code is not None:
+            return
+        self.exit_code = code
+        if code:
+            self._logger.error(reason)
+        else:
+            self._logger.info(reason)
+        self._may_drive()
+        if self.ready and self.session.learning and not self.session.finished:
+            self.session.save_latest()
+            self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
+
+    @property
+    def may_leave(self) -> bool:
+        """It is to end, and nothing is left to do."""
+        if self.exit_code is None:
+            return False
+        done = self.session.link.idle and not self._commander.waiting
+        return done or time.monotonic() > self._leave_by_s
+
+    def save_and_close(self) -> None:
+        """End without ending the process."""
+        if self.ready and self.session.learning:
+            self.session.save_latest()
+        self.close()
+
+    def close(self) -> None:
+        """Brake, say the last word, end the learner, free everything."""
+        if not self._commander.braked:
+            self._commander.brake()
+        self._reports.status()
+        self._reports.wait_for_listeners()
+        self._log_timing()
+        if self.session.link.reachable:
+            self._run.learner.stop()
+        else:
+            self._run.learner.stop(within_s=0.0)
+        self._wires.cut()
+
+    # What comes in.
+
+    def _listen(self) -> None:
+        wires, default = self._wires, names.VOLATILE_10
+        # In this order they are served: a collision counts for its own frame.
+        wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        collision = self._topics.of("collision")
+        wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
+        lockstep = self.given.stepping == "lockstep"
+        self._intake = Intake(wires, self._topics, lockstep, self._on_frame)
+
+    def _on_frame(
+        self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None
+    ) -> None:
+        report = self._commander.take(image, odometry, sent_ns, human)
+        if report.warning:
+            self._logger.warning(report.warning)
+        self._reports.frame(report, odometry)
+
+    def _on_collision(self, message: CarlaCollisionEvent) -> None:
+        self.session.driver.collided(stamp_ns(message.header.stamp))
+
+    def _on_world_info(self, message: CarlaWorldInfo) -> None:
+        try:
+            road_map = RoadMap(message.opendrive, message.map_name)
+            lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
+            self.session.driver.set_map(road_map)
+        except RoadMapError as error:
+            self.end(1, f"{names.WORLD_INFO}: {error}")
+        else:
+            self._logger.info(f"driving in {message.map_name}, {lanes} lanes")
+
+    # The learner.
+
+    def hear_learner(self) -> None:
+        """Take in what the learner has said."""
+        while (event := self._run.learner.poll()) is not None:
+            was_reachable = self.session.link.reachable
+            self.session.handle(event)
+            match event:
+                case Trained():
+                    self._watch.updates(self.session.link)
+                case Loaded():
+                    self._on_loaded(event)
+                case Saved():
+                    self._logger.info(f"saved {event.path} at step {event.env_steps}")
+                case Refused():
+                    self._on_refused(event)
+                case Lost():
+                    self._on_learner_loss(event.reason)
+            if not was_reachable and self.session.link.reachable:
+                self._conditions.over("learner")
+        self._may_drive()
+        self._commander.answer()
+
+    def _on_loaded(self, event: Loaded) -> None:
+        if event.path is not None:
+            self._logger.info(f"resuming at step {event.env_steps} from {event.path}")
+        if event.lost:
+            refill = f"learning goes on with {self._run.learning_starts} new transitions"
+            self._logger.warning(f"{event.lost}; {refill}")
+        self._conditions.over("learning", "update")
+        self.ready = self._run.greeted(event)
+
+    def _on_refused(self, event: Refused) -> None:
+        if not self.ready or self.session.finished:  # nothing to begin with, or to end with
+            self.end(1, event.reason)
+            self.exit_code = 1
+        else:
+            self._logger.error(event.reason)
+
+    def _may_drive(self) -> None:
+        """Whether the agent may drive, after anything that bears on it has changed."""
+        link, goes_on = self.session.link, self.exit_code is None
+        without_learner = link.reachable or self.given.on_loss == "drive"
+        self._commander.driving = (
+            self.ready and goes_on and self._intake.active and without_learner
+        )
+        self._commander.starting = not self.ready and goes_on and link.reachable
+
+    def _on_learner_loss(self, reason: str) -> None:
+        if self.given.on_loss == "exit":
+            self.end(1, reason)
+        elif self.given.on_loss == "drive":
+            text = f"{reason}; driving on with the last weights, learning nothing"
+            self._conditions.meet("learner", text)
+        else:
+            self._conditions.meet("learner", f"{reason}; braking and waiting")
+
+    # What is looked at now and then.
+
+    def _look(self) -> None:
+        self._watch_learner()
+        self._commander.answer()
+        if self.exit_code is not None or self._commander.waiting or not self._intake.active:
+            return
+        if self.session.finished:
+            self._complete()
+        elif reason := self._watch.startup():
+            self.end(1, reason)
+        else:
+            self._watch_world()
+
+    def _watch_learner(self) -> None:
+        link = self.session.link
+        if not self.ready or not link.reachable or self.session.finished:  # the last save is long
+            return
+        if link.silent_s > self.given.learner_timeout_s:
+            reason = f"the learner has not answered for {link.silent_s:.0f} s"
+            link.hang(reason)
+            self._on_learner_loss(reason)
+            self._may_drive()
+
+    def _complete(self) -> None:
+        if self.session.learning and not self.session.link.reachable:
+            self.end(1, "all steps are driven, but the learner that would save them is lost")
+        else:
+            self.end(0, "the run is complete")
+
+    def _watch_world(self) -> None:
+        self._watch.override()
+        if self._watch.silence():
+            self.session.interrupt()
+        reason = self._watch.world_loss()
+        if reason and self.given.on_loss == "exit":
+            self.end(1, reason)
+        elif reason:
+            self._conditions.hold("world", f"{reason}; braking and waiting")
+
+    def _status(self) -> None:
+        self._watch.publishers(self._wires.node)
+        self._watch.actions(self.session.driver)
+        self._reports.status()
+
+    def _checkpoint_path(self) -> Path | None:
+        given = str(self._wires.node.get_parameter("checkpoint_path").value)
+        return Path(given).resolve() if given else None
+
+    def _log_timing(self) -> None:
+        frames, latencies = self._commander.frames, self._commander.latencies
+        if frames.frames:
+            self._logger.info(
+                f"{frames.frames} frames, {frames.missed} missed, {frames.stale} stale; latency "
+                f"p50 {latencies.percentile_ms(50):.1f} ms, p99 {latencies.percentile_ms(99):.1f} "
+                f"ms, {latencies.late} late"
+            )

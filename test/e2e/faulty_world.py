@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded world behind real topics, ticked by a test, which may spoil what it publishes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import rclpy
+from carla_msgs.msg import CarlaEgoVehicleControl, CarlaEgoVehicleStatus, CarlaWorldInfo
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import Pose, Twist
+from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry, Path
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.types import Control
+from td3_driver.ros import diagnostics, names
+from td3_driver.ros.conversions import control_of, pose_of, stamp_ns, stamp_of
+from td3_driver.world.bridge_messages import TickMessages
+from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.simulation import Simulation, WorldConfig
+
+Messages = dict[str, Any]
+TOPICS = names.EgoTopics("ego_vehicle", "rgb_front", "control")
+
+
+class FaultyWorld:
+    """A lock-step world whose every tick is the test's."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._context = rclpy.Context()
+        self._context.init(args=[])
+        self.node = rclpy.create_node("faulty_world", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.offset_ns = 0  # of the stamps, against the simulation's
+        self.human: Control | None = None
+        self.commands: list[CarlaEgoVehicleControl] = []
+        self.routes: list[Path] = []
+        self.episodes: list[dict[str, str]] = []
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._control = Control()
+        publish, default = self.node.create_publisher, names.VOLATILE_10
+        self._publishers = {
+            "odometry": publish(Odometry, TOPICS.of("odometry"), default),
+            "status": publish(CarlaEgoVehicleStatus, TOPICS.of("vehicle_status"), default),
+            "image": publish(Image, TOPICS.image, default),
+        }
+        self._world_info = publish(CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10)
+        self._override = publish(Bool, TOPICS.manual_override, names.LATCHED_1)
+        listen = self.node.create_subscription
+        listen(Pose, TOPICS.set_transform, self._on_transform, default)
+        listen(Twist, TOPICS.set_target_velocity, self._on_velocity, default)
+        listen(CarlaEgoVehicleControl, TOPICS.control, self.commands.append, 1000)
+        listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, default)
+        listen(Path, "/td3_driver/route", self.routes.append, names.LATCHED_1)
+        listen(DiagnosticStatus, "/td3_driver/episode", self._on_episode, default)
+        self.enter_town(seed)
+
+    def enter_town(self, seed: int) -> None:
+        """Another map, with the car somewhere on it."""
+        config = WorldConfig(seed=seed, image_width=64, image_height=48)
+        self.road_map = RoadMap(generate_opendrive(seed), f"generated_{seed}")
+        self._simulation = Simulation(config, self.road_map)
+        self._messages = TickMessages(TOPICS.role_name, config)
+        self._world_info.publish(
+            CarlaWorldInfo(map_name=self.road_map.name, opendrive=self.road_map.opendrive)
+        )
+
+    def tick(
+        self,
+        spoil: Callable[[Messages], None] = lambda messages: None,
+        skip: Collection[str] = (),
+    ) -> int:
+        """One step of the world and what it publishes of it; the stamp, ns."""
+        control = self.human or self._control
+        tick = self._simulation.step(control)
+        messages = {
+            "odometry": self._messages.odometry(tick),
+            "status": self._messages.status(tick),
+            "image": self._messages.image(tick, TOPICS.camera),
+        }
+        now_ns = tick.stamp_ns + self.offset_ns
+        for message in messages.values():
+            message.header.stamp = stamp_of(now_ns)
+        spoil(messages)
+        for name, message in messages.items():
+            if name not in skip:
+                self._publishers[name].publish(message)
+        return now_ns
+
+    def answers(self, stamp: int) -> list[CarlaEgoVehicleControl]:
+        """The commands for a frame so far."""
+        return [command for command in self.commands if stamp_ns(command.header.stamp) == stamp]
+
+    def step(
+        self,
+        spoil: Callable[[Messages], None] = lambda messages: None,
+        skip: Collection[str] = (),
+        within_s: float = 15.0,
+    ) -> Control:
+        """A tick, and the driver's one command for it."""
+        stamp = self.tick(spoil, skip)
+        self.spin(lambda: bool(self.answers(stamp)), within_s, f"answer to {stamp}")
+        (command,) = self.answers(stamp)
+        self._control = control_of(command)
+        return self._control
+
+    def begin(self, within_s: float = 60.0) -> None:
+        """Tick until the driver answers: it may not have been there for the first frames.
+
+        The bridge does so too: it waits a second for a command and goes on.
+        """
+        end_s = time.monotonic() + within_s
+        while time.monotonic() < end_s:
+            stamp, patience_s = self.tick(), time.monotonic() + 1.0
+            while time.monotonic() < patience_s:
+                if self.answers(stamp):
+                    return
+                self.spin_for(0.01)
+        raise AssertionError(f"no frame was answered in {within_s} s")
+
+    def step_until(self, condition: Callable[[], bool], steps: int = 400) -> None:
+        """Go on until a condition holds."""
+        for _ in range(steps):
+            if condition():
+                return
+            self.step()
+        raise AssertionError(f"not within {steps} steps")
+
+    def run(self, seconds: float, skip: Collection[str] = ()) -> None:
+        """Tick at 20 Hz whether the driver answers or not, as a world in real time does."""
+        end_s = due_s = time.monotonic()
+        end_s += seconds
+        while due_s < end_s:
+            self.tick(skip=skip)
+            due_s += 0.05
+            self.spin_for(due_s - time.monotonic())
+            if self.commands:
+                self._control = control_of(self.commands[-1])
+
+    def spin(self, until: Callable[[], bool], within_s: float, what: str = "condition") -> None:
+        """Serve topics until a condition holds."""
+        end_s = time.monotonic() + within_s
+        while not until():
+            assert time.monotonic() < end_s, f"not within {within_s} s: {what}"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def spin_for(self, seconds: float) -> None:
+        """Serve topics for so long."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0.0:
+            self._executor.spin_once(timeout_sec=left_s)
+
+    def take_over(self, control: Control | None) -> None:
+        """A human drives with this control, or lets go."""
+        self.human = control
+        self._override.publish(Bool(data=control is not None))
+
+    def call(self, kind: type, name: str, request: Any, within_s: float = 30.0) -> Any:
+        """A service's answer."""
+        client = self.node.create_client(kind, name)
+        self.spin(client.service_is_ready, within_s, f"service {name}")
+        future = client.call_async(request)
+        self.spin(future.done, within_s, f"answer of {name}")
+        self.node.destroy_client(client)
+        return future.result()
+
+    def trigger(self, name: str) -> Trigger.Response:
+        """A checkpoint service's answer."""
+        return self.call(Trigger, name, Trigger.Request())
+
+    def set_parameter(self, name: str, value: Any) -> Any:
+        """The result of setting the driver's parameter."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
+        return self.call(SetParameters, "/td3_driver/set_parameters", request).results[0]
+
+    def change_state(self, transition: int) -> bool:
+        """Ask for a lifecycle transition."""
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, "/td3_driver/change_state", request).success
+
+    def state(self) -> str:
+        """The driver's lifecycle state."""
+        return self.call(GetState, "/td3_driver/get_state", GetState.Request()).current_state.label
+
+    def values(self, name: str) -> dict[str, str]:
+        """A fresh status of `/diagnostics`, as strings."""
+        self.diagnostics.pop(name, None)
+        self.spin(lambda: name in self.diagnostics, 5.0, f"{name} in /diagnostics")
+        return diagnostics.values(self.diagnostics[name])
+
+    def diagnostics_of(self, name: str) -> dict[str, str]:
+        """The last status heard, which may be old."""
+        status = self.diagnostics.get(name)
+        return diagnostics.values(status) if status else {}
+
+    def safety(self) -> str:
+        """What the safety status says now."""
+        self.values("td3_driver: safety")
+        return self.diagnostics["td3_driver: safety"].message
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def _on_transform(self, message: Pose) -> None:
+        self._simulation.reset_pose(pose_of(message))
+
+    def _on_velocity(self, message: Twist) -> None:
+        self._simulation.set_target_velocity(message.linear.x, message.linear.y, 0.0)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.diagnostics |= {status.name: status for status in message.status}
+
+    def _on_episode(self, message: DiagnosticStatus) -> None:
+        self.episodes.append({**diagnostics.values(message), "ended": message.message})

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver doctor` on live graphs: sound ones, and ones with what goes wrong at users'."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from carla_msgs.msg import CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose
+from nav_msgs.msg import Odometry
+from rclpy.node import Node as RosNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from .running import Node, wait_until
+
+
+def doctor(*options: str, seconds: int = 4) -> tuple[int, str]:
+    """Exit code and table."""
+    done = subprocess.run(
+        [sys.executable, "-m", "td3_driver.cli", "doctor", "--seconds", str(seconds), *options],
+        capture_output=True, text=True, timeout=60.0, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def bystander() -> Iterator[RosNode]:
+    context = rclpy.Context()
+    context.init(args=[])
+    node = rclpy.create_node("bystander", context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def world(bystander: RosNode) -> Iterator[Node]:
+    node = Node("world.world_node")
+    try:
+        wait_until(lambda: bystander.count_publishers("/carla/world_info") > 0, 30.0)
+        yield node
+    finally:
+        node.kill()
+
+
+def test_nothing_is_running() -> None:
+    code, table = doctor(seconds=1)
+    assert code == 1
+    assert "FAIL  /carla/ego_vehicle/odometry" in table
+    assert "is the bridge running?" in table
+
+
+def test_a_sound_world_that_nobody_drives(world: Node) -> None:
+    code, table = doctor(seconds=4)
+    assert code == 0, table
+    assert "nobody drives" in table
+    assert "generated" in table
+    assert "160x120, bgra8" in table
+    assert "nothing is wrong" in table
+
+
+def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
+    code, table = doctor("--role-name", "hero", "--control-id", "other")
+    assert code == 1
+    assert "roles in the graph: ego_vehicle" in table
+    assert "does the bridge know this role name?" in table
+    assert "needs an actor.pseudo.control with id 'other'" in table
+
+
+def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
+    role = "/carla/hero"
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    rivals = [
+        bystander.create_publisher(Pose, f"{role}/odometry", 10),
+        bystander.create_publisher(Image, f"{role}/rgb_front/image", best_effort),
+        bystander.create_publisher(CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", 10),
+        bystander.create_publisher(CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", 10),
+    ]
+    code, table = doctor("--role-name", "hero")
+    for publisher in rivals:
+        bystander.destroy_publisher(publisher)
+    assert code == 1
+    assert "has type geometry_msgs/msg/Pose; expected nav_msgs/msg/Odometry" in table
+    assert "best effort; the driver's subscription is reliable" in table
+    assert "published by /bystander, /bystander; the car obeys whoever came last" in table
+
+
+def test_a_driver_at_work_and_a_second_one(
+    world: Node, bystander: RosNode, tmp_path: Path
+) -> None:
+    driver = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", "answer_within_s:=5.0")
+    try:
+        driver.wait_for("latest.pth at step 0")
+        code, table = doctor(seconds=4)
+        assert code == 0, table
+        assert "frames, one command each" in table
+        assert "published by /td3_driver" in table
+        rivals = [
+            bystander.create_publisher(
+                CarlaEgoVehicleControl, "/carla/ego_vehicle/vehicle_control_cmd", 10
+            ),
+            bystander.create_publisher(Odometry, "/carla/ego_vehicle/odometry", 10),
+        ]
+        driver.wait_for("also published by /bystander")
+        code, table = doctor(seconds=4)
+        for publisher in rivals:
+            bystander.destroy_publisher(publisher)
+        assert code == 1
+        assert "published by /bystander, /td3_driver; the car obeys whoever came last" in table
+        assert "published by /bystander, /carla_ros_bridge; one bridge is enough" in table
+        assert "td3_driver: safety" in table
+    finally:
+        driver.kill()

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A learner that computes nonsense, hangs or dies, under a driver that was told to drive on.
+
+One driver process for all; the tests build on each other.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.agent.learner import NONFINITE_LIMIT
+from td3_driver.configuration import load_configuration
+from td3_driver.driving.types import FULL_BRAKE
+
+from .faulty_world import FaultyWorld
+from .running import Node, learner_of
+
+CONFIG = """
+agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000}
+driving:
+  episode: {max_steps: 100000, stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}
+"""
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[FaultyWorld]:
+    world = FaultyWorld()
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints: sound; of a critic, and of an actor, whose numbers are finite but overflow."""
+    folder = tmp_path_factory.mktemp("learner")
+    (folder / "config.yaml").write_text(CONFIG)
+    config = load_configuration("default", folder / "config.yaml").agent
+    for name, network in (("sound", ""), ("critic", "critic"), ("actor", "actor_cnn")):
+        agent = TD3Agent(87, 2, config=config)
+        if network:
+            with torch.no_grad():
+                for weights in getattr(agent, network).parameters():
+                    weights.fill_(3e38)
+        agent.save_checkpoint(folder / name / "td3_0.pth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def driver(world: FaultyWorld, folder: Path) -> Iterator[Node]:
+    node = Node(
+        "ros.driver_node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
+        f"resume:={folder}/critic/td3_0.pth", "on_loss:=drive", "learner_timeout_s:=1.0",
+        "answer_within_s:=0.3", "world_timeout_s:=60.0", "save_freq:=0",
+    )  # fmt: skip
+    try:
+        node.wait_for("resuming at step 0")
+        world.begin()
+        yield node
+    finally:
+        node.kill()
+
+
+def drives(world: FaultyWorld) -> bool:
+    return all(world.step() != FULL_BRAKE for _ in range(2))
+
+
+def load(world: FaultyWorld, file: Path) -> None:
+    """Through the parameter that may change, and the service."""
+    assert world.set_parameter("checkpoint_path", str(file)).successful
+    response = world.trigger("/load_checkpoint")
+    assert response.success, response.message
+
+
+def test_updates_that_are_not_finite_change_nothing_and_end_learning(
+    world: FaultyWorld, driver: Node, folder: Path
+) -> None:
+    world.step_until(lambda: "too many updates in a row" in driver.output)
+    assert "an update was not finite and has been discarded" in driver.output
+    learner = world.values("td3_driver: learner")
+    assert int(learner["updates_discarded"]) == NONFINITE_LIMIT
+    assert world.diagnostics["td3_driver: learner"].message == "halted"
+    updates = learner["updates"]
+    world.step_until(lambda: drives(world))
+    assert world.values("td3_driver: learner")["updates"] == updates
+    assert world.trigger("/save_checkpoint").success
+    before = checkpoint.read(folder / "critic" / "td3_0.pth")
+    after = checkpoint.read(checkpoint.newest(folder / "run"))
+    for key in ("critic_state_dict", "critic_cnn_state_dict", "actor_state_dict"):
+        for name, weights in before[key].items():
+            assert torch.equal(weights, after[key][name]), (key, name)
+    assert all(
+        torch.isfinite(moment).all()
+        for state in after["critic_optimizer_state_dict"]["state"].values()
+        for moment in state.values()
+    )
+
+
+def test_an_action_that_is_not_finite_is_a_full_brake(
+    world: FaultyWorld, driver: Node, folder: Path
+) -> None:
+    load(world, folder / "actor" / "td3_0.pth")
+    world.step_until(lambda: "the policy's action is not finite; braking" in driver.output)
+    assert all(world.step() == FULL_BRAKE for _ in range(5))
+
+
+def test_a_sound_checkpoint_puts_both_right(
+    world: FaultyWorld, driver: Node, folder: Path
+) -> None:
+    load(world, folder / "sound" / "td3_0.pth")
+    world.step_until(lambda: drives(world))
+    driver.wait_for("learning: all right again")
+    updates = int(world.values("td3_driver: learner")["updates"])
+    for _ in range(5):
+        world.step()
+    assert int(world.values("td3_driver: learner")["updates"]) >= updates + 4
+
+
+def test_learning_can_be_switched_off_and_on(world: FaultyWorld, driver: Node) -> None:
+    assert world.set_parameter("learning", False).successful
+    world.step()
+    updates = world.values("td3_driver: learner")["updates"]
+    for _ in range(5):
+        assert world.step() != FULL_BRAKE
+    learner = world.values("td3_driver: learner")
+    assert learner["updates"] == updates
+    assert world.set_parameter("learning", True).successful
+    for _ in range(3):
+        world.step()
+    assert int(world.values("td3_driver: learner")["updates"]) == int(updates) + 3
+
+
+def test_a_learner_that_hangs_is_driven_without_until_it_answers(
+    world: FaultyWorld, driver: Node
+) -> None:
+    pid = learner_of(driver)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        world.step_until(lambda: "has not answered for" in driver.output)
+        assert "driving on with the last weights" in world.safety()
+        assert all(world.step() != FULL_BRAKE for _ in range(5))
+        refused = world.trigger("/save_checkpoint")
+        assert not refused.success
+        assert "has not answered" in refused.message
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    driver.wait_for("learner: all right again")
+    updates = int(world.values("td3_driver: learner")["updates"])
+    for _ in range(3):
+        world.step()
+    assert int(world.values("td3_driver: learner")["updates"]) >= updates + 3
+
+
+def test_a_learner_that_is_killed_is_driven_without(world: FaultyWorld, driver: Node) -> None:
+    os.kill(learner_of(driver), signal.SIGKILL)
+    driver.wait_for("the learner process ended (signal 9); driving on with the last weights")
+    assert all(world.step() != FULL_BRAKE for _ in range(5))
+    assert driver.stop() == 0
+    assert "Traceback" not in driver.output

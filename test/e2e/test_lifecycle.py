@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The managed node under a lifecycle manager, and in real time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lifecycle_msgs.msg import Transition
+
+from td3_driver.agent import checkpoint
+from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.ros.conversions import control_of, stamp_ns
+
+from .faulty_world import FaultyWorld
+from .running import Node, alive, learner_of, wait_until
+
+
+@pytest.fixture
+def world() -> Iterator[FaultyWorld]:
+    world = FaultyWorld()
+    yield world
+    world.close()
+
+
+def drives(world: FaultyWorld) -> bool:
+    return all(world.step() != FULL_BRAKE for _ in range(2))
+
+
+def test_the_states_do_what_their_names_say(world: FaultyWorld, tmp_path: Path) -> None:
+    node = Node("ros.driver_node", "autostart:=false", "world_timeout_s:=60.0")
+    try:
+        assert world.state() == "unconfigured"
+        # A bad parameter fails configure with the reason, and may be put right.
+        assert world.set_parameter("checkpoint_dir", str(tmp_path)).successful
+        assert world.set_parameter("resume", str(tmp_path / "gone.pth")).successful
+        assert not world.change_state(Transition.TRANSITION_CONFIGURE)
+        node.wait_for("gone.pth: no such file")
+        assert world.set_parameter("resume", "").successful
+        assert world.change_state(Transition.TRANSITION_CONFIGURE)
+        assert world.state() == "inactive"
+        assert "fixed" in world.set_parameter("seed", 3).reason
+        world.tick()
+        world.spin_for(0.5)
+        assert not world.commands, "an inactive node gives no command"
+
+        assert world.change_state(Transition.TRANSITION_ACTIVATE)
+        world.begin()
+        world.step_until(lambda: drives(world))
+        assert world.change_state(Transition.TRANSITION_DEACTIVATE)
+        world.spin(lambda: control_of(world.commands[-1]) == FULL_BRAKE, 5.0, "the last brake")
+        given = len(world.commands)
+        world.tick()
+        world.spin_for(0.3)
+        assert len(world.commands) == given
+
+        assert world.change_state(Transition.TRANSITION_ACTIVATE)
+        world.step_until(lambda: drives(world))
+        learner = learner_of(node)
+        assert world.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert world.change_state(Transition.TRANSITION_CLEANUP)
+        assert world.state() == "unconfigured"
+        wait_until(lambda: not alive(learner), 5.0)
+        assert checkpoint.read(tmp_path / "latest.pth")["env_steps"] > 0
+        assert world.node.count_publishers("/carla/ego_vehicle/vehicle_control_cmd") == 0
+
+        assert world.change_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+        assert node.process.wait(10.0) == 0
+        assert "Traceback" not in node.output
+    finally:
+        node.kill()
+
+
+def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) -> None:
+    node = Node(
+        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "stepping:=realtime",
+        "world_timeout_s:=30.0", "silence_timeout_s:=0.5",
+    )  # fmt: skip
+    try:
+        node.wait_for("latest.pth at step 0")
+        world.begin()
+        for silent, topic in (("image", "rgb_front/image"), ("odometry", "ego_vehicle/odometry")):
+            world.step_until(lambda: drives(world))
+            world.run(0.7, skip={silent})
+            node.wait_for(f"{topic} silent for 0.5 s; braking")
+            assert control_of(world.commands[-1]) == FULL_BRAKE
+            world.run(0.3, skip={silent})
+            assert control_of(world.commands[-1]) == FULL_BRAKE
+            world.step_until(lambda: drives(world))
+            assert "silent" not in world.safety()
+        # A frame that comes out of order is counted, not answered.
+        world.step()
+        newest = stamp_ns(world.commands[-1].header.stamp)
+        stale_frames = int(world.values("td3_driver: frames")["stale_frames"])
+        world.offset_ns -= 150_000_000
+        stale = world.tick()
+        world.spin_for(0.3)
+        assert stale < newest
+        assert not world.answers(stale)[1:]
+        assert int(world.values("td3_driver: frames")["stale_frames"]) == stale_frames + 1
+        assert node.stop() == 0
+    finally:
+        node.kill()
