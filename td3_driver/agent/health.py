@@ -45,14 +45,14 @@ RANGES: Mapping[str, Range] = {
 }
 
 
-def complaints(measures: Mapping[str, float]) -> list[str]:
-    """One line for each number of `TD3Agent.update` that is out of its range."""
-    found = []
+def complaints(measures: Mapping[str, float]) -> dict[str, str]:
+    """One line for each number of `TD3Agent.update` that is out of its range, by its name."""
+    found = {}
     for name, healthy in RANGES.items():
         value = measures.get(name, healthy.low)
         if not math.isfinite(value) or not healthy.low <= value <= healthy.high:
             expected = f"{healthy.low:g} to {healthy.high:g}"
-            found.append(f"{name} is {value:.3g}, expected {expected}: {healthy.advice}")
+            found[name] = f"{name} is {value:.3g}, expected {expected}: {healthy.advice}"
     return found
 
 

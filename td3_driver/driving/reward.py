@@ -34,7 +34,7 @@ class RewardConfig:
 
     target_speed_mps: float = 8.33
     overspeed_slope: float = 4.0
-    lateral_weight: float = 0.4
+    lateral_weight: float = 1.0
     lane_half_width_m: float = 1.75
     heading_weight: float = 0.3
     comfort_weight: float = 0.1

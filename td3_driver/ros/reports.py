@@ -11,12 +11,13 @@ from nav_msgs.msg import Path as PathMessage
 from rclpy.duration import Duration
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
+from td3_driver.agent.health import RANGES, complaints
 from td3_driver.driving.driver import Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.online.run import Run
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.commander import Commander
-from td3_driver.ros.conditions import Conditions
+from td3_driver.ros.conditions import WARN, Conditions
 from td3_driver.ros.conversions import path_message
 from td3_driver.ros.wires import Wires
 
@@ -68,6 +69,7 @@ class Reports:
         values = self._run.measures() | self._rates.update(
             env_steps=session.env_steps, updates=session.link.total_it, frames=frames
         )
+        self._watch_health()
         learner = diagnostics.status("td3_driver: learner", "", values)
         self._learner.publish(learner)
         now = self._clock.now().to_msg()
@@ -78,6 +80,14 @@ class Reports:
     def wait_for_listeners(self) -> None:
         """Until the last status has reached whoever listens."""
         self._learner.wait_for_all_acked(Duration(seconds=1))
+
+    def _watch_health(self) -> None:
+        found = complaints(self._run.session.link.losses)
+        for name in RANGES:
+            if name in found:
+                self._conditions.hold(name, f"learning: {found[name]}", WARN)
+            else:
+                self._conditions.over(name)
 
     def _statuses(self, values: dict[str, object]) -> list[DiagnosticStatus]:
         session = self._run.session
