@@ -42,6 +42,8 @@ class Trace:
         lateral_m: (N + 1,) float64, offset from the route, left positive, m.
         speed_mps: (N + 1,) float64, forward speed, m/s.
         actions: (N, 2) float64, steer (+1 right) and throttle/brake, each in [-1, 1].
+        rewards: (N,) float64.
+        terminated: it ended by the task's own rules; else it was cut off.
     """
 
     step_s: float
@@ -56,6 +58,8 @@ class Trace:
     lateral_m: FloatArray
     speed_mps: FloatArray
     actions: FloatArray
+    rewards: FloatArray
+    terminated: bool
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,21 @@ def measure(trace: Trace) -> EpisodeMetrics:
         mean_abs_steer_change=abs_change,
         never_started=trace.completion * trace.route_length_m < STARTED_M,
     )
+
+
+def value_bias(values: FloatArray, trace: Trace, discount: float) -> float:
+    """How much more a critic promised than came, mean over an episode's steps.
+
+    Args:
+        values: (N,) its value of each executed action.
+        trace: the episode; if it was cut off, the last value stands for what would have followed.
+        discount: per step.
+    """
+    come = 0.0 if trace.terminated else float(values[-1])
+    returns = np.empty(len(values))
+    for step in range(len(values) - 1, -1, -1):
+        come = returns[step] = trace.rewards[step] + discount * come
+    return float(np.mean(values - returns))
 
 
 def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: float) -> float:

@@ -110,9 +110,12 @@ def drive_route(
     frame = next(frame for frame in frames if driver.episode is not None)
     episode = driver.episode  # the driver forgets it with its last frame
     assert episode is not None
-    states = []
+    states, rewards, terminated = [], [], False
     while True:
         states.append(_state(frame.ego, episode.place))
+        if (outcome := frame.report.outcome) is not None:
+            rewards.append(outcome.reward)
+            terminated = outcome.terminated
         if watch is not None:
             watch(frame)
         if frame.report.ended is not None:
@@ -132,6 +135,8 @@ def drive_route(
         lateral_m=columns[:, 4],
         speed_mps=columns[:, 5],
         actions=np.array(noting.actions, np.float64),
+        rewards=np.array(rewards),
+        terminated=terminated,
     )
 
 

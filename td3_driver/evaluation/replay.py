@@ -16,16 +16,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from td3_driver.agent import TD3Agent
-from td3_driver.agent.networks import joined_state
+from td3_driver.agent.judgement import values_of
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.driver import DrivingConfig
-from td3_driver.driving.observation import Observation
-from td3_driver.driving.reward import Action
 from td3_driver.driving.route import FloatArray, Route
 from td3_driver.driving.safety import safe_action
 from td3_driver.evaluation.drive_log import DriveLog, read_log
@@ -204,7 +200,9 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
     action = safe_action(policy.act(situation))
     latency_s = time.perf_counter() - started_s
     driven = step.action if step.action is not None else np.full(2, np.nan, np.float32)
-    (q, q_gap), (q_driven, _) = _values(policy.agent, situation.observation, (action, driven))
+    seen = situation.observation
+    judged = values_of(policy.agent, seen.image, seen.vector, (action, driven))
+    (q, q_gap), (q_driven, _) = judged
     ego = situation.ego
     return Row(
         stamp_s=ego.stamp_ns * 1e-9,
@@ -222,19 +220,6 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
         y_m=ego.pose.y_m,
         latency_s=latency_s,
     )
-
-
-@torch.inference_mode()
-def _values(
-    agent: TD3Agent, seen: Observation, actions: Sequence[Action]
-) -> list[tuple[float, float]]:
-    """For each action the smaller value of both critics, and their distance."""
-    image = torch.from_numpy(seen.image).unsqueeze(0)
-    vector = torch.from_numpy(seen.vector).unsqueeze(0)
-    state = joined_state(agent.critic_cnn, image, vector).expand(len(actions), -1)
-    q1, q2 = agent.critic(state, torch.from_numpy(np.stack(actions)))
-    smaller, gap = torch.minimum(q1, q2).tolist(), (q1 - q2).abs().tolist()
-    return list(zip(smaller, gap, strict=True))
 
 
 def _curvature(route: Route, s_m: float) -> float:

@@ -22,21 +22,27 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver.agent import checkpoint, durable_file
 from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.agent.judgement import values_of
 from td3_driver.commands.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.driving.metrics import value_bias
+from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import Situation
 from td3_driver.evaluation.evaluate import (
     SELECTION_ROADS,
     Course,
+    Drive,
     courses,
     drive_courses,
     summary,
 )
 from td3_driver.online import evaluations
-from td3_driver.online.trained import Trained, load
+from td3_driver.online.trained import Greedy, Trained, load
 from td3_driver.world.simulation import WorldConfig
 
 EPISODES = 4
@@ -45,7 +51,8 @@ LOOK_EVERY_S = 0.5
 _NAMED = re.compile(r"td3_(\d+)\.pth")
 _LOGGED = (
     "score", "success_rate", "route_completion", "driving_score", "collisions_per_km",
-    "lateral_rmse_m", "mean_speed_mps", "mean_abs_steer_change", "never_started",
+    "lateral_rmse_m", "mean_speed_mps", "mean_abs_steer_change", "never_started", "q_mean",
+    "q_bias",
 )  # fmt: skip
 
 
@@ -107,10 +114,11 @@ class Selection:
             self._held.unlink(missing_ok=True)
 
     def _row(self, path: Path, trained: Trained, written_ns: int) -> dict[str, Any]:
+        policy = _Judged(trained.policy)
         drives = drive_courses(
-            {"policy": trained.policy}, trained.driving, iter(self._courses), lambda *_: None
+            {"policy": policy}, trained.driving, iter(self._courses), policy.on_drive
         )
-        measured = summary(drives["policy"])
+        measured = summary(drives["policy"]) | policy.measures()
         return {
             "checkpoint": path.name,
             "env_steps": trained.env_steps,
@@ -119,6 +127,41 @@ class Selection:
             "infractions": measured["infractions"],
             "run": self._run,
             "written_ns": written_ns,
+        }
+
+
+class _Judged:
+    """A checkpoint's policy, and whether its critics promise what comes."""
+
+    def __init__(self, policy: Greedy) -> None:
+        self._policy = policy
+        self._values: list[float] = []
+        self._means: list[float] = []
+        self._biases: list[float] = []
+
+    def begin_episode(self) -> None:
+        """A new episode starts."""
+        self._values.clear()
+
+    def act(self, situation: Situation) -> Action:
+        """The policy's action, whose value is noted."""
+        action, seen = self._policy.act(situation), situation.observation
+        judged = values_of(self._policy.agent, seen.image, seen.vector, [action])
+        self._values.append(judged[0][0])
+        return action
+
+    def on_drive(self, name: str, drive: Drive) -> None:
+        """An episode ended; its last action led nowhere any more."""
+        values = np.array(self._values)
+        self._means.append(float(values.mean()))
+        discount = self._policy.agent.discount
+        self._biases.append(value_bias(values, drive.trace, discount))
+
+    def measures(self) -> dict[str, float]:
+        """Mean value of an action, and how much more it promised than came."""
+        return {
+            "q_mean": round(float(np.mean(self._means)), 6),
+            "q_bias": round(float(np.mean(self._biases)), 6),
         }
 
 

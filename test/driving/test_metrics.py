@@ -15,6 +15,7 @@ from td3_driver.driving.metrics import (
     measure,
     quality,
     summarise,
+    value_bias,
     wilson,
 )
 
@@ -34,6 +35,8 @@ def trace(**changes: object) -> Trace:
         lateral_m=np.array([9.0, 0.3, -0.4, 0.0, 0.0]),
         speed_mps=np.array([0.0, 2.0, 4.0, 6.0, 10.0]),
         actions=np.array([[0.0, 1.0], [0.1, 1.0], [0.0, 1.0], [-0.2, 1.0]]),
+        rewards=np.array([1.0, 2.0, 3.0, 4.0]),
+        terminated=True,
     )
     return dataclasses.replace(usual, **changes)
 
@@ -154,3 +157,12 @@ def test_quality_is_bounded_and_falls(
     assert of(steer_change=steer_change + 0.1) <= of()
     assert of(overspeed_mps=overspeed_mps + 1.0) <= of()
     assert of(pace=pace - 0.1) <= of()
+
+
+def test_a_critic_s_promise_is_compared_with_what_came() -> None:
+    returns = np.array([1 + 0.5 * (2 + 0.5 * (3 + 0.5 * 4)), 2 + 0.5 * (3 + 0.5 * 4), 5.0, 4.0])
+    assert value_bias(returns, trace(), 0.5) == 0.0
+    assert value_bias(returns + 1.5, trace(), 0.5) == 1.5
+    steady = np.full(4, 2.0)  # 1 a step for ever, at a discount of 0.5
+    cut_off = trace(rewards=np.ones(4), terminated=False)
+    assert value_bias(steady, cut_off, 0.5) == 0.0

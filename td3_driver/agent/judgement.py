@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent's critics say of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from td3_driver.agent.networks import joined_state
+from td3_driver.agent.td3 import TD3Agent
+
+
+@torch.inference_mode()
+def values_of(
+    agent: TD3Agent,
+    image: npt.NDArray[np.uint8],
+    vector: npt.NDArray[np.float32],
+    actions: Sequence[npt.NDArray[np.float32]],
+) -> list[tuple[float, float]]:
+    """For each action in one state the smaller value of both critics, and their distance.
+
+    Args:
+        agent: one that sees images, on the CPU.
+        image: (C, H, W) uint8.
+        vector: (V,) float32.
+        actions: (A,) float32 each.
+    """
+    images, vectors = torch.from_numpy(image).unsqueeze(0), torch.from_numpy(vector).unsqueeze(0)
+    state = joined_state(agent.critic_cnn, images, vectors).expand(len(actions), -1)
+    q1, q2 = agent.critic(state, torch.from_numpy(np.stack(actions)))
+    smaller, gap = torch.minimum(q1, q2).tolist(), (q1 - q2).abs().tolist()
+    return list(zip(smaller, gap, strict=True))
