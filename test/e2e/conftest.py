@@ -3,10 +3,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from .faulty_world import FaultyWorld
 
 TRAIN = [sys.executable, "-m", "td3_driver.cli", "train"]
 
@@ -36,3 +39,11 @@ def thousand_steps(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The issue's own example: 1000 steps, a checkpoint every 500."""
     folder = tmp_path_factory.mktemp("thousand")
     return train(folder, "--steps", "1000", "--save-freq", "500", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[FaultyWorld]:
+    """One for all tests of a module."""
+    world = FaultyWorld()
+    yield world
+    world.close()

@@ -32,13 +32,6 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[FaultyWorld]:
-    world = FaultyWorld()
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
 def driver(
     world: FaultyWorld, disk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Node]:

@@ -37,13 +37,6 @@ driving:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[FaultyWorld]:
-    world = FaultyWorld()
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
 def started(world: FaultyWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     folder = tmp_path_factory.mktemp("faults")
     (folder / "config.yaml").write_text(CONFIG)

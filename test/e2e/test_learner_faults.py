@@ -28,13 +28,6 @@ driving:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[FaultyWorld]:
-    world = FaultyWorld()
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints: sound; of a critic, and of an actor, whose numbers are finite but overflow."""
     folder = tmp_path_factory.mktemp("learner")
