@@ -23,9 +23,9 @@ class DrivingConfig:
             `observation.vector_observation`.
     """
 
-    end_to_end: bool = False
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
+    end_to_end: bool = False
 
 
 @dataclass(frozen=True)
