@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m bench.learning_sb3`: Stable-Baselines3 on the same job as `bench.learning`.
 
-Same world, observation, reward, evaluation, and the default preset's networks, batch, n-step,
-noise and rates wherever SB3 has them. What SB3 lacks stays away: LayerNorm in the critic, the
-throttle bias and the small last layer of the actor, and the penalty before tanh.
+Same world, observation, reward, evaluation, and the default preset's networks, batch, noise and
+rates wherever SB3 has them. What SB3 lacks stays away: n-step returns with images and vectors,
+LayerNorm in the critic, gradient clipping, the throttle bias and the small last layer of the
+actor, and the penalties on saturation and on jumps.
 """
 
 from __future__ import annotations
@@ -98,7 +99,6 @@ def model(algorithm: str, env: DrivingEnv, config: AgentConfig, seed: int) -> An
         "gamma": config.discount,
         "train_freq": 1,
         "gradient_steps": 1,
-        "n_steps": config.n_step,
         "seed": seed,
         "device": "cpu",
         "policy_kwargs": {

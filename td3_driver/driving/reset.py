@@ -17,6 +17,9 @@ from td3_driver.driving.types import EgoState, Pose, wrap_angle
 
 RESEND_FRAMES = 20
 GIVE_UP_FRAMES = 400
+# A car that creeps when it is placed ends up elsewhere by millimetres, depending on the tick that
+# places it; so it is halted first, also where it seems to stand.
+HALT_FRAMES = 2
 SETTLE_FRAMES = 5
 AT_REST_MPS = 0.05
 AT_PLACE_M = 0.5
@@ -61,7 +64,7 @@ class Reset:
         if self._frames > GIVE_UP_FRAMES:
             return ResetRequest(failed=True)
         at_rest = math.hypot(ego.speed_mps, ego.lateral_speed_mps) < AT_REST_MPS
-        if self._phase is _Phase.STOP and at_rest:
+        if self._phase is _Phase.STOP and at_rest and self._frames_in_phase >= HALT_FRAMES:
             self._enter(_Phase.PLACE)
         elif self._phase is _Phase.PLACE and self._arrived(ego):
             self._enter(_Phase.SETTLE)
