@@ -49,6 +49,10 @@ class _Open:
     arrived_s: float
 
 
+# A world waits longer than this for its first command, the bridge and ours a second.
+FRESH_S = 0.2
+
+
 class Commander:
     """See the module.
 
@@ -94,6 +98,15 @@ class Commander:
     def braking(self) -> bool:
         """There is no agent yet or any more, or nothing left to do."""
         return not self.driving or self._session.finished
+
+    def let_go(self) -> None:
+        """Leave the open frame unanswered if it has waited for long, as while the agent started.
+
+        The world may have given it up in this very moment. It would take the command for its next
+        frame's, and so on: one frame late for ever, as the bridge does not look at stamps.
+        """
+        if self._open is not None and time.time_ns() - self._open.sent_ns > FRESH_S * 1e9:
+            self._open = None
 
     def take(
         self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None

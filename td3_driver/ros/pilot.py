@@ -201,6 +201,8 @@ class Pilot:
         self._commander.driving = (
             self.ready and goes_on and self._intake.active and without_learner
         )
+        if self._commander.starting and self.ready and self._commander.lockstep:
+            self._commander.let_go()
         self._commander.starting = not self.ready and goes_on and link.reachable
 
     def _on_learner_loss(self, reason: str) -> None:

@@ -34,7 +34,7 @@ from td3_driver.world.bridge_topics import BridgeTopics
 from td3_driver.world.objects_file import Car
 from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
 
-STARTUP_PATIENCE_S = 0.5
+STARTUP_PATIENCE_S = 1.0
 SERVING_S = 0.002  # where nobody waits, callbacks get this long each tick; the bridge has threads
 
 

@@ -42,6 +42,7 @@ class FaultyWorld:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.offset_ns = 0  # of the stamps, against the simulation's
+        self.early_ns = 0  # stamp of a frame from before the driver was ready
         self.human: Control | None = None
         self.commands: list[CarlaEgoVehicleControl] = []
         self.routes: list[Path] = []
@@ -96,6 +97,12 @@ class FaultyWorld:
             if name not in skip:
                 self._publishers[name].publish(message)
         return now_ns
+
+    @property
+    def heard(self) -> bool:
+        """Somebody listens to the camera and the odometry."""
+        listened = (self._publishers[name] for name in ("image", "odometry"))
+        return all(publisher.get_subscription_count() for publisher in listened)
 
     def answers(self, stamp: int) -> list[CarlaEgoVehicleControl]:
         """The commands for a frame so far."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks that fill up and files that cannot be deleted or read, under a driver at work."""
+"""Disks that fill up and files that cannot be deleted or read, under a driver at work.
+
+One driver process for all; the tests build on each other.
+"""
 
 import contextlib
 import shutil
@@ -39,13 +42,25 @@ def driver(
     config.write_text(CONFIG)
     node = Node(
         "ros.driver_node", f"checkpoint_dir:={disk}", f"config_file:={config}", "save_freq:=0",
-        "keep_last:=2", "world_timeout_s:=60.0",
+        "keep_last:=2", "world_timeout_s:=60.0", "answer_within_s:=8.0",
     )  # fmt: skip
     try:
-        world.begin()
+        world.spin(lambda: world.heard, 30.0, "the driver listens")
+        world.early_ns = world.tick()  # while the learner starts
+        node.wait_for("latest.pth at step 0")
+        world.spin_for(0.5)
         yield node
     finally:
         node.kill()
+
+
+def test_a_frame_from_before_there_was_an_agent_stays_unanswered(
+    world: FaultyWorld, driver: Node
+) -> None:
+    """The world may just have given it up, and would take the answer for its next frame's."""
+    assert world.early_ns > 0
+    assert world.answers(world.early_ns) == []
+    world.begin()
 
 
 def save(world: FaultyWorld) -> tuple[bool, str]:
