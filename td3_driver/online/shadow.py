@@ -83,6 +83,7 @@ class Shadow:
         self._route: tuple[int, Route] | None = None  # recorded, and the stamp that it begins at
         self._stack = FrameStack()
         self._episode: Episode | None = None
+        self._begun_ns = 0  # stamp of the episode's first frame
         self._before: tuple[Frame, EgoState] | None = None
 
     def set_map(self, road_map: RoadMap) -> None:
@@ -113,10 +114,14 @@ class Shadow:
     def follow(self, stamp_ns: int, route: Route) -> Action | None:
         """A recorded route; the first action along it if its first frame was seen already.
 
-        Topics have no order among each other: it may come before that frame or after it.
+        Topics have no order among each other: it may come before that frame or after it. In a
+        bag's second round the first round's route has begun the episode already.
         """
         self._route = stamp_ns, route
         if self._before is None or self._before[1].stamp_ns != stamp_ns:
+            return None
+        begun = self._episode if self._begun_ns == stamp_ns else None
+        if begun is not None and np.array_equal(begun.route.points_m, route.points_m):
             return None
         return self._begin(route)
 
@@ -125,6 +130,7 @@ class Shadow:
             return None
         frame, ego = self._before
         self._episode = Episode(self.episodes, route, ego, self._config.episode)
+        self._begun_ns = ego.stamp_ns
         self.episodes += 1
         self._policy.begin_episode()
         self._stack.reset(frame)
