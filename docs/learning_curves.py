@@ -22,7 +22,7 @@ import numpy as np
 
 Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for each seed
 
-CURVES = ("default", "end_to_end", "origin", "sb3_td3", "sb3_sac")
+CURVES = ("default", "end_to_end", "drq", "origin", "sb3_td3", "sb3_sac")
 PANELS = {
     "completion": "route completion, unseen roads",
     "rmse_m": "lateral RMSE, m",
