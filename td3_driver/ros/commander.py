@@ -53,6 +53,10 @@ class _Open:
 FRESH_S = 0.2
 
 
+def _stale(frame: _Open) -> bool:
+    return time.time_ns() - frame.sent_ns > FRESH_S * 1e9
+
+
 class Commander:
     """See the module.
 
@@ -85,6 +89,7 @@ class Commander:
         self._conditions = conditions
         self._clock = wires.node.get_clock()
         self._open: _Open | None = None
+        self._beginning = False  # the next frame is the first since the agent is there
         self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
         self._set_transform = wires.publish(PoseMessage, topics.set_transform, names.VOLATILE_10)
         self._set_velocity = wires.publish(Twist, topics.set_target_velocity, names.VOLATILE_10)
@@ -100,12 +105,14 @@ class Commander:
         return not self.driving or self._session.finished
 
     def let_go(self) -> None:
-        """Leave the open frame unanswered if it has waited for long, as while the agent started.
+        """The agent is there: leave a frame unanswered that has waited for long, here or queued.
 
         The world may have given it up in this very moment. It would take the command for its next
-        frame's, and so on: one frame late for ever, as the bridge does not look at stamps.
+        frame's, and so on: one frame late for ever, as the bridge does not look at stamps. Only
+        one, in case the world's clock is another than ours.
         """
-        if self._open is not None and time.time_ns() - self._open.sent_ns > FRESH_S * 1e9:
+        self._beginning = self._open is None
+        if self._open is not None and _stale(self._open):
             self._open = None
 
     def take(
@@ -128,6 +135,10 @@ class Commander:
         elif not self.braking:
             self._conditions.over("time")
         self._open = _Open(odometry.header.stamp, sent_ns, time.monotonic())
+        beginning, self._beginning = self._beginning, False
+        if beginning and _stale(self._open):
+            self._open = None
+            return Report()
         report = Report() if self.braking else self._observe(image, odometry, human)
         self.answer()
         return report
