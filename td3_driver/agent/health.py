@@ -23,9 +23,9 @@ class Range:
 _DEAD = "the network sees nothing; use trunk layernorm_tanh and a learning_rate of at most 3e-4"
 _BURST = "learning is about to diverge; lower learning_rate or set gradient_clip"
 
-# Above 10 before tanh the action's gradient is gone (2e-9). The rest has wide margins: in runs
-# that learned, twins differed by up to 5, gradient norms stayed below 100 once learning was
-# under way, and features of 64 LayerNorm-tanh units have a norm of about 5.
+# Above 10 before tanh the action's gradient is gone (8e-9). The other limits are wide guesses, set
+# to catch collapse and divergence: values are at most 1 / (1 - discount) = 100 with our reward, and
+# 64 tanh features have a norm of at most 8.
 RANGES: Mapping[str, Range] = {
     "pre_tanh_abs_mean": Range(
         0.0, 10.0, "the actor has saturated; raise pre_tanh_penalty, lower learning_rate"

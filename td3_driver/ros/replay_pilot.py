@@ -89,7 +89,11 @@ class ReplayPilot:
         """Leave."""
         if self.exit_code is None:
             self.exit_code = code
-            (self._logger.error if code else self._logger.info)(reason)
+            # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+            if code:
+                self._logger.error(reason)
+            else:
+                self._logger.info(reason)
 
     @property
     def may_leave(self) -> bool:
