@@ -24,8 +24,8 @@ _DEAD = "the network sees nothing; use trunk layernorm_tanh and a learning_rate 
 _BURST = "learning is about to diverge; lower learning_rate or set gradient_clip"
 
 # Above 10 before tanh the action's gradient is gone (8e-9). The other limits are wide guesses, set
-# to catch collapse and divergence: values are at most 1 / (1 - discount) = 100 with our reward, and
-# 64 tanh features have a norm of at most 8.
+# to catch collapse and divergence: values are at most 1 / (1 - discount) = 100 with our reward,
+# and 64 tanh features have a norm of at most 8.
 RANGES: Mapping[str, Range] = {
     "pre_tanh_abs_mean": Range(
         0.0, 10.0, "the actor has saturated; raise pre_tanh_penalty, lower learning_rate"
