@@ -57,12 +57,12 @@ grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i 
   -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages#$site#g" \
   -e "s#/opt/python/[^/;\"]+/include/python3\.[0-9]+#$include#g"
 
-say "carla_msgs"
+say "message types"
 export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
-logged colcon --log-base "$venv/log" build --paths interfaces/carla_msgs --merge-install \
+logged colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
   --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
   --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
-  -DBUILD_TESTING=OFF || fail "building interfaces/carla_msgs failed (see $log)"
+  -DBUILD_TESTING=OFF || fail "building interfaces failed (see $log)"
 
 say "td3_driver"
 logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||

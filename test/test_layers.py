@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "td3_driver"
 ROS = {
     "rclpy", "carla_msgs", "sensor_msgs", "nav_msgs", "geometry_msgs", "std_msgs", "std_srvs",
     "diagnostic_msgs", "rosgraph_msgs", "rcl_interfaces", "builtin_interfaces",
+    "derived_object_msgs", "shape_msgs",
 }  # fmt: skip
 # World's front ends speak ROS; the world itself does not.
 FRONT_ENDS = {
     "world/world_node.py", "world/bridge_messages.py", "world/bridge_services.py",
-    "world/bridge_topics.py", "world/world_parameters.py",
+    "world/bridge_objects.py", "world/bridge_topics.py", "world/world_parameters.py",
 }  # fmt: skip
 FORBIDDEN = {
     "agent": ROS | {"carla", "cv2", "td3_driver.driving", "td3_driver.world", "td3_driver.ros",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Message types: ROS 2's own, carla_msgs, and those that a bag describes itself."""
+"""Message types: ROS 2's own, the bridge's, and those that a bag describes itself."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _IDL_RULE = "=" * 80 + "\nIDL: "
 
 @functools.cache
 def known_types() -> dict[str, Any]:
-    """Definitions of ROS 2 Jazzy's own types and of carla_msgs, where it is installed."""
+    """Definitions of ROS 2 Jazzy's own types and of the bridge's, where they are installed."""
     types: dict[str, Any] = dict(get_typestore(Stores.ROS2_JAZZY).fielddefs)
-    spec = find_spec("carla_msgs")
-    origins = [spec.origin] if spec is not None and spec.origin else []
-    for prefix in (parent for origin in origins for parent in Path(origin).parents):
-        folder = prefix / "share" / "carla_msgs" / "msg"
-        for file in sorted(folder.glob("*.msg")):
-            types.update(get_types_from_msg(file.read_text(), f"carla_msgs/msg/{file.stem}"))
+    for package in ("carla_msgs", "derived_object_msgs"):
+        spec = find_spec(package)
+        origins = [spec.origin] if spec is not None and spec.origin else []
+        for prefix in (parent for origin in origins for parent in Path(origin).parents):
+            folder = prefix / "share" / package / "msg"
+            for file in sorted(folder.glob("*.msg")):
+                types.update(get_types_from_msg(file.read_text(), f"{package}/msg/{file.stem}"))
     return types
 
 

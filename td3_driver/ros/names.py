@@ -30,6 +30,7 @@ LATCHED_1 = QoSProfile(
 CLOCK = "/clock"
 STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"
+OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: everybody, the car too
 RUN_CONTROL = "/carla/control"  # carla_msgs/CarlaControl: pause, play, one step
 INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, global as there
 SPAWN_OBJECT = "/carla/spawn_object"
@@ -63,6 +64,11 @@ class EgoTopics:
     def camera_info(self) -> str:
         """sensor_msgs/CameraInfo."""
         return self.of(f"{self.camera}/camera_info")
+
+    @property
+    def objects(self) -> str:
+        """derived_object_msgs/ObjectArray: everybody on the road but the car."""
+        return self.of("objects")
 
     @property
     def control(self) -> str:

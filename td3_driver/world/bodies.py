@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ class Bodies:
         velocities_mps: (N, 2) float64, along the map's x and y.
         masses_kg: (N,) float64.
         colors_bgr: (N, 3) float64, 0 to 255.
+        yaw_rates_radps: (N,) float64, positive to the left.
+        accelerations_mps2: (N, 2) float64, along the map's x and y.
     """
 
     actor_ids: npt.NDArray[np.int64]
@@ -32,6 +34,24 @@ class Bodies:
     velocities_mps: FloatArray
     masses_kg: FloatArray
     colors_bgr: FloatArray
+    yaw_rates_radps: FloatArray
+    accelerations_mps2: FloatArray
+
+    @classmethod
+    def steady(
+        cls,
+        actor_ids: npt.NDArray[np.int64],
+        poses: FloatArray,
+        sizes_m: FloatArray,
+        velocities_mps: FloatArray,
+        masses_kg: FloatArray,
+        colors_bgr: FloatArray,
+    ) -> Bodies:
+        """Bodies that neither turn nor change their speed."""
+        rest = np.zeros_like(velocities_mps)
+        return cls(
+            actor_ids, poses, sizes_m, velocities_mps, masses_kg, colors_bgr, rest[:, 0], rest
+        )
 
     def corners(self) -> FloatArray:
         """(N, 4, 2) m: front left, front right, rear right, rear left."""
@@ -40,14 +60,8 @@ class Bodies:
 
 def everybody(*groups: Bodies) -> Bodies:
     """All bodies of several groups, in their order."""
-    return Bodies(
-        np.concatenate([group.actor_ids for group in groups]),
-        np.concatenate([group.poses for group in groups]),
-        np.concatenate([group.sizes_m for group in groups]),
-        np.concatenate([group.velocities_mps for group in groups]),
-        np.concatenate([group.masses_kg for group in groups]),
-        np.concatenate([group.colors_bgr for group in groups]),
-    )
+    names = [field.name for field in fields(Bodies)]
+    return Bodies(*(np.concatenate([getattr(group, name) for group in groups]) for name in names))
 
 
 def box_corners(poses: FloatArray, sizes_m: FloatArray) -> FloatArray:

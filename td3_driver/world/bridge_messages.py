@@ -19,11 +19,13 @@ from carla_msgs.msg import (
     CarlaEgoVehicleStatus,
     CarlaLaneInvasionEvent,
 )
+from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from td3_driver.ros.conversions import control_message, pose_message, quaternion_of, stamp_of
+from td3_driver.world.bridge_objects import ObjectArrays
 from td3_driver.world.objects_file import VEHICLE, Car, Sensor
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
 from td3_driver.world.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M
@@ -34,7 +36,7 @@ MAP_FRAME = "map"
 
 
 def sensor_ids(car: Car) -> dict[int, Sensor]:
-    """The actor ids of the sensors and pseudo actors on a car."""
+    """The actor ids of the sensors and pseudo actors of a car and of its world."""
     return dict(enumerate(car.sensors, start=_FIRST_SENSOR_ID))
 
 
@@ -44,6 +46,7 @@ class TickMessages:
     def __init__(self, role_name: str, config: WorldConfig) -> None:
         self._role = role_name
         self._camera_info = _camera_info(config)
+        self._objects = ObjectArrays(EGO_ID)
 
     def odometry(self, tick: Tick) -> Odometry:
         """Pose in the map frame, twist in the body frame."""
@@ -94,6 +97,12 @@ class TickMessages:
         return CarlaLaneInvasionEvent(
             header=self._header(tick, sensor), crossed_lane_markings=list(tick.lane_invasions)
         )
+
+    def objects(self, tick: Tick, *, with_ego: bool) -> ObjectArray:
+        """Everybody on the road; good until the next call."""
+        header = _header(tick, MAP_FRAME)
+        objects = self._objects.everybody if with_ego else self._objects.others
+        return objects(tick, header)
 
     def vehicle_info(self) -> CarlaEgoVehicleInfo:
         """The car, once."""

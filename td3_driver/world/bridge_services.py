@@ -92,8 +92,11 @@ class ActorServices:
 
     def _spawn_sensor(self, request: SpawnObject.Request) -> int:
         for actor_id, sensor in self._sensors.items():
-            if (sensor.type, sensor.id) == (request.type, request.id):
-                if request.attach_to != EGO_ID or EGO_ID not in self.present:
+            known = sensor.type, sensor.id, sensor.attached
+            if known == (request.type, request.id, request.attach_to != 0):
+                if sensor.attached and (
+                    request.attach_to != EGO_ID or EGO_ID not in self.present
+                ):
                     raise SpawnError(f"Parent actor {request.attach_to} not found")
                 if sensor.type == objects.CAMERA:
                     _check_camera(sensor, request)

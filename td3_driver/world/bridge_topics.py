@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bridge publishes in a tick, in its order: status, clock, then the car and its sensors.
+"""What the bridge publishes in a tick, in its order: status, clock, then actors and sensors.
 
-The actors come in the order of their creation, that of the objects file.
+They come in the order of their creation, as carla_spawn_objects creates them: the world's own
+sensors, the car, and the sensors on it in the order of the objects file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from carla_msgs.msg import (
     CarlaStatus,
     CarlaWorldInfo,
 )
+from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.publisher import Publisher, PublisherEventCallbacks
@@ -59,18 +61,28 @@ class BridgeTopics:
         self._vehicle_info = node.create_publisher(
             CarlaEgoVehicleInfo, f"/carla/{self._role}/vehicle_info", names.LATCHED_10
         )
-        self._actors = [(EGO_ID, self._vehicle_status())]
+        self._ego_present = True
         makers = {
             objects.COLLISION: self._collision,
             objects.LANE_INVASION: self._lane_invasion,
+            objects.OBJECTS: self._objects,
             objects.ODOMETRY: self._odometry,
             objects.SPEEDOMETER: self._speedometer,
             objects.CAMERA: self._camera,
         }
-        for actor_id, sensor in sensor_ids(car).items():
-            if sensor.type in makers:
-                topic = f"/carla/{self._role}/{sensor.id}"
-                self._actors.append((actor_id, makers[sensor.type](topic, sensor.id)))
+
+        def of_sensors(attached: bool, prefix: str) -> list[tuple[int, Publish]]:
+            return [
+                (actor_id, makers[sensor.type](f"{prefix}/{sensor.id}", sensor))
+                for actor_id, sensor in sensor_ids(car).items()
+                if sensor.attached == attached and sensor.type in makers
+            ]
+
+        self._actors = [
+            *of_sensors(False, "/carla"),
+            (EGO_ID, self._vehicle_status()),
+            *of_sensors(True, f"/carla/{self._role}"),
+        ]
 
     def publish_once(self, road_map: RoadMap) -> None:
         """The latched messages, and the status before the first tick."""
@@ -82,6 +94,7 @@ class BridgeTopics:
 
     def publish(self, tick: Tick, present: Collection[int]) -> None:
         """Everything of a tick, from the actors that are present."""
+        self._ego_present = EGO_ID in present
         self._state.frame = tick.frame
         self._status.publish(self._state)
         self._clock.publish(Clock(clock=stamp_of(tick.stamp_ns)))
@@ -104,38 +117,49 @@ class BridgeTopics:
         publisher = self._publisher(CarlaEgoVehicleStatus, f"/carla/{self._role}/vehicle_status")
         return lambda tick: publisher.publish(self._messages.status(tick))
 
-    def _odometry(self, topic: str, _: str) -> Publish:
+    def _odometry(self, topic: str, _: objects.Sensor) -> Publish:
         publisher = self._publisher(Odometry, topic)
         return lambda tick: publisher.publish(self._messages.odometry(tick))
 
-    def _speedometer(self, topic: str, _: str) -> Publish:
+    def _speedometer(self, topic: str, _: objects.Sensor) -> Publish:
         publisher = self._publisher(Float32, topic)
         return lambda tick: publisher.publish(Float32(data=tick.ego.speed_mps))
 
-    def _collision(self, topic: str, name: str) -> Publish:
+    def _collision(self, topic: str, sensor: objects.Sensor) -> Publish:
         publisher = self._publisher(CarlaCollisionEvent, topic)
 
         def publish(tick: Tick) -> None:
             for collision in tick.collisions:
-                publisher.publish(self._messages.collision(tick, collision, name))
+                publisher.publish(self._messages.collision(tick, collision, sensor.id))
 
         return publish
 
-    def _lane_invasion(self, topic: str, name: str) -> Publish:
+    def _lane_invasion(self, topic: str, sensor: objects.Sensor) -> Publish:
         publisher = self._publisher(CarlaLaneInvasionEvent, topic)
 
         def publish(tick: Tick) -> None:
             if tick.lane_invasions:
-                publisher.publish(self._messages.lane_invasion(tick, name))
+                publisher.publish(self._messages.lane_invasion(tick, sensor.id))
 
         return publish
 
-    def _camera(self, topic: str, name: str) -> Publish:
+    def _objects(self, topic: str, sensor: objects.Sensor) -> Publish:
+        """Only what belongs to the whole world names the car, and only while it is there."""
+        publisher = self._publisher(ObjectArray, topic)
+
+        def publish(tick: Tick) -> None:
+            if publisher.get_subscription_count():  # twenty objects cost a sixth of a step
+                with_ego = not sensor.attached and self._ego_present
+                publisher.publish(self._messages.objects(tick, with_ego=with_ego))
+
+        return publish
+
+    def _camera(self, topic: str, sensor: objects.Sensor) -> Publish:
         camera_info = self._publisher(CameraInfo, f"{topic}/camera_info")
         image = self._publisher(Image, f"{topic}/image")
 
         def publish(tick: Tick) -> None:
-            camera_info.publish(self._messages.camera_info(tick, name))
-            image.publish(self._messages.image(tick, name))
+            camera_info.publish(self._messages.camera_info(tick, sensor.id))
+            image.publish(self._messages.image(tick, sensor.id))
 
         return publish

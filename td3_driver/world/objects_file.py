@@ -22,8 +22,9 @@ ODOMETRY = "sensor.pseudo.odom"
 SPEEDOMETER = "sensor.pseudo.speedometer"
 COLLISION = "sensor.other.collision"
 LANE_INVASION = "sensor.other.lane_invasion"
+OBJECTS = "sensor.pseudo.objects"
 CONTROL = "actor.pseudo.control"
-SENSOR_TYPES = (COLLISION, LANE_INVASION, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL)
+SENSOR_TYPES = (COLLISION, LANE_INVASION, OBJECTS, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL)
 
 # Of CARLA's camera blueprint.
 _CAMERA_DEFAULTS = {"image_size_x": "800", "image_size_y": "600", "fov": "90.0"}
@@ -47,12 +48,16 @@ class Mounting:
 
 @dataclass(frozen=True)
 class Sensor:
-    """A sensor or pseudo actor on the car; `id` is the last part of its topics."""
+    """A sensor or pseudo actor; `id` is the last part of its topics.
+
+    One that is not `attached` to the car belongs to the whole world.
+    """
 
     type: str
     id: str
     mounting: Mounting = Mounting()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    attached: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class CameraPicture:
 
 @dataclass(frozen=True)
 class Car:
-    """The ego: its role, its sensors in the order in which they publish, where it starts.
+    """The ego: its role, the sensors in the order in which they publish, where it starts.
 
     `left_out` names, as `type/id`, what the file asks for and this world does not simulate.
     """
@@ -93,8 +98,10 @@ def default_car(role_name: str, camera: str, control_id: str, picture: CameraPic
         "fov": str(picture.fov_deg),
     }
     sensors = (
+        Sensor(OBJECTS, "objects", attached=False),
         Sensor(COLLISION, "collision"),
         Sensor(LANE_INVASION, "lane_invasion"),
+        Sensor(OBJECTS, "objects"),
         Sensor(ODOMETRY, "odometry"),
         Sensor(SPEEDOMETER, "speedometer"),
         Sensor(CAMERA, camera, Mounting(x=1.6, z=1.5), attributes),
@@ -119,13 +126,15 @@ def read_car(path: Path, role_name: str, camera: str) -> Car:
         if car is None:
             roles = ", ".join(entry["id"] for entry in vehicles) or "no vehicle"
             raise ObjectsFileError(f"no vehicle with the id {role_name!r}; there is {roles}")
+        rest = [entry for entry in entries if entry is not car]
+        world = [_sensor(entry, attached=False) for entry in rest if entry["type"] == OBJECTS]
         carried = [_sensor(entry) for entry in car.get("sensors", [])]
-        sensors = tuple(sensor for sensor in carried if _simulated(sensor, camera))
+        sensors = tuple(sensor for sensor in world + carried if _simulated(sensor, camera))
         cameras = [sensor for sensor in sensors if sensor.type == CAMERA]
         if len(cameras) != 1:
             raise ObjectsFileError(f"{len(cameras)} {CAMERA} with the id {camera!r}; expected one")
         _check_camera(cameras[0])
-        others = [f"{entry['type']}/{entry['id']}" for entry in entries if entry is not car]
+        others = [f"{entry['type']}/{entry['id']}" for entry in rest if entry["type"] != OBJECTS]
         others += [f"{s.type}/{s.id}" for s in carried if s not in sensors]
         return Car(role_name, sensors, _spawn(car), tuple(others))
     except ObjectsFileError as error:
@@ -158,10 +167,10 @@ def _simulated(sensor: Sensor, camera: str) -> bool:
     return sensor.type in SENSOR_TYPES and (sensor.type != CAMERA or sensor.id == camera)
 
 
-def _sensor(entry: Mapping[str, Any]) -> Sensor:
+def _sensor(entry: Mapping[str, Any], *, attached: bool = True) -> Sensor:
     named = ("type", "id", "spawn_point")
     attributes = {key: str(value) for key, value in entry.items() if key not in named}
-    return Sensor(entry["type"], entry["id"], _mounting(entry), attributes)
+    return Sensor(entry["type"], entry["id"], _mounting(entry), attributes, attached)
 
 
 def _mounting(entry: Mapping[str, Any]) -> Mounting:

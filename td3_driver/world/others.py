@@ -16,10 +16,10 @@ from td3_driver.world.lanes import Lane
 from td3_driver.world.surface import Surface
 from td3_driver.world.traffic import Traffic
 from td3_driver.world.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M, Vehicle
-from td3_driver.world.walkers import Walkers, find_crossings
+from td3_driver.world.walkers import FIRST_ACTOR_ID, Walkers, find_crossings
 
 _EGO_FORESIGHT_S = (0.0, 0.7, 1.4, 2.0)
-NOBODY = Bodies(
+NOBODY = Bodies.steady(
     np.empty(0, np.int64),
     np.empty((0, 3)),
     np.empty((0, 3)),
@@ -27,6 +27,11 @@ NOBODY = Bodies(
     np.empty(0),
     np.empty((0, 3)),
 )
+
+
+def are_pedestrians(bodies: Bodies) -> npt.NDArray[np.bool_]:
+    """(N,) who of them is on foot."""
+    return np.asarray(bodies.actor_ids >= FIRST_ACTOR_ID)
 
 
 class Others:
@@ -105,7 +110,7 @@ class Others:
 
 def _body_of(ego: Vehicle) -> Bodies:
     pose = ego.pose
-    return Bodies(
+    return Bodies.steady(
         np.zeros(1, np.int64),
         np.array([(pose.x_m, pose.y_m, pose.yaw_rad)]),
         np.array([(LENGTH_M, WIDTH_M, HEIGHT_M)]),

@@ -20,7 +20,7 @@ from td3_driver.world.camera import Camera
 from td3_driver.world.contact import Contact, strike
 from td3_driver.world.lane_invasion import LaneInvasion
 from td3_driver.world.lanes import read_lanes
-from td3_driver.world.others import Others
+from td3_driver.world.others import NOBODY, Others
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes, joined, of_bodies
 from td3_driver.world.surface import Surface
@@ -107,6 +107,7 @@ class Tick:
         collisions: contacts during this step.
         lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
             1 broken, 2 solid, ... 9 curb, 10 none).
+        others: everybody but the car.
     """
 
     frame: int
@@ -117,6 +118,7 @@ class Tick:
     image: npt.NDArray[np.uint8]
     collisions: tuple[Collision, ...]
     lane_invasions: tuple[int, ...]
+    others: Bodies
 
 
 class Simulation:
@@ -235,6 +237,7 @@ class Simulation:
             image=self._camera.render(self.surface, state.pose, self._solids()),
             collisions=tuple(collisions),
             lane_invasions=crossed,
+            others=NOBODY if self._others is None else self._others.bodies(),
         )
 
     def _move_others(self) -> list[Collision]:

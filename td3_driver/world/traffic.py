@@ -86,7 +86,9 @@ class Traffic:
         self.routes = LaneRoutes(network, lanes[chosen], s_m[chosen], rng)
         self._right_of_way = RightOfWay(network, self.routes, self._sizes_m[:, 0])
         self._speed_mps: FloatArray = 0.5 * self._wanted_speed()
-        self._update_poses()
+        self._poses = self._places_now()
+        self._yaw_rates_radps: FloatArray = np.zeros(count)
+        self._accelerations_mps2: FloatArray = np.zeros((count, 2))
 
     def step(self, dt_s: float, others: Bodies, closed_junctions: set[int]) -> None:
         """Drive for `dt_s`.
@@ -106,10 +108,13 @@ class Traffic:
         stop_m = self._right_of_way.stop_lines()
         stop = self._idm(wanted_mps, stop_m, np.zeros_like(stop_m))
         acceleration = np.minimum(acceleration, stop)
-        before = self._speed_mps
+        before, poses, velocities = self._speed_mps, self._poses, self._velocities()
         self._speed_mps = np.maximum(before + acceleration * dt_s, 0.0)
         self.routes.advance((before + self._speed_mps) / 2.0 * dt_s)
-        self._update_poses()
+        self._poses = self._places_now()
+        turned = self._poses[:, 2] - poses[:, 2]
+        self._yaw_rates_radps = np.arctan2(np.sin(turned), np.cos(turned)) / dt_s
+        self._accelerations_mps2 = (self._velocities() - velocities) / dt_s
 
     def push(self, index: int, by_mps: float) -> None:
         """Change a vehicle's speed along its lane in a collision; it does not roll backwards."""
@@ -117,24 +122,29 @@ class Traffic:
 
     def bodies(self) -> Bodies:
         """All vehicles now."""
-        yaw = self._poses[:, 2]
-        along = np.column_stack([np.cos(yaw), np.sin(yaw)])
         return Bodies(
             FIRST_ACTOR_ID + self._rows,
             self._poses,
             self._sizes_m,
-            along * self._speed_mps[:, None],
+            self._velocities(),
             self._masses_kg,
             self._colors_bgr,
+            self._yaw_rates_radps,
+            self._accelerations_mps2,
         )
 
-    def _update_poses(self) -> None:
-        """Both axles on the lane's middle."""
+    def _velocities(self) -> FloatArray:
+        """(N, 2) m/s along the map's x and y."""
+        yaw = self._poses[:, 2]
+        return np.column_stack([np.cos(yaw), np.sin(yaw)]) * self._speed_mps[:, None]
+
+    def _places_now(self) -> FloatArray:
+        """(N, 3) x, y in m and yaw in rad, with both axles on the lane's middle."""
         reach_m = _AXLE_SHARE * self._sizes_m[:, :1] * np.array([-1.0, 1.0])
         axles = self.routes.points(self._rows, self.routes.s_m[:, None] + reach_m)
         ahead = axles[:, 1] - axles[:, 0]
         yaw = np.arctan2(ahead[:, 1], ahead[:, 0])
-        self._poses: FloatArray = np.column_stack([axles.mean(axis=1), yaw])
+        return np.column_stack([axles.mean(axis=1), yaw])
 
     def _wanted_speed(self) -> FloatArray:
         """(N,) m/s: the limit here, and such that the next lanes can be entered in time."""

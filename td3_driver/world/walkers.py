@@ -120,7 +120,7 @@ class Walkers:
         yaw = np.arctan2(direction[:, 1], direction[:, 0])
         pace_mps = (self._walking * self._pace_mps)[:, None]
         count = len(yaw)
-        return Bodies(
+        return Bodies.steady(
             FIRST_ACTOR_ID + np.arange(count),
             np.column_stack([self._starts_m + self._s_m[:, None] * self._ways, yaw]),
             self._sizes_m,
@@ -141,7 +141,7 @@ class Walkers:
         poses, sizes_m = bodies.poses.copy(), bodies.sizes_m.copy()
         poses[:, :2] = self._starts_m + middle_m[:, None] * self._ways
         sizes_m[:, 0] += rest_m
-        return Bodies(
+        return Bodies.steady(
             bodies.actor_ids[kept],
             poses[kept],
             sizes_m[kept],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from carla_msgs import msg, srv
+from derived_object_msgs.msg import Object, ObjectArray
 from rclpy.executors import SingleThreadedExecutor
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "docs" / "carla_bridge.md"
@@ -80,6 +81,31 @@ def test_constants() -> None:
     lane = msg.CarlaLaneInvasionEvent
     assert lane.LANE_MARKING_OTHER == 0
     assert (lane.LANE_MARKING_BROKEN, lane.LANE_MARKING_SOLID) == (1, 2)
+
+
+# astuff_sensor_msgs, derived_object_msgs 4.0.0: msg/Object.msg and msg/ObjectArray.msg.
+OBJECT_FIELDS = [
+    (HEADER, "header"), ("uint32", "id"), ("uint8", "detection_level"),
+    ("bool", "object_classified"), ("geometry_msgs/Pose", "pose"),
+    ("geometry_msgs/Twist", "twist"), ("geometry_msgs/Accel", "accel"),
+    ("geometry_msgs/Polygon", "polygon"), ("shape_msgs/SolidPrimitive", "shape"),
+    ("uint8", "classification"), ("uint8", "classification_certainty"),
+    ("uint32", "classification_age"),
+]  # fmt: skip
+OBJECT_CLASSES = [
+    "UNKNOWN", "UNKNOWN_SMALL", "UNKNOWN_MEDIUM", "UNKNOWN_BIG", "PEDESTRIAN", "BIKE", "CAR",
+    "TRUCK", "MOTORCYCLE", "OTHER_VEHICLE", "BARRIER", "SIGN",
+]  # fmt: skip
+
+
+def test_objects() -> None:
+    assert generated(Object) == OBJECT_FIELDS
+    assert generated(ObjectArray) == [
+        (HEADER, "header"), ("derived_object_msgs/Object[]", "objects"),
+    ]  # fmt: skip
+    assert (Object.OBJECT_DETECTED, Object.OBJECT_TRACKED) == (0, 1)
+    numbers = [getattr(Object, f"CLASSIFICATION_{name}") for name in OBJECT_CLASSES]
+    assert numbers == list(range(12))
 
 
 PUBLISHER = """

@@ -25,6 +25,7 @@ from carla_msgs.msg import (
     CarlaWorldInfo,
 )
 from carla_msgs.srv import DestroyObject, GetBlueprints, SpawnObject
+from derived_object_msgs.msg import ObjectArray
 from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
@@ -42,7 +43,9 @@ LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PER_TICK = {
     "/carla/status": CarlaStatus,
     "/clock": Clock,
+    "/carla/objects": ObjectArray,
     f"{ROLE}/vehicle_status": CarlaEgoVehicleStatus,
+    f"{ROLE}/objects": ObjectArray,
     f"{ROLE}/odometry": Odometry,
     f"{ROLE}/speedometer": Float32,
     f"{ROLE}/front/camera_info": CameraInfo,

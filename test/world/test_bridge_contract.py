@@ -18,9 +18,11 @@ import pytest
 import rclpy
 from bridge_client import COMMANDS, IMAGE, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, World
 from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
+from derived_object_msgs.msg import Object
 from diagnostic_msgs.msg import KeyValue
 from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Bool
 
 from td3_driver.driving.road_map import RoadMap
@@ -88,6 +90,16 @@ TOPICS = (
         f"{ROLE}/lane_invasion", "carla_msgs/msg/CarlaLaneInvasionEvent",
         "|`/carla/R/lane_invasion`|CarlaLaneInvasionEvent|V10|events only",
         frame_id="hero/lane_invasion",
+    ),
+    Topic(
+        "/carla/objects", "derived_object_msgs/msg/ObjectArray",
+        "|`/carla/objects`, `/carla/R/objects`|derived_object_msgs/ObjectArray|V10|",
+        frame_id="map", per_tick=1,
+    ),
+    Topic(
+        f"{ROLE}/objects", "derived_object_msgs/msg/ObjectArray",
+        "|`/carla/objects`, `/carla/R/objects`|derived_object_msgs/ObjectArray|V10|",
+        frame_id="map", per_tick=1,
     ),
     Topic(
         f"{ROLE}/vehicle_control_cmd", "carla_msgs/msg/CarlaEgoVehicleControl",
@@ -229,14 +241,17 @@ def test_rate_and_stamps(client: Client) -> None:
 
 
 def test_order_in_a_tick(client: Client) -> None:
-    """Status, clock, then the car and its sensors; camera_info just before its image.
+    """Status, clock, the world's sensors, the car and its own; camera_info before its image.
 
     By the times of sending: between topics DDS keeps no order on the way.
     """
     client.answer(2)
     sent = sorted(PER_TICK, key=lambda topic: client.sent_ns[topic][-1])
-    leaves = ("vehicle_status", "odometry", "speedometer", "front/camera_info", "front/image")
-    assert sent == ["/carla/status", "/clock", *(f"{ROLE}/{leaf}" for leaf in leaves)]
+    leaves = (
+        "vehicle_status", "objects", "odometry", "speedometer", "front/camera_info", "front/image",
+    )  # fmt: skip
+    first = ["/carla/status", "/clock", "/carla/objects"]
+    assert sent == [*first, *(f"{ROLE}/{leaf}" for leaf in leaves)]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +267,25 @@ def test_odometry_is_the_car_in_the_map(client: Client) -> None:
     odometry = client.last("odometry")
     assert odometry.child_frame_id == "hero"
     assert not any((*odometry.pose.covariance, *odometry.twist.covariance))
+
+
+def test_objects_are_the_car_and_for_the_car_all_others(placed: Client) -> None:
+    """`attached version excludes its parent; twist in map frame`; nobody else is here."""
+    placed.answer(20, throttle=0.6, steer=0.3)
+    assert not placed.last(f"{ROLE}/objects").objects
+    (car,) = placed.last("/carla/objects").objects
+    odometry = placed.last("odometry")
+    assert (car.id, car.header) == (placed.last("vehicle_info").id, odometry.header)
+    assert (car.pose, car.accel) == (
+        odometry.pose.pose,
+        placed.last("vehicle_status").acceleration,
+    )
+    assert (car.object_classified, car.classification) == (True, Object.CLASSIFICATION_CAR)
+    yaw, body, inmap = yaw_of(car.pose.orientation), odometry.twist.twist, car.twist
+    ahead = inmap.linear.x * math.cos(yaw) + inmap.linear.y * math.sin(yaw)
+    assert abs(yaw) > 0.01
+    assert (ahead, inmap.angular.z) == pytest.approx((body.linear.x, body.angular.z))
+    assert (car.shape.type, len(car.shape.dimensions)) == (SolidPrimitive.BOX, 3)
 
 
 def test_image_and_camera_info(client: Client) -> None:
@@ -461,6 +495,7 @@ def test_spawn_objects_of_a_launch_file(client: Client, open_place: Pose) -> Non
     others = {
         name: client.call(spawn, type=kind, id=name, attach_to=car.id).id
         for kind, name in (
+            ("sensor.pseudo.objects", "objects"),
             ("sensor.pseudo.odom", "odometry"),
             ("sensor.pseudo.speedometer", "speedometer"),
             ("sensor.other.collision", "collision"),
@@ -468,8 +503,9 @@ def test_spawn_objects_of_a_launch_file(client: Client, open_place: Pose) -> Non
             ("actor.pseudo.control", "control"),
         )
     }
-    ids = {car.id, camera.id, *others.values()}
-    assert len(ids) == 7
+    world = client.call(spawn, type="sensor.pseudo.objects", id="objects")
+    ids = {car.id, camera.id, world.id, *others.values()}
+    assert len(ids) == 9
     assert min(ids) > 0
     client.answer(2, brake=1.0)
     at = client.last("odometry").pose.pose.position
@@ -523,6 +559,7 @@ SOURCES = (
     "Rate: one message per tick unless `sensor_tick`",
     "published just before image, same header; plumb_bob, d=[0]*5",
     "Order per tick: status, clock, then actors in creation order",
+    "vehicles+walkers; attached version excludes its parent; twist in map frame",
     "linear in body frame; angular.z **not sign-flipped**",
     "impulse raw CARLA axes, **not flipped**",
     "block ≤ **1.0 s wall** (VEHICLE_CONTROL_TIMEOUT), warn, continue",

@@ -121,7 +121,7 @@ def cars(*places: tuple[float, float, float, tuple[float, float, float]]) -> Bod
         for ahead, left, turn, _ in places
     ]
     count = len(places)
-    return Bodies(
+    return Bodies.steady(
         np.arange(count),
         np.array(poses),
         np.tile([4.7, 1.85, 1.45], (count, 1)),

@@ -51,7 +51,7 @@ def test_boxes_overlap_as_shapely_says_and_part_when_moved(one: Box, other: Box)
 
 def body(x_m: float, y_m: float, yaw_rad: float, velocity: tuple[float, float]) -> Bodies:
     """A car of 1600 kg, 4.7 m by 1.85 m."""
-    return Bodies(
+    return Bodies.steady(
         np.array([1000]),
         np.array([(x_m, y_m, yaw_rad)]),
         np.array([(4.7, 1.85, 1.45)]),

@@ -41,11 +41,14 @@ def test_what_is_not_simulated_is_named(tmp_path: Path) -> None:
     second = {"type": CAMERA, "id": "rgb_view"}
     content = objects(second, FRONT, {"type": "sensor.other.gnss", "id": "gnss"})
     content["objects"].append({"type": "sensor.pseudo.traffic_lights", "id": "lights"})
+    content["objects"].append({"type": "sensor.pseudo.objects", "id": "all"})
     car = read_car(written(tmp_path, content), "ego_vehicle", "rgb_front")
     assert car.left_out == (
         "sensor.pseudo.traffic_lights/lights", f"{CAMERA}/rgb_view", "sensor.other.gnss/gnss",
     )  # fmt: skip
-    assert [sensor.id for sensor in car.sensors] == ["rgb_front"]
+    assert [(sensor.id, sensor.attached) for sensor in car.sensors] == [
+        ("all", False), ("rgb_front", True),
+    ]  # fmt: skip
     assert picture_of(car.camera()) == CameraPicture(800, 600, 90.0)  # CARLA's blueprint
 
 

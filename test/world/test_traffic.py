@@ -40,7 +40,7 @@ def loop_network(loop: RoadMap) -> LaneNetwork:
 
 def box(pose: Pose, velocity_mps: tuple[float, float] = (0.0, 0.0)) -> Bodies:
     """One car of 4.8 m by 2.2 m."""
-    return Bodies(
+    return Bodies.steady(
         np.zeros(1, np.int64),
         np.array([(pose.x_m, pose.y_m, pose.yaw_rad)]),
         np.array([(4.8, 2.2, 1.5)]),

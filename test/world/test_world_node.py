@@ -115,7 +115,7 @@ FRAMES = 320
 
 def drive_and_hash() -> dict[str, str]:
     """SHA-256 of the serialized messages of each topic over a drive with commands by frame."""
-    everything = ("traffic:=5", "scenery:=true", "appearance:=random")
+    everything = ("traffic:=5", "pedestrians:=2", "scenery:=true", "appearance:=random")
     with World("control_patience_s:=60.0", "seed:=5", *everything), Client() as client:
         client.until(lambda: client.frame() >= 0)
         client.until(lambda: client.node.count_subscribers(CONTROL) == 1)
