@@ -60,6 +60,9 @@ class Bodies:
 
 def everybody(*groups: Bodies) -> Bodies:
     """All bodies of several groups, in their order."""
+    groups = tuple(group for group in groups if len(group.actor_ids)) or groups[:1]
+    if len(groups) == 1:
+        return groups[0]
     names = [field.name for field in fields(Bodies)]
     return Bodies(*(np.concatenate([getattr(group, name) for group in groups]) for name in names))
 

@@ -3,11 +3,14 @@
 
 The car and its sensors are there from the start, so spawning one of them finds it. A destroyed
 one falls silent until it is spawned again; this is how clients of the bridge reset a car that they
-do not move by `set_transform`.
+do not move by `set_transform`. Any other vehicle stands where it is put, as CARLA's does without a
+driver.
 """
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from fnmatch import fnmatch
 
 import numpy as np
@@ -19,7 +22,9 @@ from td3_driver.ros import names
 from td3_driver.ros.conversions import pose_of
 from td3_driver.world import objects_file as objects
 from td3_driver.world.bridge_messages import EGO_ID, sensor_ids
-from td3_driver.world.simulation import Simulation
+from td3_driver.world.simulation import OccupiedError, Simulation
+
+_DRAWS = 50  # of a random place, until one is free
 
 
 class SpawnError(ValueError):
@@ -45,7 +50,8 @@ class ActorServices:
     ) -> SpawnObject.Response:
         try:
             if request.type.startswith("vehicle."):
-                response.id = self._spawn_vehicle(request)
+                own = request.id == self._car.role_name
+                response.id = self._spawn_car(request) if own else self._park(request)
             else:
                 response.id = self._spawn_sensor(request)
         except SpawnError as error:
@@ -59,8 +65,10 @@ class ActorServices:
         self, request: DestroyObject.Request, response: DestroyObject.Response
     ) -> DestroyObject.Response:
         response.success = request.id in self.present
-        # What is attached goes with its parent.
-        self.present -= self.present if request.id == EGO_ID else {request.id}
+        self.present.discard(request.id)
+        if request.id == EGO_ID:  # what is attached goes with its parent
+            self.present -= {id_ for id_, sensor in self._sensors.items() if sensor.attached}
+        self._simulation.take_away(request.id)
         return response
 
     def _on_get_blueprints(
@@ -72,37 +80,47 @@ class ActorServices:
         )
         return response
 
-    def _spawn_vehicle(self, request: SpawnObject.Request) -> int:
-        if request.id != self._car.role_name:
-            raise SpawnError(
-                f"'{request.id}' is not the role of this world's car, {self._car.role_name};"
-                " other vehicles come by the parameter traffic"
-            )
-        if not fnmatch(objects.VEHICLE, request.type):
-            self._node.get_logger().warning(f"{request.type}: driven as {objects.VEHICLE}")
-        if not request.random_pose:
-            self._place(pose_of(request.transform))
-        elif EGO_ID not in self.present:
-            self._place(self._simulation.spawn_pose(self._rng))
+    def _spawn_car(self, request: SpawnObject.Request) -> int:
+        self._tell_model(request)
+        if not request.random_pose or EGO_ID not in self.present:
+            pose = self._pose_of(request)
+            self._simulation.set_target_velocity(0.0)
+            self._simulation.reset_pose(pose)
         return EGO_ID
 
-    def _place(self, pose: Pose) -> None:
-        self._simulation.set_target_velocity(0.0)
-        self._simulation.reset_pose(pose)
+    def _park(self, request: SpawnObject.Request) -> int:
+        """At the given place, or at one drawn from those where the car could start."""
+        self._tell_model(request)
+        for _ in range(_DRAWS if request.random_pose else 1):
+            with suppress(OccupiedError):
+                return self._simulation.park(self._pose_of(request))
+        raise SpawnError("Spawn failed because of collision at spawn position")
+
+    def _pose_of(self, request: SpawnObject.Request) -> Pose:
+        if request.random_pose:
+            return self._simulation.spawn_pose(self._rng)
+        pose = pose_of(request.transform)
+        if not all(map(math.isfinite, (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad))):
+            raise SpawnError(f"transform {pose}: expected finite numbers")
+        return pose
+
+    def _tell_model(self, request: SpawnObject.Request) -> None:
+        if not fnmatch(objects.VEHICLE, request.type):
+            self._node.get_logger().warning(f"{request.type}: simulated as {objects.VEHICLE}")
 
     def _spawn_sensor(self, request: SpawnObject.Request) -> int:
+        if request.attach_to and request.attach_to not in self.present:
+            raise SpawnError(f"Parent actor {request.attach_to} not found")
         for actor_id, sensor in self._sensors.items():
-            known = sensor.type, sensor.id, sensor.attached
-            if known == (request.type, request.id, request.attach_to != 0):
-                if sensor.attached and (
-                    request.attach_to != EGO_ID or EGO_ID not in self.present
-                ):
-                    raise SpawnError(f"Parent actor {request.attach_to} not found")
+            parent = EGO_ID if sensor.attached else 0
+            known = sensor.type, sensor.id, parent
+            if known == (request.type, request.id, request.attach_to):
                 if sensor.type == objects.CAMERA:
                     _check_camera(sensor, request)
                 return actor_id
-        there = ", ".join(sensor.id for sensor in self._sensors.values())
-        raise SpawnError(f"'{request.id}' is not simulated; the car carries {there}")
+        there = ", ".join(sensor.id for sensor in self._sensors.values() if sensor.attached)
+        where = f"on actor {request.attach_to}" if request.attach_to else "in the world"
+        raise SpawnError(f"'{request.id}' {where} is not simulated; the car carries {there}")
 
 
 def _check_camera(sensor: objects.Sensor, request: SpawnObject.Request) -> None:

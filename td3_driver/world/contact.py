@@ -45,6 +45,8 @@ def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
         impulse on the car in the map frame, kg m/s.
     """
     struck: list[tuple[int, Impulse]] = []
+    if not len(others.actor_ids):
+        return struck
     offset_m = others.poses[:, :2] - (vehicle.pose.x_m, vehicle.pose.y_m)
     near = np.flatnonzero(np.hypot(offset_m[:, 0], offset_m[:, 1]) < _REACH_M)
     corners = others.corners()
@@ -96,6 +98,10 @@ class Contact:
         if momentum == 0.0:
             return None
         return (-momentum * math.cos(course), -momentum * math.sin(course), 0.0)
+
+    def blocked(self, pose: Pose) -> bool:
+        """Whether a car there would stand in an obstacle."""
+        return self._depth(pose) > 0
 
     def _depth(self, pose: Pose) -> int:
         """How many points of the car's outline lie in obstacles."""

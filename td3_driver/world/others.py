@@ -13,10 +13,13 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.bodies import Bodies, everybody
 from td3_driver.world.lane_network import LaneNetwork
 from td3_driver.world.lanes import Lane
+from td3_driver.world.parked import FIRST_ACTOR_ID as FIRST_PARKED_ID
+from td3_driver.world.parked import Parked
 from td3_driver.world.surface import Surface
 from td3_driver.world.traffic import Traffic
 from td3_driver.world.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M, Vehicle
-from td3_driver.world.walkers import FIRST_ACTOR_ID, Walkers, find_crossings
+from td3_driver.world.walkers import FIRST_ACTOR_ID as FIRST_WALKER_ID
+from td3_driver.world.walkers import Walkers, find_crossings
 
 _EGO_FORESIGHT_S = (0.0, 0.7, 1.4, 2.0)
 NOBODY = Bodies.steady(
@@ -31,7 +34,8 @@ NOBODY = Bodies.steady(
 
 def are_pedestrians(bodies: Bodies) -> npt.NDArray[np.bool_]:
     """(N,) who of them is on foot."""
-    return np.asarray(bodies.actor_ids >= FIRST_ACTOR_ID)
+    ids = bodies.actor_ids
+    return np.asarray((ids >= FIRST_WALKER_ID) & (ids < FIRST_PARKED_ID))
 
 
 class Others:
@@ -40,6 +44,9 @@ class Others:
     Args:
         road_map, lanes, surface: the roads.
         vehicles, walkers: how many, 0 or more.
+
+    Attributes:
+        parked: vehicles that were put somewhere, and stay through a new deal.
     """
 
     def __init__(
@@ -47,8 +54,9 @@ class Others:
     ) -> None:
         self._road_map = road_map
         self._counts = vehicles, walkers
-        self._network = LaneNetwork(lanes)
-        self._crossings = find_crossings(lanes, surface)
+        self.parked = Parked()
+        self._network = LaneNetwork(lanes) if vehicles else None
+        self._crossings = find_crossings(lanes, surface) if walkers else None
         self._traffic: Traffic | None = None
         self._walkers: Walkers | None = None
 
@@ -59,14 +67,19 @@ class Others:
             ValueError: the roads have not enough room.
         """
         vehicles, walkers = self._counts
-        if vehicles:
-            self._traffic = Traffic(self._network, vehicles, ego, rng)
-        if walkers:
+        self.parked.restart()
+        if self._network is not None:
+            taken_m = self.parked.bodies().poses[:, :2]
+            self._traffic = Traffic(self._network, vehicles, ego, rng, taken_m)
+        if self._crossings is not None:
             self._walkers = Walkers(self._crossings, walkers, ego, rng)
 
     def step(self, dt_s: float, ego: Vehicle) -> None:
         """Move on by `dt_s`; junctions are left to the car while it is in them or near."""
-        heeded = _body_of(ego)
+        self.parked.step(dt_s)
+        if self._traffic is None and self._walkers is None:
+            return
+        heeded = everybody(_body_of(ego), self.parked.bodies())
         if self._walkers is not None:
             self._walkers.step(dt_s, everybody(heeded, self._vehicles_now()))
             heeded = everybody(heeded, self._walkers.ways())
@@ -74,17 +87,19 @@ class Others:
             self._traffic.step(dt_s, heeded, self._junctions_of(ego))
 
     def bodies(self) -> Bodies:
-        """Everybody now, vehicles first."""
-        return everybody(self._vehicles_now(), self._walkers_now())
+        """Everybody now: traffic, pedestrians, and who is parked."""
+        return everybody(self._vehicles_now(), self._walkers_now(), self.parked.bodies())
 
     def push(self, index: int, impulse: npt.NDArray[np.float64]) -> None:
         """Give the body in row `index` of `bodies` an impulse (2,), kg m/s, map frame.
 
-        A vehicle takes of it what lies along its lane; a pedestrian falls.
+        A vehicle takes of it what lies along its lane; a pedestrian falls; who is parked slides.
         """
         vehicles = self._vehicles_now()
-        count = len(vehicles.actor_ids)
-        if self._traffic is not None and index < count:
+        count, walkers = len(vehicles.actor_ids), len(self._walkers_now().actor_ids)
+        if index >= count + walkers:
+            self.parked.push(index - count - walkers, impulse)
+        elif self._traffic is not None and index < count:
             yaw = vehicles.poses[index, 2]
             along = float(impulse @ (math.cos(yaw), math.sin(yaw)))
             self._traffic.push(index, along / float(vehicles.masses_kg[index]))

@@ -14,11 +14,18 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _FREE_AHEAD_M, _FREE_BEHIND_M = 25.0, 15.0
+_FREE_ROUND_PARKED_M = 8.0
 _ALWAYS_FREE = 8  # places that nobody gets, however many there are to be: the nearest to the car
+NOWHERE: FloatArray = np.empty((0, 2))
 
 
 def draw_places(
-    points_m: FloatArray, count: int, ego: Pose, rng: np.random.Generator, what: str
+    points_m: FloatArray,
+    count: int,
+    ego: Pose,
+    rng: np.random.Generator,
+    what: str,
+    taken_m: FloatArray = NOWHERE,
 ) -> IntArray:
     """Rows (count,) of `points_m` (N, 2), drawn from those away from the car.
 
@@ -28,10 +35,18 @@ def draw_places(
         ego: where the car stands.
         rng: draws.
         what: is to be placed, for the message.
+        taken_m: (M, 2), where somebody stands already; kept free if there is room.
 
     Raises:
         ValueError: there are not enough places.
     """
+    apart = points_m[:, None] - taken_m
+    usable = np.flatnonzero(
+        (np.hypot(apart[..., 0], apart[..., 1]) > _FREE_ROUND_PARKED_M).all(axis=1)
+    )
+    if len(usable) < count + _ALWAYS_FREE:
+        usable = np.arange(len(points_m))
+    points_m = points_m[usable]
     room = max(len(points_m) - _ALWAYS_FREE, 0)
     if count > room:
         raise ValueError(f"{what} {count}: there is room for {room}; expected no more")
@@ -41,5 +56,5 @@ def draw_places(
     free = np.flatnonzero(distance_m > np.where(ahead_m > 0.0, _FREE_AHEAD_M, _FREE_BEHIND_M))
     if len(free) < count:
         free = np.argsort(distance_m, kind="stable")[-count:]
-    drawn: IntArray = rng.choice(free, count, replace=False)
+    drawn: IntArray = usable[rng.choice(free, count, replace=False)]
     return drawn

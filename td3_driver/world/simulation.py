@@ -15,22 +15,26 @@ import numpy.typing as npt
 from td3_driver.driving.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
 from td3_driver.world.appearance import APPEARANCES, random_look
-from td3_driver.world.bodies import Bodies
+from td3_driver.world.bodies import Bodies, box_corners, penetration
 from td3_driver.world.camera import Camera
 from td3_driver.world.contact import Contact, strike
 from td3_driver.world.lane_invasion import LaneInvasion
 from td3_driver.world.lanes import read_lanes
-from td3_driver.world.others import NOBODY, Others
+from td3_driver.world.others import Others
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes, joined, of_bodies
 from td3_driver.world.surface import Surface
-from td3_driver.world.vehicle import Vehicle
+from td3_driver.world.vehicle import LENGTH_M, WIDTH_M, Vehicle
 
 _SPAWN_SPACING_M = 2.0
 
 
 class WorldConfigError(ValueError):
     """A world that cannot be simulated."""
+
+
+class OccupiedError(ValueError):
+    """A place where something stands already."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,7 @@ class Simulation:
         self._lane_invasion = LaneInvasion(road_map)
         lanes = read_lanes(road_map)[0]
         self._scenery = grow(lanes, self.surface, config.seed) if config.scenery else None
-        counts = config.traffic, config.pedestrians
-        self._others = Others(road_map, lanes, self.surface, *counts) if any(counts) else None
+        self._others = Others(road_map, lanes, self.surface, config.traffic, config.pedestrians)
         self.reset_pose(self._vehicle.pose)
 
     def spawn_pose(self, seed: int | np.random.Generator) -> Pose:
@@ -185,16 +188,34 @@ class Simulation:
         self._lane_invasion.restart(self._vehicle.footprint())
         if self.config.appearance == "random":
             self._camera.wear(random_look(self._rng_at(pose, 0)))
-        if self._others is not None:
-            try:
-                self._others.restart(pose, self._rng_at(pose, 1))
-            except ValueError as error:
-                raise WorldConfigError(f"map {self.road_map.name}: {error}") from error
+        try:
+            self._others.restart(pose, self._rng_at(pose, 1))
+        except ValueError as error:
+            raise WorldConfigError(f"map {self.road_map.name}: {error}") from error
+
+    def park(self, pose: Pose) -> int:
+        """Put a vehicle somewhere, where it stands; returns its actor id.
+
+        Raises:
+            OccupiedError: something solid is there.
+        """
+        box = box_corners(
+            np.array([(pose.x_m, pose.y_m, pose.yaw_rad)]), np.array([(LENGTH_M, WIDTH_M)])
+        )[0]
+        there = [self._vehicle.footprint(), *self._others.bodies().corners()]
+        if self._contact.blocked(pose) or any(penetration(box, other) for other in there):
+            raise OccupiedError(f"({pose.x_m:g}, {pose.y_m:g}) m: something stands there")
+        return self._others.parked.add(pose)
+
+    def take_away(self, actor_id: int) -> bool:
+        """Remove a parked vehicle; returns whether it was there."""
+        return self._others.parked.remove(actor_id)
 
     @property
     def others(self) -> Bodies | None:
-        """Everybody but the car as of the last step, or None in a world without others."""
-        return None if self._others is None else self._others.bodies()
+        """Everybody but the car as of the last step, or None where nobody is."""
+        bodies = self._others.bodies()
+        return bodies if len(bodies.actor_ids) else None
 
     def set_target_velocity(
         self, forward_mps: float, left_mps: float = 0.0, yaw_rate_radps: float = 0.0
@@ -222,6 +243,7 @@ class Simulation:
         self._frame += 1
         state = self._vehicle.state
         stamp_ns = self._frame * self._step_ns
+        others = self._others.bodies()
         return Tick(
             frame=self._frame,
             stamp_ns=stamp_ns,
@@ -234,15 +256,13 @@ class Simulation:
             ),
             acceleration_map=state.acceleration_mps2,
             control=control,
-            image=self._camera.render(self.surface, state.pose, self._solids()),
+            image=self._camera.render(self.surface, state.pose, self._solids(others)),
             collisions=tuple(collisions),
             lane_invasions=crossed,
-            others=NOBODY if self._others is None else self._others.bodies(),
+            others=others,
         )
 
     def _move_others(self) -> list[Collision]:
-        if self._others is None:
-            return []
         self._others.step(self.config.fixed_delta_s, self._vehicle)
         bodies = self._others.bodies()
         struck = strike(self._vehicle, bodies)
@@ -250,10 +270,10 @@ class Simulation:
             self._others.push(index, -np.array(impulse[:2]))
         return [Collision(int(bodies.actor_ids[index]), impulse) for index, impulse in struck]
 
-    def _solids(self) -> Shapes | None:
-        if self._others is None:
+    def _solids(self, others: Bodies) -> Shapes | None:
+        if not len(others.actor_ids):
             return self._scenery
-        moving = of_bodies(self._others.bodies())
+        moving = of_bodies(others)
         return moving if self._scenery is None else joined(self._scenery, moving)
 
     def _rng_at(self, pose: Pose, purpose: int) -> np.random.Generator:

@@ -18,7 +18,7 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.bodies import Bodies
 from td3_driver.world.lane_network import COMFORTABLE_BRAKE_MPS2, LaneNetwork
 from td3_driver.world.lane_routes import AHEAD, BEHIND, LaneRoutes
-from td3_driver.world.placing import draw_places
+from td3_driver.world.placing import NOWHERE, draw_places
 from td3_driver.world.right_of_way import RightOfWay
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,6 +63,7 @@ class Traffic:
         count: N >= 1.
         ego: where the car stands; nobody begins near it.
         rng: draws everything.
+        taken_m: (M, 2) where somebody stands already.
 
     Attributes:
         routes: where they are and go.
@@ -72,10 +73,16 @@ class Traffic:
     """
 
     def __init__(
-        self, network: LaneNetwork, count: int, ego: Pose, rng: np.random.Generator
+        self,
+        network: LaneNetwork,
+        count: int,
+        ego: Pose,
+        rng: np.random.Generator,
+        taken_m: FloatArray = NOWHERE,
     ) -> None:
         lanes, s_m = _places(network)
-        chosen = draw_places(network.points(lanes, s_m), count, ego, rng, "traffic")
+        points_m = network.points(lanes, s_m)
+        chosen = draw_places(points_m, count, ego, rng, "traffic", taken_m)
         kinds = rng.integers(len(_KINDS), size=count)
         self._network = network
         self._rows = np.arange(count)

@@ -25,8 +25,8 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Bool
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.ros.conversions import pose_message, yaw_of
 from td3_driver.world.world_node import WorldNode
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "docs" / "carla_bridge.md"
@@ -523,10 +523,55 @@ def test_spawn_objects_of_a_launch_file(client: Client, open_place: Pose) -> Non
     client.until(lambda: client.count(f"{ROLE}/odometry") > before)
 
 
+def test_another_vehicle_stands_where_it_is_spawned(placed: Client, open_place: Pose) -> None:
+    """Told, seen, run into, and taken away; nothing is spawned where it stands."""
+    spawn, objects, collisions = "/carla/spawn_object", f"{ROLE}/objects", f"{ROLE}/collision"
+    road_map = RoadMap(placed.last("/carla/world_info").opendrive, "map")
+    here = road_map.waypoint_at(open_place.position.x, open_place.position.y)
+    on_lane, ahead = (pose_message(pose_of(at)) for at in (here, here.next(9.0)[0]))
+    place(placed, on_lane)
+    request = {"type": "vehicle.audi.tt", "id": "parked", "transform": ahead}
+    empty = placed.last("front/image").data
+    other = placed.call(spawn, **request)
+    assert (other.id > 1, other.error_string) == (True, "")
+    placed.answer(2, brake=1.0)
+    (there,) = placed.last(objects).objects
+    assert (there.id, there.pose.position) == (other.id, ahead.position)
+    assert [thing.id for thing in placed.last("/carla/objects").objects] == [1, other.id]
+    assert placed.last("front/image").data != empty
+    again = placed.call(spawn, **request)
+    assert (again.id, again.error_string) == (
+        -1, "Spawn failed because of collision at spawn position",
+    )  # fmt: skip
+
+    before = placed.count(collisions)
+    for _ in range(120):
+        placed.answer(1, throttle=1.0)
+        if placed.count(collisions) > before:
+            break
+    assert placed.last(collisions).other_actor_id == other.id
+    placed.answer(1, brake=1.0)
+    sliding = placed.last(objects).objects[0].twist.linear
+    assert math.hypot(sliding.x, sliding.y) > 0.5
+    place(placed, on_lane)
+    (there,) = placed.last(objects).objects
+    assert there.pose.position == ahead.position, "and is put back"
+
+    somewhere = placed.call(spawn, type="vehicle.*", id="parked", random_pose=True)
+    placed.answer(2, brake=1.0)
+    assert {thing.id for thing in placed.last(objects).objects} == {other.id, somewhere.id}
+    for gone in (other, somewhere):
+        assert placed.call("/carla/destroy_object", id=gone.id).success
+        assert not placed.call("/carla/destroy_object", id=gone.id).success
+    placed.answer(2, brake=1.0)
+    assert not placed.last(objects).objects
+    assert placed.last("front/image").data == empty
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        ({"type": "vehicle.audi.tt", "id": "other"}, "not the role of this world's car, hero"),
+        ({"type": "walker.pedestrian.0001", "id": "walker"}, "is not simulated"),
         ({"type": "sensor.pseudo.odom", "id": "odometry", "attach_to": 77}, "actor 77 not found"),
         ({"type": "sensor.lidar.ray_cast", "id": "lidar", "attach_to": 1}, "is not simulated"),
         (
