@@ -9,6 +9,7 @@ of `soak.jsonl` is a sample: memory, file descriptors, threads, shared memory, s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -30,6 +31,7 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 
 from td3_driver.agent import checkpoint
 from td3_driver.driving.types import Control
+from td3_driver.ros.process import SHARED_MEMORY
 
 from .e2e.faulty_world import TOPICS, FaultyWorld, Messages
 from .e2e.running import Node, learner_of, tree
@@ -56,6 +58,7 @@ class Soak:
         self.faults: Counter[str] = Counter()
         self.recent: deque[str] = deque(maxlen=5)
         self.frames = self.lost_steps = self.restarts = 0
+        self._shared: set[Path] = set()
         self._folder = folder
         self._samples = (folder / "soak.jsonl").open("w")
         self._begun_s = self._sampled_s = time.monotonic()
@@ -77,6 +80,7 @@ class Soak:
         )  # fmt: skip
         driver.wait_for("resuming at step" if resume else "latest.pth at step 0")
         self.world.begin()
+        self._shared |= dds_files(driver.process.pid)
         return driver
 
     def run(self, minutes: float) -> None:
@@ -104,6 +108,9 @@ class Soak:
         """Write down what the processes hold."""
         self._sampled_s = time.monotonic()
         values = self.world.values("td3_driver: learner")
+        held_now = dds_files(os.getpid()) | dds_files(self.driver.process.pid)
+        self._shared |= held_now
+        existing = self.dds_files_left()
         line = {
             "time_s": round(self._sampled_s - self._begun_s, 1),
             "frames": self.frames,
@@ -111,11 +118,16 @@ class Soak:
             "updates": int(values["updates"]),
             "driver": held(self.driver.process.pid),
             "learner": held(learner_of(self.driver)),
-            "dev_shm": len(os.listdir("/dev/shm")),
+            "dds_files": len(existing),
+            "dds_files_left_behind": len(existing - held_now),
             "restarts": self.restarts,
         }
         self._samples.write(json.dumps(line) + "\n")
         self._samples.flush()
+
+    def dds_files_left(self) -> set[Path]:
+        """What exists in shared memory of all that this world and its drivers made there."""
+        return {file for file in self._shared if file.exists()}
 
     # The faults.
 
@@ -198,6 +210,17 @@ class Soak:
         self.driver = self.start()
 
 
+def dds_files(pid: int) -> set[Path]:
+    """Fast DDS's files in shared memory that a process has mapped or open."""
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    names = {line.split(maxsplit=5)[-1] for line in maps}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.add(os.readlink(link))
+    paths = map(Path, names)
+    return {path for path in paths if path.parent == SHARED_MEMORY and "fastrtps" in path.name}
+
+
 def held(pid: int) -> dict[str, float]:
     """Resident memory in MB, file descriptors and threads of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -231,6 +254,7 @@ def main() -> None:
     print(json.dumps({
         "minutes": args.minutes, "frames": soak.frames, "restarts": soak.restarts,
         "steps_lost_at_most": soak.lost_steps, "faults": dict(sorted(soak.faults.items())),
+        "dds_files_left_at_the_end": sorted(file.name for file in soak.dds_files_left()),
         "samples": str(folder / "soak.jsonl"),
     }, indent=2))  # fmt: skip
 
