@@ -72,9 +72,11 @@ class FaultyWorld:
         self.road_map = RoadMap(generate_opendrive(seed), f"generated_{seed}")
         self._simulation = Simulation(config, self.road_map)
         self._messages = TickMessages(TOPICS.role_name, config)
-        self._world_info.publish(
-            CarlaWorldInfo(map_name=self.road_map.name, opendrive=self.road_map.opendrive)
-        )
+        self.announce(self.road_map.name, self.road_map.opendrive)
+
+    def announce(self, name: str, opendrive: str) -> None:
+        """Say what the town is called and what its roads are, true or not."""
+        self._world_info.publish(CarlaWorldInfo(map_name=name, opendrive=opendrive))
 
     def tick(
         self,
