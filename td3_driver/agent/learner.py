@@ -212,6 +212,8 @@ class Learner:
         try:
             for name, value in request.scalars.items():
                 self._writer.add_scalar(name, value, request.step)
+            for name, values in request.histograms.items():
+                self._writer.add_histogram(name, values, request.step)
         except OSError as error:  # its folder was deleted, or its disk is full: learning goes on
             _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
             self._writer = None

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Train:
@@ -45,10 +48,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Log:
-    """Scalars for TensorBoard."""
+    """Numbers for TensorBoard, and what to make histograms of."""
 
     step: int
     scalars: dict[str, float]
+    histograms: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

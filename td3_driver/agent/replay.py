@@ -207,6 +207,13 @@ class Replay:
         self._counters[0] = row + 1
         fence()  # nor the next row's contents, over their old row, before this number
 
+    def newest_actions(self, count: int) -> npt.NDArray[np.float32]:
+        """(N, A) the actions in the newest `count` + 1 rows, an episode of `count` steps."""
+        newest = min(count + 1, len(self))
+        slots = np.arange(self.rows_written - newest, self.rows_written) % self.capacity
+        actions: npt.NDArray[np.float32] = self._actions[slots[self._flags[slots] != 0]]
+        return actions
+
     # Sampling: one process, the same or another.
 
     def sample(

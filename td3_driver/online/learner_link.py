@@ -84,9 +84,9 @@ class LearnerLink:
         self._asked.append(then)
         self._learner.send(request)
 
-    def log(self, step: int, scalars: dict[str, float]) -> None:
-        """Scalars for TensorBoard."""
-        self._learner.send(Log(step, scalars))
+    def log(self, entry: Log) -> None:
+        """Something for TensorBoard."""
+        self._learner.send(entry)
 
     def hang(self, reason: str) -> None:
         """It owes an answer for too long: ask nothing more of it until it gives one."""

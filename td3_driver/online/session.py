@@ -12,7 +12,7 @@ from typing import Any
 
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.messages import Event, Load, Loaded, Refused, Save, Saved, Trained
+from td3_driver.agent.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
@@ -29,6 +29,7 @@ REALTIME_DEBT = 4.0
 # `latest.pth` is renewed this often, so that a killed process loses little.
 AUTOSAVE_STEPS = 250
 LATEST = "latest.pth"
+ACTION_NAMES = "steer", "throttle_brake"  # in TensorBoard
 _RUN_KEYS = {"update_debt", "driver", "exploration"}
 
 
@@ -249,4 +250,6 @@ class Session:
             "episode/interventions": float(ended.interventions),
         }
         scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
-        self.link.log(self.env_steps, scalars)
+        executed = zip(ACTION_NAMES, self._replay.newest_actions(ended.steps).T, strict=True)
+        histograms = {f"action/{name}": values for name, values in executed if values.size}
+        self.link.log(Log(self.env_steps, scalars, histograms))

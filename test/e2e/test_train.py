@@ -2,11 +2,13 @@
 """`td3_driver train` as a user runs it: real processes, real topics, real files."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from td3_driver.agent import TD3Agent
 from td3_driver.agent.inspection import verify
@@ -60,6 +62,35 @@ def test_it_leaves_the_promised_files(thousand_steps: Finished) -> None:
     assert list((thousand_steps.folder / "tensorboard").glob("events*"))
     assert "Traceback" not in thousand_steps.output
     assert "td3_1000.pth" in thousand_steps.output
+
+
+def test_a_log_file_has_lines_and_no_bar(thousand_steps: Finished) -> None:
+    assert re.search(r"^step \d+ of 1000: episode \d+, .*updates/s", thousand_steps.output, re.M)
+    assert not re.search(r"\r|\||\x1b\[", thousand_steps.output)
+
+
+def test_tensorboard_shows_what_is_learned_and_how(thousand_steps: Finished) -> None:
+    folder = thousand_steps.folder / "tensorboard"
+    learning = EventAccumulator(str(folder), {"histograms": 0}).Reload()
+    evaluated = EventAccumulator(str(folder / "evaluation")).Reload()
+    scalars = set(learning.Tags()["scalars"])
+    assert {"episode/return", "episode/completion", "episode/lateral_rmse_m"} <= scalars
+    returns = values(learning, "episode/return")
+    terms = [values(learning, name) for name in scalars if name.startswith("reward/")]
+    assert len(terms) >= 6
+    assert [sum(parts) for parts in zip(*terms, strict=True)] == pytest.approx(returns, rel=1e-4)
+    measures = ("q1_mean", "q2_mean", "target_mean", "critic_loss", "actor_loss")
+    norms = (f"{network}_grad_norm" for network in NETWORKS)
+    assert {f"learner/{name}" for name in (*measures, *norms)} <= scalars
+    assert {"evaluation/score", "evaluation/q_bias"} <= set(evaluated.Tags()["scalars"])
+    for name in ("steer", "throttle_brake"):
+        histograms = [entry.histogram_value for entry in learning.Histograms(f"action/{name}")]
+        assert [shown.num for shown in histograms] == values(learning, "episode/steps")
+        assert all(-1.0 <= shown.min <= shown.max <= 1.0 for shown in histograms)
+
+
+def values(log: EventAccumulator, name: str) -> list[float]:
+    return [event.value for event in log.Scalars(name)]
 
 
 def test_the_best_checkpoint_is_chosen_by_driving(thousand_steps: Finished) -> None:
