@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the actor takes for a frame, alone and with a learner at full speed beside it."""
+"""How long the actor takes for a frame, beside a node that trains in its callback."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 
 import numpy as np
 import torch
 
-from bench.report import Section
+from bench.report import Section, ratio
 from bench.workload import IMAGE, PRESETS, VECTOR, our_agent, our_replay, preset
 from td3_driver.agent.policy import Policy
 
@@ -20,6 +21,25 @@ _PERIOD = 0.05  # 20 Hz, as the control loop runs
 _FRAMES = 200
 _ROWS = 2000
 _LEARNERS = ((1, 0), (1, 10), (2, 10))  # threads, niceness
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """From a frame's time to its action, ms; the share of frames that no newer one overtook."""
+
+    p50_ms: float
+    p99_ms: float
+    answered: float
+
+    def cells(self, callback: _Measured) -> tuple[str, ...]:
+        """The ratios to a node that trains in its callback, then the numbers."""
+        return (
+            ratio(callback.p99_ms, self.p99_ms),
+            ratio(self.answered, callback.answered),
+            f"{self.p50_ms:.2f}",
+            f"{self.p99_ms:.2f}",
+            f"{100.0 * (1.0 - self.answered):.1f}",
+        )
 
 
 def _learn(name: str, threads: int, nice: int, ready: Event, stop: Event) -> None:
@@ -32,11 +52,8 @@ def _learn(name: str, threads: int, nice: int, ready: Event, stop: Event) -> Non
         agent.train(replay)
 
 
-def _percentiles(name: str, then: Callable[[], object] | None = None) -> tuple[float, float, int]:
-    """p50 and p99 in ms from a frame's time to its action, and how many frames got none.
-
-    The newest frame counts: what came while `then`, the rest of the callback, ran is missed.
-    """
+def _act(name: str, then: Callable[[], object] | None = None) -> _Measured:
+    """The newest frame counts: what came while `then`, the rest of the callback, ran is missed."""
     config = preset(name)
     policy = Policy(config.cnn_features + VECTOR, 2, 1.0, True, config)
     rng = np.random.default_rng(0)
@@ -46,10 +63,9 @@ def _percentiles(name: str, then: Callable[[], object] | None = None) -> tuple[f
     }
     policy.act(observation)
     times: list[float] = []
-    begun, frame, missed = time.perf_counter(), 0, 0
+    begun, frame = time.perf_counter(), 0
     while frame + 1 < _FRAMES:
         newest = int((time.perf_counter() - begun) / _PERIOD)
-        missed += max(newest - frame - 1, 0)
         frame = max(newest, frame + 1)
         due = begun + frame * _PERIOD
         time.sleep(max(0.0, due - time.perf_counter()))
@@ -57,13 +73,27 @@ def _percentiles(name: str, then: Callable[[], object] | None = None) -> tuple[f
         times.append((time.perf_counter() - due) * 1e3)
         if then is not None:
             then()
-    return float(np.percentile(times, 50)), float(np.percentile(times, 99)), missed
+    p50_ms, p99_ms = (float(np.percentile(times, percent)) for percent in (50, 99))
+    return _Measured(p50_ms, p99_ms, len(times) / frame)
 
 
-def _in_the_callback(name: str) -> tuple[float, float, int]:
+def _in_the_callback(name: str) -> _Measured:
     """One update after each frame, in the process and thread that acts."""
     agent, replay = our_agent(preset(name)), our_replay(_ROWS + 100, _ROWS)
-    return _percentiles(name, lambda: agent.train(replay))
+    return _act(name, lambda: agent.train(replay))
+
+
+def _beside(name: str, threads: int, nice: int) -> _Measured:
+    """A learner in a process of its own, which updates without a pause."""
+    context = multiprocessing.get_context("spawn")
+    ready, stop = context.Event(), context.Event()
+    learner = context.Process(target=_learn, args=(name, threads, nice, ready, stop))
+    learner.start()
+    ready.wait()
+    measured = _act(name)
+    stop.set()
+    learner.join()
+    return measured
 
 
 def measure() -> Section:
@@ -72,26 +102,17 @@ def measure() -> Section:
     section = Section(
         "Actor latency",
         f"From a frame's time to its action, {_FRAMES} frames at 20 Hz, one thread for the actor;"
-        " ms. Missed: frames that a newer one overtook. The learner is another process that"
-        " updates without a pause at the preset's batch size; in the last row of each it is the"
-        " callback itself, which makes one update after each frame.",
-        ["networks", "learner", "p50", "p99", "frames missed"],
+        " ms. The ratios say how many times as good as a node that trains in its callback (one"
+        " update after each frame): its p99 through ours, our share of answered frames through"
+        " its. Missed: frames that a newer one overtook, %. Other learners are a process that"
+        " updates without a pause at the preset's batch size.",
+        ["networks", "learner", "ratio of p99", "of frames answered", "p50", "p99", "missed"],
     )
-    context = multiprocessing.get_context("spawn")
     for name in PRESETS:
-        section.add(name, "none", *_cells(_percentiles(name)))
+        callback = _in_the_callback(name)
+        section.add(name, "in the callback", *callback.cells(callback))
+        section.add(name, "none", *_act(name).cells(callback))
         for threads, nice in _LEARNERS:
-            ready, stop = context.Event(), context.Event()
-            learner = context.Process(target=_learn, args=(name, threads, nice, ready, stop))
-            learner.start()
-            ready.wait()
-            section.add(name, f"{threads} threads, nice {nice}", *_cells(_percentiles(name)))
-            stop.set()
-            learner.join()
-        section.add(name, "in the callback", *_cells(_in_the_callback(name)))
+            measured = _beside(name, threads, nice)
+            section.add(name, f"{threads} threads, nice {nice}", *measured.cells(callback))
     return section
-
-
-def _cells(measured: tuple[float, float, int]) -> tuple[str, str, str]:
-    p50, p99, missed = measured
-    return f"{p50:.2f}", f"**{p99:.2f}**", str(missed)
