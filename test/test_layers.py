@@ -54,6 +54,13 @@ def test_imports_point_one_way(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_nothing_needs_the_command_line(file: Path) -> None:
+    place = str(file.relative_to(PACKAGE))
+    if place != "cli.py" and not place.startswith("commands/"):
+        assert not any(name.startswith("td3_driver.commands") for name in imports(file))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_every_file_has_its_licence_and_a_size(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0] == "# SPDX-License-Identifier: Apache-2.0"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from td3_driver.commands.arguments import Commands
+from td3_driver.arguments import Commands
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from td3_driver.commands.arguments import Commands, positive
+from td3_driver.arguments import Commands, positive
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

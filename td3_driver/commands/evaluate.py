@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from td3_driver.commands.arguments import (
+from td3_driver.arguments import (
     Commands,
     add_difficulty,
     add_surroundings,

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from td3_driver.commands.arguments import Commands, usage_error
+from td3_driver.arguments import Commands, usage_error
 
 _CUTS = ("gap", "teleport", "collision", "off_road", "wrong_way")
 

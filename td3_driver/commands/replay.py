@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from td3_driver.commands.arguments import Commands
+from td3_driver.arguments import Commands
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from td3_driver.commands.arguments import (
+from td3_driver.arguments import (
     Commands,
     add_difficulty,
     add_surroundings,

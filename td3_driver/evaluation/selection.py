@@ -29,7 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 from td3_driver.agent import checkpoint, durable_file
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.judgement import values_of
-from td3_driver.commands.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
 from td3_driver.driving.metrics import value_bias
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Situation

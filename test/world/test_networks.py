@@ -11,7 +11,7 @@ import networkx
 import numpy as np
 import pytest
 
-from td3_driver.commands import arguments
+from td3_driver import arguments
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.route import Route
 from td3_driver.driving.routing import random_route

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the subcommands' arguments have in common."""
+"""What the command lines have in common."""
 
 from __future__ import annotations
 
