@@ -24,8 +24,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from td3_driver.ros.conversions import control_message, pose_message, quaternion_of, stamp_of
-from td3_driver.world.bridge_objects import ObjectArrays
+from td3_driver.ros.conversions import control_message, pose_message, stamp_of
+from td3_driver.world.bridge_objects import ObjectArrays, turn
 from td3_driver.world.objects_file import VEHICLE, Car, Sensor
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
 from td3_driver.world.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M
@@ -53,6 +53,7 @@ class TickMessages:
         ego = tick.ego
         message = Odometry(header=_header(tick, MAP_FRAME), child_frame_id=self._role)
         message.pose.pose = pose_message(ego.pose)
+        turn(message.pose.pose.orientation, ego.pose.yaw_rad, tick.pitch_rad)
         message.twist.twist.linear.x = ego.speed_mps
         message.twist.twist.linear.y = ego.lateral_speed_mps
         message.twist.twist.angular.z = ego.yaw_rate_radps
@@ -64,7 +65,7 @@ class TickMessages:
         message.velocity = math.hypot(tick.ego.speed_mps, tick.ego.lateral_speed_mps)
         linear = message.acceleration.linear
         linear.x, linear.y, linear.z = tick.acceleration_map
-        message.orientation = quaternion_of(tick.ego.pose.yaw_rad)
+        turn(message.orientation, tick.ego.pose.yaw_rad, tick.pitch_rad)
         message.control = control_message(tick.control, Time())  # the bridge leaves it empty
         return message
 

@@ -9,14 +9,17 @@ a pedestrian's in its middle, as CARLA's actors have them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from derived_object_msgs.msg import Object, ObjectArray
+from geometry_msgs.msg import Quaternion
 from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Header
 
 from td3_driver.world.bodies import Bodies
 from td3_driver.world.others import are_pedestrians
 from td3_driver.world.simulation import Tick
+from td3_driver.world.terrain import Ground
 from td3_driver.world.vehicle import HEIGHT_M, LENGTH_M, WIDTH_M
 
 _CERTAIN = 255
@@ -37,7 +40,7 @@ class ObjectArrays:
         count = len(bodies.actor_ids)
         self._others += [_object() for _ in range(count - len(self._others))]
         objects = self._others[:count]
-        _fill(objects, bodies)
+        _fill(objects, bodies, tick.others_ground)
         for message in objects:
             message.header, message.classification_age = header, tick.frame
         return ObjectArray(header=header, objects=objects)
@@ -49,7 +52,7 @@ class ObjectArrays:
         ego.header, ego.classification_age = header, tick.frame
         cos, sin = math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)
         forward_mps, left_mps = tick.ego.speed_mps, tick.ego.lateral_speed_mps
-        _move(ego, (pose.x_m, pose.y_m, pose.z_m), pose.yaw_rad)
+        _move(ego, (pose.x_m, pose.y_m, pose.z_m), pose.yaw_rad, tick.pitch_rad)
         ego.twist.linear.x = cos * forward_mps - sin * left_mps
         ego.twist.linear.y = sin * forward_mps + cos * left_mps
         ego.twist.angular.z = tick.ego.yaw_rate_radps
@@ -66,19 +69,33 @@ def _object() -> Object:
     return message
 
 
-def _fill(objects: list[Object], bodies: Bodies) -> None:
+def turn(orientation: Quaternion, yaw_rad: float, pitch_rad: float) -> None:
+    """Set a quaternion to a yaw and, after it, a pitch, nose down positive."""
+    (sin_y, cos_y), (sin_p, cos_p) = _half(yaw_rad), _half(pitch_rad)
+    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # on the flat not -0
+    orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
+
+
+def _half(angle_rad: float) -> tuple[float, float]:
+    return math.sin(0.5 * angle_rad), math.cos(0.5 * angle_rad)
+
+
+def _fill(objects: list[Object], bodies: Bodies, grounds: Sequence[Ground]) -> None:
     walking = are_pedestrians(bodies)
     columns = (
         bodies.actor_ids, walking, bodies.poses, bodies.sizes_m, bodies.velocities_mps,
         bodies.yaw_rates_radps, bodies.accelerations_mps2,
     )  # fmt: skip
     # As Python's numbers: rclpy refuses NumPy's.
-    rows = zip(objects, *(column.tolist() for column in columns), strict=True)
-    for message, actor_id, walks, pose, size_m, velocity, yaw_rate, acceleration in rows:
+    rows = zip(objects, grounds, *(column.tolist() for column in columns), strict=True)
+    for message, ground, actor_id, walks, pose, size_m, velocity, yaw_rate, acceleration in rows:
         kind = Object.CLASSIFICATION_PEDESTRIAN if walks else Object.CLASSIFICATION_CAR
         message.id, message.classification = actor_id, kind
         x_m, y_m, yaw_rad = pose
-        _move(message, (x_m, y_m, size_m[2] / 2.0 if walks else 0.0), yaw_rad)
+        if walks:
+            _move(message, (x_m, y_m, ground.z_m + size_m[2] / 2.0), yaw_rad, 0.0)
+        else:
+            _move(message, (x_m, y_m, ground.z_m), yaw_rad, ground.pitch_rad)
         message.shape.dimensions = size_m
         linear = message.twist.linear
         linear.x, linear.y = velocity
@@ -87,7 +104,9 @@ def _fill(objects: list[Object], bodies: Bodies) -> None:
         linear.x, linear.y = acceleration
 
 
-def _move(message: Object, position_m: tuple[float, float, float], yaw_rad: float) -> None:
-    position, orientation = message.pose.position, message.pose.orientation
+def _move(
+    message: Object, position_m: tuple[float, float, float], yaw_rad: float, pitch_rad: float
+) -> None:
+    position = message.pose.position
     position.x, position.y, position.z = position_m
-    orientation.z, orientation.w = math.sin(0.5 * yaw_rad), math.cos(0.5 * yaw_rad)
+    turn(message.pose.orientation, yaw_rad, pitch_rad)

@@ -7,6 +7,7 @@ configuration and commands give the same bytes in every tick.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from td3_driver.world.others import Others
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes, joined, of_bodies
 from td3_driver.world.surface import Surface
+from td3_driver.world.terrain import Ground, Terrain
 from td3_driver.world.vehicle import LENGTH_M, WIDTH_M, Vehicle
 
 _SPAWN_SPACING_M = 2.0
@@ -105,6 +107,7 @@ class Tick:
         frame: 1 for the first step.
         stamp_ns: simulated time, exactly frame times the step.
         ego: the car.
+        pitch_rad: of the car, nose down positive; 0 on a flat map.
         acceleration_map: mean over the step, m/s2, in the map frame (x, y, z).
         control: the command that was applied.
         image: uint8 BGRA (height, width, 4).
@@ -112,17 +115,20 @@ class Tick:
         lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
             1 broken, 2 solid, ... 9 curb, 10 none).
         others: everybody but the car.
+        others_ground: (height in m, pitch in rad) of the ground below each of them.
     """
 
     frame: int
     stamp_ns: int
     ego: EgoState
+    pitch_rad: float
     acceleration_map: tuple[float, float, float]
     control: Control
     image: npt.NDArray[np.uint8]
     collisions: tuple[Collision, ...]
     lane_invasions: tuple[int, ...]
     others: Bodies
+    others_ground: Sequence[Ground]
 
 
 class Simulation:
@@ -150,11 +156,9 @@ class Simulation:
             z_m=config.camera_z_m,
             pitch_deg=config.camera_pitch_deg,
         )
-        self._spawn_poses = [
-            pose_of(waypoint)
-            for waypoint in road_map.waypoints(_SPAWN_SPACING_M)
-            if not waypoint.is_junction
-        ]
+        waypoints = road_map.waypoints(_SPAWN_SPACING_M)
+        self._terrain = Terrain(road_map, waypoints)
+        self._spawn_poses = [pose_of(point) for point in waypoints if not point.is_junction]
         if not self._spawn_poses:
             raise WorldConfigError(
                 f"map {road_map.name}: no lane outside junctions; expected one to start on"
@@ -185,6 +189,7 @@ class Simulation:
             WorldConfigError: the map has no room for the others.
         """
         self._vehicle.teleport(pose)
+        self._ground = self._terrain.under(pose)
         self._lane_invasion.restart(self._vehicle.footprint())
         if self.config.appearance == "random":
             self._camera.wear(random_look(self._rng_at(pose, 0)))
@@ -234,12 +239,14 @@ class Simulation:
             ControlError: a value is not finite.
         """
         before = self._vehicle.pose
-        self._vehicle.step(control, self.config.fixed_delta_s)
+        self._vehicle.step(control, self.config.fixed_delta_s, self._ground.pull_mps2)
         collisions = self._move_others()
         impulse = self._contact.resolve(self._vehicle, before)
         if impulse is not None:  # the world's still parts have no actor of their own
             collisions.append(Collision(0, impulse))
         crossed = self._lane_invasion.update(self._vehicle.footprint())
+        self._ground = self._terrain.under(self._vehicle.pose)
+        self._vehicle.stand_at(self._ground.z_m)
         self._frame += 1
         state = self._vehicle.state
         stamp_ns = self._frame * self._step_ns
@@ -254,12 +261,14 @@ class Simulation:
                 state.lateral_speed_mps,
                 state.yaw_rate_radps,
             ),
+            pitch_rad=self._ground.pitch_rad,
             acceleration_map=state.acceleration_mps2,
             control=control,
             image=self._camera.render(self.surface, state.pose, self._solids(others)),
             collisions=tuple(collisions),
             lane_invasions=crossed,
             others=others,
+            others_ground=self._terrain.under_all(others.poses),
         )
 
     def _move_others(self) -> list[Collision]:

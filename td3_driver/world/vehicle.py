@@ -96,7 +96,7 @@ class VehicleState:
 
 
 class Vehicle:
-    """One car on flat ground.
+    """One car; slopes only pull at it.
 
     Args:
         pose: where it starts, at rest.
@@ -143,6 +143,10 @@ class Vehicle:
         """Put the car at a pose it can reach, leaving everything else as it is."""
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
 
+    def stand_at(self, z_m: float) -> None:
+        """The height of the ground where the car is."""
+        self._z_m = z_m
+
     def set_velocity(self, forward_mps: float, left_mps: float, yaw_rate_radps: float) -> None:
         """Give the car a velocity; a car without forward speed stands still.
 
@@ -173,8 +177,13 @@ class Vehicle:
         x, y = velocity_mps.tolist()
         self.set_velocity(cos * x + sin * y, cos * y - sin * x, self._state[_YAW_RATE])
 
-    def step(self, control: Control, dt_s: float = 0.05) -> None:
+    def step(self, control: Control, dt_s: float = 0.05, pull_mps2: float = 0.0) -> None:
         """Drive for `dt_s`. Values beyond a control's range count as its nearest end.
+
+        Args:
+            control: the command.
+            dt_s: simulated time, s.
+            pull_mps2: what a slope adds to the acceleration along the car, downhill positive.
 
         Raises:
             ControlError: a value is not finite.
@@ -192,7 +201,7 @@ class Vehicle:
             self._brake_mps2 += (brake_target - self._brake_mps2) * brake_share
             turn = -steer * MAX_WHEEL_RAD - self._wheel_rad
             self._wheel_rad += min(max(turn, -_WHEEL_RATE_RADPS * h), _WHEEL_RATE_RADPS * h)
-            self._substep(h)
+            self._substep(h, pull_mps2)
         if abs(self._state[_YAW]) > math.pi:
             self._state[_YAW] = wrap_angle(self._state[_YAW])
         velocity = self.map_velocity()
@@ -202,8 +211,8 @@ class Vehicle:
             0.0,
         )
 
-    def _substep(self, h: float) -> None:
-        speed, speed_after = self._state[_SPEED], self._speed_after(h)
+    def _substep(self, h: float, pull_mps2: float) -> None:
+        speed, speed_after = self._state[_SPEED], self._speed_after(h, pull_mps2)
         # CommonRoad's tyres never let go, so the wheels turn no further than real ones would bite.
         sharpest = math.atan(MAX_LATERAL_MPS2 * WHEELBASE_M / max(speed * speed, 1e-3))
         self._state[_WHEEL] = min(max(self._wheel_rad, -sharpest), sharpest)
@@ -220,14 +229,14 @@ class Vehicle:
             self._state[_SPEED] = speed_after
             self._roll_without_slip()
 
-    def _speed_after(self, h: float) -> float:
-        """Engine, then everything that opposes motion, which can stop the car but not reverse it.
+    def _speed_after(self, h: float, pull_mps2: float) -> float:
+        """Engine and slope, then what opposes motion, which can stop the car but not reverse it.
 
         At rest a drive weaker than the friction changes nothing at all.
         """
         speed = self._state[_SPEED]
         strongest = _DRIVE_POWER_WPKG / max(abs(speed), 1.0)
-        pushed = speed + min(max(self._drive_mps2, -strongest), strongest) * h
+        pushed = speed + (min(max(self._drive_mps2, -strongest), strongest) + pull_mps2) * h
         friction = (self._brake_mps2 + _ROLLING_MPS2 + _DRAG_PER_M * speed * speed) * h
         slowed = math.copysign(max(abs(pushed) - friction, 0.0), pushed)
         return min(max(slowed, -MAX_REVERSE_SPEED_MPS), MAX_SPEED_MPS) + 0.0
