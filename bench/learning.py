@@ -118,11 +118,11 @@ def judge(
     }
 
 
-def unseen_worlds(files: list[Path] | None, pitch_deg: float = 0.0) -> list[Simulation]:
+def unseen_worlds(files: list[Path] | None, traffic: int = 0) -> list[Simulation]:
     """The given maps, or two generated ones that no run learns on."""
     maps = [roads(file, 0) for file in files or []]
     maps = maps or [roads(None, HELD_OUT + number) for number in range(2)]
-    return [Simulation(WorldConfig(seed=7, camera_pitch_deg=pitch_deg), map_) for map_ in maps]
+    return [Simulation(WorldConfig(seed=7, traffic=traffic), map_) for map_ in maps]
 
 
 def main() -> None:
@@ -138,16 +138,15 @@ def main() -> None:
     add("--episodes", type=int, default=4, help="of an evaluation, on each of its maps")
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
-    add("--camera-pitch-deg", type=float, default=0.0)
+    add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     configuration = load_configuration(args.preset, args.config)
-    pitch = args.camera_pitch_deg
-    worlds = unseen_worlds(args.judge_map, pitch)
-    world = WorldConfig(seed=args.seed, camera_pitch_deg=pitch)
+    worlds = unseen_worlds(args.judge_map, args.traffic)
+    world = WorldConfig(seed=args.seed, traffic=args.traffic)
     began = time.monotonic()
     spent = 0.0
     for agent in learn(configuration, roads(args.map, args.seed), args.seed, world):

@@ -126,7 +126,10 @@ def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
             values[key] = _dataclass_from(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
         else:
             values[key] = _scalar(kind, value, f"{where}.{key}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:  # of values that do not go together
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 def _scalar(kind: type, value: Any, where: str) -> float | int | bool:

@@ -15,6 +15,7 @@ CONTROL = ("carla_msgs/msg/CarlaEgoVehicleControl",)
 STATUS = ("carla_msgs/msg/CarlaEgoVehicleStatus",)
 WORLD_INFO = ("carla_msgs/msg/CarlaWorldInfo",)
 COLLISION = ("carla_msgs/msg/CarlaCollisionEvent",)
+OBJECTS = ("derived_object_msgs/msg/ObjectArray",)
 ROUTE = ("nav_msgs/msg/Path",)
 
 # The bridge's and this package's own names, the better ones first.
@@ -34,6 +35,7 @@ class TopicNames:
     world_info: str | None
     collision: str | None
     route: str | None
+    objects: str | None
 
     def to_mapping(self) -> dict[str, str | None]:
         """For metrics.json."""
@@ -56,6 +58,8 @@ def find_topics(
         world_info=_find(bag, "world_info", WORLD_INFO, (r"/carla/world_info",), None),
         collision=_find(bag, "collision", COLLISION, (r"/carla/[^/]+/collision",), None),
         route=_find(bag, "route", ROUTE, (r"/td3_driver/route",), None, guess=False),
+        # `/carla/objects` holds the car itself too, which is in nobody's way.
+        objects=_find(bag, "objects", OBJECTS, (r"/carla/[^/]+/objects",), None, guess=False),
     )
 
 

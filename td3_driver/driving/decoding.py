@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.route import Route
 from td3_driver.driving.types import Control, EgoState, Pose
 
@@ -84,6 +85,28 @@ def ego_state(message: Any) -> EgoState:
         lateral_speed_mps=linear.y,
         yaw_rate_radps=angular.z,
     )
+
+
+def road_users(message: Any) -> RoadUsers:
+    """Who else is on the road, from derived_object_msgs/ObjectArray of `/carla/<role>/objects`.
+
+    The bridge gives pose and twist in the map frame and a box's length, width and height.
+    """
+    rows = [
+        (
+            at.pose.position.x,
+            at.pose.position.y,
+            yaw_of(at.pose.orientation),
+            *at.shape.dimensions[:2],
+            at.twist.linear.x,
+            at.twist.linear.y,
+        )
+        for at in message.objects
+        if len(at.shape.dimensions) >= 2
+    ]
+    given = np.array(rows, np.float64).reshape(-1, 7)
+    table: NDArray[np.float64] = given[np.isfinite(given).all(axis=1)]
+    return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:])
 
 
 def control_of(message: Any) -> Control:

@@ -17,11 +17,13 @@ from td3_driver.driving.observation import (
     FrameStack,
     Observation,
     Vector,
+    grey_frame,
     vector_observation,
 )
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.roles import (
     Command,
     DrivingConfig,
@@ -150,14 +152,17 @@ class Driver:
         """A collision was reported, with the time of its frame."""
         self._collisions_ns.append(stamp_ns)
 
-    def observe(self, frame: Frame, ego: EgoState, human: Control | None = None) -> Report:
+    def observe(
+        self, pixels: Frame, ego: EgoState, human: Control | None = None, users: RoadUsers = NOBODY
+    ) -> Report:
         """Take in a frame: judge the step that led here, or go on with the reset.
 
         Args:
-            frame: (84, 84) uint8 grey.
+            pixels: the camera's picture, see `grey_frame`.
             ego: the car at the same stamp.
             human: while a human drives, the control that the car executed up to this frame. The
                 step is stored with it; nobody moves the car to a new start meanwhile.
+            users: who else is on the road at the same stamp.
         """
         self._request = ResetRequest()
         drivers = [control for control in (self._human, human) if control is not None]
@@ -173,10 +178,11 @@ class Driver:
                 self._actions[-1] = self._action.tolist()
         if self._road_map is None:
             return Report()
+        frame = grey_frame(pixels, self._config.view)
         if self.episode is not None:
             if self._interrupted:
                 return self._pick_up(self.episode, frame, ego)
-            return self._judge(self.episode, frame, ego, intervention)
+            return self._judge(self.episode, frame, ego, users, intervention)
         return self._go_on_with_reset(self._road_map, frame, ego)
 
     def decide(self) -> Command:
@@ -218,9 +224,12 @@ class Driver:
         self._collisions_ns.clear()
         return collided
 
-    def _judge(self, episode: Episode, frame: Frame, ego: EgoState, intervention: bool) -> Report:
+    def _judge(
+        self, episode: Episode, frame: Frame, ego: EgoState, users: RoadUsers, intervention: bool
+    ) -> Report:
+        collided = self._collided()
         outcome = episode.step(
-            ego, self._action, collided=self._collided(), intervention=intervention
+            ego, self._action, collided=collided, intervention=intervention, users=users
         )
         if self._redrive is not None:
             return self._judge_again(episode, frame, ego, outcome)

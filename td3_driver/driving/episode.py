@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from td3_driver.driving.reward import Action, RewardConfig, reward_terms
+from td3_driver.driving.road_users import NOBODY, Leader, RoadUsers, leader
 from td3_driver.driving.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
@@ -23,7 +24,8 @@ class EpisodeConfig:
         max_steps: time limit, a truncation.
         off_road_m: lateral offset that counts as having left the road, a termination, m.
         wrong_way_rad: heading error that counts as facing the wrong way, a termination, rad.
-        stuck_steps: steps below the standstill speed after which the episode is cut, a truncation.
+        stuck_steps: steps below the standstill speed after which the episode is cut, a truncation;
+            steps in which a vehicle ahead blocks the way do not count.
         reward: weights of the reward.
     """
 
@@ -77,6 +79,10 @@ class EpisodeSummary:
 class Episode:
     """Judges a drive along one route, frame by frame.
 
+    Attributes:
+        place: where the car is on the route.
+        leader: who was in its way at the last step.
+
     Args:
         number: which episode of the run this is.
         route: the route, in the ROS map frame.
@@ -88,6 +94,7 @@ class Episode:
         self.number = number
         self.route = route
         self.place: RoutePlace = route.place(ego.pose, 0.0)
+        self.leader: Leader | None = None
         self.steps = 0
         self._config = config
         self._ego = ego
@@ -108,7 +115,13 @@ class Episode:
         return not self._terminal_reason(collided)
 
     def step(
-        self, ego: EgoState, action: Action, *, collided: bool, intervention: bool = False
+        self,
+        ego: EgoState,
+        action: Action,
+        *,
+        collided: bool,
+        intervention: bool = False,
+        users: RoadUsers = NOBODY,
     ) -> Outcome:
         """Judge the step that ended in `ego`.
 
@@ -117,11 +130,13 @@ class Episode:
             action: (2,) float32, what was executed during the step.
             collided: a collision was reported during this step.
             intervention: a human drove it.
+            users: who else is on the road now.
         """
         before_m = self.place.s_m
         elapsed_s = max((ego.stamp_ns - self._ego.stamp_ns) * 1e-9, 1e-3)
         self.place = self.route.place(ego.pose, before_m)
         self._ego = ego
+        self.leader = leader(users, self.route, self.place.s_m)
         self.steps += 1
         self._interventions += intervention
         terminal = self._terminal_reason(collided)
@@ -133,6 +148,7 @@ class Episode:
             action=action,
             previous_action=self._previous_action,
             failed=bool(terminal),
+            leader=self.leader,
         )
         self._previous_action = action
         self._account(ego, terms)
@@ -172,8 +188,11 @@ class Episode:
 
     def _limit_reason(self, ego: EgoState) -> str:
         """Ends that are ours, not the task's: the value beyond them still counts (bootstraps)."""
-        standing = abs(ego.speed_mps) < self._config.reward.standstill_speed_mps
-        self._stuck_steps = self._stuck_steps + 1 if standing else 0
+        reward = self._config.reward
+        standing = abs(ego.speed_mps) < reward.standstill_speed_mps
+        waiting = standing and reward.blocked(self.leader)
+        if not waiting:
+            self._stuck_steps = self._stuck_steps + 1 if standing else 0
         if self.place.s_m >= self.route.length_m - 1e-3:
             return "route_end"
         if self._stuck_steps >= self._config.stuck_steps:

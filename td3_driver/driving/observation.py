@@ -32,6 +32,38 @@ Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class ViewConfig:
+    """The part of the camera's picture that the agent sees; without the sky it sees further.
+
+    Attributes:
+        cut_top, cut_bottom: shares of the picture's height that are left out.
+        cut_sides: share of its width that is left out on each side.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+
+    cut_top: float = 0.0
+    cut_bottom: float = 0.0
+    cut_sides: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cut_top + self.cut_bottom >= 1.0 or self.cut_sides >= 0.5:
+            raise ValueError(
+                f"cut_top {self.cut_top:g}, cut_bottom {self.cut_bottom:g}, cut_sides"
+                f" {self.cut_sides:g} leave nothing; expected cut_top + cut_bottom < 1 and"
+                " cut_sides < 0.5"
+            )
+
+    def of(self, pixels: Frame) -> Frame:
+        """What is left of (H, W) or (H, W, C) pixels, at least one; a view of the same memory."""
+        height, width = pixels.shape[:2]
+        top, side = int(self.cut_top * height), int(self.cut_sides * width)
+        bottom = height - int(self.cut_bottom * height)
+        return pixels[top:bottom, side : width - side]
+
+
+@dataclass(frozen=True)
 class Observation:
     """One observation.
 
@@ -44,13 +76,13 @@ class Observation:
     vector: Vector
 
 
-def grey_frame(pixels: Frame) -> Frame:
+def grey_frame(pixels: Frame, view: ViewConfig) -> Frame:
     """(H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to one (84, 84) grey uint8 frame.
 
     Shrinks first: dropping alpha at 800x600 costs fifty times the whole of this.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    small = cv2.resize(pixels, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(view.of(pixels), (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
     code = _TO_GREY[channels]
     grey = small if code is None else cv2.cvtColor(small, code)
     return np.ascontiguousarray(grey, dtype=np.uint8).reshape(FRAME_SIZE, FRAME_SIZE)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.road_users import Leader
 from td3_driver.driving.route import RoutePlace
 
 Action = NDArray[np.float32]
+
+BLOCKED_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class RewardConfig:
             that is about to fail learns to park instead.
         standstill_speed_mps: see above, m/s.
         failure_cost: cost of a collision or of leaving the road, once.
+        safety_weight: behind a vehicle, cost of a step that is faster than the safe speed by the
+            target speed; more than 1, or hurrying on pays until the crash.
+        headway_s, brake_mps2, standing_gap_m: the safe speed; see `Leader.safe_speed_mps`.
     """
 
     target_speed_mps: float = 8.33
@@ -41,6 +47,21 @@ class RewardConfig:
     standstill_cost: float = 0.2
     standstill_speed_mps: float = 0.5
     failure_cost: float = 10.0
+    safety_weight: float = 4.0
+    headway_s: float = 0.8
+    brake_mps2: float = 3.0
+    standing_gap_m: float = 3.0
+
+    def safe_speed_mps(self, leader: Leader | None) -> float:
+        """The speed that is safe behind `leader`, at most the target speed."""
+        if leader is None:
+            return self.target_speed_mps
+        given = self.headway_s, self.brake_mps2, self.standing_gap_m
+        return min(leader.safe_speed_mps(*given), self.target_speed_mps)
+
+    def blocked(self, leader: Leader | None) -> bool:
+        """Who is in the way leaves no more than a crawl: to stand is right."""
+        return self.safe_speed_mps(leader) < BLOCKED_SHARE * self.target_speed_mps
 
 
 def reward_terms(
@@ -52,6 +73,7 @@ def reward_terms(
     action: Action,
     previous_action: Action,
     failed: bool,
+    leader: Leader | None = None,
 ) -> dict[str, float]:
     """The terms of one step's reward; their sum is the reward.
 
@@ -63,18 +85,22 @@ def reward_terms(
         action: (2,) what was executed: steer, throttle/brake, each in [-1, 1].
         previous_action: (2,) the step before's.
         failed: the step ended in a collision or off the road.
+        leader: who is in the way now.
     """
     relative = progress_mps / config.target_speed_mps
     over = max(relative - 1.0, 0.0)
     change = np.abs(np.asarray(action, np.float64) - np.asarray(previous_action, np.float64))
+    standing = speed_mps < config.standstill_speed_mps and not config.blocked(leader)
+    unsafe = (speed_mps - config.safe_speed_mps(leader)) / config.target_speed_mps
+    if leader is None:
+        unsafe = 0.0  # the limit itself is the progress term's
     offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
     return {
         "progress": float(np.clip(relative - (1.0 + config.overspeed_slope) * over, -1.0, 1.0)),
         "lateral": -config.lateral_weight * offset,
         "heading": -config.heading_weight * abs(place.heading_error_rad),
         "comfort": -config.comfort_weight * float(change[0] + 0.3 * change[1]),
-        "standstill": (
-            -config.standstill_cost if speed_mps < config.standstill_speed_mps else 0.0
-        ),
+        "standstill": -config.standstill_cost if standing else 0.0,
         "failure": -config.failure_cost if failed else 0.0,
+        "safety": -config.safety_weight * float(np.clip(unsafe, 0.0, 1.0)),
     }

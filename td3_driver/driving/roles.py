@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
-from td3_driver.driving.observation import Frame, Observation, Vector
+from td3_driver.driving.observation import Frame, Observation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
 from td3_driver.driving.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig
@@ -19,12 +19,14 @@ class DrivingConfig:
     """How the car is driven and judged.
 
     Attributes:
+        view: the part of the camera's picture that is looked at.
         end_to_end: the agent is told its speed and the next turn, and must see all else; see
             `observation.vector_observation`.
     """
 
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
     end_to_end: bool = False
 
 

@@ -29,6 +29,7 @@ _TYPES = {
     "/carla/world_info": "carla_msgs/msg/CarlaWorldInfo",
     "/td3_driver/route": "nav_msgs/msg/Path",
     f"{ROLE}/collision": "carla_msgs/msg/CarlaCollisionEvent",
+    f"{ROLE}/objects": "derived_object_msgs/msg/ObjectArray",
     f"{ROLE}/odometry": "nav_msgs/msg/Odometry",
     f"{ROLE}/vehicle_status": "carla_msgs/msg/CarlaEgoVehicleStatus",
     IMAGE: "sensor_msgs/msg/Image",
@@ -91,6 +92,7 @@ class DriveRecorder:
                 normal_impulse=self._vector(x, -y, z),  # CARLA's axes, as the bridge leaves them
             )
             self._write(f"{ROLE}/collision", time_ns, event)
+        self._write(f"{ROLE}/objects", time_ns, self._objects(tick))
         self._write(f"{ROLE}/odometry", time_ns, self._odometry(tick))
         self._write(f"{ROLE}/vehicle_status", time_ns, self._status(tick))
         self._write(IMAGE, time_ns, self._image(tick))
@@ -135,6 +137,46 @@ class DriveRecorder:
         return self._new["geometry_msgs/msg/Pose"](
             position=self._new["geometry_msgs/msg/Point"](x=x_m, y=y_m, z=z_m),
             orientation=self._quaternion(yaw_rad),
+        )
+
+    def _objects(self, tick: Tick) -> Any:
+        """As much of `/carla/<role>/objects` as driving looks at: poses, boxes, velocities."""
+        header, others = self._header(tick.stamp_ns, "map"), tick.others
+        columns = (others.actor_ids, others.poses, others.sizes_m, others.velocities_mps)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        objects = [self._object(header, *row) for row in rows]
+        return self._message(f"{ROLE}/objects", header=header, objects=objects)
+
+    def _object(
+        self,
+        header: Any,
+        actor_id: int,
+        pose: list[float],
+        size_m: list[float],
+        velocity_mps: list[float],
+    ) -> Any:
+        new: dict[str, Any] = dict(self._new)
+        kind, box = new["derived_object_msgs/msg/Object"], new["shape_msgs/msg/SolidPrimitive"]
+        still, (x_m, y_m, yaw_rad) = self._vector(0.0, 0.0, 0.0), pose
+        return kind(
+            header=header,
+            id=actor_id,
+            detection_level=kind.OBJECT_DETECTED,
+            object_classified=False,
+            pose=self._pose(x_m, y_m, 0.0, yaw_rad),
+            twist=new["geometry_msgs/msg/Twist"](
+                linear=self._vector(velocity_mps[0], velocity_mps[1], 0.0), angular=still
+            ),
+            accel=new["geometry_msgs/msg/Accel"](linear=still, angular=still),
+            polygon=new["geometry_msgs/msg/Polygon"](points=[]),
+            shape=box(
+                type=box.BOX,
+                dimensions=np.array(size_m),
+                polygon=new["geometry_msgs/msg/Polygon"](points=[]),
+            ),
+            classification=kind.CLASSIFICATION_UNKNOWN,
+            classification_certainty=0,
+            classification_age=0,
         )
 
     def _odometry(self, tick: Tick) -> Any:

@@ -104,7 +104,7 @@ class Drives:
 
     def __iter__(self) -> Iterator[Step]:
         for index, picture in self._matched():
-            ego, frame = self._log.ego(index), grey_frame(picture)
+            ego, frame = self._log.ego(index), grey_frame(picture, self._config.view)
             self._cut(index, ego)
             outcome = self._judge(ego, frame)
             if outcome is None:
@@ -164,9 +164,11 @@ class Drives:
             return None
         _, before, action = self._before
         collided = self._log.collided(before.stamp_ns, ego.stamp_ns)
-        unknown = np.zeros(2, np.float32)
         outcome = self._episode.step(
-            ego, action if action is not None else unknown, collided=collided
+            ego,
+            action if action is not None else np.zeros(2, np.float32),
+            collided=collided,
+            users=self._log.users_at(ego.stamp_ns),
         )
         self._stack.push(frame)
         if outcome.ended:

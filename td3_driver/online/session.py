@@ -18,6 +18,7 @@ from td3_driver.agent.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control, EgoState
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.learner_link import LearnerLink, Then
@@ -122,9 +123,11 @@ class Session:
         """Multiply the exploration noise from now on."""
         self._actor.noise_scale = scale
 
-    def observe(self, frame: Frame, ego: EgoState, human: Control | None = None) -> Report:
+    def observe(
+        self, pixels: Frame, ego: EgoState, human: Control | None, users: RoadUsers
+    ) -> Report:
         """Take in one frame and ask the learner for what it brought due; see `Driver.observe`."""
-        report = self._driver.observe(frame, ego, human)
+        report = self._driver.observe(pixels, ego, human, users)
         if report.outcome is not None:
             self.env_steps += 1
             self._actor.env_steps = self.env_steps

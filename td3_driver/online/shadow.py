@@ -15,7 +15,13 @@ from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.map_matching import Lanes
-from td3_driver.driving.observation import Frame, FrameStack, Observation, vector_observation
+from td3_driver.driving.observation import (
+    Frame,
+    FrameStack,
+    Observation,
+    grey_frame,
+    vector_observation,
+)
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.route import Route
@@ -90,13 +96,14 @@ class Shadow:
         """The roads from now on."""
         self._lanes = Lanes(road_map.lane_graph)
 
-    def see(self, frame: Frame, ego: EgoState) -> Action | None:
+    def see(self, pixels: Frame, ego: EgoState) -> Action | None:
         """The action for this frame; None where there is no route to follow.
 
         Args:
-            frame: (84, 84) uint8 grey.
+            pixels: the camera's picture, see `grey_frame`.
             ego: the car at the same stamp.
         """
+        frame = grey_frame(pixels, self._config.view)
         if self._before is not None and self._interrupted(self._before[1], ego):
             self._episode = None
         self._before = frame, ego

@@ -18,7 +18,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.driver import Command, Report
-from td3_driver.driving.observation import grey_frame
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
@@ -116,7 +116,12 @@ class Commander:
             self._open = None
 
     def take(
-        self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None
+        self,
+        image: Image,
+        odometry: Odometry,
+        sent_ns: int,
+        human: Control | None,
+        users: RoadUsers,
     ) -> Report:
         """Take in one tick's image and odometry; `answer` gives the command, now or later.
 
@@ -124,7 +129,7 @@ class Commander:
             image: the camera's.
             odometry: of the same stamp.
             sent_ns: wall clock at which the image was published, ns.
-            human: see `Driver.observe`.
+            human, users: see `Driver.observe`.
         """
         order = self.frames.judge(stamp_ns(odometry.header.stamp))
         if order is Order.STALE:
@@ -139,21 +144,23 @@ class Commander:
         if beginning and _stale(self._open):
             self._open = None
             return Report()
-        report = Report() if self.braking else self._observe(image, odometry, human)
+        report = Report() if self.braking else self._observe(image, odometry, human, users)
         self.answer()
         return report
 
-    def _observe(self, image: Image, odometry: Odometry, human: Control | None) -> Report:
+    def _observe(
+        self, image: Image, odometry: Odometry, human: Control | None, users: RoadUsers
+    ) -> Report:
         """Let the session look; where nothing can be seen, brake."""
         ego = ego_state(odometry)
         try:
-            frame = grey_frame(pixels(image))
+            picture = pixels(image)
         except ImageError as error:
             return self._blind("camera", f"{self._topics.image}: {error}; braking")
         if not ego.finite:
             return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
         self._conditions.over(*_OF_FRAMES)
-        return self._session.observe(frame, ego, human)
+        return self._session.observe(picture, ego, human, users)
 
     def _blind(self, condition: str, text: str) -> Report:
         self._conditions.meet(condition, text)

@@ -19,6 +19,7 @@ from td3_driver.driving.decoding import (
     ego_state,
     pixels,
     pose_of,
+    road_users,
     stamp_ns,
     yaw_of,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "pose_message",
     "pose_of",
     "quaternion_of",
+    "road_users",
     "stamp_ns",
     "stamp_of",
     "yaw_of",

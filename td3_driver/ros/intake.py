@@ -7,32 +7,38 @@ import time
 from collections.abc import Callable
 
 from carla_msgs.msg import CarlaEgoVehicleStatus
+from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.types import Control
 from td3_driver.ros import names
-from td3_driver.ros.conversions import control_of, stamp_ns
+from td3_driver.ros.conversions import control_of, road_users, stamp_ns
 from td3_driver.ros.frames import FrameMatcher
 from td3_driver.ros.wires import Wires
 
 # In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
-OnFrame = Callable[[Image, Odometry, int, Control | None], None]
+OnFrame = Callable[[Image, Odometry, int, Control | None, RoadUsers], None]
 
 
 class Intake:
-    """Pairs image and odometry by stamp and, while a human drives, waits for what he did.
+    """Pairs image and odometry by stamp, and waits for what else belongs to that tick.
+
+    That is who else is on the road, once that was heard of, and while a human drives, what he did.
 
     Args:
         wires: makes the subscriptions, in the order in which they are to be served.
         topics: of the car.
         lockstep: every frame counts; else the newest.
-        on_frame: takes image, odometry, the wall clock at which the image was published (ns), and
-            while a human drives the control that the car executed up to this frame.
+        on_frame: takes image, odometry, the wall clock at which the image was published (ns),
+            while a human drives the control that the car executed up to this frame, and the
+            others on the road.
+        users: listen to who they are.
 
     Attributes:
         active: what comes in is looked at; else it is dropped.
@@ -42,7 +48,13 @@ class Intake:
     """
 
     def __init__(
-        self, wires: Wires, topics: names.EgoTopics, lockstep: bool, on_frame: OnFrame
+        self,
+        wires: Wires,
+        topics: names.EgoTopics,
+        lockstep: bool,
+        on_frame: OnFrame,
+        *,
+        users: bool,
     ) -> None:
         self.active = False
         self.override = False
@@ -53,17 +65,21 @@ class Intake:
         self._sent_ns = 0
         self._held: tuple[Image, Odometry] | None = None
         self._status: CarlaEgoVehicleStatus | None = None
+        self._users = NOBODY
+        self._users_ns: int | None = None  # their stamp; None: nobody tells of them
         frames = names.VOLATILE_10 if lockstep else _NEWEST
         wires.listen(Bool, topics.manual_override, self._on_override, names.LATCHED_1)
         status = topics.of("vehicle_status")
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
+        if users:
+            wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
         wires.listen(Odometry, topics.of("odometry"), self._on_odometry, frames)
         wires.listen(Image, topics.image, self._on_image, frames)
 
     def begin(self) -> None:
         """Look at what comes in from now on."""
         self._matcher = FrameMatcher()
-        self._held = self.lone = None
+        self._held = self.lone = self._users_ns = None
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
         self.active = True
 
@@ -89,16 +105,44 @@ class Intake:
 
     def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
         self._status = message
-        if self._held and self._knows_what_was_done(self._held[1]):
-            self._release()
+        self._release_if_complete()
+
+    def _on_objects(self, message: ObjectArray) -> None:
+        if not self.active:
+            return
+        self._users, self._users_ns = road_users(message), stamp_ns(message.header.stamp)
+        self._release_if_complete()
+
+    @property
+    def hears_of_users(self) -> bool:
+        """Somebody tells who else is on the road."""
+        return self._users_ns is not None
+
+    def go_on_without_users(self, after_s: float) -> bool:
+        """Stop waiting for who is on the road if a frame has waited that long; whether it had."""
+        if self._held is None or self._knows_users(self._held[1]):
+            return False
+        if time.monotonic() - self.frame_s <= after_s:
+            return False
+        self._users_ns = None
+        self._release_if_complete()
+        return True
 
     def _pair(self, image: Image, odometry: Odometry) -> None:
         self.frame_s = time.monotonic()
         self.lone = None
-        self._release()  # a frame still held gets no status of its own any more
+        self._release()  # what a frame still held waits for does not come any more
         self._held = image, odometry
-        if not self.override or self._knows_what_was_done(odometry):
+        self._release_if_complete()
+
+    def _release_if_complete(self) -> None:
+        if self._held is None or not self._knows_users(self._held[1]):
+            return
+        if not self.override or self._knows_what_was_done(self._held[1]):
             self._release()
+
+    def _knows_users(self, odometry: Odometry) -> bool:
+        return self._users_ns is None or self._users_ns >= stamp_ns(odometry.header.stamp)
 
     def _knows_what_was_done(self, odometry: Odometry) -> bool:
         status = self._status
@@ -110,7 +154,10 @@ class Intake:
         if self._held is None:
             return
         (image, odometry), self._held = self._held, None
+        known = self.hears_of_users and self._knows_users(odometry)
+        users = self._users if known else NOBODY
         if not self.override:
-            self._on_frame(image, odometry, self._sent_ns, None)
+            self._on_frame(image, odometry, self._sent_ns, None, users)
         elif self._status is not None:
-            self._on_frame(image, odometry, self._sent_ns, control_of(self._status.control))
+            control = control_of(self._status.control)
+            self._on_frame(image, odometry, self._sent_ns, control, users)

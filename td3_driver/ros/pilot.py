@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 
 from td3_driver.agent.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control
 from td3_driver.online.run import Run
 from td3_driver.ros import names
@@ -132,12 +133,17 @@ class Pilot:
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
         lockstep = self.given.stepping == "lockstep"
-        self._intake = Intake(wires, self._topics, lockstep, self._on_frame)
+        self._intake = Intake(wires, self._topics, lockstep, self._on_frame, users=True)
 
     def _on_frame(
-        self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None
+        self,
+        image: Image,
+        odometry: Odometry,
+        sent_ns: int,
+        human: Control | None,
+        users: RoadUsers,
     ) -> None:
-        report = self._commander.take(image, odometry, sent_ns, human)
+        report = self._commander.take(image, odometry, sent_ns, human, users)
         if report.warning:
             self._logger.warning(report.warning)
         self._reports.frame(report, odometry)
@@ -246,6 +252,7 @@ class Pilot:
 
     def _watch_world(self) -> None:
         self._watch.override()
+        self._watch.users()
         if self._watch.silence():
             self.session.interrupt()
         reason = self._watch.world_loss()

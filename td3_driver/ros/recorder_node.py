@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from carla_msgs import msg as carla
+from derived_object_msgs.msg import ObjectArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -38,6 +39,7 @@ _TYPES: dict[str, Any] = {
     "vehicle_status": carla.CarlaEgoVehicleStatus,
     "collision": carla.CarlaCollisionEvent,
     "lane_invasion": carla.CarlaLaneInvasionEvent,
+    "objects": ObjectArray,
     "image": Image,
     "camera_info": CameraInfo,
     "vehicle_control_cmd": carla.CarlaEgoVehicleControl,

@@ -20,9 +20,9 @@ from std_msgs.msg import Header
 
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.driving.decoding import route_of
-from td3_driver.driving.observation import grey_frame
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.safety import action_of, control_of
 from td3_driver.driving.types import Control
 from td3_driver.online.shadow import Errors, Shadow
@@ -74,7 +74,7 @@ class ReplayPilot:
         wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
         wires.listen(PathMessage, ROUTE, self._on_route, default)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
-        self._intake = Intake(wires, topics, True, self._on_frame)
+        self._intake = Intake(wires, topics, True, self._on_frame, users=False)
         wires.every(STATUS_PERIOD_S, self._publish_status)
 
     def activate(self) -> None:
@@ -129,17 +129,22 @@ class ReplayPilot:
         self._propose(message.header, self._shadow.follow(stamp_ns(message.header.stamp), route))
 
     def _on_frame(
-        self, image: Image, odometry: Odometry, sent_ns: int, human: Control | None
+        self,
+        image: Image,
+        odometry: Odometry,
+        sent_ns: int,
+        human: Control | None,
+        users: RoadUsers,
     ) -> None:
         self._frames += 1
         began_s = time.monotonic()
         try:
-            frame = grey_frame(pixels(image))
+            picture = pixels(image)
         except ImageError as error:
             self.end(1, f"{self._topics.image}: {error}")
             return
         self._shadow.routes_come = self._node.count_publishers(ROUTE) > 0
-        action = self._shadow.see(frame, ego_state(odometry))
+        action = self._shadow.see(picture, ego_state(odometry))
         self._propose(odometry.header, action)
         if action is not None:
             self._latencies.add(time.monotonic() - began_s)

@@ -96,6 +96,15 @@ class Watch:
         else:
             self._conditions.over("override")
 
+    def users(self) -> None:
+        """Whether who else is on the road, once told of, is told of still."""
+        if self._intake.go_on_without_users(0.5 * self._given.answer_within_s):
+            topic = self._topics.objects
+            text = f"{topic} silent: nobody is taken to be on the road"
+            self._conditions.meet("objects", text, WARN)
+        elif self._intake.hears_of_users:
+            self._conditions.over("objects")
+
     def publishers(self, node: Node) -> None:
         """Whether somebody else commands the car too."""
         if node.count_publishers(self._topics.control) < 2:

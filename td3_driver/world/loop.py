@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from td3_driver.driving.driver import Command, Driver, Report
-from td3_driver.driving.observation import grey_frame
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.world.simulation import Simulation, Tick
 
 
@@ -17,4 +17,10 @@ def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, 
     tick = world.step(command.control)
     if tick.collisions:
         driver.collided(tick.stamp_ns)
-    return tick, driver.observe(grey_frame(tick.image), tick.ego)
+    return tick, driver.observe(tick.image, tick.ego, users=road_users(tick))
+
+
+def road_users(tick: Tick) -> RoadUsers:
+    """Everybody but the car, as `/carla/<role>/objects` tells of them."""
+    others = tick.others
+    return RoadUsers(others.poses, others.sizes_m[:, :2], others.velocities_mps)

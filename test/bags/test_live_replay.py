@@ -17,6 +17,7 @@ from carla_msgs.msg import (
     CarlaEgoVehicleStatus,
     CarlaWorldInfo,
 )
+from derived_object_msgs.msg import ObjectArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -38,6 +39,7 @@ KINDS = {
     "carla_msgs/msg/CarlaCollisionEvent": CarlaCollisionEvent,
     "carla_msgs/msg/CarlaEgoVehicleStatus": CarlaEgoVehicleStatus,
     "carla_msgs/msg/CarlaEgoVehicleControl": CarlaEgoVehicleControl,
+    "derived_object_msgs/msg/ObjectArray": ObjectArray,
     "nav_msgs/msg/Odometry": Odometry,
     "nav_msgs/msg/Path": PathMessage,
     "sensor_msgs/msg/Image": Image,

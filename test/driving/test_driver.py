@@ -11,7 +11,6 @@ import pytest
 from td3_driver.driving.controllers import PurePursuit
 from td3_driver.driving.driver import Driver, DrivingConfig, Situation
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.driving.observation import grey_frame
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import Control
@@ -144,20 +143,20 @@ def test_a_collision_from_before_the_reset_ends_nothing(roads: RoadMap) -> None:
     while driver.episode is None:
         tick = world.step(control)
         driver.collided(tick.stamp_ns)  # the bridge reports contacts while teleporting
-        driver.observe(grey_frame(tick.image), tick.ego)
+        driver.observe(tick.image, tick.ego)
         command = driver.decide()
         if command.place is not None:
             world.reset_pose(command.place)
         control = command.control
     driver.collided(tick.stamp_ns)  # late, but of the frame that the episode began with
     tick = world.step(control)
-    outcome = driver.observe(grey_frame(tick.image), tick.ego).outcome
+    outcome = driver.observe(tick.image, tick.ego).outcome
     assert outcome is not None
     assert not outcome.ended
     driver.decide()
     tick = world.step(control)
     driver.collided(tick.stamp_ns)
-    outcome = driver.observe(grey_frame(tick.image), tick.ego).outcome
+    outcome = driver.observe(tick.image, tick.ego).outcome
     assert outcome is not None
     assert outcome.reason == "collision"
     assert outcome.terminated
@@ -167,7 +166,7 @@ def test_without_a_map_the_car_is_braked(roads: RoadMap) -> None:
     world = Simulation(WorldConfig(image_width=84, image_height=84), roads)
     driver = Driver(DrivingConfig(), Pursuit(), None, seed=1)
     tick = world.step(Control())
-    driver.observe(grey_frame(tick.image), tick.ego)
+    driver.observe(tick.image, tick.ego)
     assert driver.decide().control.brake == 1.0
 
 

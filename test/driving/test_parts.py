@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_driver.driving.observation import FrameStack, grey_frame, vector_observation
+from td3_driver.driving.observation import FrameStack, ViewConfig, grey_frame, vector_observation
 from td3_driver.driving.reset import GIVE_UP_FRAMES, Reset
 from td3_driver.driving.reward import RewardConfig, reward_terms
 from td3_driver.driving.route import Route, RoutePlace
@@ -47,13 +47,26 @@ def test_grey_frame_is_what_opencv_makes_of_it(channels: int) -> None:
     rng = np.random.default_rng(0)
     shape = (120, 160) if channels == 1 else (120, 160, channels)
     pixels = rng.integers(0, 256, shape).astype(np.uint8)
-    frame = grey_frame(pixels)
+    frame = grey_frame(pixels, ViewConfig())
     code = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}[channels]
     grey = pixels if code is None else cv2.cvtColor(pixels, code)
     reference = cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
     assert frame.shape == (84, 84)
     assert frame.dtype == np.uint8
     assert np.max(np.abs(frame.astype(int) - reference.astype(int))) <= 2
+
+
+def test_a_view_leaves_out_its_borders() -> None:
+    pixels = np.zeros((100, 200), np.uint8)
+    pixels[40:90, 20:180] = 255
+    assert grey_frame(pixels, ViewConfig(0.4, 0.1, 0.1)).min() == 255
+    assert grey_frame(pixels, ViewConfig(0.3, 0.1, 0.1)).min() == 0
+
+
+@pytest.mark.parametrize("cuts", [(0.6, 0.4, 0.0), (0.0, 0.0, 0.5)])
+def test_a_view_that_leaves_nothing_is_refused(cuts: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="leave nothing"):
+        ViewConfig(*cuts)
 
 
 def test_frame_stack_begins_with_the_first_frame_not_with_black() -> None:

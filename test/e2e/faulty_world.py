@@ -9,6 +9,7 @@ from typing import Any
 
 import rclpy
 from carla_msgs.msg import CarlaEgoVehicleControl, CarlaEgoVehicleStatus, CarlaWorldInfo
+from derived_object_msgs.msg import Object, ObjectArray
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Pose, Twist
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -17,6 +18,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -44,6 +46,7 @@ class FaultyWorld:
         self.offset_ns = 0  # of the stamps, against the simulation's
         self.early_ns = 0  # stamp of a frame from before the driver was ready
         self.human: Control | None = None
+        self.users: list[Object] | None = None  # who else is on the road; None: nobody tells
         self.commands: list[CarlaEgoVehicleControl] = []
         self.routes: list[Path] = []
         self.episodes: list[dict[str, str]] = []
@@ -53,6 +56,7 @@ class FaultyWorld:
         self._publishers = {
             "odometry": publish(Odometry, TOPICS.of("odometry"), default),
             "status": publish(CarlaEgoVehicleStatus, TOPICS.of("vehicle_status"), default),
+            "objects": publish(ObjectArray, TOPICS.objects, default),
             "image": publish(Image, TOPICS.image, default),
         }
         self._world_info = publish(CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10)
@@ -91,6 +95,8 @@ class FaultyWorld:
             "status": self._messages.status(tick),
             "image": self._messages.image(tick, TOPICS.camera),
         }
+        if self.users is not None:
+            messages["objects"] = ObjectArray(objects=self.users)
         now_ns = tick.stamp_ns + self.offset_ns
         for message in messages.values():
             message.header.stamp = stamp_of(now_ns)
@@ -99,6 +105,11 @@ class FaultyWorld:
             if name not in skip:
                 self._publishers[name].publish(message)
         return now_ns
+
+    def everywhere(self) -> Object:
+        """A standing box that covers the town: whoever drives is about to hit it."""
+        box = SolidPrimitive(type=SolidPrimitive.BOX, dimensions=[1e4, 1e4, 1.5])
+        return Object(id=1000, shape=box)
 
     @property
     def heard(self) -> bool:

@@ -292,6 +292,37 @@ def test_the_reward_s_terms_are_named_in_the_order_of_the_layout(
     assert [path["label"] for path in plot] == names
 
 
+def test_who_is_on_the_road_belongs_to_the_frame_and_may_fall_silent(
+    world: FaultyWorld, driver: Node
+) -> None:
+    """In the reward of the same step; where nobody tells any more, the drive goes on without."""
+    rewards: list[Float32MultiArray] = []
+    listener = world.node.create_subscription(
+        Float32MultiArray, "/td3_driver/reward", rewards.append, 10
+    )
+
+    def safety() -> float:
+        rewards.clear()
+        world.step_until(lambda: bool(rewards))
+        names = rewards[-1].layout.dim[0].label.split(",")
+        return float(rewards[-1].data[names.index("safety")])
+
+    assert safety() == 0.0
+    world.users = [world.everywhere()]
+    world.step_until(lambda: safety() < 0.0)
+    world.step(skip=["objects"])
+    driver.wait_for("objects silent: nobody is taken to be on the road")
+    world.users = None
+    assert safety() == 0.0
+    assert "objects silent" in world.safety()
+    world.users = []
+    assert safety() == 0.0
+    driver.wait_for("objects: all right again")
+    world.users = None
+    world.step()  # this one is waited for, too
+    world.node.destroy_subscription(listener)
+
+
 def test_no_frame_was_ever_answered_twice(world: FaultyWorld, driver: Node) -> None:
     counts = Counter(stamp_ns(command.header.stamp) for command in world.commands)
     assert len(counts) > 50
