@@ -2,11 +2,12 @@
 """What every test stands on: a ROS domain of its own, localhost only, few threads."""
 
 import os
-import random
 from pathlib import Path
 
-# Before anything imports rclpy or torch. Two runs on one machine must not hear each other.
-os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+from .domains import claim
+
+# Before anything imports rclpy or torch. The ports of higher ones are given to clients too.
+os.environ["ROS_DOMAIN_ID"] = str(claim(range(1, 102)))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
