@@ -43,6 +43,8 @@ class Trace:
         speed_mps: (N + 1,) float64, forward speed, m/s.
         actions: (N, 2) float64, steer (+1 right) and throttle/brake, each in [-1, 1].
         rewards: (N,) float64.
+        ttc_s: (N + 1,) float64, time to collision with who is ahead, inf where nobody is or it
+            grows; see `road_users.Leader`.
         terminated: it ended by the task's own rules; else it was cut off.
     """
 
@@ -59,6 +61,7 @@ class Trace:
     speed_mps: FloatArray
     actions: FloatArray
     rewards: FloatArray
+    ttc_s: FloatArray
     terminated: bool
 
 
@@ -67,7 +70,8 @@ class EpisodeMetrics:
     """An episode in numbers, SI units; see `measure`.
 
     `steer_rate_rms` is in 1/s and `mean_abs_steer_change` per step, both of an action's steer in
-    [-1, 1]. `distance_m` is along the route.
+    [-1, 1]. `distance_m` is along the route. `min_ttc_s` is None where the car never closed in on
+    anybody.
     """
 
     reason: str
@@ -88,6 +92,7 @@ class EpisodeMetrics:
     steer_rate_rms: float
     mean_abs_steer_change: float
     never_started: bool
+    min_ttc_s: float | None
 
 
 def measure(trace: Trace) -> EpisodeMetrics:
@@ -125,6 +130,7 @@ def measure(trace: Trace) -> EpisodeMetrics:
         steer_rate_rms=_rms(steer_change / trace.step_s),
         mean_abs_steer_change=abs_change,
         never_started=trace.completion * trace.route_length_m < STARTED_M,
+        min_ttc_s=float(trace.ttc_s.min()) if np.isfinite(trace.ttc_s).any() else None,
     )
 
 

@@ -110,9 +110,11 @@ def drive_route(
     frame = next(frame for frame in frames if driver.episode is not None)
     episode = driver.episode  # the driver forgets it with its last frame
     assert episode is not None
-    states, rewards, terminated = [], [], False
+    states, ttc_s, rewards, terminated = [], [], [], False
     while True:
         states.append(_state(frame.ego, episode.place))
+        ahead, speed_mps = episode.leader, frame.ego.speed_mps
+        ttc_s.append(ahead.time_to_collision_s(speed_mps) if ahead else math.inf)
         if (outcome := frame.report.outcome) is not None:
             rewards.append(outcome.reward)
             terminated = outcome.terminated
@@ -136,6 +138,7 @@ def drive_route(
         speed_mps=columns[:, 5],
         actions=np.array(noting.actions, np.float64),
         rewards=np.array(rewards),
+        ttc_s=np.array(ttc_s),
         terminated=terminated,
     )
 

@@ -36,9 +36,16 @@ def trace(**changes: object) -> Trace:
         speed_mps=np.array([0.0, 2.0, 4.0, 6.0, 10.0]),
         actions=np.array([[0.0, 1.0], [0.1, 1.0], [0.0, 1.0], [-0.2, 1.0]]),
         rewards=np.array([1.0, 2.0, 3.0, 4.0]),
+        ttc_s=np.full(5, math.inf),
         terminated=True,
     )
     return dataclasses.replace(usual, **changes)
+
+
+def test_the_shortest_time_to_collision_and_none_where_nobody_was_ahead() -> None:
+    assert measure(trace()).min_ttc_s is None
+    closing = np.array([math.inf, 4.0, 2.5, 3.0, math.inf])
+    assert measure(trace(ttc_s=closing)).min_ttc_s == 2.5
 
 
 def test_an_episode_s_measures() -> None:
