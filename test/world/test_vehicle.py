@@ -38,7 +38,7 @@ def distance_m(a: Pose, b: Pose) -> float:
 
 
 def test_from_rest_to_50_kmh_takes_four_seconds() -> None:
-    """Reference: 4.0 s, the middle of what CARLA's Model 3 and the real car's base model need."""
+    """Reference: 4.0 s, which is ours; docs/world.md says how CARLA's and the real car compare."""
     vehicle, ticks = Vehicle(START), 0
     while vehicle.state.speed_mps < 50.0 / 3.6:
         vehicle.step(FULL_THROTTLE)
@@ -76,12 +76,12 @@ def test_turning_circle_at_walking_pace(steer: float) -> None:
 
 
 def test_turning_circle_between_kerbs() -> None:
-    """Reference: 11.8 m, from the owner's manual of the real car, whose track is 1.58 m.
+    """Reference: 11.6 m and a track of 1.636 m, of the real car (EVKX.net, Tesla Model 3 GEN1).
 
     CARLA's wheels turn by 70 degrees, far beyond the real car's, so the real car's full lock is
     ours at a part of it: the angle of a bicycle whose outer front wheel runs on that circle.
     """
-    track_m, circle_m = 1.58, 11.8
+    track_m, circle_m = 1.636, 11.6
     rear_radius_m = math.sqrt((circle_m / 2.0) ** 2 - WHEELBASE_M**2) - track_m / 2.0
     steer = math.atan(WHEELBASE_M / rear_radius_m) / MAX_WHEEL_RAD
     assert 0.4 < steer < 0.55
