@@ -10,11 +10,9 @@ import carla
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.road_map import LaneId, RoadMap, lane_of, pose_of
 
 FloatArray = npt.NDArray[np.float64]
-
-LaneKey = tuple[int, int, int]  # OpenDRIVE's road, section and lane
 
 _SPACING_M = 0.75
 # A dash is 3 m long and repeats every 7.5 m.
@@ -40,18 +38,18 @@ class Lane:
     """One driving lane from its start to its end.
 
     Attributes:
-        key: names the lane in its map.
+        key: names the lane, here and in `RoadMap.lane_graph`.
         center_m: (N, 2) points along its middle, in the direction of traffic.
         outline_m: (M, 2) polygon of the lane's ground.
         junction_id: the junction that the lane crosses, or None.
         successors: the lanes that it leads into, sorted; none at a dead end.
     """
 
-    key: LaneKey
+    key: LaneId
     center_m: FloatArray
     outline_m: FloatArray
     junction_id: int | None
-    successors: tuple[LaneKey, ...]
+    successors: tuple[LaneId, ...]
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,16 @@ class PaintedLine:
 
 
 def read_lanes(road_map: RoadMap) -> tuple[list[Lane], list[PaintedLine]]:
-    """All driving lanes of a map and all paint on them; junctions carry no paint."""
-    ends: dict[LaneKey, tuple[carla.Waypoint, carla.Waypoint]] = {}
-    successors: dict[LaneKey, set[LaneKey]] = {}
+    """All driving lanes of a map and all paint on them; junctions carry no paint.
+
+    These are the lanes of `RoadMap.lane_graph`, with the width and the edges that drawing needs,
+    in the order in which they are drawn.
+    """
+    ends: dict[LaneId, tuple[carla.Waypoint, carla.Waypoint]] = {}
+    successors: dict[LaneId, set[LaneId]] = {}
     for start, end in road_map.topology:
-        ends[_key(start)] = start, end
-        successors.setdefault(_key(start), set()).add(_key(end))
+        ends[lane_of(start)] = start, end
+        successors.setdefault(lane_of(start), set()).add(lane_of(end))
     lanes: list[Lane] = []
     lines: list[PaintedLine] = []
     for key, (start, end) in ends.items():
@@ -104,10 +106,6 @@ def places_along(lanes: list[Lane], spacing_m: float) -> list[tuple[float, float
             half_m = float(np.hypot(*(edge[index] - center[index])))
             places.append((*center[index].tolist(), math.atan2(dy, dx), half_m))
     return places
-
-
-def _key(waypoint: carla.Waypoint) -> LaneKey:
-    return waypoint.road_id, waypoint.section_id, waypoint.lane_id
 
 
 def _ribbon(one_side: FloatArray, other_side: FloatArray) -> FloatArray:

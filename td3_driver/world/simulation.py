@@ -20,7 +20,6 @@ from td3_driver.world.bodies import Bodies, box_corners, penetration
 from td3_driver.world.camera import Camera
 from td3_driver.world.contact import Contact, strike
 from td3_driver.world.lane_invasion import LaneInvasion
-from td3_driver.world.lanes import read_lanes
 from td3_driver.world.others import Others
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes, joined, of_bodies
@@ -168,7 +167,7 @@ class Simulation:
         self._vehicle = Vehicle(self.spawn_pose(config.seed))
         self._contact = Contact(self.surface)
         self._lane_invasion = LaneInvasion(road_map)
-        lanes = read_lanes(road_map)[0]
+        lanes = self.surface.lanes
         self._scenery = grow(lanes, self.surface, config.seed) if config.scenery else None
         self._others = Others(road_map, lanes, self.surface, config.traffic, config.pedestrians)
         self.reset_pose(self._vehicle.pose)

@@ -66,11 +66,12 @@ class Surface:
             hedge, from 4.5 m to 7.5 m beside the nearest lane, solid to cars) or `OFF_ROAD`.
         m_per_px: the side of a pixel of `levels[0]` and `classes`.
         west_m, north_m: map position of the pictures' upper left corner.
+        lanes: the lanes that are drawn.
     """
 
     def __init__(self, road_map: RoadMap, seed: int = 0) -> None:
-        lanes, lines = read_lanes(road_map)
-        outlines = np.concatenate([lane.outline_m for lane in lanes])
+        self.lanes, lines = read_lanes(road_map)
+        outlines = np.concatenate([lane.outline_m for lane in self.lanes])
         self.west_m, south_m = (float(low) for low in outlines.min(axis=0) - _MARGIN_M)
         east_m, self.north_m = (float(high) for high in outlines.max(axis=0) + _MARGIN_M)
         width_m, height_m = east_m - self.west_m, self.north_m - south_m
@@ -80,7 +81,7 @@ class Surface:
             math.sqrt(width_m * height_m * 4.0 / _MAX_LEVELS_BYTES),  # 3 bytes, 4/3 pictures
         )
         self.classes: ByteArray = np.zeros((self._sides(height_m), self._sides(width_m)), np.uint8)
-        self._fill_lanes(lanes)
+        self._fill_lanes(self.lanes)
         texture = self._painted_ground(seed)
         self._paint_lines(texture, lines)
         self.levels: list[ByteArray] = [texture]
