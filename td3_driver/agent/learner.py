@@ -57,7 +57,8 @@ _LOG = logging.getLogger(__name__)
 class LearnerSpec:
     """What the process needs to start; everything in it can be sent to a spawned process.
 
-    `niceness` is the share of processor time that it leaves to driving, as of nice(1).
+    `niceness` is the share of processor time that it leaves to driving once it has begun, as of
+    nice(1).
     """
 
     config: AgentConfig
@@ -227,16 +228,24 @@ def _nothing() -> None:
     """Its turn comes when every file before it is written."""
 
 
+def yield_processor(niceness: int) -> None:
+    """Be so much nicer, every thread: Linux counts it by thread, and torch has made some."""
+    wanted = os.getpriority(os.PRIO_PROCESS, 0) + niceness
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.setpriority(os.PRIO_PROCESS, int(task.name), wanted)
+
+
 def run(spec: LearnerSpec, pipe: Connection) -> None:
     """Entry point of the spawned process."""
     # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(spec.niceness)
     torch.set_num_threads(spec.threads)
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
         learner = Learner(spec, pipe)
+        yield_processor(spec.niceness)  # not before: until now nobody could drive
         try:
             learner.serve()
         finally:

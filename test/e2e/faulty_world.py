@@ -209,7 +209,9 @@ class FaultyWorld:
         """Ask for a lifecycle transition."""
         request = ChangeState.Request()
         request.transition.id = transition
-        return self.call(ChangeState, "/td3_driver/change_state", request).success
+        # To configure takes the learner's start, for which the driver itself waits two minutes.
+        name = "/td3_driver/change_state"
+        return self.call(ChangeState, name, request, within_s=130.0).success
 
     def state(self) -> str:
         """The driver's lifecycle state."""

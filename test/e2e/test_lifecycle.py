@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The managed node under a lifecycle manager, and in real time."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lifecycle_msgs.msg import Transition
 
 from td3_driver.agent import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.online.run import REALTIME_NICENESS
 from td3_driver.ros.conversions import control_of, stamp_ns
 
 from .faulty_world import FaultyWorld
@@ -70,6 +72,12 @@ def test_the_states_do_what_their_names_say(world: FaultyWorld, tmp_path: Path) 
         node.kill()
 
 
+def niceness(pid: int) -> set[int]:
+    """Of a process's threads."""
+    threads = os.listdir(f"/proc/{pid}/task")
+    return {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads}
+
+
 def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) -> None:
     node = Node(
         "ros.driver_node", f"checkpoint_dir:={tmp_path}", "stepping:=realtime",
@@ -77,6 +85,8 @@ def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) 
     )  # fmt: skip
     try:
         node.wait_for("latest.pth at step 0")
+        (usual,) = niceness(node.process.pid)
+        assert niceness(learner_of(node)) == {usual + REALTIME_NICENESS}
         world.begin()
         for silent, topic in (("image", "rgb_front/image"), ("odometry", "ego_vehicle/odometry")):
             world.step_until(lambda: drives(world))
