@@ -16,6 +16,7 @@ from td3_driver.ros.probe import End, Heard, listen
 MANUAL_CONTROL = "carla_manual_control"  # the bridge's; publishes override and commands
 _UNANSWERED_SHARE = 0.05
 _NEWEST = 3  # frames whose command may still be on its way
+_TICK_S = 0.05  # what limits in steps, and what was learned, take for granted
 
 
 class Verdict(enum.Enum):
@@ -52,7 +53,8 @@ def doctor(topics: names.EgoTopics, seconds: float) -> int:
 def examine(heard: Heard, topics: names.EgoTopics) -> list[Finding]:
     """Every check on what was heard."""
     checks: tuple[Callable[[Heard, names.EgoTopics], Findings], ...] = (
-        _topics, _town, _frames, _reset, _commands, _answers, _people, _driver, _versions,
+        _topics, _users, _town, _frames, _ticks, _reset, _commands, _answers, _people, _driver,
+        _versions,
     )  # fmt: skip
     return [finding for check in checks for finding in check(heard, topics)]
 
@@ -93,6 +95,20 @@ def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
             yield _bad(topic, "not latched (transient local); the driver hears none of it")
         else:
             yield _good(topic, f"{kind}, from {publishers[0].node}")
+
+
+def _users(heard: Heard, topics: names.EgoTopics) -> Findings:
+    """Who else is on the road; a driver that does not ask for it needs it not."""
+    topic, kind = topics.objects, "derived_object_msgs/msg/ObjectArray"
+    publishers = heard.publishers.get(topic, [])
+    wrong = sorted({end.kind for end in publishers} - {kind})
+    if wrong:
+        yield _bad(topic, f"has type {', '.join(wrong)}; expected {kind}")
+    elif publishers:
+        yield _good(topic, f"{kind}, from {publishers[0].node}")
+    else:
+        missing = "the car has no sensor.pseudo.objects"
+        yield _hint(topic, f"nobody publishes it (optional): {missing}, others are not told of")
 
 
 def _other_roles(heard: Heard, topics: names.EgoTopics) -> str:
@@ -145,6 +161,18 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
     yield _good("map frame", heard.odometry.header.frame_id)  # map, or carla_map in a fork
 
 
+def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:
+    """How the world's time goes."""
+    status = heard.status
+    if status is None:
+        paused = f"a bridge that is paused goes on with PLAY on {names.RUN_CONTROL}"
+        yield _hint(names.STATUS, f"nothing came in {heard.seconds:g} s; {paused}")
+        return
+    tick_s = status.fixed_delta_seconds
+    if status.synchronous_mode and abs(tick_s - _TICK_S) > 1e-4:
+        yield _bad("ticks", f"fixed_delta_seconds is {tick_s:g}; the driver counts on {_TICK_S:g}")
+
+
 def _reset(heard: Heard, topics: names.EgoTopics) -> Findings:
     topic = topics.set_transform
     subscribers = heard.subscribers.get(topic, [])
@@ -172,7 +200,9 @@ def _answers(heard: Heard, topics: names.EgoTopics) -> Findings:
     """In lock-step each frame has one command, with its stamp."""
     what = "lock-step"
     status = heard.status
-    if status is None or not status.synchronous_mode:
+    if status is None:
+        return
+    if not status.synchronous_mode:
         yield _hint(what, "the world does not tick in synchronous mode; use stepping:=realtime")
         return
     if not heard.publishers.get(topics.control):

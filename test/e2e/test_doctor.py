@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from carla_msgs.msg import CarlaEgoVehicleControl
+from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose
 from nav_msgs.msg import Odometry
 from rclpy.node import Node as RosNode
@@ -55,12 +55,27 @@ def test_nothing_is_running() -> None:
     assert "is the bridge running?" in table
 
 
+def test_a_world_of_other_ticks(bystander: RosNode) -> None:
+    """Before the other world is there."""
+    world = Node("world.world_node", "role_name:=slow", "fixed_delta_seconds:=0.1")
+    try:
+        wait_until(lambda: bystander.count_publishers("/carla/status") > 0, 30.0)
+        code, table = doctor("--role-name", "slow")
+        assert world.stop() == 0
+        wait_until(lambda: bystander.count_publishers("/carla/status") == 0, 30.0)
+    finally:
+        world.kill()
+    assert code == 1
+    assert "fixed_delta_seconds is 0.1; the driver counts on 0.05" in table
+
+
 def test_a_sound_world_that_nobody_drives(world: Node) -> None:
     code, table = doctor(seconds=4)
     assert code == 0, table
     assert "nobody drives" in table
     assert "generated" in table
     assert "160x120, bgra8" in table
+    assert "ok    /carla/ego_vehicle/objects" in table
     assert "nothing is wrong" in table
 
 
@@ -70,6 +85,21 @@ def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
     assert "roles in the graph: ego_vehicle" in table
     assert "does the bridge know this role name?" in table
     assert "needs an actor.pseudo.control with id 'other'" in table
+    assert "note  /carla/hero/objects" in table
+
+
+def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
+    control = bystander.create_publisher(CarlaControl, "/carla/control", 10)
+    wait_until(lambda: control.get_subscription_count() > 0, 10.0)
+    control.publish(CarlaControl(command=CarlaControl.PAUSE))
+    try:
+        code, table = doctor()
+    finally:
+        control.publish(CarlaControl(command=CarlaControl.PLAY))
+    assert code == 1
+    assert "FAIL  frames" in table
+    assert "a bridge that is paused goes on with PLAY on /carla/control" in table
+    assert doctor()[0] == 0
 
 
 def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
