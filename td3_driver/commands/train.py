@@ -131,7 +131,12 @@ def _train(args: argparse.Namespace) -> int:
         "save_replay": args.save_replay,
         "answer_within_s": 0.8 * PATIENCE_S,
     }
-    world = {**world_parameters(args), "control_patience_s": PATIENCE_S}
+    world = {
+        **world_parameters(args),
+        "control_patience_s": PATIENCE_S,
+        # A moment in which nothing ran must not shift the rest of a run by one tick.
+        "ignore_late_commands": True,
+    }
     evaluator = ["--folder", str(args.checkpoint_dir.resolve()), "--difficulty", args.difficulty]
     evaluator += ["--traffic", str(args.traffic), "--pedestrians", str(args.pedestrians)]
     if args.scenery:

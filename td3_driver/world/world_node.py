@@ -25,7 +25,7 @@ from std_msgs.msg import Bool
 
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros import names
-from td3_driver.ros.conversions import control_of, pose_of
+from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
 from td3_driver.ros.process import Stop, run_node
 from td3_driver.world.bridge_messages import EGO_ID
@@ -57,7 +57,8 @@ class WorldNode(Node):
         self._control = Control()
         self._manual_override = False
         self._due_s = 0.0
-        self._counts = {"frames": 0, "commands": 0, "unexpected": 0, "timeouts": 0}
+        self._stamp_ns = 0  # of the newest tick
+        self._counts = {"frames": 0, "commands": 0, "unexpected": 0, "timeouts": 0, "late": 0}
         self._topics = BridgeTopics(
             self, car, self._simulation.config, synchronous_mode=given.synchronous_mode
         )
@@ -83,7 +84,9 @@ class WorldNode(Node):
     def _tick(self) -> None:
         self._counts["frames"] += 1
         control = self._control if EGO_ID in self._actors.present else FULL_BRAKE
-        self._topics.publish(self._simulation.step(control), self._actors.present)
+        tick = self._simulation.step(control)
+        self._stamp_ns = tick.stamp_ns
+        self._topics.publish(tick, self._actors.present)
 
     def _process_run_state(self, executor: SingleThreadedExecutor, stop: Stop) -> None:
         """Obey the last of the `/carla/control` commands; a pause lasts until the next one."""
@@ -161,6 +164,9 @@ class WorldNode(Node):
 
     def _obey(self, message: CarlaEgoVehicleControl) -> None:
         self._counts["commands"] += 1
+        if self.parameters.ignore_late_commands and self._late(message):
+            self._counts["late"] += 1
+            return
         if self._waits and not self._expected:
             # It ends a wait as well, without anyone having seen the frame: the bridge's does.
             self._counts["unexpected"] += 1
@@ -168,6 +174,9 @@ class WorldNode(Node):
         self._expected, self._answered = False, True
         if self._finite(message.throttle, message.steer, message.brake):
             self._control = control_of(message)
+
+    def _late(self, message: CarlaEgoVehicleControl) -> bool:
+        return stamp_ns(message.header.stamp) < self._stamp_ns
 
     def _on_manual_override(self, message: Bool) -> None:
         self._manual_override = message.data

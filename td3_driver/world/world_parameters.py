@@ -33,6 +33,11 @@ class WorldParameters:
     control_patience_s: float = parameter(
         1.0, "Wall time to wait for a command, s; the bridge's is 1.", low=0.01, high=3600.0
     )
+    ignore_late_commands: bool = parameter(
+        False,
+        "Leave out a command whose stamp is of an earlier tick. The bridge looks at no stamp: it "
+        "takes what comes too late for the next tick's, and so on, one tick late for ever.",
+    )
     fixed_delta_seconds: float = parameter(0.05, "Simulated time a tick, s.", low=0.001, high=0.1)
     objects_definition_file: str = parameter(
         "", "The bridge's objects.json with the car and its sensors; empty: the next three."

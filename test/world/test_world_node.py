@@ -16,6 +16,7 @@ from bridge_client import (
     IMAGE,
     PER_TICK,
     ROLE,
+    STEP_NS,
     Client,
     World,
 )
@@ -23,7 +24,7 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
 from nav_msgs.msg import Odometry
 
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.ros.conversions import stamp_of, yaw_of
 
 CONTROL = f"{ROLE}/vehicle_control_cmd"
 
@@ -66,6 +67,37 @@ def test_surplus_commands_are_told_and_end_the_next_wait() -> None:
             client.command(brake=1.0)
         client.until(lambda: client.frame() >= seen + 2)
         client.until(lambda: "Unexpected vehicle control command" in world.output)
+
+
+def test_late_commands_can_be_left_out() -> None:
+    parameters = ("control_patience_s:=60.0", "ignore_late_commands:=true")
+    with World(*parameters) as world, Client() as client:
+        client.until(lambda: client.publishers[CONTROL].get_subscription_count() == 1)
+
+        def command(stamp_ns: int, throttle: float) -> None:
+            message = CarlaEgoVehicleControl(throttle=throttle)
+            message.header.stamp = stamp_of(stamp_ns)
+            client.publish("vehicle_control_cmd", message)
+
+        def obeyed(throttle: float) -> bool:
+            client.until(lambda: client.frame() >= 0)
+            return client.last("vehicle_status").control.throttle == throttle
+
+        def drives() -> bool:
+            command(10**18, 0.25)  # a driver's last brake has the wall clock's time
+            client.spin_for(0.1)
+            return obeyed(0.25)
+
+        client.until(drives)
+        client.spin_for(0.5)
+        seen = client.stamp(IMAGE)
+        command(seen - STEP_NS, 1.0)
+        client.spin_for(0.5)
+        assert client.stamp(IMAGE) == seen
+        command(seen, 0.5)
+        client.until(lambda: obeyed(0.5))
+        assert client.stamp(IMAGE) == seen + STEP_NS
+    assert "1 late" in world.output
 
 
 def test_objects_file(tmp_path: Path) -> None:
