@@ -3,8 +3,8 @@
 
 Same world, observation, reward, evaluation, and the default preset's networks, batch, noise and
 rates wherever SB3 has them. What SB3 lacks stays away: n-step returns with images and vectors,
-LayerNorm in the critic, gradient clipping, the throttle bias and the small last layer of the
-actor, and the penalties on saturation and on jumps.
+LayerNorm in the critic, gradient clipping, random shifts, shrinking noise, the throttle bias and
+the small last layer of the actor, and the penalties on saturation and on jumps.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from td3_driver.driving.driver import Situation
 from td3_driver.driving.observation import VECTOR_DIM
 from td3_driver.driving.reward import Action
 from td3_driver.world.gym_env import DrivingEnv
+
+SIGMA = 0.3  # SB3's noise has no schedule; ours shrinks from 0.4 to 0.05
 
 
 class Features(BaseFeaturesExtractor):
@@ -111,7 +113,7 @@ def model(algorithm: str, env: DrivingEnv, config: AgentConfig, seed: int) -> An
     if algorithm == "sac":  # explores by itself
         return SAC(**common)
     noise = OrnsteinUhlenbeckActionNoise(
-        np.zeros(2), config.exploration_sigma * np.ones(2), config.ou_theta, dt=1.0
+        np.zeros(2), SIGMA * np.ones(2), config.ou_theta, dt=1.0
     )
     return TD3(
         **common,
