@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -20,6 +21,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +63,9 @@ class Soak:
         self.recent: deque[str] = deque(maxlen=5)
         self.frames = self.lost_steps = self.restarts = 0
         self._shared: set[Path] = set()
+        self.samples: list[dict[str, Any]] = []
         self._folder = folder
-        self._samples = (folder / "soak.jsonl").open("w")
+        self._file = (folder / "soak.jsonl").open("w")
         self._begun_s = self._sampled_s = time.monotonic()
         self._kinds: tuple[Callable[[], None], ...] = (
             self.bad_image, self.bad_odometry, self.missing_image, self.time_jump, self.other_town,
@@ -124,8 +127,9 @@ class Soak:
             "dds_files_left_behind": len(existing - held_now),
             "restarts": self.restarts,
         }
-        self._samples.write(json.dumps(line) + "\n")
-        self._samples.flush()
+        self.samples.append(line)
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
 
     def dds_files_left(self) -> set[Path]:
         """What exists in shared memory of all that this world and its drivers made there."""
@@ -220,18 +224,39 @@ def dds_files(pid: int) -> set[Path]:
         with contextlib.suppress(OSError):  # closed meanwhile
             names.add(os.readlink(link))
     paths = map(Path, names)
-    return {path for path in paths if path.parent == SHARED_MEMORY and "fastrtps" in path.name}
+    return {path for path in paths if path.match(str(SHARED_MEMORY / "fastrtps_*"))}
 
 
 def held(pid: int) -> dict[str, float]:
-    """Resident memory in MB, file descriptors and threads of a process."""
+    """Resident memory, of that what no file backs (MB), file descriptors, threads of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return {
         "rss_mb": round(int(fields["VmRSS"].split()[0]) / 1024.0, 1),
+        "anonymous_mb": round(int(fields["RssAnon"].split()[0]) / 1024.0, 1),
         "fds": len(os.listdir(f"/proc/{pid}/fd")),
         "threads": int(fields["Threads"]),
     }
+
+
+def figures(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was held: counts ever seen, memory at the ends of the driver's longest life."""
+    lives = (list(life) for _, life in itertools.groupby(samples, lambda line: line["restarts"]))
+    ends = max(((life[0], life[-1]) for life in lives), key=_frames_between)
+    found: dict[str, Any] = {"frames_of_longest_life": _frames_between(ends)}
+    for process in ("driver", "learner"):
+        for count in ("fds", "threads"):
+            found[f"{process}_{count}"] = sorted({line[process][count] for line in samples})
+        for memory in ("rss_mb", "anonymous_mb"):
+            found[f"{process}_{memory}"] = [line[process][memory] for line in ends]
+    for count in ("dds_files", "dds_files_left_behind"):
+        found[f"{count}_at_most"] = max(line[count] for line in samples)
+    return found
+
+
+def _frames_between(ends: tuple[dict[str, Any], dict[str, Any]]) -> int:
+    first, last = ends
+    return int(last["frames"] - first["frames"])
 
 
 def main() -> None:
@@ -256,6 +281,7 @@ def main() -> None:
     print(json.dumps({
         "minutes": args.minutes, "frames": soak.frames, "restarts": soak.restarts,
         "steps_lost_at_most": soak.lost_steps, "faults": dict(sorted(soak.faults.items())),
+        **figures(soak.samples),
         "dds_files_left_at_the_end": sorted(file.name for file in soak.dds_files_left()),
         "samples": str(folder / "soak.jsonl"),
     }, indent=2))  # fmt: skip
