@@ -2,6 +2,7 @@
 """The managed node under a lifecycle manager, and in real time."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,17 @@ from lifecycle_msgs.msg import Transition
 from td3_driver.agent import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.run import REALTIME_NICENESS
+from td3_driver.online.session import REALTIME_DEBT, REALTIME_OUTSTANDING
 from td3_driver.ros.conversions import control_of, stamp_ns
 
 from .faulty_world import FaultyWorld
 from .running import Node, alive, learner_of, wait_until
+
+CONFIG = """
+agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000, updates_per_step: 1.0}
+driving:
+  episode: {max_steps: 100000, stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}
+"""
 
 
 @pytest.fixture
@@ -108,5 +116,49 @@ def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) 
         assert not world.answers(stale)[1:]
         assert int(world.values("td3_driver: frames")["stale_frames"]) == stale_frames + 1
         assert node.stop() == 0
+    finally:
+        node.kill()
+
+
+def progress(world: FaultyWorld) -> tuple[int, int]:
+    """Steps and updates so far."""
+    learner = world.values("td3_driver: learner")
+    return int(learner["env_steps"]), int(learner["updates"])
+
+
+def test_in_real_time_what_was_missed_is_not_made_up_for(
+    world: FaultyWorld, tmp_path: Path
+) -> None:
+    """Not after a pause of the learner, not after a resume: driving would wait for the burst."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    parameters = (
+        "stepping:=realtime", f"checkpoint_dir:={tmp_path}", "world_timeout_s:=60.0",
+        f"config_file:={tmp_path}/config.yaml",
+    )  # fmt: skip
+    at_once = REALTIME_OUTSTANDING + int(REALTIME_DEBT)
+    node = Node("ros.driver_node", *parameters)
+    try:
+        node.wait_for("latest.pth at step 0")
+        world.begin()
+        while progress(world)[1] == 0:
+            world.run(1.0)
+        os.kill(learner_of(node), signal.SIGSTOP)
+        paused = progress(world)
+        world.run(3.0)
+        goes_on = progress(world)
+        assert goes_on[0] - paused[0] > 3 * at_once
+        os.kill(learner_of(node), signal.SIGCONT)
+        world.run(1.0)
+        world.spin_for(1.0)  # it does what it was asked
+        steps, updates = progress(world)
+        assert paused[1] < updates <= paused[1] + at_once + steps - goes_on[0]
+        assert node.stop() == 0
+        node = Node("ros.driver_node", *parameters, f"resume:={tmp_path}/latest.pth")
+        node.wait_for("resuming at step")
+        world.begin()
+        world.run(2.0)
+        world.spin_for(1.0)
+        resumed, updates_then = progress(world)
+        assert updates_then - updates <= max(resumed - steps, 0) + at_once
     finally:
         node.kill()
