@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import enum
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.ros import names
@@ -238,8 +240,23 @@ def _driver(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _versions(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """The bridge checks the server's version exactly and exits; ours only reads maps."""
-    yield _good("carla package", f"{version('carla')}; the bridge wants the server's own version")
+    """The bridge exits if package or server have not exactly its version; ours only reads maps."""
+    what, ours, wanted = "carla package", version("carla"), _bridge_wants()
+    if not wanted:
+        yield _good(what, f"{ours}; the bridge wants the server's own version")
+    elif wanted == ours:
+        yield _good(what, f"{ours}, as the bridge wants package and server to be")
+    else:
+        yield _bad(what, f"{ours}; the bridge wants exactly {wanted} (its file CARLA_VERSION)")
+
+
+def _bridge_wants() -> str:
+    """The version that the bridge of this environment checks for; empty: there is none here."""
+    bridge = importlib.util.find_spec("carla_ros_bridge")
+    if bridge is None or bridge.origin is None:
+        return ""
+    file = Path(bridge.origin).with_name("CARLA_VERSION")
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _nodes(ends: list[End]) -> str:

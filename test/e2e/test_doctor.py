@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`td3_driver doctor` on live graphs: sound ones, and ones with what goes wrong at users'."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,13 @@ from sensor_msgs.msg import Image
 from .running import Node, wait_until
 
 
-def doctor(*options: str, seconds: int = 4) -> tuple[int, str]:
-    """Exit code and table."""
+def doctor(*options: str, seconds: int = 4, path: str = "") -> tuple[int, str]:
+    """Exit code and table; Python also finds what is in the folder `path`."""
+    places = [place for place in (path, os.environ.get("PYTHONPATH")) if place]
     done = subprocess.run(
         [sys.executable, "-m", "td3_driver.cli", "doctor", "--seconds", str(seconds), *options],
         capture_output=True, text=True, timeout=60.0, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout
@@ -53,6 +57,20 @@ def test_nothing_is_running() -> None:
     assert code == 1
     assert "FAIL  /carla/ego_vehicle/odometry" in table
     assert "is the bridge running?" in table
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdict"),
+    [("0.9.13", "FAIL  carla package"), (version("carla"), "ok    carla package")],
+)
+def test_the_bridge_s_version_is_compared(wanted: str, verdict: str, tmp_path: Path) -> None:
+    bridge = tmp_path / "carla_ros_bridge"  # as it is installed
+    bridge.mkdir()
+    (bridge / "__init__.py").touch()
+    (bridge / "CARLA_VERSION").write_text(f"{wanted}\n")
+    _, table = doctor(seconds=1, path=str(tmp_path))
+    assert verdict in table
+    assert wanted in table
 
 
 def test_a_world_of_other_ticks(bystander: RosNode) -> None:
