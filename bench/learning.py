@@ -28,6 +28,7 @@ from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive
+from td3_driver.world.appearance import APPEARANCES
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -138,6 +139,7 @@ def main() -> None:
     add("--episodes", type=int, default=4, help="of an evaluation, on each of its maps")
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
+    add("--appearance", choices=APPEARANCES, default="random", help="while learning")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")
@@ -146,7 +148,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     configuration = load_configuration(args.preset, args.config)
     worlds = unseen_worlds(args.judge_map, args.traffic)
-    world = WorldConfig(seed=args.seed, traffic=args.traffic)
+    world = WorldConfig(seed=args.seed, traffic=args.traffic, appearance=args.appearance)
     began = time.monotonic()
     spent = 0.0
     for agent in learn(configuration, roads(args.map, args.seed), args.seed, world):

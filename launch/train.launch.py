@@ -32,6 +32,12 @@ ARGUMENTS = {
         PathJoinSubstitution([SHARE, "config", "td3_driver.yaml"]),
         "Parameter file of driver_node; the arguments here go over it.",
     ),
+    "appearance": (
+        PythonExpression(
+            ["'random' if '", LaunchConfiguration("mode"), "' == 'train' else 'plain'"]
+        ),
+        "world:=embedded: plain, or random: another light after each reset.",
+    ),
     "map": ("", "world:=embedded: OpenDRIVE file; empty: generated roads."),
     "host": ("localhost", "world:=carla: host of the CARLA server."),
     "port": ("2000", "world:=carla: port of the CARLA server."),
@@ -50,7 +56,7 @@ DRIVER_ARGUMENTS = (
 )  # fmt: skip
 INTEGERS = ("steps", "episodes", "save_freq", "seed")
 BOOLEANS = ("autostart",)
-WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map")
+WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map", "appearance")
 LOCKSTEP = PythonExpression(["'", LaunchConfiguration("stepping"), "' == 'lockstep'"])
 
 

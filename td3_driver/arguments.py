@@ -32,8 +32,10 @@ def add_difficulty(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_surroundings(parser: argparse.ArgumentParser) -> None:
-    """Add `--traffic`, `--pedestrians`, `--scenery` and `--appearance`."""
+def add_surroundings(
+    parser: argparse.ArgumentParser, appearance: str = APPEARANCES[0]
+) -> None:
+    """Add `--traffic`, `--pedestrians`, `--scenery` and `--appearance` with its default."""
     add = parser.add_argument
     add("--traffic", type=not_negative, default=0, metavar="N", help="other vehicles")
     add(
@@ -47,7 +49,7 @@ def add_surroundings(parser: argparse.ArgumentParser) -> None:
     add(
         "--appearance",
         choices=APPEARANCES,
-        default=APPEARANCES[0],
+        default=appearance,
         help="plain: the same light always; random: another day, dusk or rain in each episode",
     )
 
