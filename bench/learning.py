@@ -139,7 +139,7 @@ def main() -> None:
     add("--episodes", type=int, default=4, help="of an evaluation, on each of its maps")
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
-    add("--appearance", choices=APPEARANCES, default="random", help="while learning")
+    add("--appearance", choices=APPEARANCES, default="mixed", help="while learning")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")

@@ -34,9 +34,9 @@ ARGUMENTS = {
     ),
     "appearance": (
         PythonExpression(
-            ["'random' if '", LaunchConfiguration("mode"), "' == 'train' else 'plain'"]
+            ["'mixed' if '", LaunchConfiguration("mode"), "' == 'train' else 'plain'"]
         ),
-        "world:=embedded: plain, or random: another light after each reset.",
+        "world:=embedded: light: plain; random, new with each reset; mixed, with every other.",
     ),
     "map": ("", "world:=embedded: OpenDRIVE file; empty: generated roads."),
     "host": ("localhost", "world:=carla: host of the CARLA server."),

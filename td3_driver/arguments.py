@@ -12,7 +12,7 @@ Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
 # Those of world/roads.py, which `--help` cannot wait for.
 DIFFICULTIES = ("easy", "curvy", "town", "city")
 # Those of world/appearance.py.
-APPEARANCES = ("plain", "random")
+APPEARANCES = ("plain", "random", "mixed")
 
 
 def usage_error(args: argparse.Namespace, message: str) -> int:
@@ -50,7 +50,8 @@ def add_surroundings(
         "--appearance",
         choices=APPEARANCES,
         default=appearance,
-        help="plain: the same light always; random: another day, dusk or rain in each episode",
+        help="plain: the same light always; random: another day, dusk or rain in each episode;"
+        " mixed: random in half of them",
     )
 
 

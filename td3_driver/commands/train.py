@@ -83,7 +83,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add_difficulty(parser)
     # A policy that knows one light only fails in the next; evaluation keeps to the plain one.
-    add_surroundings(parser, appearance="random")
+    add_surroundings(parser, appearance="mixed")
     add(
         "--preset",
         default="default",

@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 Color = tuple[float, float, float]
 
-APPEARANCES = ("plain", "random")
+APPEARANCES = ("plain", "random", "mixed")
 
 _TILE_PX = 512
 TILE_M_PER_PX = 0.2
@@ -57,6 +57,13 @@ class Look:
 
 
 PLAIN = Look()
+
+
+def look_of(appearance: str, rng: np.random.Generator) -> Look:
+    """The next look of one of `APPEARANCES`; "mixed" is the plain one in half of the cases."""
+    if appearance == "plain" or (appearance == "mixed" and rng.random() < 0.5):
+        return PLAIN
+    return random_look(rng)
 
 
 def random_look(rng: np.random.Generator) -> Look:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from td3_driver.driving.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
-from td3_driver.world.appearance import APPEARANCES, random_look
+from td3_driver.world.appearance import APPEARANCES, look_of
 from td3_driver.world.bodies import Bodies, box_corners, penetration
 from td3_driver.world.camera import Camera
 from td3_driver.world.contact import Contact, strike
@@ -49,8 +49,8 @@ class WorldConfig:
     Attributes:
         traffic, pedestrians: how many others there are.
         scenery: buildings and trees beside the roads.
-        appearance: "plain", the same light always, or "random", another day, dusk or rain each
-            time the car is put somewhere.
+        appearance: "plain", the same light always; "random", another day, dusk or rain each time
+            the car is put somewhere; "mixed", plain in half of these cases.
 
     Raises:
         WorldConfigError: `fixed_delta_s` is not in (0, 0.1], CARLA's limit for stable physics;
@@ -190,8 +190,8 @@ class Simulation:
         self._vehicle.teleport(pose)
         self._ground = self._terrain.under(pose)
         self._lane_invasion.restart(self._vehicle.footprint())
-        if self.config.appearance == "random":
-            self._camera.wear(random_look(self._rng_at(pose, 0)))
+        if self.config.appearance != "plain":
+            self._camera.wear(look_of(self.config.appearance, self._rng_at(pose, 0)))
         try:
             self._others.restart(pose, self._rng_at(pose, 1))
         except ValueError as error:

@@ -49,7 +49,9 @@ class WorldParameters:
     pedestrians: int = parameter(0, "Pedestrians who cross the road.", low=0, high=1000)
     scenery: bool = parameter(False, "Buildings and trees beside the roads.")
     appearance: str = parameter(
-        "plain", "Light and weather; random: new with each reset.", choices=APPEARANCES
+        "plain",
+        "Light and weather; random: new with each reset; mixed: with half of them.",
+        choices=APPEARANCES,
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from td3_driver.driving.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Pose
-from td3_driver.world.appearance import PLAIN, random_look
+from td3_driver.world.appearance import PLAIN, look_of, random_look
 from td3_driver.world.bodies import Bodies
 from td3_driver.world.camera import Camera, CameraError
 from td3_driver.world.shapes import of_bodies
@@ -216,6 +216,13 @@ def test_a_face_that_reaches_behind_the_camera_keeps_its_edges(
                 seen += 1
                 assert changed[int(v), int(u)] == covered
     assert seen > 3
+
+
+def test_mixed_is_plain_in_half_of_the_cases() -> None:
+    looks = [look_of("mixed", np.random.default_rng(seed)) for seed in range(200)]
+    assert 70 < sum(look is PLAIN for look in looks) < 130
+    assert look_of("plain", np.random.default_rng(0)) is PLAIN
+    assert look_of("random", np.random.default_rng(0)) is not PLAIN
 
 
 def test_plain_is_todays_picture_and_random_looks_differ(loop_surface: Surface) -> None:
