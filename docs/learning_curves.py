@@ -22,7 +22,16 @@ import numpy as np
 
 Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for each seed
 
-CURVES = ("default", "end_to_end", "drq", "origin", "sb3_td3", "sb3_sac")
+CURVES = (
+    "default",
+    "default, plain light",
+    "default, random light",
+    "end_to_end",
+    "drq",
+    "origin",
+    "sb3_td3",
+    "sb3_sac",
+)
 PANELS = {
     "completion": "route completion, unseen roads",
     "rmse_m": "lateral RMSE, m",
@@ -56,20 +65,18 @@ def draw(runs: Runs, path: Path) -> None:
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
     axes[0, 1].set_ylim(0.0, 1.0)
-    axes[0, 0].legend(fontsize=8, title="preset or peer (seeds)", title_fontsize=8)
+    axes[0, 0].legend(fontsize=8, title="preset or peer (runs)", title_fontsize=8)
     for axis in axes[1]:
         axis.set_xlabel("environment steps")
     figure.savefig(path, dpi=110)
 
 
 def table(runs: Runs) -> str:
-    """Each run at its last common step: mean over seeds, and the worst seed."""
-    rows = ["| run | seeds | steps | completion | RMSE m | \\|Δsteer\\| | speed m/s | return |"]
+    """Each run at each step: mean over its runs there, and the worst and the best of them."""
+    rows = ["| run | runs | steps | completion | RMSE m | \\|Δsteer\\| | speed m/s | return |"]
     rows.append("|---|---|---|---|---|---|---|---|")
     for name, by_steps in sorted(runs.items()):
-        seeds = max(map(len, by_steps.values()))
-        for steps in (steps for steps in sorted(by_steps) if len(by_steps[steps]) == seeds):
-            lines = by_steps[steps]
+        for steps, lines in sorted(by_steps.items()):
 
             def over(measure: str, lines: list[dict[str, Any]] = lines) -> str:
                 values = [line[measure] for line in lines]
