@@ -14,12 +14,9 @@ from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import Twist
-from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Image
 
 from td3_driver.driving.driver import Command, Report
-from td3_driver.driving.road_users import RoadUsers
-from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
 from td3_driver.ros import names
@@ -34,6 +31,7 @@ from td3_driver.ros.conversions import (
     stamp_ns,
 )
 from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.frames import Sighting
 from td3_driver.ros.wires import Wires
 
 # What a good frame puts right.
@@ -115,23 +113,10 @@ class Commander:
         if self._open is not None and _stale(self._open):
             self._open = None
 
-    def take(
-        self,
-        image: Image,
-        odometry: Odometry,
-        sent_ns: int,
-        human: Control | None,
-        users: RoadUsers,
-    ) -> Report:
-        """Take in one tick's image and odometry; `answer` gives the command, now or later.
-
-        Args:
-            image: the camera's.
-            odometry: of the same stamp.
-            sent_ns: wall clock at which the image was published, ns.
-            human, users: see `Driver.observe`.
-        """
-        order = self.frames.judge(stamp_ns(odometry.header.stamp))
+    def take(self, seen: Sighting) -> Report:
+        """Take in one tick; `answer` gives the command, now or later."""
+        stamp = seen.odometry.header.stamp
+        order = self.frames.judge(stamp_ns(stamp))
         if order is Order.STALE:
             return Report()
         if order is Order.JUMPED:
@@ -139,28 +124,26 @@ class Commander:
             self._session.interrupt()
         elif not self.braking:
             self._conditions.over("time")
-        self._open = _Open(odometry.header.stamp, sent_ns, time.monotonic())
+        self._open = _Open(stamp, seen.sent_ns, time.monotonic())
         beginning, self._beginning = self._beginning, False
         if beginning and _stale(self._open):
             self._open = None
             return Report()
-        report = Report() if self.braking else self._observe(image, odometry, human, users)
+        report = Report() if self.braking else self._observe(seen)
         self.answer()
         return report
 
-    def _observe(
-        self, image: Image, odometry: Odometry, human: Control | None, users: RoadUsers
-    ) -> Report:
+    def _observe(self, seen: Sighting) -> Report:
         """Let the session look; where nothing can be seen, brake."""
-        ego = ego_state(odometry)
+        ego = ego_state(seen.odometry)
         try:
-            picture = pixels(image)
+            picture = pixels(seen.image)
         except ImageError as error:
             return self._blind("camera", f"{self._topics.image}: {error}; braking")
         if not ego.finite:
             return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
         self._conditions.over(*_OF_FRAMES)
-        return self._session.observe(picture, ego, human, users)
+        return self._session.observe(picture, ego, seen.human, seen.users)
 
     def _blind(self, condition: str, text: str) -> Report:
         self._conditions.meet(condition, text)

@@ -1,16 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs the image and the odometry of one tick: same stamp, any order of arrival."""
+"""The messages of one tick, put together: same stamp, any order of arrival."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
+from td3_driver.driving.road_users import RoadUsers
+from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import stamp_ns
 
 UNMATCHED_KEPT = 10
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """All that is known of one tick.
+
+    Attributes:
+        image, odometry: of the same stamp.
+        sent_ns: wall clock at which the image was published, ns.
+        human, users: see `Driver.observe`.
+    """
+
+    image: Image
+    odometry: Odometry
+    sent_ns: int
+    human: Control | None
+    users: RoadUsers
 
 
 class FrameMatcher:

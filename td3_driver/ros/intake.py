@@ -13,17 +13,16 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
-from td3_driver.driving.road_users import NOBODY, RoadUsers
-from td3_driver.driving.types import Control
+from td3_driver.driving.road_users import NOBODY
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
-from td3_driver.ros.frames import FrameMatcher
+from td3_driver.ros.frames import FrameMatcher, Sighting
 from td3_driver.ros.wires import Wires
 
 # In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
-OnFrame = Callable[[Image, Odometry, int, Control | None, RoadUsers], None]
+OnFrame = Callable[[Sighting], None]
 
 
 class Intake:
@@ -35,9 +34,7 @@ class Intake:
         wires: makes the subscriptions, in the order in which they are to be served.
         topics: of the car.
         lockstep: every frame counts; else the newest.
-        on_frame: takes image, odometry, the wall clock at which the image was published (ns),
-            while a human drives the control that the car executed up to this frame, and the
-            others on the road.
+        on_frame: takes each tick, when all that belongs to it is here.
         users: listen to who they are.
 
     Attributes:
@@ -156,8 +153,9 @@ class Intake:
         (image, odometry), self._held = self._held, None
         known = self.hears_of_users and self._knows_users(odometry)
         users = self._users if known else NOBODY
-        if not self.override:
-            self._on_frame(image, odometry, self._sent_ns, None, users)
-        elif self._status is not None:
-            control = control_of(self._status.control)
-            self._on_frame(image, odometry, self._sent_ns, control, users)
+        human = None
+        if self.override:
+            if self._status is None:
+                return
+            human = control_of(self._status.control)
+        self._on_frame(Sighting(image, odometry, self._sent_ns, human, users))

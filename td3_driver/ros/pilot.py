@@ -7,14 +7,10 @@ import time
 from pathlib import Path
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
-from nav_msgs.msg import Odometry
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 
 from td3_driver.agent.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.driving.road_map import RoadMap, RoadMapError
-from td3_driver.driving.road_users import RoadUsers
-from td3_driver.driving.types import Control
 from td3_driver.online.run import Run
 from td3_driver.ros import names
 from td3_driver.ros.checkpoint_services import CheckpointServices
@@ -22,6 +18,7 @@ from td3_driver.ros.commander import Commander
 from td3_driver.ros.conditions import Conditions
 from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver_parameters import DriverParameters, run_config
+from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.reports import Reports
 from td3_driver.ros.watch import Watch
@@ -135,18 +132,11 @@ class Pilot:
         lockstep = self.given.stepping == "lockstep"
         self._intake = Intake(wires, self._topics, lockstep, self._on_frame, users=True)
 
-    def _on_frame(
-        self,
-        image: Image,
-        odometry: Odometry,
-        sent_ns: int,
-        human: Control | None,
-        users: RoadUsers,
-    ) -> None:
-        report = self._commander.take(image, odometry, sent_ns, human, users)
+    def _on_frame(self, seen: Sighting) -> None:
+        report = self._commander.take(seen)
         if report.warning:
             self._logger.warning(report.warning)
-        self._reports.frame(report, odometry)
+        self._reports.frame(report, seen.odometry)
 
     def _on_collision(self, message: CarlaCollisionEvent) -> None:
         self.session.driver.collided(stamp_ns(message.header.stamp))

@@ -12,19 +12,15 @@ from pathlib import Path
 
 from carla_msgs.msg import CarlaEgoVehicleControl, CarlaWorldInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.driving.decoding import route_of
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap, RoadMapError
-from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.safety import action_of, control_of
-from td3_driver.driving.types import Control
 from td3_driver.online.shadow import Errors, Shadow
 from td3_driver.online.timing import Latencies
 from td3_driver.online.trained import load
@@ -32,6 +28,7 @@ from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import ImageError, control_message, ego_state, pixels, stamp_ns
 from td3_driver.ros.conversions import control_of as control_from
 from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.wires import Wires
 
@@ -128,24 +125,17 @@ class ReplayPilot:
             return
         self._propose(message.header, self._shadow.follow(stamp_ns(message.header.stamp), route))
 
-    def _on_frame(
-        self,
-        image: Image,
-        odometry: Odometry,
-        sent_ns: int,
-        human: Control | None,
-        users: RoadUsers,
-    ) -> None:
+    def _on_frame(self, seen: Sighting) -> None:
         self._frames += 1
         began_s = time.monotonic()
         try:
-            picture = pixels(image)
+            picture = pixels(seen.image)
         except ImageError as error:
             self.end(1, f"{self._topics.image}: {error}")
             return
         self._shadow.routes_come = self._node.count_publishers(ROUTE) > 0
-        action = self._shadow.see(picture, ego_state(odometry))
-        self._propose(odometry.header, action)
+        action = self._shadow.see(picture, ego_state(seen.odometry))
+        self._propose(seen.odometry.header, action)
         if action is not None:
             self._latencies.add(time.monotonic() - began_s)
 

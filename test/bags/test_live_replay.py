@@ -76,8 +76,10 @@ class Player:
         return self._node
 
     def wait_for_listener(self) -> None:
-        (image,) = (topic for topic in self._publishers if topic.endswith("/image"))
-        self.spin_until(lambda: self._publishers[image].get_subscription_count() > 0)
+        """Of each topic that is looked at in a replay: they are found one by one."""
+        for topic, publisher in self._publishers.items():
+            if not topic.endswith(("/collision", "/objects")):
+                self.spin_until(lambda found=publisher: found.get_subscription_count() > 0)
         self.spin_until(lambda: bool(self.status))
 
     def play(self, *, frames: int, answered: Collection[int] = ()) -> None:
