@@ -27,7 +27,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
     if name == "latency":
         from bench import latency
 
-        return latency.measure()
+        return latency.measure(arguments.rounds)
     if name == "memory":
         from bench import memory
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.synchronize import Event
 
 import numpy as np
@@ -48,7 +49,8 @@ def _learn(name: str, threads: int, nice: int, ready: Event, stop: Event) -> Non
     agent, replay = our_agent(preset(name)), our_replay(_ROWS + 100, _ROWS)
     agent.train(replay)
     ready.set()
-    while not stop.is_set():
+    parent = multiprocessing.parent_process()
+    while not stop.is_set() and parent is not None and parent.is_alive():
         agent.train(replay)
 
 
@@ -96,23 +98,37 @@ def _beside(name: str, threads: int, nice: int) -> _Measured:
     return measured
 
 
-def measure() -> Section:
+def _median(rounds: list[_Measured]) -> _Measured:
+    values = [(one.p50_ms, one.p99_ms, one.answered) for one in rounds]
+    p50_ms, p99_ms, answered = (float(value) for value in np.median(values, axis=0))
+    return _Measured(p50_ms, p99_ms, answered)
+
+
+def measure(rounds: int) -> Section:
     """The actor has one thread; the learner is a process of its own."""
     torch.set_num_threads(1)
     section = Section(
         "Actor latency",
         f"From a frame's time to its action, {_FRAMES} frames at 20 Hz, one thread for the actor;"
-        " ms. The ratios say how many times as good as a node that trains in its callback (one"
-        " update after each frame): its p99 through ours, our share of answered frames through"
-        " its. Missed: frames that a newer one overtook, %. Other learners are a process that"
-        " updates without a pause at the preset's batch size.",
+        f" ms, medians of {rounds} rounds in turns. The ratios say how many times as good as a"
+        " node that trains in its callback (one update after each frame): its p99 through ours,"
+        " our share of answered frames through its. Missed: frames that a newer one overtook, %."
+        " Other learners are a process that updates without a pause at the preset's batch size.",
         ["networks", "learner", "ratio of p99", "of frames answered", "p50", "p99", "missed"],
     )
     for name in PRESETS:
-        callback = _in_the_callback(name)
-        section.add(name, "in the callback", *callback.cells(callback))
-        section.add(name, "none", *_act(name).cells(callback))
+        candidates: dict[str, Callable[[], _Measured]] = {
+            "in the callback": partial(_in_the_callback, name),
+            "none": partial(_act, name),
+        }
         for threads, nice in _LEARNERS:
-            measured = _beside(name, threads, nice)
-            section.add(name, f"{threads} threads, nice {nice}", *measured.cells(callback))
+            row = f"{threads} threads, nice {nice}"
+            candidates[row] = partial(_beside, name, threads, nice)
+        found: dict[str, list[_Measured]] = {row: [] for row in candidates}
+        for _ in range(rounds):
+            for row, measured in candidates.items():
+                found[row].append(measured())
+        callback = _median(found["in the callback"])
+        for row, each in found.items():
+            section.add(name, row, *_median(each).cells(callback))
     return section

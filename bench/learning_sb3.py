@@ -112,9 +112,7 @@ def model(algorithm: str, env: DrivingEnv, config: AgentConfig, seed: int) -> An
     }
     if algorithm == "sac":  # explores by itself
         return SAC(**common)
-    noise = OrnsteinUhlenbeckActionNoise(
-        np.zeros(2), SIGMA * np.ones(2), config.ou_theta, dt=1.0
-    )
+    noise = OrnsteinUhlenbeckActionNoise(np.zeros(2), SIGMA * np.ones(2), config.ou_theta, dt=1.0)
     return TD3(
         **common,
         policy_delay=config.policy_freq,
