@@ -56,6 +56,7 @@ class TensorBatch:
 
     Attributes:
         noise: (B, A), standard normal, for target policy smoothing.
+        following: (B, A), pi'(s'), from the critic's update on; the actor's uses it again.
     """
 
     images: Tensor | None
@@ -66,6 +67,7 @@ class TensorBatch:
     next_images: Tensor | None
     next_vectors: Tensor
     noise: Tensor
+    following: Tensor
 
 
 class Staging:
@@ -119,8 +121,9 @@ class Staging:
             if array is not None:
                 layout = torch.channels_last if name in _IMAGES else torch.contiguous_format
                 like[name] = self._tensor(array.shape, dtype, layout)
-        noise = self._tensor(batch.actions.shape, dtype, torch.contiguous_format)
-        return TensorBatch(**like, noise=noise)  # type: ignore[arg-type]
+        for name in ("noise", "following"):
+            like[name] = self._tensor(batch.actions.shape, dtype, torch.contiguous_format)
+        return TensorBatch(**like)  # type: ignore[arg-type]
 
     def _tensor(
         self, shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format

@@ -181,18 +181,13 @@ class TD3Agent:
     @torch.no_grad()
     def _target_value(self, data: TensorBatch) -> Tensor:
         """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
-        action = self._next_action(data)
+        actor_state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
+        action = data.following.copy_(self.actor_target(actor_state))
         noise = (data.noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
         state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         q1, q2 = self.critic_target(state, action)
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
-
-    def _next_action(self, data: TensorBatch) -> Tensor:
-        """pi'(s')."""
-        state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
-        action: Tensor = self.actor_target(state)
-        return action
 
     def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
         target = self._target_value(data)
@@ -221,9 +216,8 @@ class TD3Agent:
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
         if self.config.smoothness_penalty:
-            with torch.no_grad():
-                following = self._next_action(data)
-            loss = loss + self.config.smoothness_penalty * F.mse_loss(action, following)
+            jump = F.mse_loss(action, data.following)
+            loss = loss + self.config.smoothness_penalty * jump
         norms = self._descend(loss, "actor", "actor_cnn")
         self._update_targets()
         magnitude = pre_tanh.detach().abs()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from td3_driver.agent import Replay, TD3Agent
-from td3_driver.agent.augmentation import random_shift
+from td3_driver.agent.augmentation import random_shift, shifted_at_once
 from td3_driver.agent.health import complaints
 
 KEYS = {
@@ -128,3 +128,5 @@ def test_a_shift_moves_a_sample_as_a_whole_and_repeats_the_edge() -> None:
         found.add(matches[0])
     assert len(found) > 25, "samples move alike"
     assert {y for y, _ in found} == {x for _, x in found} == set(range(7))
+    offsets = torch.randint(7, (2, 64), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(shifted, shifted_at_once(images, 3, offsets)), "a device shifts otherwise"

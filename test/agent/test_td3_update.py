@@ -27,6 +27,7 @@ FULL: dict[str, Any] = {
     "vector_scale": [2.0, 3.5, 0.25, 1.0, 5.0],
     "gradient_clip": 0.5,
     "pre_tanh_penalty": 0.01,
+    "smoothness_penalty": 0.5,
     "policy_freq": 3,
 }
 
@@ -112,8 +113,8 @@ class Reference:
         noise = torch.randn(batch.actions.shape, generator=self.noise, dtype=torch.float64)
         noise = (noise * s.policy_noise).clamp(-s.noise_clip, s.noise_clip)
         actor_state = self.state(old["actor_cnn"], batch.next_images, batch.next_vectors)
-        action = torch.tanh(self.mlp(old["actor"], "layers", actor_state))
-        action = (action + noise).clamp(-1, 1)
+        following = torch.tanh(self.mlp(old["actor"], "layers", actor_state))
+        action = (following + noise).clamp(-1, 1)
         critic_state = self.state(old["critic_cnn"], batch.next_images, batch.next_vectors)
         q1 = self.q(old["critic"], "q1", critic_state, action)
         q2 = self.q(old["critic"], "q2", critic_state, action)
@@ -137,8 +138,11 @@ class Reference:
         state = self.state(self.weights["critic_cnn"], batch.images, batch.vectors)
         own = self.state(live["actor_cnn"], batch.images, batch.vectors)
         pre = self.mlp(live["actor"], "layers", own)
-        loss = -self.q(self.weights["critic"], "q1", state, torch.tanh(pre)).mean()
-        self.descend(loss + s.pre_tanh_penalty * pre.square().mean(), live)
+        action = torch.tanh(pre)
+        loss = -self.q(self.weights["critic"], "q1", state, action).mean()
+        loss = loss + s.pre_tanh_penalty * pre.square().mean()
+        loss = loss + s.smoothness_penalty * (action - following).square().mean()
+        self.descend(loss, live)
         for name in NAMES:
             for key, w in self.weights[name].items():
                 self.targets[name][key] = s.tau * w + (1 - s.tau) * self.targets[name][key]
