@@ -131,6 +131,8 @@ def _train(args: argparse.Namespace) -> int:
         "stepping": args.stepping,
         "save_replay": args.save_replay,
         "answer_within_s": 0.8 * PATIENCE_S,
+        # A frame may be long in coming on a busy machine; a world that ended is noticed at once.
+        "world_timeout_s": 3.0 * PATIENCE_S,
     }
     world = {
         **world_parameters(args),

@@ -66,10 +66,11 @@ def train(options: TrainOptions) -> int:
     evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
     completed = False
     try:
-        completed = _follow(progress, driver, evaluator, asked)
+        completed = _follow(progress, driver, world, evaluator, asked)
     finally:
         # The world last: the driver brakes a car that still moves.
         code = driver.stop(DRIVER_STOP_S)
+        lost = world.exit_code is not None
         world.stop(WORLD_STOP_S)
         recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
         if completed and code == 0:
@@ -79,7 +80,7 @@ def train(options: TrainOptions) -> int:
         rclpy.try_shutdown()
     if code == 0 or progress.episodes:
         print(progress.table(str(options.driver["checkpoint_dir"])))
-    return 0 if code == 0 and recorded else 1
+    return 0 if code == 0 and recorded and not lost else 1
 
 
 class Recorder(Child):
@@ -134,8 +135,10 @@ class Evaluator(Program):
             time.sleep(0.1)
 
 
-def _follow(progress: Progress, driver: Child, evaluator: Evaluator, asked: list[int]) -> bool:
-    """Show what happens until the driver ends; whether nobody asked it to."""
+def _follow(
+    progress: Progress, driver: Child, world: Child, evaluator: Evaluator, asked: list[int]
+) -> bool:
+    """Show what happens until the driver ends; whether it did so by itself."""
     node = rclpy.create_node("td3_driver_progress")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -147,9 +150,11 @@ def _follow(progress: Progress, driver: Child, evaluator: Evaluator, asked: list
     while driver.exit_code is None and time.monotonic() < leave_by_s:
         executor.spin_once(timeout_sec=0.1)
         evaluator.watch()
-        if asked:
+        lost = world.exit_code is not None and leave_by_s == float("inf")
+        if asked or lost:
             asked.clear()
-            progress.log("stopping: braking, saving latest.pth")
+            why = f"the world is lost (exit code {world.exit_code})" if lost else "stopping"
+            progress.log(f"{why}: braking, saving latest.pth")
             driver.interrupt()
             leave_by_s = time.monotonic() + DRIVER_STOP_S
     for _ in range(LAST_MESSAGES):  # those that came with the driver's end
