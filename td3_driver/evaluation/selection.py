@@ -5,7 +5,8 @@
 [--resume] [--difficulty NAME] [--traffic N] ...`
 
 Evaluates every new `td3_<step>.pth`, in the order of their writing, until its standard input is
-closed and none is left. SIGTERM ends it at once.
+closed; then what is left, the newest first, for there may not be the time for all. SIGTERM ends it
+at once.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Selection:
         rows = evaluations.newest_run(folder) if resume else []
         best = evaluations.best(rows)
         self._run = int(rows[-1]["run"]) if rows else since_ns
-        self._done_ns = int(rows[-1]["written_ns"]) if rows else since_ns
+        self._since_ns = max((int(row["written_ns"]) for row in rows), default=since_ns)
+        self._done_ns: set[int] = set()
         self._best_score = float(best["score"]) if best else float("-inf")
         self._held = folder / ".evaluating.tmp"
 
@@ -85,7 +87,8 @@ class Selection:
             if _NAMED.fullmatch(path.name):
                 with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
                     found.append((path.stat().st_mtime_ns, path))
-        return [path for written_ns, path in sorted(found) if written_ns > self._done_ns]
+        new = (at for at in found if at[0] > self._since_ns and at[0] not in self._done_ns)
+        return [path for _, path in sorted(new)]
 
     def evaluate(self, path: Path) -> dict[str, Any]:
         """Drive a checkpoint over the courses, keep it if it is the best, and note it.
@@ -95,7 +98,7 @@ class Selection:
         """
         # A name of its own: old checkpoints are deleted while the run goes on.
         written_ns = path.stat().st_mtime_ns
-        self._done_ns = written_ns
+        self._done_ns.add(written_ns)
         durable_file.publish(path, self._held)
         try:
             trained = load(self._held)
@@ -208,14 +211,15 @@ def _watch(selection: Selection, plots: _Plots) -> None:
         pending = selection.pending()
         if not pending and over:
             return
-        for path in pending[:1]:  # looked for anew each time: some are deleted meanwhile
+        if pending:  # looked for anew each time: some are deleted meanwhile
+            path = pending[-1 if over else 0]
             try:
                 row = selection.evaluate(path)
             except (OSError, ValueError, CheckpointError) as error:
                 _say(f"{path.name}: passed over ({error})")
-                continue
-            plots.add(row)
-            _say(_in_words(path, row))
+            else:
+                plots.add(row)
+                _say(_in_words(path, row))
         over = over or _over()
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choosing best.pth: which checkpoints are evaluated, in which order, and what stays."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,6 +72,26 @@ def test_a_resumed_run_goes_on_and_a_new_one_begins_anew(
     assert new.evaluate(tmp_path / "td3_50.pth")["best"]
     assert checkpoint.read(tmp_path / "best.pth")["env_steps"] == 50
     assert [row["checkpoint"] for row in evaluations.newest_run(tmp_path)] == ["td3_50.pth"]
+
+
+def test_when_the_run_is_over_the_newest_comes_first(tmp_path: Path) -> None:
+    """There may not be the time for all, and the first are seldom the best."""
+    since_ns = time.time_ns()
+    for step in (100, 200, 300):
+        steady_driver(tmp_path / f"td3_{step}.pth", DRIVES)
+    command = [sys.executable, "-m", "td3_driver.evaluation.selection", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--since-ns", str(since_ns)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    rows = evaluations.newest_run(tmp_path)
+    assert [row["env_steps"] for row in rows] == [100, 300, 200], done.stdout
+    resumed = Selection(tmp_path, [], since_ns, resume=True)
+    assert resumed.pending() == []
 
 
 def test_what_cannot_be_evaluated_is_passed_over(tmp_path: Path, given: list[Course]) -> None:
