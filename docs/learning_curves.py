@@ -23,7 +23,7 @@ import numpy as np
 Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for each seed
 
 CURVES = (
-    "default",
+    "default, real nodes",
     "default, plain light",
     "default, random light",
     "end_to_end",
