@@ -140,10 +140,8 @@ class Episode:
         self.steps += 1
         self._interventions += intervention
         terminal = self._terminal_reason(collided)
-        reward = self._config.reward
-        bends = (self.place.s_m, reward.lateral_mps2, reward.brake_mps2)
         terms = reward_terms(
-            reward,
+            self._config.reward,
             progress_mps=(self.place.s_m - before_m) / elapsed_s,
             speed_mps=ego.speed_mps,
             place=self.place,
@@ -151,7 +149,6 @@ class Episode:
             previous_action=self._previous_action,
             failed=bool(terminal),
             leader=self.leader,
-            curve_speed_mps=self.route.curve_speed_mps(*bends),
         )
         self._previous_action = action
         self._account(ego, terms)

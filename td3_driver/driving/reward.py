@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +33,9 @@ class RewardConfig:
             that is about to fail learns to park instead.
         standstill_speed_mps: see above, m/s.
         failure_cost: cost of a collision or of leaving the road, once.
-        safety_weight: behind a vehicle or before a bend, cost of a step that is faster than the
-            safe speed by the target speed; more than 1, or hurrying on pays until the crash.
+        safety_weight: behind a vehicle, cost of a step that is faster than the safe speed by the
+            target speed; more than 1, or hurrying on pays until the crash.
         headway_s, brake_mps2, standing_gap_m: the safe speed; see `Leader.safe_speed_mps`.
-        lateral_mps2: what a bend may be driven with, braking before it with `brake_mps2`; see
-            `Route.curve_speed_mps`.
     """
 
     target_speed_mps: float = 8.33
@@ -54,7 +51,6 @@ class RewardConfig:
     headway_s: float = 0.8
     brake_mps2: float = 3.0
     standing_gap_m: float = 3.0
-    lateral_mps2: float = 4.0
 
     def safe_speed_mps(self, leader: Leader | None) -> float:
         """The speed that is safe behind `leader`, at most the target speed."""
@@ -78,7 +74,6 @@ def reward_terms(
     previous_action: Action,
     failed: bool,
     leader: Leader | None = None,
-    curve_speed_mps: float = math.inf,
 ) -> dict[str, float]:
     """The terms of one step's reward; their sum is the reward.
 
@@ -91,15 +86,14 @@ def reward_terms(
         previous_action: (2,) the step before's.
         failed: the step ended in a collision or off the road.
         leader: who is in the way now.
-        curve_speed_mps: what the bends ahead allow.
     """
     relative = progress_mps / config.target_speed_mps
     over = max(relative - 1.0, 0.0)
     change = np.abs(np.asarray(action, np.float64) - np.asarray(previous_action, np.float64))
     standing = speed_mps < config.standstill_speed_mps and not config.blocked(leader)
-    # On an empty straight road nothing is unsafe: the limit itself is the progress term's.
-    safe_mps = curve_speed_mps if leader is None else config.safe_speed_mps(leader)
-    unsafe = (speed_mps - min(safe_mps, curve_speed_mps)) / config.target_speed_mps
+    unsafe = (speed_mps - config.safe_speed_mps(leader)) / config.target_speed_mps
+    if leader is None:
+        unsafe = 0.0  # the limit itself is the progress term's
     offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
     return {
         "progress": float(np.clip(relative - (1.0 + config.overspeed_slope) * over, -1.0, 1.0)),

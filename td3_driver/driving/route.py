@@ -23,9 +23,6 @@ TURN_AHEAD_M = 20.0
 # repeat itself; searching all of it would let the car jump to a later lap.
 SEARCH_BEHIND_M = 5.0
 SEARCH_AHEAD_M = 15.0
-# Over which way a bend is measured: a lane's line has corners of its own.
-BEND_OVER_M = 5.0
-BEND_AHEAD_M = 25.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,6 @@ class Route:
         self._directions = steps / self._lengths_m[:, None]
         self._s_m = np.concatenate([[0.0], np.cumsum(self._lengths_m)])
         self._turns = self._turns_of_segments()
-        self._bends_1pm = np.abs(self._change_rad(BEND_OVER_M)) / BEND_OVER_M
 
     @classmethod
     def along(
@@ -143,33 +139,14 @@ class Route:
         sharp = turns[turns != 0]
         return int(sharp[0]) if len(sharp) else 0
 
-    def curve_speed_mps(self, s_m: float, lateral_mps2: float, brake_mps2: float) -> float:
-        """The speed from which a car can still brake for the bends ahead; inf on a straight.
-
-        Args:
-            s_m: where it is.
-            lateral_mps2: what it is to feel in a bend at most: v^2 times the curvature.
-            brake_mps2: how it brakes before one.
-        """
-        first = max(int(np.searchsorted(self._s_m, s_m, side="right")) - 1, 0)
-        last = int(np.searchsorted(self._s_m, s_m + BEND_AHEAD_M, side="left"))
-        way_m = np.maximum(self._s_m[first:last] - s_m, 0.0)
-        bends_1pm = np.maximum(self._bends_1pm[first:last], 1e-6)
-        squares = lateral_mps2 / bends_1pm + 2.0 * brake_mps2 * way_m[: len(bends_1pm)]
-        return math.sqrt(float(squares.min(initial=math.inf)))
-
-    def _change_rad(self, over_m: float) -> FloatArray:
-        """(N - 1,) how much the direction changes around each segment's middle, left positive."""
-        yaw_rad = np.unwrap(np.arctan2(self._directions[:, 1], self._directions[:, 0]))
-        middles_m = self._s_m[:-1] + 0.5 * self._lengths_m
-        after = np.interp(middles_m + 0.5 * over_m, middles_m, yaw_rad)
-        before = np.interp(middles_m - 0.5 * over_m, middles_m, yaw_rad)
-        change_rad: FloatArray = after - before
-        return change_rad
-
     def _turns_of_segments(self) -> NDArray[np.int8]:
         """(N - 1,) for each segment whether it lies in a tight turn, and which way."""
-        change_rad = self._change_rad(TURN_OVER_M)
+        yaw_rad = np.unwrap(np.arctan2(self._directions[:, 1], self._directions[:, 0]))
+        middles_m = self._s_m[:-1] + 0.5 * self._lengths_m
+        half_m = 0.5 * TURN_OVER_M
+        change_rad = np.interp(middles_m + half_m, middles_m, yaw_rad) - np.interp(
+            middles_m - half_m, middles_m, yaw_rad
+        )
         turns: NDArray[np.int8] = np.sign(change_rad).astype(np.int8)
         turns[np.abs(change_rad) <= TURN_RAD] = 0
         return turns

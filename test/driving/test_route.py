@@ -258,21 +258,3 @@ def test_a_turn_at_a_junction_is_announced_and_a_bend_is_not() -> None:
     bend = np.linspace(0.0, np.pi, 100)
     wide = Route(25.0 * np.stack([np.sin(bend), np.cos(bend)], axis=1))
     assert {wide.turn_ahead(float(s_m)) for s_m in range(75)} == {0}
-
-
-@pytest.mark.parametrize("side", [1.0, -1.0])
-def test_before_a_bend_the_speed_is_one_from_which_to_brake(side: float) -> None:
-    straight = np.stack([np.arange(0.0, 60.0), np.zeros(60)], axis=1)
-    angle = np.linspace(-np.pi / 2, 0.0, 16)
-    bend = np.stack([59.0 + 10.0 * np.cos(angle), 10.0 + 10.0 * np.sin(angle)], axis=1)[1:]
-    on = np.stack([np.full(60, 69.0), np.arange(11.0, 71.0)], axis=1)
-    route = Route(np.concatenate([straight, bend, on]) * (1.0, side))
-    in_bend_mps = math.sqrt(4.0 * 10.0)  # v^2 / r = 4 m/s^2
-    assert route.curve_speed_mps(66.0, 4.0, 3.0) == pytest.approx(in_bend_mps, rel=0.05)
-    for before_m in (5.0, 10.0, 20.0):
-        allowed_mps = route.curve_speed_mps(59.0 - before_m, 4.0, 3.0)
-        left_mps = math.sqrt(allowed_mps**2 - 2.0 * 3.0 * before_m)  # having braked with 3 m/s^2
-        # The bend is measured over 5 m, so it has its full strength 2.5 m after it began.
-        assert in_bend_mps - 0.1 < left_mps < math.sqrt(in_bend_mps**2 + 2.0 * 3.0 * 2.5) + 0.1
-    for s_m in (0.0, 100.0, route.length_m, route.length_m + 5.0):
-        assert route.curve_speed_mps(s_m, 4.0, 3.0) > 50.0
