@@ -129,6 +129,17 @@ def test_a_lost_process_ends_the_run_in_time(run: RunningTrain, victim: str, mes
     assert_nothing_left(pids)
 
 
+def test_a_world_that_stands_for_seconds_is_not_lost(run: RunningTrain) -> None:
+    """As on a machine that is too busy: a driver of its own would give it up after 2 s."""
+    processes = started(run)
+    os.kill(processes["world"], signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped_s > 4.0 or not alive(processes["driver"]), 6.0)
+    os.kill(processes["world"], signal.SIGCONT)
+    run.wait_for("at step 500")
+    assert "lost" not in run.output
+
+
 @pytest.mark.parametrize("victim", ["cli", "driver"])
 def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> None:
     processes = started(run)

@@ -15,7 +15,7 @@ from td3_driver.online import evaluations
 
 from .steady_driver import steady_driver
 
-BRAKES, DRIVES = (0.0, -0.9), (0.0, 0.4)
+BRAKES, DRIVES, LEAVES = (0.0, -0.9), (0.0, 0.4), (0.9, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_when_the_run_is_over_the_newest_comes_first(tmp_path: Path) -> None:
     """There may not be the time for all, and the first are seldom the best."""
     since_ns = time.time_ns()
     for step in (100, 200, 300):
-        steady_driver(tmp_path / f"td3_{step}.pth", DRIVES)
+        steady_driver(tmp_path / f"td3_{step}.pth", LEAVES)
     command = [sys.executable, "-m", "td3_driver.evaluation.selection", "--folder", str(tmp_path)]
     done = subprocess.run(
         [*command, "--since-ns", str(since_ns)],
