@@ -24,9 +24,12 @@ class RewardConfig:
         target_speed_mps: the speed that earns most, m/s.
         overspeed_slope: how many times faster the progress term falls above the target than it
             rises below.
-        lateral_weight: cost of an offset of half a lane (`lane_half_width_m`).
+        lateral_weight: cost of an offset of half a lane (`lane_half_width_m`) at the target speed;
+            slower, offset and heading cost less, as progress earns less: they are paid by the
+            metre. By the second, a beginner who is off the middle at a sharp turn owes more for
+            each step than the crash costs, and learns to crash before it.
         lane_half_width_m: the offset that costs `lateral_weight`, m.
-        heading_weight: cost of a heading error of 1 rad.
+        heading_weight: cost of a heading error of 1 rad, at the target speed.
         comfort_weight: cost of changing steer by 1 in a step; throttle/brake costs 0.3 of it.
         standstill_cost: cost of a step below `standstill_speed_mps`. Parking for ever is worth
             -standstill_cost / (1 - discount); that must be less than -failure_cost, or a policy
@@ -95,10 +98,11 @@ def reward_terms(
     if leader is None:
         unsafe = 0.0  # the limit itself is the progress term's
     offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
+    pace = min(abs(relative), 1.0)
     return {
         "progress": float(np.clip(relative - (1.0 + config.overspeed_slope) * over, -1.0, 1.0)),
-        "lateral": -config.lateral_weight * offset,
-        "heading": -config.heading_weight * abs(place.heading_error_rad),
+        "lateral": -config.lateral_weight * offset * pace,
+        "heading": -config.heading_weight * abs(place.heading_error_rad) * pace,
         "comfort": -config.comfort_weight * float(change[0] + 0.3 * change[1]),
         "standstill": -config.standstill_cost if standing else 0.0,
         "failure": -config.failure_cost if failed else 0.0,

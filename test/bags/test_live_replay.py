@@ -57,6 +57,7 @@ class Player:
         self._executor.add_node(self._node)
         self.proposed: list[CarlaEgoVehicleControl] = []
         self.status: dict[str, str] = {}
+        self._played = 0  # frames
         listen = self._node.create_subscription
         listen(CarlaEgoVehicleControl, PROPOSED, self.proposed.append, 1000)
         listen(DiagnosticStatus, "/td3_driver/replay", self._on_status, names.VOLATILE_10)
@@ -94,12 +95,15 @@ class Player:
                     self._after_frame(time_ns, answered)
 
     def _after_frame(self, time_ns: int, answered: Collection[int]) -> None:
+        self._played += 1
         if time_ns in answered:
             self.spin_until(
                 lambda: bool(self.proposed) and stamp_ns(self.proposed[-1].header.stamp) == time_ns
             )
-        else:
-            self._spin(0.03)
+            return
+        self._spin(0.03)
+        if self._played % 5 == 0:  # a machine may stand for longer than ten messages queue
+            self.spin_until(lambda: int(self.status["frames"]) >= self._played)
 
     def settle(self) -> None:
         """Until no more is proposed."""

@@ -116,6 +116,23 @@ def test_parking_is_worth_less_than_crashing(world: Simulation) -> None:
     assert worth(world, EASIER["parking"], 0) < worth(world, EASIER["ending early"], 0)
 
 
+@given(st.floats(0.6, 2.0), st.floats(-1.75, 1.75), st.floats(-0.5, 0.5))
+def test_crawling_on_beside_the_middle_is_worth_more_than_crashing(
+    speed_mps: float, lateral_m: float, heading_rad: float
+) -> None:
+    """Else who has not learned to take a sharp turn yet learns to crash before it."""
+    terms = reward_terms(
+        DEFAULT.driving.episode.reward,
+        progress_mps=speed_mps * math.cos(heading_rad),
+        speed_mps=speed_mps,
+        place=RoutePlace(0.0, lateral_m, heading_rad),
+        action=np.zeros(2, np.float32),
+        previous_action=np.zeros(2, np.float32),
+        failed=False,
+    )
+    assert sum(terms.values()) / (1.0 - DISCOUNT) > -DEFAULT.driving.episode.reward.failure_cost
+
+
 finite = st.floats(-100.0, 100.0)
 angle = st.floats(-math.pi, math.pi)
 action = st.tuples(st.floats(-1.0, 1.0), st.floats(-1.0, 1.0))
