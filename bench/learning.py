@@ -24,7 +24,7 @@ from td3_driver.agent.replay import Replay
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Situation
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM, Frame, Vector
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive
@@ -48,10 +48,27 @@ class _Learning:
 
     def act(self, situation: Situation) -> Action:
         seen = situation.observation
-        action = self._agent.select_action({"image": seen.image, "vector": seen.vector})
+        images = self._agent.use_dict_buffer
+        state = {"image": seen.image, "vector": seen.vector} if images else seen.vector
+        action = self._agent.select_action(state)
         if self._noise is not None:
             action = (action + self._noise.sample(self._agent.env_steps)).astype(np.float32)
         return action
+
+
+class _Blind:
+    """Records the vector alone."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    def begin(self, frame: Frame, vector: Vector) -> None:
+        self._replay.begin(None, vector)
+
+    def add(
+        self, action: Action, reward: float, frame: Frame, vector: Vector, *ends: bool
+    ) -> None:
+        self._replay.add(action, reward, None, vector, *ends)
 
 
 def roads(file: Path | None, seed: int) -> RoadMap:
@@ -62,14 +79,22 @@ def roads(file: Path | None, seed: int) -> RoadMap:
 
 
 def learn(
-    configuration: Configuration, road_map: RoadMap, seed: int, world: WorldConfig
+    configuration: Configuration,
+    road_map: RoadMap,
+    seed: int,
+    world: WorldConfig,
+    *,
+    blind: bool = False,
 ) -> Iterator[TD3Agent]:
-    """Learn for ever; gives the agent after every environment step."""
+    """Learn for ever, `blind` from the vector alone; gives the agent after every step."""
     config = configuration.agent
-    agent = TD3Agent(config.cnn_features + VECTOR_DIM, 2, config=config, seed=seed)
-    replay = Replay(config.replay_capacity, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, 2)
+    state_dim = VECTOR_DIM if blind else config.cnn_features + VECTOR_DIM
+    agent = TD3Agent(state_dim, 2, use_dict_buffer=not blind, config=config, seed=seed)
+    shape = None if blind else (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
+    replay = Replay(config.replay_capacity, shape, VECTOR_DIM, 2)
+    recorder = _Blind(replay) if blind else replay
     policy = _Learning(agent, Exploration(config, 2, seed + 1))
-    driver = Driver(configuration.driving, policy, replay, seed + 2)
+    driver = Driver(configuration.driving, policy, recorder, seed + 2)
     debt = 0.0
     for frame in drive(driver, Simulation(world, road_map)):
         if frame.report.outcome is None:
@@ -140,6 +165,7 @@ def main() -> None:
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
     add("--appearance", choices=APPEARANCES, default="mixed", help="while learning")
+    add("--blind", action="store_true", help="learn from the vector alone, twice as fast")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")
@@ -151,7 +177,8 @@ def main() -> None:
     world = WorldConfig(seed=args.seed, traffic=args.traffic, appearance=args.appearance)
     began = time.monotonic()
     spent = 0.0
-    for agent in learn(configuration, roads(args.map, args.seed), args.seed, world):
+    road_map = roads(args.map, args.seed)
+    for agent in learn(configuration, road_map, args.seed, world, blind=args.blind):
         if agent.env_steps % args.every:
             continue
         paused = time.monotonic()
