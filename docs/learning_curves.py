@@ -2,6 +2,7 @@
 """Draws docs/images/learning.png and prints the tables of docs/learning.md.
 
 python docs/learning_curves.py docs/data/learning.jsonl docs/images/learning.png
+python docs/learning_curves.py docs/data/towns.jsonl docs/images/towns.png
 
 The data are lines of `python -m bench.learning` and `bench.learning_sb3`.
 """
@@ -31,9 +32,11 @@ CURVES = (
     "origin",
     "sb3_td3",
     "sb3_sac",
+    "Town01, real nodes, town",
+    "Town01, real nodes, before",
 )
 PANELS = {
-    "completion": "route completion, unseen roads",
+    "completion": "route completion",
     "rmse_m": "lateral RMSE, m",
     "steer_change": "mean |Δsteer| a step",
     "speed_mps": "mean speed, m/s",
@@ -84,7 +87,8 @@ def table(runs: Runs) -> str:
 
             measures = ("completion", "rmse_m", "steer_change", "speed_mps")
             cells = [name, str(len(lines)), str(steps), *map(over, measures)]
-            cells.append(f"{np.mean([line['return'] for line in lines]):.0f}")
+            returns = [line["return"] for line in lines if "return" in line]
+            cells.append(f"{np.mean(returns):.0f}" if returns else "")
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
