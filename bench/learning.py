@@ -165,7 +165,7 @@ def main() -> None:
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
     add("--appearance", choices=APPEARANCES, default="mixed", help="while learning")
-    add("--blind", action="store_true", help="learn from the vector alone, twice as fast")
+    add("--blind", action="store_true", help="learn from the vector alone")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")

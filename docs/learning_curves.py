@@ -4,7 +4,8 @@
 python docs/learning_curves.py docs/data/learning.jsonl docs/images/learning.png
 python docs/learning_curves.py docs/data/towns.jsonl docs/images/towns.png
 
-The data are lines of `python -m bench.learning` and `bench.learning_sb3`.
+The data are lines of `python -m bench.learning` and `bench.learning_sb3`, and for real nodes what
+the evaluator beside `td3_driver train` wrote (`evaluations.jsonl`).
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class RewardConfig:
             rises below.
         lateral_weight: cost of an offset of half a lane (`lane_half_width_m`) at the target speed;
             slower, offset and heading cost less, as progress earns less: they are paid by the
-            metre. By the second, a beginner who is off the middle at a sharp turn owes more for
-            each step than the crash costs, and learns to crash before it.
+            metre. By the second, a beginner who crawls on beside the middle soon owes more than a
+            crash costs, and learns to crash before a sharp turn.
         lane_half_width_m: the offset that costs `lateral_weight`, m.
         heading_weight: cost of a heading error of 1 rad, at the target speed.
         comfort_weight: cost of changing steer by 1 in a step; throttle/brake costs 0.3 of it.
