@@ -166,10 +166,12 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
 def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:
     """How the world's time goes."""
     status = heard.status
+    paused = f"a bridge that is paused goes on with PLAY on {names.RUN_CONTROL}"
     if status is None:
-        paused = f"a bridge that is paused goes on with PLAY on {names.RUN_CONTROL}"
         yield _hint(names.STATUS, f"nothing came in {heard.seconds:g} s; {paused}")
         return
+    if status.synchronous_mode and not status.synchronous_mode_running:
+        yield _hint(names.STATUS, f"the last one told of a pause; {paused}")
     tick_s = status.fixed_delta_seconds
     if status.synchronous_mode and abs(tick_s - _TICK_S) > 1e-4:
         yield _bad("ticks", f"fixed_delta_seconds is {tick_s:g}; the driver counts on {_TICK_S:g}")

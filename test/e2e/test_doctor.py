@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
+from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl, CarlaStatus
 from geometry_msgs.msg import Pose
 from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
+
+from td3_driver.ros.doctor import Verdict, examine
+from td3_driver.ros.names import EgoTopics
+from td3_driver.ros.probe import Heard
 
 from .running import Node, wait_until
 
@@ -108,16 +113,36 @@ def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
 
 def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
     control = bystander.create_publisher(CarlaControl, "/carla/control", 10)
-    wait_until(lambda: control.get_subscription_count() > 0, 10.0)
-    control.publish(CarlaControl(command=CarlaControl.PAUSE))
+    said: list[CarlaStatus] = []
+    status = bystander.create_subscription(CarlaStatus, "/carla/status", said.append, 10)
+    executor = SingleThreadedExecutor(context=bystander.context)
+    executor.add_node(bystander)
+
+    def paused() -> bool:
+        control.publish(CarlaControl(command=CarlaControl.PAUSE))
+        executor.spin_once(timeout_sec=0.1)
+        return bool(said) and not said[-1].synchronous_mode_running
+
     try:
+        wait_until(paused, 20.0)
         code, table = doctor()
     finally:
         control.publish(CarlaControl(command=CarlaControl.PLAY))
+        executor.shutdown()
+        bystander.destroy_subscription(status)
     assert code == 1
     assert "FAIL  frames" in table
     assert "a bridge that is paused goes on with PLAY on /carla/control" in table
     assert doctor()[0] == 0
+
+
+def test_a_world_that_pauses_while_the_doctor_listens() -> None:
+    """Its last status came, and says so."""
+    status = CarlaStatus(synchronous_mode=True, fixed_delta_seconds=0.05)
+    findings = examine(Heard(4.0, status=status), EgoTopics("ego_vehicle", "rgb_front", "control"))
+    told = [finding for finding in findings if finding.what == "/carla/status"]
+    assert [finding.verdict for finding in told] == [Verdict.HINT]
+    assert "told of a pause; a bridge that is paused goes on with PLAY" in told[0].detail
 
 
 def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
