@@ -33,7 +33,7 @@ from td3_driver.driving.roles import (
     Situation,
 )
 from td3_driver.driving.route import Route
-from td3_driver.driving.routing import random_route
+from td3_driver.driving.routing import random_route, training_route
 from td3_driver.driving.safety import (
     FULL_BRAKE_ACTION,
     action_of,
@@ -53,7 +53,7 @@ class Driver:
         policy: decides.
         recorder: keeps transitions, or None.
         seed: seed of the routes.
-        held_out: start routes where training never does; see `random_route`.
+        held_out: start routes where training never does, and evenly there; see `random_route`.
     """
 
     def __init__(
@@ -266,9 +266,8 @@ class Driver:
 
     def _go_on_with_reset(self, road_map: RoadMap, frame: Frame, ego: EgoState) -> Report:
         if self._reset is None or self._route is None:
-            length_m = self._config.episode.route_length_m
             self._rng_before_route = self.rng.bit_generator.state
-            self._route = random_route(road_map, self.rng, length_m, held_out=self._held_out)
+            self._route = self._draw_route(road_map)
             self._reset = Reset(self._route.start)
         self._request = self._reset.step(ego)
         if self._request.failed:
@@ -277,6 +276,12 @@ class Driver:
         if self._request.done:
             self._begin(self._route, frame, ego)
         return Report()
+
+    def _draw_route(self, road_map: RoadMap) -> Route:
+        limits = self._config.episode
+        if self._held_out:
+            return random_route(road_map, self.rng, limits.route_length_m, held_out=True)
+        return training_route(road_map, self.rng, limits.route_length_m, limits.route_choices)
 
     def _begin(self, route: Route, frame: Frame, ego: EgoState) -> None:
         resuming = self._redrive is not None

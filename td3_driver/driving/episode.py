@@ -21,20 +21,30 @@ class EpisodeConfig:
 
     Attributes:
         route_length_m: length of a training route, m.
+        route_choices: how many routes are drawn for each training route, which is the one of them
+            that bends most soon after its start; see `training_route`.
         max_steps: time limit, a truncation.
         off_road_m: lateral offset that counts as having left the road, a termination, m.
         wrong_way_rad: heading error that counts as facing the wrong way, a termination, rad.
         stuck_steps: steps below the standstill speed after which the episode is cut, a truncation;
             steps in which a vehicle ahead blocks the way do not count.
         reward: weights of the reward.
+
+    Raises:
+        ValueError: if there are no routes to choose from.
     """
 
     route_length_m: float = 300.0
+    route_choices: int = 4
     max_steps: int = 1500
     off_road_m: float = 2.5
     wrong_way_rad: float = 2.0
     stuck_steps: int = 100
     reward: RewardConfig = field(default_factory=RewardConfig)
+
+    def __post_init__(self) -> None:
+        if self.route_choices < 1:
+            raise ValueError(f"route_choices: {self.route_choices}; expected 1 or more")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class Route:
             raise ValueError("route: two consecutive points are the same")
         self._directions = steps / self._lengths_m[:, None]
         self._s_m = np.concatenate([[0.0], np.cumsum(self._lengths_m)])
+        self._yaws_rad = np.unwrap(np.arctan2(self._directions[:, 1], self._directions[:, 0]))
         self._turns = self._turns_of_segments()
 
     @classmethod
@@ -139,13 +140,18 @@ class Route:
         sharp = turns[turns != 0]
         return int(sharp[0]) if len(sharp) else 0
 
+    def bend_rad(self, length_m: float) -> float:
+        """By how much the route's first `length_m` turn, left and right added up, rad."""
+        last = int(np.searchsorted(self._s_m, length_m, side="left"))
+        return float(np.abs(np.diff(self._yaws_rad[:last])).sum())
+
     def _turns_of_segments(self) -> NDArray[np.int8]:
         """(N - 1,) for each segment whether it lies in a tight turn, and which way."""
-        yaw_rad = np.unwrap(np.arctan2(self._directions[:, 1], self._directions[:, 0]))
         middles_m = self._s_m[:-1] + 0.5 * self._lengths_m
         half_m = 0.5 * TURN_OVER_M
-        change_rad = np.interp(middles_m + half_m, middles_m, yaw_rad) - np.interp(
-            middles_m - half_m, middles_m, yaw_rad
+        yaws_rad = self._yaws_rad
+        change_rad = np.interp(middles_m + half_m, middles_m, yaws_rad) - np.interp(
+            middles_m - half_m, middles_m, yaws_rad
         )
         turns: NDArray[np.int8] = np.sign(change_rad).astype(np.int8)
         turns[np.abs(change_rad) <= TURN_RAD] = 0

@@ -17,6 +17,9 @@ START_SPACING_M = 5.0
 BLOCK_M = 30.0
 HELD_OUT_SHARE = 5
 
+# Of several routes that one which bends most in its first metres is taken for training.
+BEND_WITHIN_M = 50.0
+
 
 def random_route(
     road_map: RoadMap, rng: np.random.Generator, length_m: float, *, held_out: bool = False
@@ -52,6 +55,24 @@ def random_route(
     if best_m < 0.1 * length_m:
         raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
     return Route.along(best, best_m, start_z_m)
+
+
+def training_route(
+    road_map: RoadMap, rng: np.random.Generator, length_m: float, choices: int
+) -> Route:
+    """Of `choices` random routes the one that bends most soon after its start.
+
+    A town has long straight lanes and few turns, most of which a beginner never gets to see: he
+    has failed at an earlier one. Starting before turns shows him all of them from the first.
+
+    Args:
+        road_map: the roads.
+        rng: draws the routes.
+        length_m: see `random_route`, which also raises ValueError.
+        choices: how many routes to choose from; 1 for starts spread evenly over the lanes.
+    """
+    routes = [random_route(road_map, rng, length_m) for _ in range(choices)]
+    return max(routes, key=lambda route: route.bend_rad(BEND_WITHIN_M))
 
 
 def shortest_route(

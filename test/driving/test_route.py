@@ -11,7 +11,12 @@ from scenariogeneration import xodr
 
 from td3_driver.driving.road_map import LaneId, RoadMap, RoadMapError
 from td3_driver.driving.route import Route
-from td3_driver.driving.routing import START_SPACING_M, random_route, shortest_route
+from td3_driver.driving.routing import (
+    START_SPACING_M,
+    random_route,
+    shortest_route,
+    training_route,
+)
 from td3_driver.driving.types import Pose
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.surface import LANE, Surface
@@ -106,6 +111,35 @@ def test_training_never_starts_where_evaluation_does(town01: RoadMap) -> None:
     # All blocks but a few that 800 draws miss; one in five of them held out.
     assert len(evaluation) / len(training | evaluation) == pytest.approx(0.2, abs=0.02)
     assert len(training | evaluation) >= 180
+
+
+def test_training_begins_before_turns(town01: RoadMap) -> None:
+    def share_that_turns(choices: int) -> float:
+        rng = np.random.default_rng(4)
+        routes = [training_route(town01, rng, 300.0, choices) for _ in range(100)]
+        return sum(route.bend_rad(50.0) > 1.0 for route in routes) / len(routes)
+
+    assert share_that_turns(1) < 0.35
+    assert share_that_turns(4) > 0.6
+
+
+def test_a_training_route_is_the_one_of_its_choices_that_bends_most(town01: RoadMap) -> None:
+    one, other = np.random.default_rng(5), np.random.default_rng(5)
+    for _ in range(10):
+        drawn = [random_route(town01, one, 300.0) for _ in range(3)]
+        chosen = training_route(town01, other, 300.0, 3)
+        bends_rad = [route.bend_rad(50.0) for route in drawn]
+        assert np.array_equal(chosen.points_m, drawn[int(np.argmax(bends_rad))].points_m)
+    assert one.bit_generator.state == other.bit_generator.state
+
+
+def test_bends_of_both_sides_add_up() -> None:
+    angles = np.concatenate([np.zeros(2), np.linspace(0.0, 1.0, 19), np.linspace(1.0, 0.0, 28)])
+    points_m = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], axis=1), axis=0)
+    route = Route(points_m)
+    assert route.bend_rad(100.0) == pytest.approx(2.0)
+    assert route.bend_rad(20.0) == pytest.approx(1.0, abs=0.06)
+    assert route.bend_rad(0.0) == 0.0
 
 
 def start_blocks(road_map: RoadMap, *, held_out: bool) -> set[tuple[LaneId, int]]:
