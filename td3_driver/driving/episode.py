@@ -35,7 +35,7 @@ class EpisodeConfig:
     """
 
     route_length_m: float = 300.0
-    route_choices: int = 4
+    route_choices: int = 8
     max_steps: int = 1500
     off_road_m: float = 2.5
     wrong_way_rad: float = 2.0
