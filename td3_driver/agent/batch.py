@@ -14,8 +14,8 @@ from torch import Tensor
 from td3_driver.agent.augmentation import random_shift
 from td3_driver.agent.networks import write_pixels
 
-_IMAGES = ("images", "next_images")  # shifts are drawn in this order
-_NUMBERS = ("vectors", "actions", "returns", "bootstrap", "next_vectors")
+IMAGES = ("images", "next_images")  # shifts are drawn in this order
+NUMBERS = ("vectors", "actions", "returns", "bootstrap", "next_vectors")
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,11 +60,11 @@ class TensorBatch:
     """
 
     images: Tensor | None
+    next_images: Tensor | None
     vectors: Tensor
     actions: Tensor
     returns: Tensor
     bootstrap: Tensor
-    next_images: Tensor | None
     next_vectors: Tensor
     noise: Tensor
     following: Tensor
@@ -73,22 +73,17 @@ class TensorBatch:
 class Staging:
     """Tensors that every batch of the same shape is put into, the same ones each time.
 
-    Fresh ones of this size cost more in page faults than the conversion does, and a recorded
-    CUDA graph reads where it was recorded.
-
-    Args:
-        device: Of the tensors.
+    Fresh ones of this size cost more in page faults than the conversion does.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self) -> None:
         self._key: tuple[object, ...] | None = None
         self._data: TensorBatch | None = None
 
     def fill(
         self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
     ) -> TensorBatch:
-        """Move a batch to the device and convert its bytes once, for all networks that look.
+        """Convert a batch's bytes and numbers once, for all networks that look.
 
         Args:
             batch: What to convert.
@@ -100,32 +95,39 @@ class Staging:
         Returns:
             The same object as the last time if the shapes are; valid until the next call.
         """
-        key = (dtype, batch.images is None, batch.vectors.shape, batch.actions.shape)
+        key = shape_key(batch, dtype)
         if self._data is None or key != self._key:
             self._data, self._key = self._empty(batch, dtype), key
         data = self._data
-        for name in _IMAGES:
+        for name in IMAGES:
             source, pixels = getattr(batch, name), getattr(data, name)
             if source is not None:
-                images = torch.as_tensor(source).to(self._device)
+                images = torch.as_tensor(source)
                 write_pixels(random_shift(images, shift, generator) if shift else images, pixels)
-        for name in _NUMBERS:
+        for name in NUMBERS:
             getattr(data, name).copy_(torch.from_numpy(getattr(batch, name)))
-        data.noise.copy_(torch.randn(data.noise.shape, generator=generator, dtype=dtype))
+        data.noise.normal_(generator=generator)
         return data
 
     def _empty(self, batch: Batch, dtype: torch.dtype) -> TensorBatch:
-        like: dict[str, Tensor | None] = dict.fromkeys(_IMAGES)
-        for name in (*_IMAGES, *_NUMBERS):
-            array = getattr(batch, name)
-            if array is not None:
-                layout = torch.channels_last if name in _IMAGES else torch.contiguous_format
-                like[name] = self._tensor(array.shape, dtype, layout)
-        for name in ("noise", "following"):
-            like[name] = self._tensor(batch.actions.shape, dtype, torch.contiguous_format)
-        return TensorBatch(**like)  # type: ignore[arg-type]
+        shapes = {name: getattr(batch, name).shape for name in NUMBERS}
+        shapes |= {"noise": batch.actions.shape, "following": batch.actions.shape}
+        numbers = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+        return TensorBatch(*empty_pixels(batch, dtype, torch.device("cpu")), **numbers)
 
-    def _tensor(
-        self, shape: tuple[int, ...], dtype: torch.dtype, layout: torch.memory_format
-    ) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device=self._device, memory_format=layout)
+
+def shape_key(batch: Batch, dtype: torch.dtype) -> tuple[object, ...]:
+    """Equal for batches whose tensors are of the same shapes and type."""
+    return dtype, batch.images is None, batch.vectors.shape, batch.actions.shape
+
+
+def empty_pixels(
+    batch: Batch, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    """`images` and `next_images` of a `TensorBatch` to be filled, channels last."""
+    if batch.images is None:
+        return None, None
+    like = torch.empty(
+        batch.images.shape, dtype=dtype, device=device, memory_format=torch.channels_last
+    )
+    return like, torch.empty_like(like)

@@ -1,19 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a GPU needs to be kept busy: frames that are there already, and updates as one launch."""
+"""What a GPU needs to be kept busy: data that is there already, and updates as one launch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from td3_driver.agent.batch import Rows, TensorBatch
+from td3_driver.agent.augmentation import draw_offsets, shifted_at_once
+from td3_driver.agent.batch import (
+    IMAGES,
+    NUMBERS,
+    Batch,
+    Rows,
+    TensorBatch,
+    empty_pixels,
+    shape_key,
+)
+from td3_driver.agent.networks import write_pixels
 from td3_driver.agent.replay import Replay
+from td3_driver.agent.shared_memory import ArrayType, packed
 
 Step = Callable[[TensorBatch], dict[str, Tensor]]
 
 _WARM_UPS = 3  # calls before recording, in which libraries choose and allocate what they keep
+
+
+class Parcel:
+    """Small arrays that cross to a device in one copy, without waiting for what it does.
+
+    Args:
+        arrays: Shapes and types by name.
+        device: Where they go.
+
+    Attributes:
+        here: Arrays to write into, after `open`.
+        there: What `send` brings there.
+    """
+
+    def __init__(self, arrays: Mapping[str, ArrayType], device: torch.device) -> None:
+        offsets, size = packed(arrays)
+        on_cuda = device.type == "cuda"
+        self._source = torch.empty(size, dtype=torch.uint8, pin_memory=on_cuda)
+        self._target = torch.empty(size, dtype=torch.uint8, device=device)
+        self._sent = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
+        self.here: dict[str, npt.NDArray[np.generic]] = {}
+        self.there: dict[str, Tensor] = {}
+        for name, (shape, dtype) in arrays.items():
+            piece = slice(offsets[name], offsets[name] + np.empty(shape, dtype).nbytes)
+            self.here[name] = self._source[piece].numpy().view(dtype).reshape(shape)
+            kind = torch.from_numpy(self.here[name]).dtype
+            self.there[name] = self._target[piece].view(kind).view(shape)
+
+    def open(self) -> dict[str, npt.NDArray[np.generic]]:
+        """`here`, once what was sent last is on its way no more."""
+        if self._sent:
+            self._sent.synchronize()
+        return self.here
+
+    def send(self) -> dict[str, Tensor]:
+        """Start the copy; `there`."""
+        self._target.copy_(self._source, non_blocking=True)
+        if self._sent:
+            self._sent.record()
+        return self.there
 
 
 class DeviceFrames:
@@ -35,12 +90,15 @@ class DeviceFrames:
             () if self._source is None else self._source.shape, dtype=torch.uint8, device=device
         )
         self._followed = 0  # rows copied
+        self._slots = Parcel({"slots": ((0, 0), np.int64)}, device)
 
     def take(self, slots: Rows) -> Tensor:
         """(B, C) slots to (B, C, H, W) uint8 on the device."""
         self._follow()
-        index = torch.from_numpy(slots).to(self._frames.device)
-        return self._frames[index]
+        if self._slots.here["slots"].shape != slots.shape:
+            self._slots = Parcel({"slots": (slots.shape, np.int64)}, self._frames.device)
+        self._slots.open()["slots"][...] = slots
+        return self._frames[self._slots.send()["slots"]]
 
     def _follow(self) -> None:
         """Copy the rows written since, in one or two pieces of the ring."""
@@ -50,9 +108,97 @@ class DeviceFrames:
         while row < written:
             start = row % capacity
             count = min(written - row, capacity - start)
-            self._frames[start : start + count].copy_(self._source[start : start + count])
+            piece = slice(start, start + count)
+            self._frames[piece].copy_(self._source[piece], non_blocking=True)
             row += count
         self._followed = written
+
+
+class DeviceStaging:
+    """`Staging` for a device: the same tensors each time, for a graph reads where it was recorded.
+
+    All numbers of a batch cross in one copy; bytes become pixels there.
+
+    Args:
+        device: Of the tensors.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._key: tuple[object, ...] | None = None
+
+    def fill(
+        self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
+    ) -> TensorBatch:
+        """See `Staging.fill`; the same draws for the same generator."""
+        key = (*shape_key(batch, dtype), shift)
+        if key != self._key:
+            self._prepare(batch, dtype, shift)
+            self._key = key
+        here = self._parcel.open()
+        if batch.images is not None:
+            for index, source in enumerate((batch.images, batch.next_images)):
+                self._bytes[index].copy_(torch.as_tensor(source))
+                if shift:
+                    offsets = draw_offsets(len(batch.images), shift, generator)
+                    here["offsets"][index] = offsets.numpy()
+        for name in NUMBERS:
+            here[name][...] = getattr(batch, name)
+        torch.from_numpy(here["noise"]).normal_(generator=generator)
+        self._parcel.send()
+        self._convert(self._data)
+        return self._data
+
+    def _prepare(self, batch: Batch, dtype: torch.dtype, shift: int) -> None:
+        size, kind = len(batch.vectors), torch.empty((), dtype=dtype).numpy().dtype
+        arrays: dict[str, ArrayType] = {
+            name: (getattr(batch, name).shape, kind) for name in NUMBERS
+        }
+        arrays |= {"noise": (batch.actions.shape, kind), "offsets": ((2, 2, size), np.int64)}
+        self._parcel = Parcel(arrays, self._device)
+        there = self._parcel.there
+        numbers = {name: there[name] for name in (*NUMBERS, "noise")}
+        numbers["following"] = torch.empty_like(there["actions"])
+        self._data = TensorBatch(*empty_pixels(batch, dtype, self._device), **numbers)
+        shape = (2, *(batch.images.shape if batch.images is not None else (0,)))
+        self._bytes = torch.empty(shape, dtype=torch.uint8, device=self._device)
+
+        def convert(data: TensorBatch) -> dict[str, Tensor]:
+            for name, images, offsets in zip(IMAGES, self._bytes, there["offsets"], strict=True):
+                pixels = getattr(data, name)
+                if pixels is not None:
+                    moved = shifted_at_once(images, shift, offsets) if shift else images
+                    write_pixels(moved, pixels)
+            return {}
+
+        self._convert = RecordedStep(convert, self._device)
+
+
+class SideStream:
+    """Lets a GPU do one thing beside another; elsewhere one is done after the other.
+
+    Args:
+        device: Which one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        on_cuda = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """What is launched within may overlap what is launched after it, until `join`."""
+        if self._stream is None:
+            yield
+            return
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            yield
+
+    def join(self) -> None:
+        """What is launched from here on needs the results."""
+        if self._stream is not None:
+            torch.cuda.current_stream().wait_stream(self._stream)
 
 
 class RecordedStep:
@@ -71,7 +217,7 @@ class RecordedStep:
         self,
         step: Step,
         device: torch.device,
-        optimizers: Sequence[torch.optim.Optimizer | None],
+        optimizers: Sequence[torch.optim.Optimizer | None] = (),
     ) -> None:
         self._step = step
         self._records = device.type == "cuda"
@@ -95,7 +241,8 @@ class RecordedStep:
             return self._warm_up(data)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # A former agent's graph, if collected meanwhile, would spoil the recording.
+            with _tuned(), _uncollected(), torch.cuda.graph(self._graph):
                 self._outputs = self._step(data)
         self._graph.replay()
         return self._outputs
@@ -105,7 +252,32 @@ class RecordedStep:
         current = torch.cuda.current_stream()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(current)
-        with torch.cuda.stream(side):
+        with _tuned(), torch.cuda.stream(side):
             outputs = self._step(data)
         current.wait_stream(side)
         return outputs
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is collected within."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _tuned() -> Iterator[None]:
+    """Convolutions as fast as cuDNN finds by trying, and TF32 for matrix products as for those."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

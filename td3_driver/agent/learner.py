@@ -27,6 +27,7 @@ from td3_driver.agent import checkpoint, resume
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.demonstrations import Demonstrations
+from td3_driver.agent.measures import Measures
 from td3_driver.agent.messages import (
     Event,
     Load,
@@ -146,7 +147,7 @@ class Learner:
     def _halted(self) -> bool:
         return self._nonfinite_in_a_row >= NONFINITE_LIMIT
 
-    def _count_nonfinite(self, measures: dict[str, float]) -> None:
+    def _count_nonfinite(self, measures: Measures) -> None:
         """The agent has discarded such an update already (`TD3Agent.update`)."""
         if all(math.isfinite(value) for value in measures.values()):
             self._nonfinite_in_a_row = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -37,7 +38,8 @@ def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
 def write_pixels(image: Tensor, pixels: Tensor) -> Tensor:
     """`to_pixels` into an existing (B, C, H, W) channels-last tensor, which is returned."""
     if image.is_cuda:
-        return pixels.copy_(image).div_(127.5).sub_(1.0)
+        low = torch.full((), -1.0, dtype=pixels.dtype, device=image.device)
+        return torch.add(low, image, alpha=1.0 / 127.5, out=pixels)  # one pass
     # A channel at a time, for torch's own change of layout and type goes number by number; and
     # some samples at a time, so that all passes over them find them in the cache.
     for start in range(0, len(image), _IN_CACHE):
@@ -224,10 +226,20 @@ class Critic(nn.Module):
         if config.orthogonal_init:
             self.apply(_orthogonal)
 
-    def forward(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, state_dim) and (B, action_dim) to both values, (B,) each."""
+    def forward(
+        self,
+        state: Tensor,
+        action: Tensor,
+        beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[Tensor, Tensor]:
+        """(B, state_dim) and (B, action_dim) to both values, (B,) each.
+
+        The second is computed within `beside()`, so that a GPU can do both at once.
+        """
         x = torch.cat((self.input(state), action), dim=1)
-        return self.q1(x).squeeze(1), self.q2(x).squeeze(1)
+        with beside():
+            second = self.q2(x).squeeze(1)
+        return self.q1(x).squeeze(1), second
 
     def first(self, state: Tensor, action: Tensor) -> Tensor:
         """The first value alone, (B,): all that the actor's loss needs."""

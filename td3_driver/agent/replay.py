@@ -287,25 +287,28 @@ class Replay:
         rewards = np.where(counts, self._rewards[slots], 0.0)
         terminated = flags[np.arange(rows.size), taken - 1] & _TERMINATED != 0
         start, after = slots[:, 0], (rows + taken) % self.capacity
+        images, next_images = self._images(start, after, frames)
         return Batch(
-            images=self._images(start, frames),
+            images=images,
             vectors=self._vectors[start],
             actions=self._actions[start],
             returns=(rewards @ discount ** np.arange(n_step)).astype(np.float32),
             bootstrap=np.where(terminated, 0.0, discount**taken).astype(np.float32),
-            next_images=self._images(after, frames),
+            next_images=next_images,
             next_vectors=self._vectors[after],
         )
 
     def _images(
-        self, slots: Rows, frames: FrameSource | None
-    ) -> npt.NDArray[np.uint8] | Tensor | None:
-        """(B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
+        self, start: Rows, after: Rows, frames: FrameSource | None
+    ) -> tuple[npt.NDArray[np.uint8] | Tensor | None, npt.NDArray[np.uint8] | Tensor | None]:
+        """Two (B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
         if self._frames is None:
-            return None
+            return None, None
+        slots = np.concatenate((start, after))
         ages = self._ages[slots, None].astype(np.int64)
         rows = slots[:, None] - np.minimum(ages, np.arange(self._stack - 1, -1, -1))
         if frames is not None:
-            return frames.take(rows % self.capacity)
+            stacks = frames.take(rows % self.capacity)
+            return stacks[: len(start)], stacks[len(start) :]
         images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
-        return images
+        return images[: len(start)], images[len(start) :]

@@ -22,10 +22,11 @@ from torch.nn import functional as F
 from td3_driver.agent import persistence, snapshot
 from td3_driver.agent.batch import Batch, Staging, TensorBatch
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.cuda import DeviceFrames, RecordedStep
+from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, RecordedStep, SideStream
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.health import feature_norm, gradient_norm
+from td3_driver.agent.measures import Measures
 from td3_driver.agent.networks import CNN, Actor, Critic, adam_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
 from td3_driver.agent.replay import Replay
@@ -84,7 +85,9 @@ class TD3Agent:
         # On the CPU whatever the device, so that a run and its checkpoints do not depend on it.
         self.noise_generator = torch.Generator().manual_seed(noise_seed)
         self.exploration = Exploration(config, action_dim, exploration_seed)
-        self._staging = Staging(self.device)
+        on_cuda = self.device.type == "cuda"
+        self._staging = DeviceStaging(self.device) if on_cuda else Staging()
+        self._aside, self._twin, self._target_twin = (SideStream(self.device) for _ in range(3))
         self._frames: DeviceFrames | None = None
         self._prepare_steps()
 
@@ -135,7 +138,7 @@ class TD3Agent:
         batch_size: int | None = None,
         rows: int | None = None,
         demonstrations: Demonstrations | None = None,
-    ) -> dict[str, float]:
+    ) -> Measures:
         """One update from replayed experience.
 
         Args:
@@ -160,7 +163,7 @@ class TD3Agent:
             batch = demonstrations.added_to(batch, shown, *draw)
         return self.update(batch)
 
-    def update(self, batch: Batch) -> dict[str, float]:
+    def update(self, batch: Batch) -> Measures:
         """One critic update, and every `policy_freq`-th time an actor and target update.
 
         Returns:
@@ -175,24 +178,29 @@ class TD3Agent:
         measures = dict(self._critic_step(data))
         if self.total_it % self.policy_freq == 0:
             measures |= self._actor_step(data)
-        # One transfer from the device, not one for each number.
-        return dict(zip(measures, torch.stack([*measures.values()]).tolist(), strict=True))
+        return Measures(measures)
 
     @torch.no_grad()
     def _target_value(self, data: TensorBatch) -> Tensor:
         """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
+        with self._target_twin.working():
+            state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         actor_state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
         action = data.following.copy_(self.actor_target(actor_state))
         noise = (data.noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
-        state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
-        q1, q2 = self.critic_target(state, action)
+        self._target_twin.join()
+        q1, q2 = self.critic_target(state, action, self._target_twin.working)
+        self._target_twin.join()
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
 
     def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
-        target = self._target_value(data)
+        with self._aside.working():
+            target = self._target_value(data)
         state = joined_state(self.critic_cnn, data.images, data.vectors)
-        q1, q2 = self.critic(state, data.actions)
+        q1, q2 = self.critic(state, data.actions, self._twin.working)
+        self._twin.join()
+        self._aside.join()
         loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
         norms = self._descend(loss, "critic", "critic_cnn")
         q1, q2 = q1.detach(), q2.detach()
@@ -207,11 +215,13 @@ class TD3Agent:
         }
 
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
-        with torch.no_grad():  # the critic judges; its features are not the actor's to shape
+        # The critic judges; its features are not the actor's to shape.
+        with self._aside.working(), torch.no_grad():
             critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
         actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
         pre_tanh = self.actor.pre_tanh(actor_state)
         action = self.actor.squash(pre_tanh)
+        self._aside.join()
         loss = -self.critic.first(critic_state, action).mean()
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
@@ -239,12 +249,18 @@ class TD3Agent:
         norms = {f"{name}_grad_norm": gradient_norm(network) for name, network in networks.items()}
         # AMP's flag: a fused step then leaves all as it was. No branch: CUDA graphs have none.
         skip = (~(loss.detach() + sum(norms.values())).isfinite()).to(torch.float32)
-        for (name, network), norm in zip(networks.items(), norms.values(), strict=True):
-            if clip := self.config.gradient_clip:
-                nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
-            optimizer = getattr(self, f"{name}_optimizer")
-            optimizer.found_inf = skip
-            optimizer.step()
+        streams = (self._aside, self._twin, self._target_twin)[: len(norms)]
+        for stream, (name, network), norm in zip(
+            streams, networks.items(), norms.values(), strict=True
+        ):
+            with stream.working():
+                if clip := self.config.gradient_clip:
+                    nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
+                optimizer = getattr(self, f"{name}_optimizer")
+                optimizer.found_inf = skip
+                optimizer.step()
+        for stream in streams:
+            stream.join()
         return norms
 
     @torch.no_grad()

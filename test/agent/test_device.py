@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from td3_driver.agent import Replay, TD3Agent
-from td3_driver.agent.batch import Batch, Staging
-from td3_driver.agent.cuda import DeviceFrames, RecordedStep
+from td3_driver.agent.batch import NUMBERS, Batch, Staging
+from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, Parcel, RecordedStep
 from td3_driver.agent.networks import to_pixels
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ def test_pixels_are_the_plain_arithmetics(size: int, dtype: torch.dtype) -> None
 
 
 def test_batches_of_one_shape_share_their_tensors(make_batch: Callable[..., Batch]) -> None:
-    staging, generator = Staging(CPU), torch.Generator().manual_seed(0)
+    staging, generator = Staging(), torch.Generator().manual_seed(0)
     rng = np.random.default_rng(0)
     first = staging.fill(make_batch(rng), torch.float32, 0, generator)
     batch = make_batch(rng)
@@ -42,6 +42,39 @@ def test_batches_of_one_shape_share_their_tensors(make_batch: Callable[..., Batc
     assert staging.fill(make_batch(rng, 5), torch.float64, 0, generator).noise.dtype == (
         torch.float64
     )
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_a_device_s_batches_are_the_cpus(
+    device: str, dtype: torch.dtype, shift: int, make_batch: Callable[..., Batch]
+) -> None:
+    """Also while it is recorded, and after a batch of another size."""
+    here, there = Staging(), DeviceStaging(torch.device(device))
+    ours, theirs = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    rng = np.random.default_rng(0)
+    for size in (*[8] * 6, 5, 8):
+        batch = make_batch(rng, size)
+        one = here.fill(batch, dtype, shift, ours)
+        other = there.fill(batch, dtype, shift, theirs)
+        for name in ("images", "next_images", *NUMBERS, "noise"):
+            expected, found = getattr(one, name), getattr(other, name).cpu()
+            assert torch.allclose(found, expected, rtol=0.0, atol=2e-7), name
+
+
+@NEEDS_CUDA
+def test_what_was_sent_is_not_overwritten_by_the_next() -> None:
+    """The device is kept busy, so that the copies queue up behind its work."""
+    parcel = Parcel({"number": ((1000,), np.int64)}, torch.device("cuda"))
+    heavy = torch.ones((4096, 4096), device="cuda")
+    found = []
+    for number in range(5):
+        for _ in range(20):
+            heavy = heavy @ heavy * 1e-4
+        parcel.open()["number"][...] = number
+        found.append(parcel.send()["number"].clone())
+    assert [set(numbers.tolist()) for numbers in found] == [{number} for number in range(5)]
 
 
 def test_frames_kept_on_a_device_give_the_same_batches(small: dict[str, Any]) -> None:
@@ -70,8 +103,8 @@ def test_frames_kept_on_a_device_give_the_same_batches(small: dict[str, Any]) ->
 
 def test_a_step_on_the_cpu_is_not_recorded(make_batch: Callable[..., Batch]) -> None:
     calls: list[object] = []
-    step = RecordedStep(lambda data: calls.append(data) or {}, CPU, [None])
-    data = Staging(CPU).fill(
+    step = RecordedStep(lambda data: calls.append(data) or {}, CPU)
+    data = Staging().fill(
         make_batch(np.random.default_rng(0)), torch.float32, 0, torch.Generator()
     )
     for _ in range(6):
