@@ -33,8 +33,9 @@ CURVES = (
     "origin",
     "sb3_td3",
     "sb3_sac",
-    "Town01, real nodes, town",
-    "Town01, real nodes, before",
+    "Town01, real nodes, default",
+    "Town01, real nodes, starts spread evenly",
+    "Town01, real nodes, also offset by the second",
 )
 PANELS = {
     "completion": "route completion",
