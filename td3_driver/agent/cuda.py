@@ -146,7 +146,8 @@ class DeviceStaging:
             here[name][...] = getattr(batch, name)
         torch.from_numpy(here["noise"]).normal_(generator=generator)
         self._parcel.send()
-        self._convert(self._data)
+        if batch.images is not None:
+            self._convert(self._data)
         return self._data
 
     def _prepare(self, batch: Batch, dtype: torch.dtype, shift: int) -> None:
@@ -165,10 +166,8 @@ class DeviceStaging:
 
         def convert(data: TensorBatch) -> dict[str, Tensor]:
             for name, images, offsets in zip(IMAGES, self._bytes, there["offsets"], strict=True):
-                pixels = getattr(data, name)
-                if pixels is not None:
-                    moved = shifted_at_once(images, shift, offsets) if shift else images
-                    write_pixels(moved, pixels)
+                moved = shifted_at_once(images, shift, offsets) if shift else images
+                write_pixels(moved, getattr(data, name))
             return {}
 
         self._convert = RecordedStep(convert, self._device)

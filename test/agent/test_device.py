@@ -63,6 +63,20 @@ def test_a_device_s_batches_are_the_cpus(
             assert torch.allclose(found, expected, rtol=0.0, atol=2e-7), name
 
 
+def test_a_device_s_batches_without_images() -> None:
+    replay = Replay(16, None, 3, 2)
+    replay.begin(None, np.zeros(3, np.float32))
+    for reward in range(6):
+        replay.add(np.ones(2, np.float32), reward, None, np.ones(3, np.float32), False, False)
+    batch = replay.sample(4, np.random.default_rng(0))
+    here, there = Staging(), DeviceStaging(CPU)
+    one = here.fill(batch, torch.float32, 4, torch.Generator().manual_seed(3))
+    other = there.fill(batch, torch.float32, 4, torch.Generator().manual_seed(3))
+    assert other.images is None
+    assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in NUMBERS)
+    assert torch.equal(one.noise, other.noise)
+
+
 @NEEDS_CUDA
 def test_what_was_sent_is_not_overwritten_by_the_next() -> None:
     """The device is kept busy, so that the copies queue up behind its work."""
