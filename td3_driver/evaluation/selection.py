@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import re
 import select
 import signal
@@ -46,7 +47,7 @@ from td3_driver.online import evaluations
 from td3_driver.online.trained import Greedy, Trained, load
 from td3_driver.world.simulation import WorldConfig
 
-EPISODES = 4
+EPISODES = 8  # four once hid a kind of turn that the policy always failed
 ROUTE_LENGTH_M = 300.0
 LOOK_EVERY_S = 0.5
 _NAMED = re.compile(r"td3_(\d+)\.pth")
@@ -77,7 +78,7 @@ class Selection:
         self._run = int(rows[-1]["run"]) if rows else since_ns
         self._since_ns = max((int(row["written_ns"]) for row in rows), default=since_ns)
         self._done_ns: set[int] = set()
-        self._best_score = float(best["score"]) if best else float("-inf")
+        self._best_worth = evaluations.worth(best) if best else -math.inf
         self._held = folder / ".evaluating.tmp"
 
     def pending(self) -> list[Path]:
@@ -105,7 +106,7 @@ class Selection:
             row = self._row(path, trained, written_ns)
             if row["best"]:
                 checkpoint.publish_best(self._held)
-                self._best_score = row["score"]
+                self._best_worth = evaluations.worth(row)
         finally:
             self.release()
         evaluations.append(self._folder, row)
@@ -125,7 +126,7 @@ class Selection:
         return {
             "checkpoint": path.name,
             "env_steps": trained.env_steps,
-            "best": measured["score"] > self._best_score,
+            "best": evaluations.worth(measured) > self._best_worth,
             **{name: measured[name] for name in _LOGGED},
             "infractions": measured["infractions"],
             "run": self._run,

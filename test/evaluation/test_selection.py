@@ -109,3 +109,11 @@ def test_what_cannot_be_evaluated_is_passed_over(tmp_path: Path, given: list[Cou
     assert selection.pending() == []
     assert not (tmp_path / "best.pth").exists()
     assert evaluations.best(evaluations.newest_run(tmp_path)) is None
+
+
+def test_who_completes_all_beats_who_is_smooth_and_fails_one_in_five() -> None:
+    smooth = {"score": 0.45, "driving_score": 0.8}
+    complete = {"score": 0.41, "driving_score": 1.0}
+    thrown_about = {"score": 0.14, "driving_score": 1.0}
+    assert evaluations.best([smooth, complete, thrown_about]) == complete
+    assert evaluations.best([smooth, thrown_about]) == smooth
