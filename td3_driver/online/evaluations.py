@@ -61,4 +61,4 @@ def _parsed(line: str) -> dict[str, Any] | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and _NEEDED <= row.keys() else None
+    return row if isinstance(row, dict) and row.keys() >= _NEEDED else None
