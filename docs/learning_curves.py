@@ -25,6 +25,7 @@ import numpy as np
 Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for each seed
 
 CURVES = (
+    "default of now, real nodes",
     "default, real nodes",
     "default, plain light",
     "default, random light",
