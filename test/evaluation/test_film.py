@@ -22,7 +22,7 @@ STEP_S = 0.05
 
 
 def drive() -> list[Picture]:
-    config = WorldConfig(seed=3, traffic=3)
+    config = WorldConfig(seed=3, traffic=30)
     world = Simulation(config, RoadMap(generate_opendrive(3), "loop_3"))
     return list(islice(pictures(world, seed=3), COUNT))
 
