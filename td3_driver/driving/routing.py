@@ -40,21 +40,7 @@ def random_route(
         ValueError: the map has no drivable stretch of a tenth of `length_m`, or it is too small
             to hold out a block.
     """
-    graph = road_map.lane_graph
-    starts = _starts(road_map, held_out=held_out)
-    best: FloatArray = np.empty((0, 2))
-    best_m = start_z_m = 0.0
-    for _ in range(50):
-        lane, offset_m = starts[int(rng.integers(len(starts)))]
-        line_m = _walk(graph, rng, lane, offset_m, length_m)
-        driven_m = min(_length(line_m), length_m)
-        if driven_m > best_m:
-            best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
-        if best_m >= length_m:
-            break
-    if best_m < 0.1 * length_m:
-        raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
-    return Route.along(best, best_m, start_z_m)
+    return _drawn(road_map, _starts(road_map, held_out=held_out), rng, length_m)
 
 
 def training_route(
@@ -71,8 +57,32 @@ def training_route(
         length_m: see `random_route`, which also raises ValueError.
         choices: how many routes to choose from; 1 for starts spread evenly over the lanes.
     """
-    routes = [random_route(road_map, rng, length_m) for _ in range(choices)]
+    starts = _starts(road_map, held_out=False)
+    routes = [_drawn(road_map, starts, rng, length_m) for _ in range(choices)]
     return max(routes, key=lambda route: route.bend_rad(BEND_WITHIN_M))
+
+
+def _drawn(
+    road_map: RoadMap,
+    starts: list[tuple[LaneId, float]],
+    rng: np.random.Generator,
+    length_m: float,
+) -> Route:
+    """A random route from one of the starts."""
+    graph = road_map.lane_graph
+    best: FloatArray = np.empty((0, 2))
+    best_m = start_z_m = 0.0
+    for _ in range(50):
+        lane, offset_m = starts[int(rng.integers(len(starts)))]
+        line_m = _walk(graph, rng, lane, offset_m, length_m)
+        driven_m = min(_length(line_m), length_m)
+        if driven_m > best_m:
+            best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
+        if best_m >= length_m:
+            break
+    if best_m < 0.1 * length_m:
+        raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
+    return Route.along(best, best_m, start_z_m)
 
 
 def shortest_route(
