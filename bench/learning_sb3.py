@@ -31,6 +31,7 @@ from td3_driver.driving.driver import Situation
 from td3_driver.driving.observation import VECTOR_DIM
 from td3_driver.driving.reward import Action
 from td3_driver.world.gym_env import DrivingEnv
+from td3_driver.world.simulation import WorldConfig
 
 SIGMA = 0.3  # SB3's noise has no schedule; ours shrinks from 0.4 to 0.05
 
@@ -136,7 +137,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     configuration = load_configuration("default")
-    env = DrivingEnv(world_seed=args.seed, driving=configuration.driving)
+    world = WorldConfig(seed=args.seed, appearance="mixed")  # as `bench.learning`'s
+    env = DrivingEnv(world_seed=args.seed, driving=configuration.driving, world=world)
     agent = model(args.algorithm, env, configuration.agent, args.seed)
     agent.learn(args.steps, callback=_Judge(args, configuration.driving))
 

@@ -100,13 +100,14 @@ def road_users(message: Any) -> RoadUsers:
             *at.shape.dimensions[:2],
             at.twist.linear.x,
             at.twist.linear.y,
+            at.twist.angular.z,
         )
         for at in message.objects
         if len(at.shape.dimensions) >= 2
     ]
-    given = np.array(rows, np.float64).reshape(-1, 7)
+    given = np.array(rows, np.float64).reshape(-1, 8)
     table: NDArray[np.float64] = given[np.isfinite(given).all(axis=1)]
-    return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:])
+    return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7])
 
 
 def control_of(message: Any) -> Control:

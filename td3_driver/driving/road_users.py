@@ -7,7 +7,7 @@ The reward and the measures look at this, in training and evaluation; the policy
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from td3_driver.driving.route import Route
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 # CARLA's Tesla Model 3 (bounding box of vehicle.tesla.model3), from its middle.
 FRONT_M = 2.4
@@ -22,7 +23,9 @@ HALF_WIDTH_M = 1.08
 SIDE_MARGIN_M = 0.3
 LOOK_AHEAD_M = 40.0
 _SPACING_M = 0.5
-_WAY_M = np.arange(0.0, LOOK_AHEAD_M, _SPACING_M)
+# From behind the car, so that who follows it is on the route and not foreseen to cross it.
+_WAY_M = np.arange(-20.0, LOOK_AHEAD_M, _SPACING_M)
+FORESEEN_S = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,45 @@ class RoadUsers:
         poses: (N, 3) float64: x and y of the middle in m, yaw in rad.
         sizes_m: (N, 2) float64: length, width.
         velocities_mps: (N, 2) float64 along the map's x and y.
+        yaw_rates_radps: (N,) float64, positive to the left.
     """
 
     poses: FloatArray
     sizes_m: FloatArray
     velocities_mps: FloatArray
+    yaw_rates_radps: FloatArray
+
+    def of(self, rows: BoolArray) -> RoadUsers:
+        """Those whose entry in `rows` (N,) is true."""
+        return RoadUsers(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def after(self, time_s: float) -> RoadUsers:
+        """Where they will be if they keep their speed and yaw rate."""
+        turned_rad = self.yaw_rates_radps * time_s
+        # An arc's chord points along its middle, and is shorter by sin(x) / x of half the turn.
+        chord_s = time_s * np.sinc(turned_rad / (2.0 * math.pi))
+        moved_m = chord_s[:, None] * _rotated(self.velocities_mps, turned_rad / 2.0)
+        return RoadUsers(
+            self.poses + np.column_stack([moved_m, turned_rad]),
+            self.sizes_m,
+            _rotated(self.velocities_mps, turned_rad),
+            self.yaw_rates_radps,
+        )
+
+    def clearances_m(self, points_m: FloatArray) -> FloatArray:
+        """(N, K) m from each box to each of the points (K, 2); 0 inside."""
+        offsets = points_m - self.poses[:, None, :2]
+        cos, sin = np.cos(self.poses[:, 2])[:, None], np.sin(self.poses[:, 2])[:, None]
+        along = np.abs(cos * offsets[..., 0] + sin * offsets[..., 1])
+        across = np.abs(cos * offsets[..., 1] - sin * offsets[..., 0])
+        clear: FloatArray = np.hypot(
+            np.maximum(along - self.sizes_m[:, :1] / 2.0, 0.0),
+            np.maximum(across - self.sizes_m[:, 1:] / 2.0, 0.0),
+        )
+        return clear
 
 
-NOBODY = RoadUsers(np.empty((0, 3)), np.empty((0, 2)), np.empty((0, 2)))
+NOBODY = RoadUsers(np.empty((0, 3)), np.empty((0, 2)), np.empty((0, 2)), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -81,27 +115,43 @@ def leader(users: RoadUsers, route: Route, s_m: float) -> Leader | None:
     """Who is in the way of a car that is at `s_m` of its route and will follow it.
 
     In the way is whose box comes within half the car's width and `SIDE_MARGIN_M` of the route,
-    in the next `LOOK_AHEAD_M` before its front.
+    in the next `LOOK_AHEAD_M` before its front: now, or at one of `FORESEEN_S` for who is beside
+    the route and may cross it.
     """
     if not len(users.poses):
         return None
-    way = route.points_at(s_m + FRONT_M + _WAY_M)
-    offsets = way - users.poses[:, None, :2]  # (N, K, 2)
-    cos, sin = np.cos(users.poses[:, 2])[:, None], np.sin(users.poses[:, 2])[:, None]
-    along = np.abs(cos * offsets[..., 0] + sin * offsets[..., 1])
-    across = np.abs(cos * offsets[..., 1] - sin * offsets[..., 0])
-    beside_m = np.hypot(
-        np.maximum(along - users.sizes_m[:, :1] / 2.0, 0.0),
-        np.maximum(across - users.sizes_m[:, 1:] / 2.0, 0.0),
-    )
-    touched = beside_m < HALF_WIDTH_M + SIDE_MARGIN_M
+    way_m = route.points_at(s_m + FRONT_M + _WAY_M)
+    on_route: BoolArray = np.any(_touched(users, way_m), axis=1)
+    ahead_m = way_m[_WAY_M >= 0.0]
+    beside = users.of(~on_route)
+    seen = [users.of(on_route), *(beside.after(time_s) for time_s in FORESEEN_S)]
+    leaders = [_first(some, ahead_m) for some in seen]
+    return min(filter(None, leaders), key=lambda found: found.gap_m, default=None)
+
+
+def _first(users: RoadUsers, ahead_m: FloatArray) -> Leader | None:
+    """Who of them is the first on the way (K, 2) before the car's front."""
+    touched = _touched(users, ahead_m)
     if not touched.any():
         return None
-    first = np.where(touched.any(axis=1), touched.argmax(axis=1), len(_WAY_M))
-    nearest = int(first.argmin())
-    step = int(first[nearest])
-    direction = way[min(step + 1, len(way) - 1)] - way[min(step, len(way) - 2)]
+    firsts = np.where(touched.any(axis=1), touched.argmax(axis=1), len(ahead_m))
+    nearest = int(firsts.argmin())
+    step = int(firsts[nearest])
+    direction = ahead_m[min(step + 1, len(ahead_m) - 1)] - ahead_m[min(step, len(ahead_m) - 2)]
     direction /= np.hypot(*direction)
     # The corridor's round end touches a box that is that far ahead of the way's point.
-    gap_m = max(_WAY_M[step] + float(beside_m[nearest, step]), 0.0)
-    return Leader(gap_m, float(direction @ users.velocities_mps[nearest]))
+    clear_m = float(users.clearances_m(ahead_m)[nearest, step])
+    return Leader(step * _SPACING_M + clear_m, float(direction @ users.velocities_mps[nearest]))
+
+
+def _touched(users: RoadUsers, points_m: FloatArray) -> BoolArray:
+    """(N, K) whose boxes the car would touch, or nearly, with its middle at each of the points."""
+    touched: BoolArray = users.clearances_m(points_m) < HALF_WIDTH_M + SIDE_MARGIN_M
+    return touched
+
+
+def _rotated(vectors: FloatArray, angles_rad: FloatArray) -> FloatArray:
+    """(N, 2) turned to the left by (N,)."""
+    cos, sin = np.cos(angles_rad), np.sin(angles_rad)
+    x, y = vectors.T
+    return np.column_stack([cos * x - sin * y, sin * x + cos * y])

@@ -23,4 +23,6 @@ def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, 
 def road_users(tick: Tick) -> RoadUsers:
     """Everybody but the car, as `/carla/<role>/objects` tells of them."""
     others = tick.others
-    return RoadUsers(others.poses, others.sizes_m[:, :2], others.velocities_mps)
+    return RoadUsers(
+        others.poses, others.sizes_m[:, :2], others.velocities_mps, others.yaw_rates_radps
+    )

@@ -28,12 +28,13 @@ SIZE_M = (4.0, 2.0)
 REWARD = RewardConfig()
 
 
-def users(*rows: tuple[float, float, float, float]) -> RoadUsers:
+def users(*rows: tuple[float, float, float, float], yaw_rate_radps: float = 0.0) -> RoadUsers:
     """Cars of `SIZE_M` at x, y, yaw, with a speed along their yaw."""
     given = np.array(rows, np.float64)
     along = np.column_stack([np.cos(given[:, 2]), np.sin(given[:, 2])])
     sizes = np.tile(np.array(SIZE_M), (len(rows), 1))
-    return RoadUsers(given[:, :3], sizes, along * given[:, 3:])
+    rates = np.full(len(rows), yaw_rate_radps)
+    return RoadUsers(given[:, :3], sizes, along * given[:, 3:], rates)
 
 
 def ego(x_m: float, speed_mps: float, step: int = 0) -> EgoState:
@@ -64,6 +65,47 @@ def test_the_nearest_counts_and_a_crossing_one_has_no_speed_along_the_way() -> N
     assert found is not None
     assert found.gap_m == pytest.approx(112.0 - SIZE_M[1] / 2 - 100.0 - FRONT_M, abs=0.51)
     assert found.speed_mps == pytest.approx(0.0, abs=1e-9)
+
+
+def test_who_is_about_to_cross_is_in_the_way_already() -> None:
+    crossing, standing = (112.0, 8.0, -math.pi / 2, 6.0), (112.0, 8.0, -math.pi / 2, 0.0)
+    found = leader(users(crossing), EAST, 100.0)
+    assert found is not None
+    assert found.gap_m == pytest.approx(112.0 - SIZE_M[1] / 2 - 100.0 - FRONT_M, abs=0.51)
+    assert found.speed_mps == pytest.approx(0.0, abs=1e-9)
+    assert leader(users(standing), EAST, 100.0) is None
+    away = (112.0, 8.0, math.pi / 2, 6.0)
+    assert leader(users(away), EAST, 100.0) is None
+
+
+def test_who_follows_the_car_is_not_foreseen_ahead_of_it() -> None:
+    assert leader(users((90.0, 0.0, 0.0, 14.0)), EAST, 100.0) is None
+
+
+def test_who_turns_is_foreseen_along_the_turn() -> None:
+    """Oncoming, in the other lane of a bend to the left: straight on it would cross ours."""
+    angles = np.linspace(0.0, math.pi / 2, 40)
+    bend = Route(12.0 * np.column_stack([np.sin(angles), 1.0 - np.cos(angles)]))
+    inner_m, at = 8.5, math.pi / 3
+    oncoming = (inner_m * math.sin(at), 12.0 - inner_m * math.cos(at), at + math.pi, 5.0)
+    assert leader(users(oncoming, yaw_rate_radps=-5.0 / inner_m), bend, 0.0) is None
+    assert leader(users(oncoming), bend, 0.0) is not None
+
+
+@given(st.floats(-3.0, 3.0), st.floats(0.0, 10.0), st.floats(-0.7, 0.7), st.floats(0.0, 1.5))
+def test_keeping_speed_and_yaw_rate_leads_along_a_circle(
+    yaw_rad: float, speed_mps: float, rate_radps: float, time_s: float
+) -> None:
+    assume(abs(rate_radps) > 1e-3)
+    after = users((1.0, 2.0, yaw_rad, speed_mps), yaw_rate_radps=rate_radps).after(time_s)
+    turned = yaw_rad + rate_radps * time_s
+    radius_m = speed_mps / rate_radps
+    x_m = 1.0 + radius_m * (math.sin(turned) - math.sin(yaw_rad))
+    y_m = 2.0 - radius_m * (math.cos(turned) - math.cos(yaw_rad))
+    assert after.poses[0] == pytest.approx((x_m, y_m, turned), abs=1e-6)
+    assert after.velocities_mps[0] == pytest.approx(
+        (speed_mps * math.cos(turned), speed_mps * math.sin(turned))
+    )
 
 
 def test_it_follows_the_route_round_a_bend() -> None:
