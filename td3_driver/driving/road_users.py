@@ -25,6 +25,8 @@ LOOK_AHEAD_M = 40.0
 _SPACING_M = 0.5
 # From behind the car, so that who follows it is on the route and not foreseen to cross it.
 _WAY_M = np.arange(-20.0, LOOK_AHEAD_M, _SPACING_M)
+_FRONT = int(np.searchsorted(_WAY_M, 0.0))
+_NEAR_M = LOOK_AHEAD_M + 25.0  # who is further away is not in the way within the foreseen time
 FORESEEN_S = (0.5, 1.0, 1.5)
 
 
@@ -118,11 +120,12 @@ def leader(users: RoadUsers, route: Route, s_m: float) -> Leader | None:
     in the next `LOOK_AHEAD_M` before its front: now, or at one of `FORESEEN_S` for who is beside
     the route and may cross it.
     """
+    way_m = route.points_at(s_m + FRONT_M + _WAY_M)
+    users = users.of(np.hypot(*(users.poses[:, :2] - way_m[_FRONT]).T) < _NEAR_M)
     if not len(users.poses):
         return None
-    way_m = route.points_at(s_m + FRONT_M + _WAY_M)
     on_route: BoolArray = np.any(_touched(users, way_m), axis=1)
-    ahead_m = way_m[_WAY_M >= 0.0]
+    ahead_m = way_m[_FRONT:]
     beside = users.of(~on_route)
     seen = [users.of(on_route), *(beside.after(time_s) for time_s in FORESEEN_S)]
     leaders = [_first(some, ahead_m) for some in seen]
@@ -145,7 +148,7 @@ def _first(users: RoadUsers, ahead_m: FloatArray) -> Leader | None:
 
 
 def _touched(users: RoadUsers, points_m: FloatArray) -> BoolArray:
-    """(N, K) whose boxes the car would touch, or nearly, with its middle at each of the points."""
+    """(N, K) whose boxes come within half the car's width and the margin of the points."""
     touched: BoolArray = users.clearances_m(points_m) < HALF_WIDTH_M + SIDE_MARGIN_M
     return touched
 
