@@ -194,12 +194,15 @@ class Learner:
         path = request.path or checkpoint.newest(request.directory)
         if path is None:
             return Refused(f"{request.directory}: no valid checkpoint in this folder")
-        resumed = resume.load(self._agent, path, self._spec.replay if request.replay else None)
+        replay = self._spec.replay if request.replay else None
+        config = self._spec.config if request.keep_settings else None
+        resumed = resume.load(self._agent, path, replay, config)
         self._nonfinite_in_a_row = 0
         if request.replay:
             self._link = resumed.link
         loaded = self._loaded(path.resolve(), resumed.run)
-        return replace(loaded, replay=resumed.link is not None, lost=resumed.lost)
+        filled = resumed.link is not None
+        return replace(loaded, replay=filled, lost=resumed.lost, changed=resumed.changed)
 
     def _loaded(self, path: Path | None, run: dict[str, Any]) -> Loaded:
         agent = self._agent

@@ -39,11 +39,13 @@ class Load:
     """Go back to a checkpoint; no path means the newest valid one in `directory`.
 
     `replay`: fill the replay too, if it was saved; nobody may write to it meanwhile.
+    `keep_settings`: go on with the learner's own settings, not with the file's.
     """
 
     path: Path | None
     directory: Path
     replay: bool
+    keep_settings: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Saved:
 class Loaded:
     """The agent is what the checkpoint says; `run` is the driving side's share of it.
 
-    `replay` says that the replay was filled, `lost` in one sentence what could not be given back.
+    `replay` says that the replay was filled, `lost` in one sentence what could not be given back,
+    `changed` which of the file's settings apply no longer.
     """
 
     path: Path | None
@@ -98,6 +101,7 @@ class Loaded:
     run: dict[str, Any]
     replay: bool = False
     lost: str = ""
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

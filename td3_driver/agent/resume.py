@@ -10,6 +10,7 @@ from typing import Any
 
 from td3_driver.agent import checkpoint, replay_file, snapshot
 from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.agent.td3 import TD3Agent
@@ -23,11 +24,13 @@ class Resumed:
         run: The caller's data, as it was saved.
         link: Of the replay that was restored, to be passed to the next `save`; None without.
         lost: What the file could not give back, in one sentence; "" if nothing.
+        changed: Which of its learning settings apply no longer, as "name new (saved: old)".
     """
 
     run: dict[str, Any]
     link: ReplayLink | None
     lost: str
+    changed: tuple[str, ...] = ()
 
 
 def save(
@@ -75,13 +78,19 @@ def write(
     return link
 
 
-def load(agent: TD3Agent, path: str | Path, replay: Replay | None = None) -> Resumed:
+def load(
+    agent: TD3Agent,
+    path: str | Path,
+    replay: Replay | None = None,
+    config: AgentConfig | None = None,
+) -> Resumed:
     """Go back to a checkpoint, and to its replay if one is given to be filled.
 
     Args:
         agent: To be restored.
         path: The checkpoint.
         replay: To be filled; nobody may use it meanwhile. None leaves experience as it is.
+        config: Settings to go on with; None: the checkpoint's.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -97,8 +106,21 @@ def load(agent: TD3Agent, path: str | Path, replay: Replay | None = None) -> Res
         link, lost = _find_replay(path, payload["replay"])
         if link:
             replay_file.restore(replay, path.parent, link)
+    changed = _changes(payload, config) if config else ()
+    if config and changed:
+        payload = snapshot.with_settings(payload, config)
     agent.restore(payload)  # it fits, so this cannot fail any more
-    return Resumed(dict(payload.get("run") or {}), link, lost)
+    return Resumed(dict(payload.get("run") or {}), link, lost, changed)
+
+
+def _changes(payload: Mapping[str, Any], config: AgentConfig) -> tuple[str, ...]:
+    """The settings that are not as saved, in words."""
+    saved = AgentConfig.from_mapping(payload["config"]).to_mapping()
+    return tuple(
+        f"{name} {value} (saved: {saved[name]})"
+        for name, value in config.to_mapping().items()
+        if value != saved[name]
+    )
 
 
 def _find_replay(path: Path, described: Mapping[str, Any] | None) -> tuple[ReplayLink | None, str]:

@@ -115,6 +115,19 @@ def restore(agent: TD3Agent, payload: Mapping[str, Any]) -> None:
     agent.exploration.restore(rng["exploration"])
 
 
+def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, Any]:
+    """A payload that fits an agent, as if it had been saved with other learning settings."""
+    changed = {**payload, "config": config.to_mapping()}
+    changed |= {name: getattr(config, name) for name in _HYPERPARAMETERS}
+    for name in NETWORKS:
+        key = f"{name}_optimizer_state_dict"
+        if payload[key] is not None:
+            (group,) = payload[key]["param_groups"]
+            rate = {"lr": config.learning_rate}
+            changed[key] = {**payload[key], "param_groups": [{**group, **rate}]}
+    return changed
+
+
 def mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
     """Every reason why a payload cannot be put into an agent; empty if it can."""
     keys = [key for key, _ in components(agent)]

@@ -104,7 +104,8 @@ class Run:
         if event.path is not None:
             return True
         if self._config.resume is not None:
-            self.session.load(self._config.resume, replay=self.session.learning)
+            learning = self.session.learning
+            self.session.load(self._config.resume, replay=learning, keep_settings=learning)
             return False
         if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()

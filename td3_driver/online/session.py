@@ -160,14 +160,21 @@ class Session:
         self.link.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
 
     def load(
-        self, path: Path | None = None, then: Then = _nothing, *, replay: bool = False
+        self,
+        path: Path | None = None,
+        then: Then = _nothing,
+        *,
+        replay: bool = False,
+        keep_settings: bool = False,
     ) -> None:
         """Ask to go back to a checkpoint (default: the newest valid one in the folder).
 
         `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
-        filled too; only before anything is driven.
+        filled too; only before anything is driven. With `keep_settings` learning goes on with
+        this run's settings instead of the checkpoint's.
         """
-        self.link.ask(Load(path, self._config.checkpoint_dir, replay), then)
+        folder = self._config.checkpoint_dir
+        self.link.ask(Load(path, folder, replay, keep_settings), then)
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""

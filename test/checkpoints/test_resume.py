@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume
+from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume, snapshot
 from td3_driver.agent.replay_log import ReplayLink
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
@@ -137,6 +138,29 @@ def test_experience_is_left_alone_if_not_asked_for(tmp_path: Path) -> None:
     resumed = resume.load(other, path)
     assert (resumed.link, resumed.lost) == (None, "")
     assert same(before[1], contents(other, buffer)[1])
+    assert same(contents(agent, buffer)[0], contents(other, buffer)[0])
+
+
+def test_given_settings_take_the_place_of_the_saved_ones(tmp_path: Path) -> None:
+    """Also in the optimizers, whose states bring their own learning rate."""
+    path, agent, _ = saved_run(tmp_path)
+    other, buffer = agent_and_replay(5)
+    given = replace(agent.config, learning_rate=1.25e-4, discount=0.9)
+    resumed = resume.load(other, path, None, given)
+    assert resumed.changed == (
+        f"learning_rate 0.000125 (saved: {agent.config.learning_rate})",
+        f"discount 0.9 (saved: {agent.config.discount})",
+    )
+    assert other.config == given
+    assert other.discount == 0.9
+    rates = {
+        component.param_groups[0]["lr"]
+        for _, component in snapshot.components(other)
+        if isinstance(component, torch.optim.Optimizer)
+    }
+    assert rates == {1.25e-4}
+    assert same(agent.actor.state_dict(), other.actor.state_dict())
+    assert resume.load(other, path, None, agent.config).changed == ()
     assert same(contents(agent, buffer)[0], contents(other, buffer)[0])
 
 

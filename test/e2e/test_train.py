@@ -200,10 +200,14 @@ def assert_same(one: object, other: object, where: str = "") -> None:
 def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Path) -> None:
     file = tmp_path / "mine" / "td3_0.pth"
     TD3Agent(87, 2, config=load_configuration("default").agent).save_checkpoint(str(file))
-    done = train(tmp_path / "run", "--resume", str(file), "--steps", "20")
+    given = ("--resume", str(file), "--preset", "traffic", "--steps", "20")
+    done = train(tmp_path / "run", *given)
     assert done.code == 0, done.output
     assert "resuming at step 0" in done.output
-    assert saved(tmp_path / "run" / "td3_20.pth")["env_steps"] == 20
+    assert "with other settings: learning_rate 0.0001 (saved: 0.0003)" in done.output
+    then = saved(tmp_path / "run" / "td3_20.pth")
+    assert then["env_steps"] == 20
+    assert then["actor_optimizer_state_dict"]["param_groups"][0]["lr"] == 1e-4
 
 
 @pytest.mark.parametrize("preset", ["origin"])
