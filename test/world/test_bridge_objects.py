@@ -3,15 +3,19 @@
 
 import itertools
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from derived_object_msgs.msg import Object, ObjectArray
 from shape_msgs.msg import SolidPrimitive
 
+from td3_driver.driving import decoding
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import yaw_of
+from td3_driver.world import loop
 from td3_driver.world.bridge_messages import EGO_ID, TickMessages
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
@@ -38,6 +42,13 @@ def test_the_car_comes_first_and_is_left_out_of_its_own(ticks: list[Tick]) -> No
     assert everybody.objects[1:] == others.objects
     assert [thing.id for thing in others.objects] == ticks[-1].others.actor_ids.tolist()
     assert len(others.objects) == VEHICLES + WALKERS
+
+
+def test_the_driver_reads_from_them_what_it_is_told_without_topics(ticks: list[Tick]) -> None:
+    read, told = decoding.road_users(objects_of(ticks[-1])), loop.road_users(ticks[-1])
+    assert np.any(told.yaw_rates_radps != 0.0)
+    for field in fields(RoadUsers):
+        np.testing.assert_allclose(getattr(read, field.name), getattr(told, field.name), atol=1e-9)
 
 
 def test_objects_are_the_bodies(ticks: list[Tick]) -> None:
