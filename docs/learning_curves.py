@@ -26,14 +26,9 @@ Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for e
 
 CURVES = (
     "default of now, real nodes",
-    "default, real nodes",
-    "default, plain light",
-    "default, random light",
-    "end_to_end",
-    "drq",
-    "origin",
+    "default, mixed light",
+    "end_to_end of now, real nodes",
     "sb3_td3",
-    "sb3_sac",
     "Town01, real nodes, default",
     "Town01, real nodes, starts spread evenly",
     "Town01, real nodes, also offset by the second",
