@@ -121,7 +121,7 @@ def leader(users: RoadUsers, route: Route, s_m: float) -> Leader | None:
     the route and may cross it.
     """
     way_m = route.points_at(s_m + FRONT_M + _WAY_M)
-    users = users.of(np.hypot(*(users.poses[:, :2] - way_m[_FRONT]).T) < _NEAR_M)
+    users = users.of(users.clearances_m(way_m[_FRONT, None])[:, 0] < _NEAR_M)
     if not len(users.poses):
         return None
     on_route: BoolArray = np.any(_touched(users, way_m), axis=1)

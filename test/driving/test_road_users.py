@@ -59,6 +59,15 @@ def test_who_is_beside_the_way_is_not_in_it() -> None:
     assert leader(NOBODY, EAST, 100.0) is None
 
 
+def test_a_long_one_counts_from_its_near_end() -> None:
+    train = RoadUsers(
+        np.array([[200.0, 0.0, 0.0]]), np.array([[180.0, 3.0]]), np.zeros((1, 2)), np.zeros(1)
+    )
+    found = leader(train, EAST, 100.0 - FRONT_M)
+    assert found is not None
+    assert found.gap_m == pytest.approx(10.0, abs=0.51)
+
+
 def test_the_nearest_counts_and_a_crossing_one_has_no_speed_along_the_way() -> None:
     crossing, ahead = (112.0, 0.0, math.pi / 2, 6.0), (125.0, 0.0, 0.0, 6.0)
     found = leader(users(ahead, crossing), EAST, 100.0)
