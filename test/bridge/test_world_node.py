@@ -11,7 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from bridge_client import (
+from carla_msgs.msg import CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose, Twist
+from nav_msgs.msg import Odometry
+
+from td3_driver.ros.conversions import stamp_of, yaw_of
+
+from .client import (
     EVENTS,
     IMAGE,
     PER_TICK,
@@ -20,11 +26,6 @@ from bridge_client import (
     Client,
     World,
 )
-from carla_msgs.msg import CarlaEgoVehicleControl
-from geometry_msgs.msg import Pose, Twist
-from nav_msgs.msg import Odometry
-
-from td3_driver.ros.conversions import stamp_of, yaw_of
 
 CONTROL = f"{ROLE}/vehicle_control_cmd"
 

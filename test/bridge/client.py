@@ -209,6 +209,12 @@ class Client:
             self.command(**control)
             self.until(lambda seen=seen: self.frame() > seen)
 
+    def place(self, pose: Pose) -> None:
+        """The car, at rest."""
+        self.publish("control/set_target_velocity", Twist())
+        self.publish("control/set_transform", pose)
+        self.answer(3, brake=1.0)
+
     def call(self, service: str, **fields: object) -> Any:
         client = self._services[service]
         assert client.wait_for_service(timeout_sec=5.0)

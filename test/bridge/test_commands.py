@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command does to the embedded world: signs, patience, override, teleports."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
+from std_msgs.msg import Bool
+
+from td3_driver.ros.conversions import yaw_of
+
+from .client import ROLE, Client, World
+from .facts import SIGNS, Sign
+
+
+@pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.name)
+def test_sign(placed: Client, sign: Sign) -> None:
+    placed.answer(30, **sign.control)  # type: ignore[arg-type]
+    odometry, status = placed.last("odometry"), placed.last("vehicle_status")
+    assert sign.holds(odometry, status), (odometry.twist.twist, status)
+    speed = placed.last("speedometer").data
+    assert speed == pytest.approx(odometry.twist.twist.linear.x, abs=1e-5)
+
+
+def test_target_velocity(placed: Client) -> None:
+    """Linear in the body frame; angular.z is not flipped, so that positive turns right."""
+    twist = Twist()
+    twist.linear.x, twist.angular.z = 12.0, 0.3
+    placed.publish("control/set_target_velocity", twist)
+    placed.answer(1)
+    moving = placed.last("odometry").twist.twist
+    assert moving.linear.x == pytest.approx(12.0, abs=0.5)
+    assert moving.angular.z < -0.01
+
+
+def test_impulse_is_in_carla_s_axes(placed: Client, open_place: Pose) -> None:
+    """The car is driven off the road to the left until something stops it."""
+    collisions = f"{ROLE}/collision"
+    before, lanes_before = placed.count(collisions), placed.count(f"{ROLE}/lane_invasion")
+    for _ in range(200):
+        placed.answer(1, throttle=1.0, steer=-0.15)
+        if placed.count(collisions) > before:
+            break
+    event = placed.last(collisions)
+    assert event.header.frame_id == "hero/collision"
+    yaw = yaw_of(placed.last("odometry").pose.pose.orientation)
+    x, y = event.normal_impulse.x, -event.normal_impulse.y  # in ROS' axes, against the motion
+    assert x * math.cos(yaw) + y * math.sin(yaw) < 0.0
+    assert math.hypot(x, y) > 100.0
+    assert placed.count(f"{ROLE}/lane_invasion") > lanes_before
+    crossed = placed.last("lane_invasion")
+    assert crossed.header.frame_id == "hero/lane_invasion"
+    assert set(crossed.crossed_lane_markings) <= set(range(11))
+
+
+def test_a_second_of_patience(client: Client) -> None:
+    client.answer(1, brake=1.0)
+    seen, started_s = client.frame(), time.monotonic()
+    client.until(lambda: client.frame() > seen, within_s=5.0)
+    assert 0.8 < time.monotonic() - started_s < 3.0
+    client.answer(2, brake=1.0)
+
+
+def test_pause_step_and_play(client: Client) -> None:
+    client.answer(1, brake=1.0)
+    client.publish("/carla/control", CarlaControl(command=CarlaControl.PAUSE))
+    client.command(brake=1.0)
+    client.until(lambda: not client.last("/carla/status").synchronous_mode_running)
+    client.spin_for(0.1)
+    client.until(lambda: client.frame() >= 0)
+    paused = client.frame()
+    client.spin_for(1.2)  # longer than the patience
+    assert client.frame() == paused
+    for step in (1, 2):
+        client.publish("/carla/control", CarlaControl(command=CarlaControl.STEP_ONCE))
+        client.until(lambda step=step: client.frame() == paused + step)
+        client.command(brake=1.0)
+        client.until(lambda: not client.last("/carla/status").synchronous_mode_running)
+    client.publish("/carla/control", CarlaControl(command=CarlaControl.PLAY))
+    client.until(lambda: client.last("/carla/status").synchronous_mode_running)
+    client.until(lambda: client.frame() > paused + 2)
+    client.answer(3, brake=1.0)
+
+
+def test_manual_override(placed: Client) -> None:
+    """Under override only the manual command counts, and target velocities are ignored."""
+    placed.publish("vehicle_control_manual_override", Bool(data=True))
+    placed.publish("control/set_target_velocity", Twist())
+    manual = CarlaEgoVehicleControl(throttle=0.7)
+    seen = placed.frame()
+    placed.command(brake=1.0)
+    placed.publish("vehicle_control_cmd_manual", manual)
+    placed.until(lambda: placed.frame() > seen)
+    for _ in range(20):
+        seen = placed.frame()
+        placed.publish("vehicle_control_cmd_manual", manual)
+        placed.until(lambda seen=seen: placed.frame() > seen)
+    assert placed.last("vehicle_status").control.throttle == pytest.approx(0.7)
+    moving = placed.last("odometry").twist.twist.linear.x
+    assert moving > 1.0
+    placed.publish("control/set_target_velocity", Twist())
+    placed.publish("vehicle_control_cmd_manual", manual)
+    placed.until(lambda seen=seen: placed.frame() > seen + 1)
+    assert placed.last("odometry").twist.twist.linear.x >= moving
+    placed.publish("vehicle_control_manual_override", Bool(data=False))
+    placed.spin_for(0.2)
+    placed.answer(2, brake=1.0)
+    assert placed.last("vehicle_status").control.brake == 1.0
+
+
+def test_what_is_not_finite_moves_nothing(world: World, placed: Client) -> None:
+    """The bridge would hand it on; here it must neither end the world nor move the car."""
+    pose, twist = Pose(), Twist()
+    pose.position.x = twist.linear.x = math.nan
+    placed.publish("control/set_transform", pose)
+    placed.publish("control/set_target_velocity", twist)
+    before = placed.last("odometry").pose.pose
+    placed.answer(1, throttle=math.nan)
+    assert placed.last("odometry").pose.pose.position.x == pytest.approx(before.position.x)
+    placed.until(lambda: world.output.count("not finite") == 3)
+
+
+def test_initial_pose(placed: Client, open_place: Pose) -> None:
+    message = PoseWithCovarianceStamped()
+    message.pose.pose.position.x = open_place.position.x + 0.5
+    message.pose.pose.position.y = open_place.position.y
+    message.pose.pose.orientation.w = 1.0
+    placed.publish("/initialpose", message)
+    placed.answer(3, brake=1.0)
+    at = placed.last("odometry").pose.pose.position
+    assert at.x == pytest.approx(open_place.position.x + 0.5, abs=0.05)

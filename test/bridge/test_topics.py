@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded world as the CARLA bridge's twin: its topics, and what is in their messages."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import rclpy
+from derived_object_msgs.msg import Object
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from shape_msgs.msg import SolidPrimitive
+
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.ros.conversions import yaw_of
+from td3_driver.world.world_node import WorldNode
+
+from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client
+from .facts import SIGNS, SOURCES, TOPICS, Topic
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "docs" / "carla_bridge.md"
+
+
+@pytest.mark.skipif(not DOCUMENT.is_file(), reason=f"the bridge's facts are not at {DOCUMENT}")
+def test_every_source_is_a_line_of_the_document() -> None:
+    lines = DOCUMENT.read_text().splitlines()
+    for source in {*(fact.source for fact in (*TOPICS, *SIGNS)), *SOURCES}:
+        assert any(source in line for line in lines), source
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_topic(client: Client, topic: Topic) -> None:
+    node = client.node
+    others = (
+        node.get_subscriptions_info_by_topic
+        if topic.listens
+        else node.get_publishers_info_by_topic
+    )(topic.name)
+    (endpoint,) = [other for other in others if other.node_name == "carla_ros_bridge"]
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE
+    assert endpoint.topic_type == topic.type
+    assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert endpoint.qos_profile.durability == durability
+
+
+def test_depths() -> None:
+    """Discovery does not carry the depth, so the node's own endpoints are asked for it.
+
+    What is published in each tick may be kept longer than by the bridge: `names.VOLATILE_200`.
+    """
+    rclpy.init(args=[], domain_id=102)  # out of the other world's hearing
+    try:
+        node = WorldNode({"role_name": "hero", "camera": "front"})
+        endpoints = (*node.publishers, *node.subscriptions)
+        depths = {endpoint.topic_name: endpoint.qos_profile.depth for endpoint in endpoints}
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+    for topic in TOPICS:
+        if topic.listens or topic.latched:
+            assert depths[topic.name] == topic.depth, topic.name
+        assert depths[topic.name] >= topic.depth, topic.name
+
+
+def test_rate_and_stamps(client: Client) -> None:
+    """`Rate: one message per tick`: twenty frames bring 20 of each and not one more."""
+
+    def is_between_ticks() -> bool:
+        """Not so where the world, out of patience, has begun the next tick with its status."""
+        return bool(client.frame() == client.last("/carla/status").frame)
+
+    client.answer(2)
+    client.until(is_between_ticks)
+    first, before = client.frame(), {topic: client.count(topic) for topic in client.types}
+    client.answer(20)
+    once_a_tick = [topic.name for topic in TOPICS if topic.per_tick == 1]
+    assert sorted(once_a_tick) == sorted(PER_TICK)
+    client.spin_for(0.2)
+    client.until(is_between_ticks)
+    after = {topic: client.count(topic) for topic in client.types}
+    ticks = client.frame() - first  # on a busy machine the world may have lost patience
+    assert ticks >= 20
+    assert {name: after[name] - before[name] for name in once_a_tick} == dict.fromkeys(
+        once_a_tick, ticks
+    )
+    assert after["/carla/world_info"] == after[f"{ROLE}/vehicle_info"] == 1
+    stamped = [name for name in once_a_tick if name not in UNSTAMPED]
+    assert {client.stamp(name) for name in stamped} == {(first + ticks) * STEP_NS}
+    status = client.last("/carla/status")
+    assert (status.frame, status.fixed_delta_seconds) == (first + ticks, pytest.approx(0.05))
+    assert status.synchronous_mode
+    assert status.synchronous_mode_running
+
+
+def test_order_in_a_tick(client: Client) -> None:
+    """Status, clock, the world's sensors, the car and its own; camera_info before its image.
+
+    By the times of sending: between topics DDS keeps no order on the way.
+    """
+    client.answer(2)
+    sent = sorted(PER_TICK, key=lambda topic: client.sent_ns[topic][-1])
+    leaves = (
+        "vehicle_status", "objects", "odometry", "speedometer", "front/camera_info", "front/image",
+    )  # fmt: skip
+    first = ["/carla/status", "/clock", "/carla/objects"]
+    assert sent == [*first, *(f"{ROLE}/{leaf}" for leaf in leaves)]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [topic for topic in TOPICS if topic.frame_id and topic.per_tick],
+    ids=lambda topic: topic.name,
+)
+def test_frame_ids(client: Client, topic: Topic) -> None:
+    assert client.last(topic.name).header.frame_id == topic.frame_id
+
+
+def test_odometry_is_the_car_in_the_map(client: Client) -> None:
+    odometry = client.last("odometry")
+    assert odometry.child_frame_id == "hero"
+    assert not any((*odometry.pose.covariance, *odometry.twist.covariance))
+
+
+def test_objects_are_the_car_and_for_the_car_all_others(placed: Client) -> None:
+    """`attached version excludes its parent; twist in map frame`; nobody else is here."""
+    placed.answer(20, throttle=0.6, steer=0.3)
+    assert not placed.last(f"{ROLE}/objects").objects
+    (car,) = placed.last("/carla/objects").objects
+    odometry = placed.last("odometry")
+    assert (car.id, car.header) == (placed.last("vehicle_info").id, odometry.header)
+    assert (car.pose, car.accel) == (
+        odometry.pose.pose,
+        placed.last("vehicle_status").acceleration,
+    )
+    assert (car.object_classified, car.classification) == (True, Object.CLASSIFICATION_CAR)
+    yaw, body, inmap = yaw_of(car.pose.orientation), odometry.twist.twist, car.twist
+    ahead = inmap.linear.x * math.cos(yaw) + inmap.linear.y * math.sin(yaw)
+    assert abs(yaw) > 0.01
+    assert (ahead, inmap.angular.z) == pytest.approx((body.linear.x, body.angular.z))
+    assert (car.shape.type, len(car.shape.dimensions)) == (SolidPrimitive.BOX, 3)
+
+
+def test_image_and_camera_info(client: Client) -> None:
+    image, info = client.last("front/image"), client.last("front/camera_info")
+    assert (image.encoding, image.width, image.height, image.step) == ("bgra8", 64, 48, 256)
+    assert len(image.data) == 64 * 48 * 4
+    assert image.header == info.header
+    focal = 64 / (2 * math.tan(90.0 * math.pi / 360.0))
+    assert list(info.k) == pytest.approx([focal, 0, 32, 0, focal, 24, 0, 0, 1])
+    assert list(info.p) == pytest.approx([focal, 0, 32, 0, 0, focal, 24, 0, 0, 0, 1, 0])
+    assert list(info.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert (info.distortion_model, list(info.d)) == ("plumb_bob", [0.0] * 5)
+
+
+def test_latched_information(client: Client) -> None:
+    info = client.last("/carla/world_info")
+    assert RoadMap(info.opendrive, info.map_name).waypoints(5.0)
+    car = client.last("vehicle_info")
+    assert (car.type, car.rolename) == ("vehicle.tesla.model3", "hero")
+    assert car.wheels[0].max_steer_angle == pytest.approx(1.22, abs=0.01)  # rad
+    assert [math.copysign(1, wheel.position.y) for wheel in car.wheels] == [1, -1, 1, -1]
+
+
+def test_the_table_names_every_topic_of_the_client() -> None:
+    assert set(COMMANDS) == {topic.name for topic in TOPICS if topic.listens}
