@@ -4,7 +4,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,11 +48,32 @@ def bystander() -> Iterator[RosNode]:
     context.try_shutdown()
 
 
+@contextmanager
+def statuses(bystander: RosNode) -> Iterator[Callable[[], CarlaStatus | None]]:
+    """Asks for the world's last status; None before the first."""
+    said: list[CarlaStatus] = []
+    subscription = bystander.create_subscription(CarlaStatus, "/carla/status", said.append, 10)
+    executor = SingleThreadedExecutor(context=bystander.context)
+    executor.add_node(bystander)
+
+    def last() -> CarlaStatus | None:
+        executor.spin_once(timeout_sec=0.1)
+        return said[-1] if said else None
+
+    try:
+        yield last
+    finally:
+        executor.shutdown()
+        bystander.destroy_subscription(subscription)
+
+
 @pytest.fixture(scope="module")
 def world(bystander: RosNode) -> Iterator[Node]:
+    """A world that ticks: its topics are there before its first tick."""
     node = Node("world.world_node")
     try:
-        wait_until(lambda: bystander.count_publishers("/carla/world_info") > 0, 30.0)
+        with statuses(bystander) as status:
+            wait_until(lambda: status() is not None, 30.0)
         yield node
     finally:
         node.kill()
@@ -113,23 +135,18 @@ def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
 
 def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
     control = bystander.create_publisher(CarlaControl, "/carla/control", 10)
-    said: list[CarlaStatus] = []
-    status = bystander.create_subscription(CarlaStatus, "/carla/status", said.append, 10)
-    executor = SingleThreadedExecutor(context=bystander.context)
-    executor.add_node(bystander)
+    with statuses(bystander) as status:
 
-    def paused() -> bool:
-        control.publish(CarlaControl(command=CarlaControl.PAUSE))
-        executor.spin_once(timeout_sec=0.1)
-        return bool(said) and not said[-1].synchronous_mode_running
+        def paused() -> bool:
+            control.publish(CarlaControl(command=CarlaControl.PAUSE))
+            last = status()
+            return last is not None and not last.synchronous_mode_running
 
-    try:
-        wait_until(paused, 20.0)
-        code, table = doctor()
-    finally:
-        control.publish(CarlaControl(command=CarlaControl.PLAY))
-        executor.shutdown()
-        bystander.destroy_subscription(status)
+        try:
+            wait_until(paused, 20.0)
+            code, table = doctor()
+        finally:
+            control.publish(CarlaControl(command=CarlaControl.PLAY))
     assert code == 1
     assert "FAIL  frames" in table
     assert "a bridge that is paused goes on with PLAY on /carla/control" in table
