@@ -13,8 +13,15 @@ BENCH := .venv-bench
 train: $(READY)
 	@$(VENV)/bin/td3_driver train $(ARGS)
 
+# Tests that wait for other processes have the machine to themselves; the others share its cores.
+ALONE := test/bags test/bridge test/e2e test/ros
 test: $(READY) lint
+ifeq ($(ARGS),)
+	@$(VENV)/bin/python -m pytest -n auto --dist loadfile $(ALONE:%=--ignore=%)
+	@$(VENV)/bin/python -m pytest $(ALONE)
+else
 	@$(VENV)/bin/python -m pytest $(ARGS)
+endif
 
 # The long ones too: a hundred generated maps, a hundred routes in CARLA's towns.
 test-all: $(READY) lint

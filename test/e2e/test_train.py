@@ -200,7 +200,9 @@ def assert_same(one: object, other: object, where: str = "") -> None:
 def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Path) -> None:
     file = tmp_path / "mine" / "td3_0.pth"
     TD3Agent(87, 2, config=load_configuration("default").agent).save_checkpoint(str(file))
-    given = ("--resume", str(file), "--preset", "traffic", "--steps", "20")
+    slower = tmp_path / "slower.yaml"
+    slower.write_text("agent: {learning_rate: 1.0e-4}")
+    given = ("--resume", str(file), "--config", str(slower), "--steps", "20")
     done = train(tmp_path / "run", *given)
     assert done.code == 0, done.output
     assert "resuming at step 0" in done.output
