@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def _world(args: argparse.Namespace) -> int:
         return _film(args)
     from td3_driver.world import world_node
 
+    _say_notes(args)
     world_node.main(world_parameters(args))
     return 0
 
@@ -67,6 +69,7 @@ def _film(args: argparse.Namespace) -> int:
     from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
 
     width, height = FILM_PX
+    _say_notes(args)
     prepare_folder(args.view.resolve().parent, "--view")
     usual = WorldParameters(image_width=width, image_height=height)
     given = replace(usual, **world_parameters(args))
@@ -76,3 +79,12 @@ def _film(args: argparse.Namespace) -> int:
     film.write(film.pictures(world, args.seed), count, step_s, args.view)
     print(f"{args.view}: {args.seconds} s, {args.view.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _say_notes(args: argparse.Namespace) -> None:
+    """What of the map was left out."""
+    from td3_driver.driving.road_map import RoadMap
+
+    if args.map is not None:
+        for note in RoadMap.from_file(args.map).notes:
+            print(note, file=sys.stderr)

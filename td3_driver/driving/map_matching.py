@@ -9,14 +9,13 @@ that the road network does not lead to is dear.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 
 import networkx
 import numpy as np
 
 from td3_driver.driving.road_map import LaneId, RoadMap
 from td3_driver.driving.route import STEP_M, FloatArray, Route
-from td3_driver.driving.types import Pose
+from td3_driver.driving.types import Pose, wrap_angle
 
 # How near a lane's middle, and how well along it, a car drives that is on that lane.
 NEAR_M = 4.0
@@ -27,7 +26,6 @@ OFF_LANES_COST_M2 = 12.0  # of a metre driven where no lane is near
 # A change of lanes becomes a diagonal as long as this on either side.
 CHANGE_M = 6.0
 AHEAD_M = 40.0  # of road beyond the last point, as far as an observation looks and more
-_CELL_M = 5.0
 
 _Match = tuple[LaneId | None, FloatArray]  # a lane, None for none, and the point on it
 
@@ -49,24 +47,21 @@ def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None
         last_m, step_m = points_m[-1], points_m[-1] - points_m[-2]
         beyond_m = last_m + AHEAD_M / math.hypot(*step_m) * step_m
         return Route(np.concatenate([points_m, [beyond_m]]))
-    matches = _matches(points_m, Lanes(road_map.lane_graph))
+    matches = _matches(points_m, Lanes(road_map))
     line = _without_changes(matches) + _onwards(road_map.lane_graph, matches[-1], AHEAD_M)
     return Route(_spaced(np.array(line), 0.2 * STEP_M))
 
 
 class Lanes:
-    """Points of all lanes, found by place.
+    """What a car may be on, and where that leads.
 
     Args:
-        graph: `RoadMap.lane_graph`.
+        road_map: the roads.
     """
 
-    def __init__(self, graph: networkx.DiGraph) -> None:
-        self.graph = graph
-        self._cells: dict[tuple[int, int], list[tuple[LaneId, int]]] = defaultdict(list)
-        for lane, data in graph.nodes(data=True):
-            for index, (x_m, y_m) in enumerate(data["line_m"][:-1]):
-                self._cells[int(x_m // _CELL_M), int(y_m // _CELL_M)].append((lane, index))
+    def __init__(self, road_map: RoadMap) -> None:
+        self.graph = road_map.lane_graph
+        self._places = road_map.places
 
     def ahead(self, pose: Pose, length_m: float) -> Route | None:
         """The lane that a car is on and what follows it, straight on at junctions.
@@ -84,13 +79,13 @@ class Lanes:
     def near(self, point_m: FloatArray, yaw_rad: float) -> dict[LaneId | None, _Candidate]:
         """What a car at this point may be on, at which cost; None: on no lane at all."""
         found: dict[LaneId | None, _Candidate] = {None: (OFF_LANES_COST_M2, point_m)}
-        column, row = (int(value // _CELL_M) for value in point_m)
-        for cell in ((column + dx, row + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
-            for lane, index in self._cells.get(cell, ()):
-                line_m = self.graph.nodes[lane]["line_m"]
-                cost, at_m = _cost(line_m[index], line_m[index + 1], point_m, yaw_rad)
-                if cost < found.get(lane, (math.inf, at_m))[0]:
-                    found[lane] = (cost, at_m)
+        for piece in self._places.near(float(point_m[0]), float(point_m[1]), NEAR_M):
+            error_rad = abs(wrap_angle(yaw_rad - piece.yaw_rad))
+            cost = piece.gap_m**2 + HEADING_COST_M2 * error_rad**2
+            lane = piece.lane.key
+            fits = lane in self.graph and error_rad <= ALONG_RAD
+            if fits and cost < found.get(lane, (math.inf, point_m))[0]:
+                found[lane] = (cost, np.array([piece.x_m, piece.y_m]))
         return found
 
     def step_cost(self, one: LaneId | None, other: LaneId | None) -> float:
@@ -106,24 +101,6 @@ class Lanes:
 
 
 _Candidate = tuple[float, FloatArray]  # cost, m2, and the point on the lane
-
-
-def _cost(
-    start_m: FloatArray, end_m: FloatArray, point_m: FloatArray, yaw_rad: float
-) -> _Candidate:
-    """How badly a car at a point fits a piece of lane, and the nearest point on that."""
-    (x_m, y_m), (dx, dy) = start_m, end_m - start_m
-    square = dx * dx + dy * dy
-    if square == 0.0:
-        return math.inf, start_m
-    along = ((point_m[0] - x_m) * dx + (point_m[1] - y_m) * dy) / square
-    along = min(max(along, 0.0), 1.0)
-    at_m = np.array([x_m + along * dx, y_m + along * dy])
-    gap_m = math.hypot(point_m[0] - at_m[0], point_m[1] - at_m[1])
-    error_rad = abs((yaw_rad - math.atan2(dy, dx) + math.pi) % (2.0 * math.pi) - math.pi)
-    if gap_m > NEAR_M or error_rad > ALONG_RAD:
-        return math.inf, at_m
-    return gap_m**2 + HEADING_COST_M2 * error_rad**2, at_m
 
 
 def _matches(points_m: FloatArray, lanes: Lanes) -> list[_Match]:

@@ -1,54 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CARLA's own road library behind the ROS frame: the one place where y is flipped on reading.
+"""A road network: the lanes of an OpenDRIVE document, read and checked once for everybody.
 
-`carla.Map` parses OpenDRIVE without a server (0.02 s for Town01, about 10 µs a query). It speaks
-Unreal's left-handed frame; every pose that leaves this module is in the right-handed ROS map
-frame (x, -y, -yaw), as `carla_common/transforms.py` of the bridge converts it.
+In the ROS map frame, which is OpenDRIVE's own: CARLA's is the same mirrored, y downwards.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
-import tempfile
-from collections.abc import Iterator
+import codecs
+import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
-import carla
 import networkx
-import numpy as np
 
-from td3_driver.driving.types import Pose, wrap_angle
+from td3_driver.driving.turning import too_tight
+from td3_driver.driving.types import Pose
+from td3_driver.opendrive.document import OpenDriveError, read_document
+from td3_driver.opendrive.lanes import CAR_LANES, Lane, LaneId, read_lanes
+from td3_driver.opendrive.links import find_successors, numbered
+from td3_driver.opendrive.places import LanePlace, LanePlaces
 
-_LANE_SPACING_M = 0.5
+__all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
+# Where a lane is narrower, as where it begins or ends beside another, no drive begins.
+NARROWEST_M = 2.2
 
-class LaneId(NamedTuple):
-    """A driving lane, by OpenDRIVE's numbers: one per lane and lane section of a road."""
-
-    road_id: int
-    section_id: int
-    lane_id: int
+_NAMED = 3  # of several things that are alike so many are named
+_DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 class RoadMapError(ValueError):
     """The OpenDRIVE text cannot be used as a road network."""
 
 
-def lane_of(waypoint: carla.Waypoint) -> LaneId:
-    """The lane that a CARLA waypoint is on."""
-    return LaneId(waypoint.road_id, waypoint.section_id, waypoint.lane_id)
-
-
-def pose_of(waypoint: carla.Waypoint) -> Pose:
-    """A CARLA waypoint's pose in the ROS map frame."""
-    transform = waypoint.transform
-    location = transform.location
-    yaw_rad = wrap_angle(-math.radians(transform.rotation.yaw))
-    return Pose(location.x, -location.y, yaw_rad, location.z)
+def pose_of(place: LanePlace) -> Pose:
+    """The pose of a car that stands in the middle of a lane, facing along its traffic."""
+    return Pose(place.x_m, place.y_m, place.yaw_rad, place.z_m)
 
 
 class RoadMap:
@@ -59,31 +52,72 @@ class RoadMap:
         name: the map's name, for messages.
 
     Attributes:
-        topology: for every driving lane its first waypoint, paired with the first of each lane
-            that it leads into, or at a dead end with its own last.
+        lanes: all lanes that cars may use, by key, in the document's order.
+        notes: one line for each kind of thing that was left out, and why; empty for most maps.
 
     Raises:
-        RoadMapError: the text is not OpenDRIVE, or holds no driving lane.
+        RoadMapError: the text is not OpenDRIVE, or has no lane that can be driven on.
     """
 
     def __init__(self, opendrive: str, name: str) -> None:
         self.name = name
         self.opendrive = opendrive
         try:
-            with _silenced_stderr():
-                self.carla_map = carla.Map(name, opendrive)
-                self.topology = self._complete_topology()
-        except RuntimeError as error:
+            document = read_document(opendrive)
+        except OpenDriveError as error:
             raise RoadMapError(
-                f"map {name}: not a readable OpenDRIVE road network ({error}); "
-                "expected an OpenDRIVE 1.4 document (.xodr)"
+                f"map {name}: {error}; expected an OpenDRIVE document (.xodr)"
             ) from error
-        if not self.topology:
-            raise RoadMapError(f"map {name}: the OpenDRIVE network has no driving lane")
+        numbers = numbered(document.roads)
+        junctions = numbered(
+            dict.fromkeys(road.junction for road in document.roads.values() if road.junction)
+        )
+        self.lanes: dict[LaneId, Lane] = {}
+        faults = []
+        for road in document.roads.values():
+            junction = None if road.junction is None else junctions[road.junction]
+            for lane in read_lanes(road, numbers[road.road_id], junction):
+                if fault := lane.fault:
+                    faults.append(f"{lane.name}: {fault}")
+                else:
+                    self.lanes[lane.key] = lane
+        self._successors, broken = find_successors(document, self.lanes, numbers)
+        tight = [lane for lane in self.lanes.values() if too_tight(lane.line_m)]
+        self._tight = {lane.key for lane in tight}
+        self.notes = tuple(
+            f"map {name}: {_counted(noun, found)} left out{why}: {_named(found)}"
+            for noun, why, found in (
+                ("element", ", unreadable", document.faults),
+                ("lane", ", not drivable", faults),
+                ("link", ", no way for a car", broken),
+                (
+                    "lane",
+                    " of routes, turning more tightly than a car can",
+                    [lane.name for lane in tight],
+                ),
+            )
+            if found
+        )
+        if len(self._tight) == len(self.lanes):
+            kinds = sorted(
+                {
+                    record.kind
+                    for road in document.roads.values()
+                    for section in road.sections
+                    for record in section.lanes.values()
+                    if record.lane_id
+                }
+            )
+            because = f"; {self.notes[0].partition(': ')[2]}" if self.notes else ""
+            raise RoadMapError(
+                f"map {name}: it has no lane that a car can drive on; its lanes are of type "
+                f"{', '.join(kinds) or '(none)'}; expected one of {', '.join(sorted(CAR_LANES))}"
+                f"{because}"
+            )
 
     @classmethod
     def from_file(cls, path: str | Path) -> RoadMap:
-        """Read a `.xodr` file.
+        """Read a `.xodr` file in the encoding that it declares.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -92,81 +126,56 @@ class RoadMap:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"map {path}: no such file; expected an OpenDRIVE .xodr file")
+        content = path.read_bytes()
+        encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "")
+        if not encoding:
+            declared = _DECLARED.search(content[:200])
+            encoding = declared[1].decode() if declared else "utf-8"
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RoadMapError(f"map {path}: not a text file; expected OpenDRIVE XML") from error
+            text = content.decode(encoding)
+        except (UnicodeDecodeError, LookupError) as error:
+            raise RoadMapError(
+                f"map {path}: not a text file in {encoding}; expected OpenDRIVE XML"
+            ) from error
         return cls(text, path.stem)
 
     @cached_property
     def lane_graph(self) -> networkx.DiGraph:
-        """Every driving lane and the lanes it leads to, in an order that repeats.
+        """Every lane that routes may use and the lanes it leads to, in an order that repeats.
 
-        A node is a `LaneId` with the attributes `line_m`, (N, 2) float64, the lane's middle in the
-        ROS map frame along the traffic, points at most about 0.5 m apart, from its first point to
-        its successors'; `height_m`, (N,), the ground's there; `length_m`; and `junction_id`, None
-        outside junctions. An edge's `length_m` is that of the lane it leaves. A dead end has no
-        edge.
+        A node is a `LaneId` with the attributes `lane`, the `Lane`; `line_m`, (N, 2) float64, its
+        middle in the ROS map frame along the traffic, points about 0.5 m apart; `height_m`, (N,),
+        the ground's there; `length_m`; and `junction_id`, None outside junctions. An edge's
+        `length_m` is that of the lane it leaves. A dead end has no edge. Lanes that turn more
+        tightly than a car can are not in it.
         """
-        topology = sorted(
-            ((lane_of(start), lane_of(end), start, end) for start, end in self.topology),
-            key=lambda pair: pair[:2],
-        )
-        lanes = {lane: _lane_attributes(start, end) for lane, _, start, end in topology}
         graph = networkx.DiGraph()
-        graph.add_nodes_from(lanes.items())
-        for lane, following, start, end in topology:
-            if lane != following or start.s == end.s:  # else a dead end
-                graph.add_edge(lane, following, length_m=lanes[lane]["length_m"])
+        for key in sorted(self.lanes.keys() - self._tight):
+            lane = self.lanes[key]
+            graph.add_node(
+                key,
+                lane=lane,
+                line_m=lane.line_m,
+                height_m=lane.height_m,
+                length_m=lane.length_m,
+                junction_id=lane.junction_id,
+            )
+        for key in list(graph):
+            for following in self._successors[key]:
+                if following not in self._tight:
+                    graph.add_edge(key, following, length_m=self.lanes[key].length_m)
         return graph
 
-    def _complete_topology(self) -> list[tuple[carla.Waypoint, carla.Waypoint]]:
-        """CARLA's topology, and the lanes that lead nowhere of which it leaves out some."""
-        topology = list(self.carla_map.get_topology())
-        known = {lane_of(start) for start, _ in topology}
-        unknown: dict[LaneId, list[carla.Waypoint]] = {}
-        for waypoint in self.waypoints(_LANE_SPACING_M):
-            if lane_of(waypoint) not in known:
-                unknown.setdefault(lane_of(waypoint), []).append(waypoint)
-        for lane, waypoints in unknown.items():
-            waypoints.sort(key=lambda w: w.s, reverse=lane.lane_id > 0)  # along the traffic
-            topology.append((waypoints[0], waypoints[-1]))
-        return topology
-
-    def waypoints(self, spacing_m: float) -> list[carla.Waypoint]:
-        """One waypoint every `spacing_m` on every driving lane, in CARLA's fixed order."""
-        return list(self.carla_map.generate_waypoints(spacing_m))
-
-    def waypoint_at(self, x_m: float, y_m: float) -> carla.Waypoint | None:
-        """The driving-lane waypoint nearest to a point in the ROS map frame.
-
-        None where the point lies outside every driving lane.
-        """
-        location = carla.Location(x=x_m, y=-y_m)
-        return self.carla_map.get_waypoint(location, project_to_road=False)
+    @cached_property
+    def places(self) -> LanePlaces:
+        """All lanes, found by place."""
+        return LanePlaces(list(self.lanes.values()))
 
 
-def _lane_attributes(start: carla.Waypoint, end: carla.Waypoint) -> dict[str, object]:
-    """What `RoadMap.lane_graph` says about the lane that begins at `start`."""
-    waypoints = [start, *start.next_until_lane_end(_LANE_SPACING_M), end]
-    poses = [pose_of(waypoint) for waypoint in waypoints]
-    line_m = np.array([(pose.x_m, pose.y_m) for pose in poses], np.float64)
-    return {
-        "line_m": line_m,
-        "height_m": np.array([pose.z_m for pose in poses], np.float64),
-        "length_m": float(np.sum(np.hypot(*np.diff(line_m, axis=0).T))),
-        "junction_id": start.junction_id if start.is_junction else None,
-    }
+def _counted(noun: str, found: Sequence[str]) -> str:
+    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
 
 
-@contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """CARLA's parser writes to the C stderr what its exception already says less clearly."""
-    saved = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as sink:
-            os.dup2(sink.fileno(), 2)
-            yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+def _named(found: Sequence[str]) -> str:
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return "; ".join(found[:_NAMED]) + more

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 
 import networkx
 import numpy as np
 
-from td3_driver.driving.road_map import LaneId, RoadMap
+from td3_driver.driving.road_map import NARROWEST_M, Lane, LaneId, RoadMap
 from td3_driver.driving.route import STEP_M, FloatArray, Route, distances
 
 # Where routes start: every so often along each lane, in blocks for training or for evaluation.
@@ -40,7 +41,7 @@ def random_route(
         ValueError: the map has no drivable stretch of a tenth of `length_m`, or it is too small
             to hold out a block.
     """
-    return _drawn(road_map, _starts(road_map, held_out=held_out), rng, length_m)
+    return _drawn(road_map, _starts(road_map, held_out), rng, length_m)
 
 
 def training_route(
@@ -57,14 +58,14 @@ def training_route(
         length_m: see `random_route`, which also raises ValueError.
         choices: how many routes to choose from; 1 for starts spread evenly over the lanes.
     """
-    starts = _starts(road_map, held_out=False)
+    starts = _starts(road_map, False)
     routes = [_drawn(road_map, starts, rng, length_m) for _ in range(choices)]
     return max(routes, key=lambda route: route.bend_rad(BEND_WITHIN_M))
 
 
 def _drawn(
     road_map: RoadMap,
-    starts: list[tuple[LaneId, float]],
+    starts: tuple[tuple[LaneId, float], ...],
     rng: np.random.Generator,
     length_m: float,
 ) -> Route:
@@ -121,30 +122,45 @@ def shortest_route(
     return Route.along(np.concatenate([first, *lines]), length_m, start_z_m)
 
 
-def _starts(road_map: RoadMap, *, held_out: bool) -> list[tuple[LaneId, float]]:
+@functools.lru_cache(maxsize=4)
+def _starts(road_map: RoadMap, held_out: bool) -> tuple[tuple[LaneId, float], ...]:
     """Lanes and distances from their beginnings where routes may start."""
     lanes = road_map.lane_graph.nodes(data=True)
-    blocks = [
-        (lane, begin_m)
-        for lane, data in lanes
-        if data["junction_id"] is None
-        for begin_m in np.arange(0.0, data["length_m"], BLOCK_M).tolist()
-    ]
+    for block_m in (BLOCK_M, START_SPACING_M):  # shorter ones where a map is that small
+        blocks = [
+            (lane, begin_m)
+            for lane, data in lanes
+            if data["junction_id"] is None
+            for begin_m in np.arange(0.0, data["length_m"], block_m).tolist()
+            if _is_wide(data["lane"], begin_m, begin_m + block_m)
+        ]
+        if len(blocks) > 1:
+            break
     # By rank, not by value: every map of two blocks or more has both kinds.
     ranked = sorted(blocks, key=_hash_of)
     count = max(len(ranked) // HELD_OUT_SHARE, 1) if len(ranked) > 1 else 0
     chosen = ranked[:count] if held_out else ranked[count:]
     if not chosen:
         raise ValueError(
-            f"map {road_map.name}: {len(blocks)} blocks of {BLOCK_M:g} m of lanes outside "
+            f"map {road_map.name}: {len(blocks)} blocks of {block_m:g} m of lanes outside "
             f"junctions; expected at least {2 if held_out else 1} to start routes in"
         )
-    return [
+    return tuple(
         (lane, start_m)
         for lane, begin_m in sorted(chosen)
-        for start_m in np.arange(begin_m, begin_m + BLOCK_M, START_SPACING_M).tolist()
+        for start_m in np.arange(begin_m, begin_m + block_m, START_SPACING_M).tolist()
         if start_m < lanes[lane]["length_m"]
-    ]
+        and _is_wide(lanes[lane]["lane"], start_m, start_m)
+    )
+
+
+def _is_wide(lane: Lane, begin_m: float, end_m: float) -> bool:
+    """Whether a lane has room for a car's start somewhere between two places on it."""
+    inside = (lane.along_m >= begin_m) & (lane.along_m <= end_m)
+    widths_m = np.concatenate(
+        [np.interp([begin_m, end_m], lane.along_m, lane.width_m), lane.width_m[inside]]
+    )
+    return float(widths_m.max()) >= NARROWEST_M
 
 
 def _hash_of(block: tuple[LaneId, float]) -> bytes:

@@ -77,7 +77,7 @@ class Drive:
 
 
 def courses(
-    map_file: Path | None,
+    given: RoadMap | None,
     count: int,
     *,
     roads: int,
@@ -92,18 +92,14 @@ def courses(
     one they are routes on it that start where training starts none.
 
     Args:
-        map_file: OpenDRIVE file, or None.
+        given: the roads, or None.
         count: how many.
         roads: `SELECTION_ROADS` or `EVALUATION_ROADS`; with a map it makes the routes differ too.
         seed: of the choice.
         length_m: shortest and longest route; drawn uniformly, m.
         difficulty: of generated roads; see `world/roads.py`.
         world: camera and surroundings; its seed is not used.
-
-    Raises:
-        FileNotFoundError, RoadMapError: the map cannot be read.
     """
-    given = None if map_file is None else RoadMap.from_file(map_file)
     for number in range(count):
         course_seed = roads + _ROADS_PER_SEED * seed + number
         road_map = given or RoadMap(

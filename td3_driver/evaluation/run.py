@@ -18,6 +18,7 @@ from td3_driver.agent import durable_file
 from td3_driver.bags.writing import check_new
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.driver import DrivingConfig, Policy
+from td3_driver.driving.road_map import RoadMap
 from td3_driver.evaluation.evaluate import (
     EVALUATION_ROADS,
     Drive,
@@ -90,12 +91,17 @@ def run(options: Options) -> str:
     name, policies, config, checkpoint = _policies(options)
     usual_m = config.episode.route_length_m
     length_m = options.length_m or (usual_m, usual_m)
-    drives = _drive(policies, config, options, length_m)
+    road_map = None if options.map_file is None else RoadMap.from_file(options.map_file)
+    notes = () if road_map is None else road_map.notes
+    for note in notes:
+        print(note, file=sys.stderr)
+    drives = _drive(policies, config, options, road_map, length_m)
     metrics = {
         "policy": name,
         "checkpoint": checkpoint,
-        "map": options.map_file.stem if options.map_file else "generated",
-        "difficulty": None if options.map_file else options.difficulty,
+        "map": road_map.name if road_map else "generated",
+        "notes": list(notes),
+        "difficulty": None if road_map else options.difficulty,
         "surroundings": {name: getattr(options.world, name) for name in SURROUNDINGS},
         "seed": options.seed,
         "route_length_m": list(length_m),
@@ -135,6 +141,7 @@ def _drive(
     policies: Mapping[str, Policy],
     config: DrivingConfig,
     options: Options,
+    road_map: RoadMap | None,
     length_m: tuple[float, float],
 ) -> dict[str, list[Drive]]:
     terminal = sys.stderr.isatty()
@@ -150,7 +157,7 @@ def _drive(
                 print(line, file=sys.stderr)
 
         given = courses(
-            options.map_file,
+            road_map,
             options.episodes,
             roads=EVALUATION_ROADS,
             seed=options.seed,

@@ -34,6 +34,7 @@ from td3_driver.agent.judgement import values_of
 from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
 from td3_driver.driving.metrics import value_bias
 from td3_driver.driving.reward import Action
+from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.roles import Situation
 from td3_driver.evaluation.evaluate import (
     SELECTION_ROADS,
@@ -242,7 +243,7 @@ def main() -> None:
     try:
         length_m = (ROUTE_LENGTH_M, ROUTE_LENGTH_M)
         given = courses(
-            args.map,
+            None if args.map is None else RoadMap.from_file(args.map),
             EPISODES,
             roads=SELECTION_ROADS,
             seed=0,

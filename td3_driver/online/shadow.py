@@ -94,7 +94,7 @@ class Shadow:
 
     def set_map(self, road_map: RoadMap) -> None:
         """The roads from now on."""
-        self._lanes = Lanes(road_map.lane_graph)
+        self._lanes = Lanes(road_map)
 
     def see(self, pixels: Frame, ego: EgoState) -> Action | None:
         """The action for this frame; None where there is no route to follow.

@@ -7,7 +7,7 @@ import enum
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from td3_driver.driving.road_map import RoadMap, RoadMapError
@@ -131,11 +131,11 @@ def _town(heard: Heard, topics: names.EgoTopics) -> Findings:
         yield _bad(what, f"nothing came on {names.WORLD_INFO} in {heard.seconds:g} s")
         return
     try:
-        RoadMap(heard.world_info.opendrive, heard.world_info.map_name)
+        road_map = RoadMap(heard.world_info.opendrive, heard.world_info.map_name)
     except RoadMapError as error:
         yield _bad(what, str(error))
     else:
-        yield _good(what, heard.world_info.map_name)
+        yield _good(what, "; ".join((heard.world_info.map_name, *road_map.notes)))
 
 
 def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
@@ -242,8 +242,14 @@ def _driver(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _versions(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """The bridge exits if package or server have not exactly its version; ours only reads maps."""
-    what, ours, wanted = "carla package", version("carla"), _bridge_wants()
+    """The bridge exits if package or server have not exactly its version; we need neither."""
+    what, wanted = "carla package", _bridge_wants()
+    try:
+        ours = version("carla")
+    except PackageNotFoundError:
+        if wanted:
+            yield _bad(what, f"not installed; the bridge wants exactly {wanted}")
+        return
     if not wanted:
         yield _good(what, f"{ours}; the bridge wants the server's own version")
     elif wanted == ours:

@@ -150,6 +150,8 @@ class Pilot:
             self.end(1, f"{names.WORLD_INFO}: {error}")
         else:
             self._logger.info(f"driving in {message.map_name}, {lanes} lanes")
+            for note in road_map.notes:
+                self._logger.warning(note)
 
     # The learner.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which lane markings the car crosses, like CARLA's lane invasion sensor.
 
-CARLA's library keeps that sensor's geometry to itself, so this compares the lanes under the
+This compares the lanes under the
 car's corners from tick to tick. Inside junctions, where lanes overlap, nothing is reported.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-import carla
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.road_map import LaneId, LanePlace, RoadMap
+from td3_driver.opendrive.lanes import Marking
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,56 +26,51 @@ class LaneInvasion:
     """
 
     def __init__(self, road_map: RoadMap) -> None:
-        self._road_map = road_map
+        self._places = road_map.places
         self._corners_m: FloatArray = np.empty((0, 2))
-        self._waypoints: list[carla.Waypoint | None] = []
+        self._under: list[LanePlace | None] = []
 
     def restart(self, corners_m: FloatArray) -> None:
         """Begin at (4, 2) corners in the map frame; what was crossed to get there is not told."""
-        self._corners_m, self._waypoints = corners_m, self._waypoints_at(corners_m)
+        self._corners_m, self._under = corners_m, self._places.lanes_at(corners_m)
 
     def update(self, corners_m: FloatArray) -> tuple[int, ...]:
         """Crossed markings since the last call, in CARLA's numbers, each once."""
         if np.array_equal(corners_m, self._corners_m):
             return ()
-        before_m, before = self._corners_m, self._waypoints
+        before_m, before = self._corners_m, self._under
         self.restart(corners_m)
-        occupied = {_lane_of(waypoint) for waypoint in before}
+        occupied = {_lane_of(place) for place in before}
         crossed = {
-            _crossed_marking(before[i], before_m[i], waypoint, corners_m[i])
-            for i, waypoint in enumerate(self._waypoints)
-            if _lane_of(waypoint) not in occupied
+            _crossed_marking(before[i], before_m[i], place, corners_m[i])
+            for i, place in enumerate(self._under)
+            if _lane_of(place) not in occupied
         }
-        return tuple(sorted(int(marking.type) for marking in crossed if marking is not None))
-
-    def _waypoints_at(self, corners_m: FloatArray) -> list[carla.Waypoint | None]:
-        return [self._road_map.waypoint_at(float(x), float(y)) for x, y in corners_m]
+        return tuple(sorted(int(marking) for marking in crossed if marking is not None))
 
 
-def _lane_of(waypoint: carla.Waypoint | None) -> tuple[int, int, int] | None:
-    if waypoint is None:
-        return None
-    return waypoint.road_id, waypoint.section_id, waypoint.lane_id
+def _lane_of(place: LanePlace | None) -> LaneId | None:
+    return None if place is None else place.lane.key
 
 
 def _crossed_marking(
-    before: carla.Waypoint | None,
+    before: LanePlace | None,
     before_m: FloatArray,
-    after: carla.Waypoint | None,
+    after: LanePlace | None,
     after_m: FloatArray,
-) -> carla.LaneMarking | None:
+) -> Marking | None:
     """The marking between two places of one corner, as the lane before (else after) has it."""
     if before is not None:
-        lane, other, other_m = before, after, after_m
+        here, other, other_m = before, after, after_m
     elif after is not None:
-        lane, other, other_m = after, None, before_m
+        here, other, other_m = after, None, before_m
     else:
         return None
-    if lane.is_junction or (other is not None and other.is_junction):
+    if any(place is not None and place.lane.junction_id is not None for place in (here, other)):
         return None
-    pose = pose_of(lane)
-    dx, dy = other_m[0] - pose.x_m, other_m[1] - pose.y_m
-    left_m = dy * math.cos(pose.yaw_rad) - dx * math.sin(pose.yaw_rad)
-    if abs(left_m) <= lane.lane_width / 2.0:
+    dx, dy = other_m[0] - here.x_m, other_m[1] - here.y_m
+    left_m = dy * math.cos(here.yaw_rad) - dx * math.sin(here.yaw_rad)
+    if abs(left_m) <= here.width_m / 2.0:
         return None  # the same lane goes on under another road's number
-    return lane.left_lane_marking if left_m > 0.0 else lane.right_lane_marking
+    line = here.line_at(here.lane.left_lines if left_m > 0.0 else here.lane.right_lines)
+    return Marking.NONE if line is None else line.kind

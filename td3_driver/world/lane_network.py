@@ -6,12 +6,13 @@ from __future__ import annotations
 import itertools
 import math
 
+import networkx
 import numpy as np
 import numpy.typing as npt
 import shapely
 
+from td3_driver.driving.road_map import NARROWEST_M, Lane
 from td3_driver.world.bodies import box_corners
-from td3_driver.world.lanes import Lane
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -24,17 +25,22 @@ COMFORTABLE_BRAKE_MPS2 = 2.0
 _STANDING_ROOM_M = 12.0
 # What a vehicle needs in a junction: the largest one's length and width, and some air.
 _SWEPT_M = (6.2, 2.6)
+# Who has left the roads is on a lane of its own, far from all others and without an end.
+_OUTSIDE_M = np.array([(1e7, 1e7), (1e7 + 1.0, 1e7)])
+_ENDLESS_M = 1e9
 
 
 class LaneNetwork:
-    """Lanes that lead on for ever; everything is indexed by lane number.
+    """The lanes of a map, and one more behind all their ends; everything is by lane number.
 
     Args:
-        lanes: of the whole map. Those that end, or lead only to such, are left out.
+        graph: `RoadMap.lane_graph`.
 
     Attributes:
-        length_m: (L,).
-        successors: for each lane the lanes that it leads into.
+        outside: the number of the lane behind the ends, the last; it leads into itself.
+        entries: (E,) lanes that nothing leads into, at which vehicles can come onto the roads.
+        length_m: (L,), without the ends that are narrower than a car.
+        successors: for each lane the lanes that it leads into, at least one.
         guarded: (L,) bool: to be entered only by who has it granted, because lanes cross, part or
             meet there.
         conflicts: (L, L) bool: two guarded lanes on which vehicles could touch.
@@ -42,25 +48,35 @@ class LaneNetwork:
         entry_mps: (L,) the speed at which a lane may be entered.
     """
 
-    def __init__(self, lanes: list[Lane]) -> None:
-        lanes = _endless(lanes)
-        number = {lane.key: index for index, lane in enumerate(lanes)}
-        self.successors = [[number[key] for key in lane.successors] for lane in lanes]
-        sampled = [_resampled(lane.center_m) for lane in lanes]
+    def __init__(self, graph: networkx.DiGraph) -> None:
+        number = {key: index for index, key in enumerate(graph)}
+        self.outside = len(number)
+        self.successors = [[number[way] for way in graph.successors(key)] for key in graph]
+        nothing_before = [graph.in_degree(key) == 0 for key in graph]
+        sampled = [
+            _resampled(_wide_enough(lane, begins, not following))
+            for (_, lane), begins, following in zip(
+                graph.nodes(data="lane"), nothing_before, self.successors, strict=True
+            )
+        ]
+        sampled.append((_OUTSIDE_M, _ENDLESS_M))
         self.length_m: FloatArray = np.array([length for _, length in sampled])
         counts = np.array([len(points) for points, _ in sampled])
         self._first: IntArray = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
         self._pieces: IntArray = counts.astype(np.int64) - 1
-        self._points: FloatArray = np.concatenate([np.empty((0, 2)), *(p for p, _ in sampled)])
+        self._points: FloatArray = np.concatenate([points for points, _ in sampled])
         self._limits_mps: FloatArray = np.concatenate(
-            [np.empty(0), *(_speed_limits(points, length) for points, length in sampled)]
+            [_speed_limits(points, length) for points, length in sampled]
         )
         self.entry_mps: FloatArray = self._limits_mps[self._first]
-        self.junction_id: IntArray = np.array(
-            [-1 if lane.junction_id is None else lane.junction_id for lane in lanes], np.int64
-        )
+        junctions = [-1 if j is None else j for _, j in graph.nodes(data="junction_id")]
+        self.junction_id: IntArray = np.array([*junctions, -1], np.int64)
+        self.successors.append([])
         self.guarded = self._find_guarded()
         self.conflicts = self._find_conflicts([points for points, _ in sampled])
+        self.entries: IntArray = np.flatnonzero([*nothing_before, False] & ~self.guarded)
+        for following in self.successors:
+            following[:] = following or [self.outside]
 
     def __len__(self) -> int:
         return len(self.length_m)
@@ -95,7 +111,8 @@ class LaneNetwork:
             if any(entered[f] > 1 for f in following):  # lanes meet
                 guarded[lane] |= not guarded[following].all()
         for lane, following in enumerate(self.successors):
-            if self.length_m[lane] < _STANDING_ROOM_M and guarded[following].all():
+            short = following and self.length_m[lane] < _STANDING_ROOM_M
+            if short and guarded[following].all():
                 guarded[lane] = True  # no room to wait between two junctions
         return guarded
 
@@ -114,25 +131,12 @@ class LaneNetwork:
         return conflicts
 
 
-def _endless(lanes: list[Lane]) -> list[Lane]:
-    """Without lanes that end, and without successors that are left out."""
-    kept = {lane.key: lane for lane in lanes}
-    while True:
-        ended = [key for key, lane in kept.items() if not set(lane.successors) & kept.keys()]
-        if not ended:
-            break
-        for key in ended:
-            del kept[key]
-    return [
-        Lane(
-            lane.key,
-            lane.center_m,
-            lane.outline_m,
-            lane.junction_id,
-            tuple(key for key in lane.successors if key in kept),
-        )
-        for lane in kept.values()
-    ]
+def _wide_enough(lane: Lane, begins: bool, ends: bool) -> FloatArray:
+    """A lane's middle, without its narrow parts where nothing comes before or after it."""
+    wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
+    if len(wide) < 2:
+        return lane.line_m
+    return lane.line_m[wide[0] if begins else 0 : wide[-1] + 1 if ends else None]
 
 
 def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:

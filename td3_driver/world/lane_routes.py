@@ -56,6 +56,26 @@ class LaneRoutes:
         self.lanes[done, -1] = [self._next(lane) for lane in self.lanes[done, -2].tolist()]
         self._measure()
 
+    @property
+    def outside(self) -> npt.NDArray[np.bool_]:
+        """(N,) who is not on the roads."""
+        return np.asarray(self.lanes[:, BEHIND] == self._network.outside)
+
+    @property
+    def to_the_end_m(self) -> FloatArray:
+        """(N,) way to the end of the present lane if nothing follows it; else inf."""
+        ending = self.lanes[:, BEHIND + 1] == self._network.outside
+        return np.where(ending, self.edges_m[:, BEHIND + 1] - self.s_m, np.inf)
+
+    def put(self, index: int, lane: int, s_m: float) -> None:
+        """Begin anew, on another lane."""
+        self.s_m[index] = s_m
+        self.lanes[index] = lane
+        for slot in range(BEHIND + 1, WINDOW):
+            self.lanes[index, slot] = self._next(int(self.lanes[index, slot - 1]))
+        self.ordinals[index] = np.arange(WINDOW) - BEHIND
+        self._measure()
+
     def points(self, rows: IntArray, s_m: FloatArray) -> FloatArray:
         """(R, K, 2) map points at distances (R, K) on the routes of vehicles (R,)."""
         edges = self.edges_m[rows]

@@ -11,11 +11,12 @@ import math
 import random
 from dataclasses import dataclass
 
-import carla
 import numpy as np
 import numpy.typing as npt
 from scenariogeneration import xodr
 
+from td3_driver.driving.road_map import LaneId, RoadMap
+from td3_driver.driving.route import distances
 from td3_driver.world.opendrive import LANE_WIDTH_M, mark, paint, reproducible_text
 
 _MIN_LINE_M = 10.0
@@ -153,17 +154,20 @@ def _opendrive_of(corners: list[_Corner], name: str) -> str:
 
 
 def _is_drivable_loop(text: str, length_m: tuple[float, float]) -> bool:
-    """Whether the loop has the wanted length and keeps clear of itself, as CARLA reads it."""
-    waypoint = carla.Map("loop", text).get_waypoint_xodr(0, -1, 0.0)
-    first = waypoint
-    points: list[tuple[float, float]] = []
-    while len(points) * _SAMPLING_M <= length_m[1]:
-        points.append((waypoint.transform.location.x, waypoint.transform.location.y))
-        waypoint = waypoint.next(_SAMPLING_M)[0]
-        closed = waypoint.road_id == first.road_id and waypoint.s < _SAMPLING_M
-        if closed and len(points) > 2:
-            return len(points) * _SAMPLING_M >= length_m[0] and _keeps_clear(np.array(points))
-    return False
+    """Whether the loop has the wanted length and keeps clear of itself."""
+    graph = RoadMap(text, "loop").lane_graph
+    first = LaneId(0, 0, -1)
+    lines, lane = [graph.nodes[first]["line_m"]], first
+    while (lane := next(iter(graph.successors(lane)), first)) != first:
+        lines.append(graph.nodes[lane]["line_m"])
+    closed_m = np.concatenate(lines)
+    if math.dist(closed_m[0], closed_m[-1]) > _SAMPLING_M:
+        return False  # it ends somewhere
+    along_m = distances(closed_m)
+    if not length_m[0] <= along_m[-1] <= length_m[1]:
+        return False
+    at_m = np.arange(0.0, along_m[-1], _SAMPLING_M)
+    return _keeps_clear(np.stack([np.interp(at_m, along_m, part) for part in closed_m.T], axis=1))
 
 
 def _keeps_clear(points_m: npt.NDArray[np.float64]) -> bool:

@@ -8,11 +8,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.road_map import Lane, RoadMap
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies import Bodies, everybody
 from td3_driver.world.lane_network import LaneNetwork
-from td3_driver.world.lanes import Lane
 from td3_driver.world.parked import FIRST_ACTOR_ID as FIRST_PARKED_ID
 from td3_driver.world.parked import Parked
 from td3_driver.world.surface import Surface
@@ -55,7 +54,7 @@ class Others:
         self._road_map = road_map
         self._counts = vehicles, walkers
         self.parked = Parked()
-        self._network = LaneNetwork(lanes) if vehicles else None
+        self._network = LaneNetwork(road_map.lane_graph) if vehicles else None
         self._crossings = find_crossings(lanes, surface) if walkers else None
         self._traffic: Traffic | None = None
         self._walkers: Walkers | None = None
@@ -117,9 +116,9 @@ class Others:
         found = set()
         for ahead_s in _EGO_FORESIGHT_S:
             at = pose.x_m + ahead_s * x_mps, pose.y_m + ahead_s * y_mps
-            waypoint = self._road_map.waypoint_at(*at)
-            if waypoint is not None and waypoint.is_junction:
-                found.add(int(waypoint.junction_id))
+            place = self._road_map.places.lane_at(*at)
+            if place is not None and place.lane.junction_id is not None:
+                found.add(place.lane.junction_id)
         return found
 
 

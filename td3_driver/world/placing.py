@@ -19,6 +19,11 @@ _ALWAYS_FREE = 8  # places that nobody gets, however many there are to be: the n
 NOWHERE: FloatArray = np.empty((0, 2))
 
 
+def room_among(points_m: FloatArray) -> int:
+    """How many of (N, 2) places can be given away."""
+    return max(len(points_m) - _ALWAYS_FREE, 0)
+
+
 def draw_places(
     points_m: FloatArray,
     count: int,
@@ -47,7 +52,7 @@ def draw_places(
     if len(usable) < count + _ALWAYS_FREE:
         usable = np.arange(len(points_m))
     points_m = points_m[usable]
-    room = max(len(points_m) - _ALWAYS_FREE, 0)
+    room = room_among(points_m)
     if count > room:
         raise ValueError(f"{what} {count}: there is room for {room}; expected no more")
     dx, dy = points_m[:, 0] - ego.x_m, points_m[:, 1] - ego.y_m

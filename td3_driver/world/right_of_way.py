@@ -71,6 +71,10 @@ class RightOfWay:
                 self._granted[index] = self._routes.ordinals[index, last]
             taken[lanes] = True  # of who waits too: nobody who came later goes first
 
+    def forget(self, index: int) -> None:
+        """A vehicle has left, or another comes in its place: nothing is granted to it."""
+        self._granted[index], self._asked_at[index] = 0, _NEVER
+
     def _next_closed(self) -> tuple[IntArray, FloatArray]:
         """The slot (N,) of the next lane that is not granted, and the way (N,) m to it."""
         routes = self._routes

@@ -8,8 +8,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from td3_driver.driving.road_map import Lane
 from td3_driver.world.bodies import box_corners
-from td3_driver.world.lanes import Lane, places_along
+from td3_driver.world.lane_paint import places_along
 from td3_driver.world.shapes import Mesh, Shapes, frustum, placed, side_patch, wall_patch
 from td3_driver.world.surface import OBSTACLE, OFF_ROAD, Surface
 
@@ -36,7 +37,8 @@ def grow(lanes: list[Lane], surface: Surface, seed: int) -> Shapes:
     rng = np.random.default_rng(seed)
     meshes: list[Mesh] = []
     poses: list[tuple[float, float, float]] = []
-    for x, y, yaw, half_lane_m in places_along(lanes, _PLOT_M):
+    for place in places_along(lanes, _PLOT_M):
+        yaw, half_lane_m = place.yaw_rad, place.width_m / 2.0
         if rng.random() < _BUILDING_SHARE:
             size = (rng.uniform(8.0, 12.0), rng.uniform(7.0, 12.0))
             away_m = half_lane_m + rng.uniform(*_BUILDING_FROM_EDGE_M) + size[1] / 2.0
@@ -45,7 +47,8 @@ def grow(lanes: list[Lane], surface: Surface, seed: int) -> Shapes:
             size = (0.6, 0.6)
             away_m = half_lane_m + rng.uniform(*_TREE_FROM_EDGE_M)
             apart_m, ground = _TREE_APART_M, OBSTACLE
-        pose = (x + away_m * math.sin(yaw), y - away_m * math.cos(yaw), yaw)
+        right_m = -away_m if place.lane.edge_on_left else away_m
+        pose = (place.x_m + right_m * math.sin(yaw), place.y_m - right_m * math.cos(yaw), yaw)
         mesh = _building(rng, *size) if ground == OFF_ROAD else _tree(rng)
         if _is_free(pose, poses, apart_m) and _stands_on(surface, pose, size, ground):
             meshes.append(mesh)

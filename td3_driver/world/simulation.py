@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.road_map import NARROWEST_M, RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
 from td3_driver.world.appearance import APPEARANCES, look_of
 from td3_driver.world.bodies import Bodies, box_corners, penetration
 from td3_driver.world.camera import Camera
 from td3_driver.world.contact import Contact, strike
 from td3_driver.world.lane_invasion import LaneInvasion
+from td3_driver.world.lane_paint import places_along
 from td3_driver.world.others import Others
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes, joined, of_bodies
@@ -155,9 +156,13 @@ class Simulation:
             z_m=config.camera_z_m,
             pitch_deg=config.camera_pitch_deg,
         )
-        waypoints = road_map.waypoints(_SPAWN_SPACING_M)
-        self._terrain = Terrain(road_map, waypoints)
-        self._spawn_poses = [pose_of(point) for point in waypoints if not point.is_junction]
+        self._terrain = Terrain(road_map)
+        lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
+        self._spawn_poses = [
+            pose_of(place)
+            for place in places_along(lanes, _SPAWN_SPACING_M)
+            if place.width_m >= NARROWEST_M
+        ]
         if not self._spawn_poses:
             raise WorldConfigError(
                 f"map {road_map.name}: no lane outside junctions; expected one to start on"

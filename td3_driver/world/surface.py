@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 
-import carla
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.world.lanes import Lane, PaintedLine, read_lanes
+from td3_driver.driving.road_map import Lane, RoadMap
+from td3_driver.world.lane_paint import PaintedLine, painted_lines
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
@@ -37,7 +36,7 @@ _HALO_M = 8.5  # what lies further from every lane than the last band begins
 _MARGIN_M = 20.0
 _JUNCTION_GAP_M = 4.0  # a junction's lanes leave islands up to twice as wide, which are asphalt
 
-_PAINT_BGR = {carla.LaneMarkingColor.Yellow: (70, 180, 215)}
+_PAINT_BGR = {"yellow": (70, 180, 215)}
 _WHITE_BGR = (225, 225, 225)
 
 _FINEST_M_PER_PX = 0.1
@@ -70,7 +69,7 @@ class Surface:
     """
 
     def __init__(self, road_map: RoadMap, seed: int = 0) -> None:
-        self.lanes, lines = read_lanes(road_map)
+        self.lanes = list(road_map.lanes.values())
         outlines = np.concatenate([lane.outline_m for lane in self.lanes])
         self.west_m, south_m = (float(low) for low in outlines.min(axis=0) - _MARGIN_M)
         east_m, self.north_m = (float(high) for high in outlines.max(axis=0) + _MARGIN_M)
@@ -83,7 +82,7 @@ class Surface:
         self.classes: ByteArray = np.zeros((self._sides(height_m), self._sides(width_m)), np.uint8)
         self._fill_lanes(self.lanes)
         texture = self._painted_ground(seed)
-        self._paint_lines(texture, lines)
+        self._paint_lines(texture, list(painted_lines(road_map)))
         self.levels: list[ByteArray] = [texture]
         for _ in range(_LEVELS - 1):
             rows, columns = self.levels[-1].shape[:2]

@@ -8,14 +8,12 @@ as CARLA's Town01 and Town02 are, nothing is looked up.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import carla
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import Pose
 
 GRAVITY_MPS2 = 9.81
@@ -41,12 +39,12 @@ class Terrain:
 
     Args:
         road_map: the roads.
-        waypoints: places all over them, by which a flat map is known.
     """
 
-    def __init__(self, road_map: RoadMap, waypoints: Sequence[carla.Waypoint]) -> None:
-        self._map = road_map.carla_map
-        self._flat = len({waypoint.transform.location.z for waypoint in waypoints}) <= 1
+    def __init__(self, road_map: RoadMap) -> None:
+        self._road_map = road_map
+        heights_m = np.concatenate([lane.height_m for lane in road_map.lanes.values()])
+        self._flat = float(np.ptp(heights_m)) < 1e-6
 
     def under(self, pose: Pose) -> Ground:
         """The ground below; of roads above each other that which is nearest to the pose.
@@ -55,11 +53,9 @@ class Terrain:
         """
         if self._flat:
             return Ground(pose.z_m, 0.0)
-        waypoint = self._map.get_waypoint(carla.Location(pose.x_m, -pose.y_m, pose.z_m))
-        lane = pose_of(waypoint)
-        # CARLA's pitch, up positive, is not the slope's angle: it is the slope itself, as radians.
-        grade = math.radians(math.remainder(waypoint.transform.rotation.pitch, 360.0))
-        return Ground(lane.z_m, -math.atan(grade * math.cos(pose.yaw_rad - lane.yaw_rad)))
+        here = self._road_map.places.nearest(pose.x_m, pose.y_m, pose.z_m)
+        slope = here.grade * math.cos(pose.yaw_rad - here.yaw_rad)
+        return Ground(here.z_m, -math.atan(slope))
 
     def under_all(self, poses: npt.NDArray[np.float64]) -> list[Ground]:
         """`under` for each of (N, 3): x, y in m, yaw in rad; of bridges and roads, the lowest."""

@@ -5,6 +5,7 @@ They keep their distance by the Intelligent Driver Model (Treiber, Hennecke and 
 traffic states in empirical observations and microscopic simulations", Physical Review E 62, 2000),
 turn at random where the road parts, and enter a junction when `right_of_way.py` lets them. They
 follow the middle of their lane exactly, and see the ego car as a leader where it is in their way.
+Where a lane ends they leave the roads, and others come onto them where one begins.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.bodies import Bodies
 from td3_driver.world.lane_network import COMFORTABLE_BRAKE_MPS2, LaneNetwork
 from td3_driver.world.lane_routes import AHEAD, BEHIND, LaneRoutes
-from td3_driver.world.placing import NOWHERE, draw_places
+from td3_driver.world.placing import NOWHERE, draw_places, room_among
 from td3_driver.world.right_of_way import RightOfWay
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 FIRST_ACTOR_ID = 1000
+_IDS = 1000  # so many, given again when all have been
 
 # IDM: the paper's form and exponent, with values for cars in a town.
 _ACCELERATION_MPS2 = 1.5
@@ -51,12 +53,17 @@ _AXLE_SHARE = 0.3  # of the length, from the middle to each axle
 _PLACE_SPACING_M = 12.0
 _PLACE_TO_JUNCTION_M = 12.0
 
+# Onto the roads comes who finds room behind the vehicles there, and nobody near.
+_ENTRY_GAP_M, _ENTRY_CLEAR_M = 8.0, 20.0
+# Who is outside is there, far from everybody else outside that has left just now.
+_WAITING_AT_M = 1e8
+
 _LOOKED_AHEAD_M = np.arange(0.0, 45.0, 1.5)
 _SIDE_MARGIN_M = 0.3
 
 
 class Traffic:
-    """N vehicles, dealt out on free places.
+    """N vehicles, dealt out on free places; who finds none comes later, where a lane begins.
 
     Args:
         network: the lanes.
@@ -82,7 +89,9 @@ class Traffic:
     ) -> None:
         lanes, s_m = _places(network)
         points_m = network.points(lanes, s_m)
-        chosen = draw_places(points_m, count, ego, rng, "traffic", taken_m)
+        placed = min(count, room_among(points_m)) if len(network.entries) else count
+        chosen = draw_places(points_m, placed, ego, rng, "traffic", taken_m)
+        waiting = count - placed
         kinds = rng.integers(len(_KINDS), size=count)
         self._network = network
         self._rows = np.arange(count)
@@ -90,9 +99,17 @@ class Traffic:
         self._half_m = self._sizes_m[:, 0] / 2.0
         self._colors_bgr = _COLORS_BGR[rng.integers(len(_COLORS_BGR), size=count)]
         self._haste = rng.uniform(*_HASTE, count)
-        self.routes = LaneRoutes(network, lanes[chosen], s_m[chosen], rng)
+        self._rng = rng
+        self._actor_ids = FIRST_ACTOR_ID + self._rows
+        self._next_id = FIRST_ACTOR_ID + count
+        self.routes = LaneRoutes(
+            network,
+            np.concatenate([lanes[chosen], np.full(waiting, network.outside)]),
+            np.concatenate([s_m[chosen], np.full(waiting, _WAITING_AT_M)]),
+            rng,
+        )
         self._right_of_way = RightOfWay(network, self.routes, self._sizes_m[:, 0])
-        self._speed_mps: FloatArray = 0.5 * self._wanted_speed()
+        self._speed_mps: FloatArray = 0.5 * self._wanted_speed() * ~self.routes.outside
         self._poses = self._places_now()
         self._yaw_rates_radps: FloatArray = np.zeros(count)
         self._accelerations_mps2: FloatArray = np.zeros((count, 2))
@@ -116,29 +133,67 @@ class Traffic:
         stop = self._idm(wanted_mps, stop_m, np.zeros_like(stop_m))
         acceleration = np.minimum(acceleration, stop)
         before, poses, velocities = self._speed_mps, self._poses, self._velocities()
-        self._speed_mps = np.maximum(before + acceleration * dt_s, 0.0)
+        outside = self.routes.outside
+        self._speed_mps = np.maximum(before + acceleration * dt_s, 0.0) * ~outside
         self.routes.advance((before + self._speed_mps) / 2.0 * dt_s)
         self._poses = self._places_now()
         turned = self._poses[:, 2] - poses[:, 2]
         self._yaw_rates_radps = np.arctan2(np.sin(turned), np.cos(turned)) / dt_s
         self._accelerations_mps2 = (self._velocities() - velocities) / dt_s
+        for index in np.flatnonzero(~outside & (self.routes.to_the_end_m < self._half_m)).tolist():
+            self._put(index, self._network.outside, _WAITING_AT_M, 0.0)
+        if outside.any():
+            self._let_in(int(outside.argmax()), others)
 
     def push(self, index: int, by_mps: float) -> None:
-        """Change a vehicle's speed along its lane in a collision; it does not roll backwards."""
-        self._speed_mps[index] = max(self._speed_mps[index] + by_mps, 0.0)
+        """Change the speed of the vehicle in row `index` of `bodies` along its lane.
+
+        It does not roll backwards.
+        """
+        row = np.flatnonzero(~self.routes.outside)[index]
+        self._speed_mps[row] = max(self._speed_mps[row] + by_mps, 0.0)
 
     def bodies(self) -> Bodies:
-        """All vehicles now."""
+        """All vehicles that are on the roads now."""
+        here = ~self.routes.outside
         return Bodies(
-            FIRST_ACTOR_ID + self._rows,
-            self._poses,
-            self._sizes_m,
-            self._velocities(),
-            self._masses_kg,
-            self._colors_bgr,
-            self._yaw_rates_radps,
-            self._accelerations_mps2,
+            self._actor_ids[here],
+            self._poses[here],
+            self._sizes_m[here],
+            self._velocities()[here],
+            self._masses_kg[here],
+            self._colors_bgr[here],
+            self._yaw_rates_radps[here],
+            self._accelerations_mps2[here],
         )
+
+    def _let_in(self, index: int, others: Bodies) -> None:
+        """Put a vehicle that is outside onto a lane that begins, if there is room on one."""
+        half_m = float(self._half_m[index])
+        present = self.routes.lanes[:, BEHIND]
+        rear_m = self.routes.s_m - self._half_m
+        for lane in self._rng.permutation(self._network.entries).tolist():
+            free_m = float(np.min(rear_m[present == lane], initial=np.inf))
+            at_m = self._network.points(np.array([lane]), np.array([half_m]))[0]
+            taken_m = np.concatenate([others.poses[:, :2], self._poses[present != lane, :2]])
+            apart_m = np.hypot(*(taken_m - at_m).T)
+            long_enough = self._network.length_m[lane] > 4.0 * half_m
+            if long_enough and free_m > 2.0 * half_m + _ENTRY_GAP_M and (
+                apart_m > _ENTRY_CLEAR_M
+            ).all():
+                self._put(index, lane, half_m, 0.5 * float(self._network.entry_mps[lane]))
+                while self._next_id in self._actor_ids:
+                    self._next_id = FIRST_ACTOR_ID + (self._next_id + 1 - FIRST_ACTOR_ID) % _IDS
+                self._actor_ids[index] = self._next_id
+                return
+
+    def _put(self, index: int, lane: int, s_m: float, speed_mps: float) -> None:
+        """Make another vehicle of one: on another lane, with another history."""
+        self.routes.put(index, lane, s_m)
+        self._right_of_way.forget(index)
+        self._speed_mps[index] = speed_mps
+        self._poses = self._places_now()
+        self._yaw_rates_radps[index], self._accelerations_mps2[index] = 0.0, 0.0
 
     def _velocities(self) -> FloatArray:
         """(N, 2) m/s along the map's x and y."""
@@ -218,7 +273,7 @@ def _places(network: LaneNetwork) -> tuple[IntArray, FloatArray]:
     """Where vehicles can be dealt out: lane numbers and distances from the lanes' starts."""
     lanes: list[int] = []
     s_m: list[float] = []
-    for lane in np.flatnonzero(~network.guarded).tolist():
+    for lane in np.flatnonzero(~network.guarded[: network.outside]).tolist():
         last_m = network.length_m[lane] - _PLACE_TO_JUNCTION_M
         at_m = np.arange(4.0, last_m, _PLACE_SPACING_M).tolist()
         lanes += [lane] * len(at_m)

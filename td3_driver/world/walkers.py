@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from td3_driver.driving.road_map import Lane
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies import Bodies
-from td3_driver.world.lanes import Lane, places_along
+from td3_driver.world.lane_paint import places_along
 from td3_driver.world.placing import draw_places
 from td3_driver.world.surface import LANE, OBSTACLE, Surface
 
@@ -49,14 +50,17 @@ def find_crossings(lanes: list[Lane], surface: Surface) -> Crossings:
     """All places where a straight way leads over the lanes to a pavement on the other side."""
     starts, ends = [], []
     reach = np.arange(0.0, _WIDEST_ROAD_M, _STEP_M)
-    for x, y, yaw, half_lane_m in places_along(lanes, _SPACING_M):
-        left = np.array([-np.sin(yaw), np.cos(yaw)])
-        way = np.array([x, y]) + (reach[:, None] - half_lane_m + _STEP_M) * left
+    for place in places_along(lanes, _SPACING_M):
+        across = np.array([-np.sin(place.yaw_rad), np.cos(place.yaw_rad)])
+        if place.lane.edge_on_left:
+            across = -across
+        middle, half_lane_m = np.array([place.x_m, place.y_m]), place.width_m / 2.0
+        way = middle + (reach[:, None] - half_lane_m + _STEP_M) * across
         over = surface.class_at(way) != LANE
         if not over.any() or over[0]:
             continue
-        kerb = way[0] - _STEP_M * left, way[int(over.argmax())]
-        start, end = kerb[0] - _FROM_KERB_M * left, kerb[1] + _FROM_KERB_M * left
+        kerb = way[0] - _STEP_M * across, way[int(over.argmax())]
+        start, end = kerb[0] - _FROM_KERB_M * across, kerb[1] + _FROM_KERB_M * across
         if not (surface.class_at(np.stack([start, end])) == OBSTACLE).any():
             starts.append(start)
             ends.append(end)

@@ -11,6 +11,7 @@ from geometry_msgs.msg import Pose
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.ros.conversions import yaw_of
 
+from ..places import places
 from .client import Client, World
 
 
@@ -31,9 +32,9 @@ def client(world: World) -> Iterator[Client]:
 def open_place(client: Client) -> Pose:
     """A place on a lane, facing along the map's x axis."""
     info = client.last("/carla/world_info")
-    location = RoadMap(info.opendrive, "map").waypoints(5.0)[0].transform.location
+    place = places(RoadMap(info.opendrive, "map"), 5.0)[0]
     pose = Pose()
-    pose.position.x, pose.position.y, pose.orientation.w = location.x, -location.y, 1.0
+    pose.position.x, pose.position.y, pose.orientation.w = place.x_m, place.y_m, 1.0
     return pose
 
 

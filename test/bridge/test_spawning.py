@@ -12,6 +12,7 @@ from geometry_msgs.msg import Pose
 from td3_driver.driving.road_map import RoadMap, pose_of
 from td3_driver.ros.conversions import pose_message
 
+from ..places import further
 from .client import IMAGE, ROLE, Client
 
 
@@ -65,8 +66,11 @@ def test_another_vehicle_stands_where_it_is_spawned(placed: Client, open_place: 
     """Told, seen, run into, and taken away; nothing is spawned where it stands."""
     spawn, objects, collisions = "/carla/spawn_object", f"{ROLE}/objects", f"{ROLE}/collision"
     road_map = RoadMap(placed.last("/carla/world_info").opendrive, "map")
-    here = road_map.waypoint_at(open_place.position.x, open_place.position.y)
-    on_lane, ahead = (pose_message(pose_of(at)) for at in (here, here.next(9.0)[0]))
+    here = road_map.places.lane_at(open_place.position.x, open_place.position.y)
+    assert here is not None
+    on_lane, ahead = (
+        pose_message(pose_of(at)) for at in (here, further(road_map, here, 9.0))
+    )
     placed.place(on_lane)
     request = {"type": "vehicle.audi.tt", "id": "parked", "transform": ahead}
     empty = placed.last("front/image").data

@@ -155,7 +155,7 @@ def test_image_and_camera_info(client: Client) -> None:
 
 def test_latched_information(client: Client) -> None:
     info = client.last("/carla/world_info")
-    assert RoadMap(info.opendrive, info.map_name).waypoints(5.0)
+    assert RoadMap(info.opendrive, info.map_name).lanes
     car = client.last("vehicle_info")
     assert (car.type, car.rolename) == ("vehicle.tesla.model3", "hero")
     assert car.wheels[0].max_steer_angle == pytest.approx(1.22, abs=0.01)  # rad

@@ -75,7 +75,7 @@ def test_random_routes_stay_on_lanes_and_repeat(seed: int) -> None:
     assert route.length_m == pytest.approx(300.0, abs=1.5)
     assert np.all(np.hypot(*np.diff(route.points_m, axis=0).T) < 1.5)
     for x_m, y_m in route.points_m[::10]:
-        assert road_map.waypoint_at(x_m, y_m) is not None
+        assert road_map.places.lane_at(x_m, y_m) is not None
 
 
 def test_routes_in_town01_pass_junctions(town01: RoadMap) -> None:
@@ -83,9 +83,9 @@ def test_routes_in_town01_pass_junctions(town01: RoadMap) -> None:
     with_junctions = 0
     for _ in range(10):
         route = random_route(town01, rng, 400.0)
-        waypoints = [town01.waypoint_at(x, y) for x, y in route.points_m[::5]]
-        assert all(waypoint is not None for waypoint in waypoints)
-        with_junctions += any(waypoint.is_junction for waypoint in waypoints if waypoint)
+        passed = [town01.places.lane_at(x, y) for x, y in route.points_m[::5]]
+        assert all(place is not None for place in passed)
+        with_junctions += any(place.lane.junction_id is not None for place in passed if place)
         headings = np.unwrap(np.arctan2(*np.diff(route.points_m, axis=0).T[::-1]))
         assert np.max(np.abs(np.diff(headings))) < 0.6  # no folds, no jumps
     assert with_junctions >= 5
@@ -220,11 +220,24 @@ def test_a_route_on_a_slope_starts_on_the_ground() -> None:
     assert len(heights_m) > 3
 
 
-def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
+def test_a_short_road_is_divided_more_finely() -> None:
     short = straight_road(lengths_m=[20.0], left_lanes=0, right_lanes=1)
-    assert random_route(short, np.random.default_rng(0), 10.0).length_m == pytest.approx(10.0)
-    with pytest.raises(ValueError, match=r"map short: 1 blocks of 30 m .* at least 2"):
-        random_route(short, np.random.default_rng(0), 10.0, held_out=True)
+    rng = np.random.default_rng(0)
+    starts_m = {
+        held_out: {
+            random_route(short, rng, 5.0, held_out=held_out).points_m[0, 0] for _ in range(30)
+        }
+        for held_out in (False, True)
+    }
+    assert starts_m[True]
+    assert not starts_m[True] & starts_m[False]
+
+
+def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
+    short = straight_road(lengths_m=[4.5], left_lanes=0, right_lanes=1)
+    assert random_route(short, np.random.default_rng(0), 4.0).length_m == pytest.approx(4.0)
+    with pytest.raises(ValueError, match=r"map short: 1 blocks of 5 m .* at least 2"):
+        random_route(short, np.random.default_rng(0), 4.0, held_out=True)
     with pytest.raises(ValueError, match="map short: no drivable stretch of 30 m"):
         random_route(short, np.random.default_rng(0), 300.0)
 

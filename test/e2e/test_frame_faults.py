@@ -188,7 +188,7 @@ def test_another_town_means_another_episode(world: FaultyWorld, driver: Node) ->
     world.step_until(lambda: len(world.routes) > routes)
     for pose in world.routes[-1].poses[::20]:
         position = pose.pose.position
-        assert world.road_map.waypoint_at(position.x, position.y) is not None
+        assert world.road_map.places.lane_at(position.x, position.y) is not None
 
 
 def test_another_publisher_of_commands_is_reported(world: FaultyWorld, driver: Node) -> None:

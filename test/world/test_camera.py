@@ -18,6 +18,8 @@ from td3_driver.world.camera import Camera, CameraError
 from td3_driver.world.shapes import of_bodies
 from td3_driver.world.surface import Surface
 
+from ..places import places
+
 WIDTH_PX, HEIGHT_PX = 640, 480
 
 
@@ -240,7 +242,7 @@ def test_plain_is_todays_picture_and_random_looks_differ(loop_surface: Surface) 
 
 def test_looks_stay_readable(loop: RoadMap, loop_surface: Surface) -> None:
     """Dusk is dark and rain is grey, but the road can be told from what is beside it."""
-    lane = pose_of(loop.waypoints(5.0)[3])
+    lane = pose_of(places(loop, 5.0)[3])
     camera = Camera()
     levels, contrasts = [], []
     for seed in range(40):

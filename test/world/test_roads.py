@@ -11,16 +11,15 @@ import sys
 import carla
 import pytest
 
-from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import wrap_angle
 from td3_driver.world.roads import generate_opendrive
 
 SEEDS = range(8)
 
 
-def ring(road_map: RoadMap, lane_id: int, step_m: float) -> list[carla.Waypoint]:
+def ring(road_map: carla.Map, lane_id: int, step_m: float) -> list[carla.Waypoint]:
     """Waypoints along a lane until it comes back to its start; fails where the lane ends."""
-    start = road_map.carla_map.get_waypoint_xodr(0, lane_id, 20.0)
+    start = road_map.get_waypoint_xodr(0, lane_id, 20.0)
     here, passed = start, [start]
     for _ in range(round(1200.0 / step_m)):
         following = here.next(step_m)
@@ -39,7 +38,7 @@ def ring(road_map: RoadMap, lane_id: int, step_m: float) -> list[carla.Waypoint]
 @pytest.mark.parametrize("lane_id", [-1, 1])
 def test_loop_closes_both_ways_and_keeps_its_bounds(seed: int, lane_id: int) -> None:
     step_m = 2.0
-    waypoints = ring(RoadMap(generate_opendrive(seed), f"loop_{seed}"), lane_id, step_m)
+    waypoints = ring(carla.Map("loop", generate_opendrive(seed)), lane_id, step_m)
     assert 480.0 <= len(waypoints) * step_m <= 1020.0
     assert {round(waypoint.lane_width, 6) for waypoint in waypoints} == {3.5}
     yaws = [-math.radians(waypoint.transform.rotation.yaw) for waypoint in waypoints]
@@ -51,8 +50,7 @@ def test_loop_closes_both_ways_and_keeps_its_bounds(seed: int, lane_id: int) -> 
 
 
 def test_lines_are_those_of_a_country_road() -> None:
-    road_map = RoadMap(generate_opendrive(0), "loop_0")
-    for waypoint in road_map.waypoints(10.0):
+    for waypoint in carla.Map("loop", generate_opendrive(0)).generate_waypoints(10.0):
         centre, edge = waypoint.left_lane_marking, waypoint.right_lane_marking
         assert (centre.type, centre.color) == (
             carla.LaneMarkingType.Broken,
@@ -67,8 +65,7 @@ def test_lines_are_those_of_a_country_road() -> None:
 def test_joints_are_smooth() -> None:
     """Exact closure: the reference line neither jumps nor kinks, the ring's end included."""
     for seed in SEEDS:
-        road_map = RoadMap(generate_opendrive(seed), f"loop_{seed}")
-        for start, end in road_map.carla_map.get_topology():
+        for start, end in carla.Map("loop", generate_opendrive(seed)).get_topology():
             last = start.next_until_lane_end(0.5)[-1].transform
             gap_m = last.location.distance(end.transform.location)
             assert gap_m < 0.6

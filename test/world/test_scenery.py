@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.world.lanes import Lane, read_lanes
+from td3_driver.driving.road_map import Lane, RoadMap
 from td3_driver.world.scenery import grow
 from td3_driver.world.shapes import Shapes
 from td3_driver.world.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
@@ -24,7 +23,7 @@ def grown(
         road_map, surface = town, town_surface
     else:
         road_map, surface = loop, request.getfixturevalue("loop_surface")
-    lanes = read_lanes(road_map)[0]
+    lanes = list(road_map.lanes.values())
     return lanes, surface, grow(lanes, surface, 0)
 
 

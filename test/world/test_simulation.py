@@ -9,13 +9,13 @@ import struct
 import subprocess
 import sys
 from dataclasses import astuple
+from pathlib import Path
 
-import carla
 import numpy as np
 import pytest
 
 from td3_driver.driving.road_map import RoadMap, pose_of
-from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose
+from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose, wrap_angle
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig, WorldConfigError
 from td3_driver.world.surface import OBSTACLE
@@ -25,6 +25,8 @@ from td3_driver.world.vehicle import (
     WHEELBASE_M,
     ControlError,
 )
+
+from ..places import further, places
 
 STRAIGHT_ON = Control(throttle=0.6)
 
@@ -36,8 +38,8 @@ def simulation(loop: RoadMap) -> Simulation:
 
 def follow_lane(ego: EgoState, road_map: RoadMap) -> Control:
     """Pure pursuit of the lane's middle 7 m ahead, at 8 m/s."""
-    here = road_map.carla_map.get_waypoint(carla.Location(ego.pose.x_m, -ego.pose.y_m, 0.0))
-    goal = pose_of(here.next(7.0)[0])
+    here = road_map.places.nearest(ego.pose.x_m, ego.pose.y_m, 0.0)
+    goal = further(road_map, here, 7.0)
     dx, dy = goal.x_m - ego.pose.x_m, goal.y_m - ego.pose.y_m
     left_m = dy * math.cos(ego.pose.yaw_rad) - dx * math.sin(ego.pose.yaw_rad)
     wheel_rad = math.atan(2.0 * WHEELBASE_M * left_m / (dx * dx + dy * dy))
@@ -80,7 +82,13 @@ def hash_of_a_drive(config: WorldConfig) -> str:
 
 
 def test_same_commands_give_the_same_bytes_in_another_process() -> None:
-    other = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-m", "test.world.test_simulation"],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     hashes = [hash_of_a_drive(WorldConfig(seed=4)), hash_of_a_drive(FULL)]
     assert other.stdout.split() == hashes
     assert hashes[0] != hashes[1]
@@ -90,7 +98,7 @@ def test_a_simple_follower_drives_the_whole_loop_in_its_lane(
     simulation: Simulation, loop: RoadMap
 ) -> None:
     tick = simulation.step(Control())
-    length_m = len(loop.waypoints(1.0)) / 2.0
+    length_m = sum(lane.length_m for lane in loop.lanes.values()) / 2.0
     driven_m, events = 0.0, []
     while driven_m < length_m + 20.0:
         tick = simulation.step(follow_lane(tick.ego, loop))
@@ -135,13 +143,9 @@ def test_nothing_drives_through_the_hedge(
         under = simulation.surface.class_at(np.array([[tick.ego.pose.x_m, tick.ego.pose.y_m]]))
         assert under[0] != OBSTACLE
     assert collided
-    waypoint = simulation.road_map.carla_map.get_waypoint(
-        carla.Location(tick.ego.pose.x_m, -tick.ego.pose.y_m, 0.0)
-    )
-    away_m = waypoint.transform.location.distance(
-        carla.Location(tick.ego.pose.x_m, -tick.ego.pose.y_m, 0.0)
-    )
-    assert away_m < 1.75 + 4.6
+    at = tick.ego.pose
+    lane = simulation.road_map.places.nearest(at.x_m, at.y_m, 0.0)
+    assert math.hypot(lane.x_m - at.x_m, lane.y_m - at.y_m) < 1.75 + 4.6
 
 
 def test_a_car_can_back_out_of_the_hedge(simulation: Simulation) -> None:
@@ -169,10 +173,10 @@ def test_a_crossing_is_told_once(simulation: Simulation) -> None:
 
 def long_straight(road_map: RoadMap) -> Pose:
     """A lane's pose with at least 40 m of straight road ahead."""
-    for waypoint in road_map.waypoints(5.0):
-        ahead = waypoint.next(40.0)[0].transform.rotation.yaw
-        if abs(ahead - waypoint.transform.rotation.yaw) < 0.1 and waypoint.lane_id < 0:
-            return pose_of(waypoint)
+    for place in places(road_map, 5.0):
+        turn_rad = wrap_angle(further(road_map, place, 40.0).yaw_rad - place.yaw_rad)
+        if abs(turn_rad) < 0.002 and place.lane.key.lane_id < 0:
+            return pose_of(place)
     pytest.fail("this map has no long straight")
 
 
@@ -222,10 +226,10 @@ def test_spawn_poses_are_lane_centres(town: RoadMap) -> None:
     poses = [simulation.spawn_pose(rng) for _ in range(50)]
     assert len(set(poses)) > 40
     for pose in poses:
-        waypoint = town.waypoint_at(pose.x_m, pose.y_m)
-        assert waypoint is not None
-        assert not waypoint.is_junction
-        assert pose_of(waypoint).yaw_rad == pytest.approx(pose.yaw_rad, abs=0.02)
+        place = town.places.lane_at(pose.x_m, pose.y_m)
+        assert place is not None
+        assert place.lane.junction_id is None
+        assert place.yaw_rad == pytest.approx(pose.yaw_rad, abs=0.02)
     assert simulation.spawn_pose(5) == simulation.spawn_pose(5)
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from td3_driver.driving.road_map import RoadMap, pose_of
-from td3_driver.world.lanes import read_lanes
+from td3_driver.driving.road_map import RoadMap
 from td3_driver.world.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
+
+from ..places import places
 
 
 def beside(road_map: RoadMap, left_m: float) -> npt.NDArray[np.float64]:
     """(N, 2) points at a distance to the left of every lane's middle."""
-    poses = [pose_of(waypoint) for waypoint in road_map.waypoints(2.0)]
+    poses = places(road_map, 2.0)
     return np.array(
         [
             (p.x_m - left_m * math.sin(p.yaw_rad), p.y_m + left_m * math.cos(p.yaw_rad))
@@ -51,7 +52,7 @@ def test_bands_beside_the_right_edge(
 
 def test_paint_lies_where_the_map_has_it(loop: RoadMap, loop_surface: Surface) -> None:
     def colors_at(left_m: float) -> npt.NDArray[np.float64]:
-        points = np.column_stack([beside(loop, left_m), np.ones(len(loop.waypoints(2.0)))])
+        points = np.column_stack([beside(loop, left_m), np.ones(len(places(loop, 2.0)))])
         pixels = np.rint(points @ loop_surface.pixel_from_map(0).T).astype(int)
         return loop_surface.levels[0][pixels[:, 1], pixels[:, 0]].astype(float)
 
@@ -68,9 +69,9 @@ def test_beyond_the_picture_is_off_road(loop_surface: Surface) -> None:
 
 def test_junctions_have_no_holes(town: RoadMap, town_surface: Surface) -> None:
     """Between two lanes of a junction that both leave its entry there is asphalt."""
-    for junction_id in {w.junction_id for w in town.waypoints(2.0) if w.is_junction}:
-        entries = [w for w in town.waypoints(1.0) if w.junction_id == junction_id]
-        points = np.array([(pose_of(w).x_m, pose_of(w).y_m) for w in entries])
+    for junction_id in {lane.junction_id for lane in town.lanes.values()} - {None}:
+        crossing = [lane for lane in town.lanes.values() if lane.junction_id == junction_id]
+        points = np.concatenate([lane.line_m[::2] for lane in crossing])
         inner = points.mean(axis=0) * 0.5 + points * 0.5
         assert (town_surface.class_at(inner) == LANE).mean() > 0.9
 
@@ -88,7 +89,7 @@ def test_closing_junctions_adds_only_islands(town: RoadMap, town_surface: Surfac
     """The straight side of a T-junction stays straight."""
     lanes_only = np.zeros_like(town_surface.classes)
     to_pixel = town_surface.pixel_from_map(0)
-    for lane in read_lanes(town)[0]:
+    for lane in town.lanes.values():
         outline = lane.outline_m @ to_pixel[:2, :2].T + to_pixel[:2, 2]
         cv2.fillPoly(lanes_only, [np.rint(outline).astype(np.int32)], 1)
     added = (town_surface.classes == LANE) & (lanes_only == 0)

@@ -13,7 +13,6 @@ from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.world.bodies import Bodies, everybody
 from td3_driver.world.lane_network import SPEED_LIMIT_MPS, LaneNetwork
-from td3_driver.world.lanes import read_lanes
 from td3_driver.world.others import NOBODY
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig, WorldConfigError
@@ -30,12 +29,12 @@ SMALL = {"image_width": 16, "image_height": 12}
 
 @pytest.fixture(scope="module")
 def network(town: RoadMap) -> LaneNetwork:
-    return LaneNetwork(read_lanes(town)[0])
+    return LaneNetwork(town.lane_graph)
 
 
 @pytest.fixture(scope="module")
 def loop_network(loop: RoadMap) -> LaneNetwork:
-    return LaneNetwork(read_lanes(loop)[0])
+    return LaneNetwork(loop.lane_graph)
 
 
 def box(pose: Pose, velocity_mps: tuple[float, float] = (0.0, 0.0)) -> Bodies:
@@ -97,7 +96,7 @@ def test_dense_traffic_neither_touches_nor_locks(network: LaneNetwork) -> None:
 @pytest.mark.parametrize("difficulty", ["town", "city"])
 def test_generated_streets_with_roundabouts_and_two_lanes(difficulty: str) -> None:
     road_map = RoadMap(generate_opendrive(2, difficulty), difficulty)
-    network = LaneNetwork(read_lanes(road_map)[0])
+    network = LaneNetwork(road_map.lane_graph)
     traffic = Traffic(network, 30, FAR_AWAY, np.random.default_rng(0))
     driven_m = np.zeros(30)
     for step in range(1600):
@@ -236,8 +235,8 @@ def test_the_seed_decides(loop: RoadMap) -> None:
 
 @IN_TOWN02
 def test_pedestrians_cross_and_nobody_runs_them_over(town: RoadMap, town_surface: Surface) -> None:
-    lanes = read_lanes(town)[0]
-    traffic = Traffic(LaneNetwork(lanes), 30, FAR_AWAY, np.random.default_rng(7))
+    lanes = list(town.lanes.values())
+    traffic = Traffic(LaneNetwork(town.lane_graph), 30, FAR_AWAY, np.random.default_rng(7))
     crossings = find_crossings(lanes, town_surface)
     ends = np.concatenate([crossings.starts_m, crossings.ends_m])
     assert not (town_surface.class_at(ends) == OBSTACLE).any()
@@ -257,7 +256,7 @@ def test_pedestrians_cross_and_nobody_runs_them_over(town: RoadMap, town_surface
 
 @IN_TOWN02
 def test_who_is_run_into_stays_where_it_is(town: RoadMap, town_surface: Surface) -> None:
-    crossings = find_crossings(read_lanes(town)[0], town_surface)
+    crossings = find_crossings(list(town.lanes.values()), town_surface)
     walkers = Walkers(crossings, 3, FAR_AWAY, np.random.default_rng(9))
     while not speeds(walkers.bodies())[0]:
         walkers.step(STEP_S, NOBODY)

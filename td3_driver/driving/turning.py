@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How tightly a car can turn, and which lines are too tight for it to follow."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.driving.safety import SafetyConfig
+
+FloatArray = npt.NDArray[np.float64]
+
+WHEELBASE_M = 2.9  # of CARLA's Tesla Model 3, as of most cars within 0.3 m
+FULL_LOCK_RAD = math.radians(70.0)  # of its front wheels at a steer of 1
+# A car that cuts or swings wide by more than this has left its lane.
+_WIDEST_MISS_M = 1.0
+
+
+def turning_radius_m(max_steer: float) -> float:
+    """Of the smallest circle of a car's middle between its axles.
+
+    Args:
+        max_steer: the largest steer command, see `SafetyConfig`.
+    """
+    rear_axle_m = WHEELBASE_M / math.tan(FULL_LOCK_RAD * max_steer)
+    return math.hypot(rear_axle_m, WHEELBASE_M / 2.0)
+
+
+def too_tight(line_m: FloatArray, radius_m: float | None = None) -> bool:
+    """Whether a line somewhere turns so tightly that a car misses it by more than a metre.
+
+    A turn by an angle on a radius r that is too small is driven on the car's own radius R, which
+    passes the corner (R - r) (1 / cos(angle / 2) - 1) away. So a tight metre does not matter, a
+    U-turn does.
+
+    Args:
+        line_m: (N, 2) points.
+        radius_m: the car's; by default with the default steering limit.
+    """
+    if radius_m is None:
+        radius_m = turning_radius_m(SafetyConfig().max_steer)
+    steps = np.diff(line_m, axis=0)
+    lengths_m = np.hypot(steps[:, 0], steps[:, 1])
+    steps, lengths_m = steps[lengths_m > 1e-3], lengths_m[lengths_m > 1e-3]
+    headings = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
+    middles_m = np.cumsum(lengths_m) - lengths_m / 2.0
+    if not (np.abs(np.diff(headings)) * radius_m > np.diff(middles_m)).any():
+        return False
+    for window in range(1, len(headings)):
+        turn = np.minimum(np.abs(headings[window:] - headings[:-window]), math.pi - 1e-3)
+        along_m = middles_m[window:] - middles_m[:-window]
+        if along_m.min() > math.pi * radius_m:
+            break
+        short_m = radius_m - along_m / np.maximum(turn, 1e-6)
+        if (short_m * (1.0 / np.cos(turn / 2.0) - 1.0) > _WIDEST_MISS_M).any():
+            return True
+    return False

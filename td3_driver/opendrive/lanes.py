@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a road's lanes lie: middles, edges and painted lines, in the direction of traffic."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.opendrive.curves import FloatArray, reference_line
+from td3_driver.opendrive.records import LaneRecord, Road, RoadMark
+
+SPACING_M = 0.5
+# What a car may use. A bus lane, a shoulder, parking or a tram's track it may not.
+CAR_LANES = frozenset(
+    {
+        "driving", "bidirectional", "entry", "exit", "onRamp", "offRamp", "connectingRamp",
+        "slipLane", "mwyEntry", "mwyExit",
+    }
+)  # fmt: skip
+# Between two points of a lane's middle: as far apart, and turned by as much at most.
+_FURTHEST_APART_M = 2.0 * SPACING_M
+_SHARPEST_RAD = 1.0
+_FINEST = 16  # so many times more points at most than SPACING_M asks for
+_LEAST_M = 0.01  # of a lane section's length, and of a step whose direction tells something
+_NARROWEST_M = 0.5  # a lane that is nowhere wider is no lane
+
+
+class LaneId(NamedTuple):
+    """A lane, by OpenDRIVE's numbers: one per lane and lane section of a road.
+
+    A road whose id is not a number has one that no other has (`links.road_numbers`).
+    """
+
+    road_id: int
+    section_id: int
+    lane_id: int
+
+
+class Marking(enum.IntEnum):
+    """Kinds of painted lines, by CARLA's numbers (`carla.LaneMarkingType`)."""
+
+    OTHER = 0
+    BROKEN = 1
+    SOLID = 2
+    SOLID_SOLID = 3
+    SOLID_BROKEN = 4
+    BROKEN_SOLID = 5
+    BROKEN_BROKEN = 6
+    BOTTS_DOTS = 7
+    GRASS = 8
+    CURB = 9
+    NONE = 10
+
+
+class Line(NamedTuple):
+    """A painted line along a lane's edge, from a distance along the lane to another.
+
+    Of two lines beside each other the first named is on the left.
+    """
+
+    begin_m: float
+    end_m: float
+    kind: Marking
+    color: str
+    width_m: float
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One lane for cars from its start to its end, points in the direction of its traffic.
+
+    Attributes:
+        key: its numbers.
+        name: the same in words, with the document's own road id.
+        line_m: (N, 2) its middle, in the ROS map frame, about `SPACING_M` apart, N >= 2.
+        height_m: (N,) of the ground there.
+        left_m, right_m: (N, 2) its edges.
+        left_lines, right_lines: what is painted on them, in order.
+        junction_id: of the junction that it crosses, or None.
+        edge_on_left: the road's edge, seen from its middle, is on the left of the traffic.
+    """
+
+    key: LaneId
+    name: str
+    line_m: FloatArray
+    height_m: FloatArray
+    left_m: FloatArray
+    right_m: FloatArray
+    left_lines: tuple[Line, ...]
+    right_lines: tuple[Line, ...]
+    junction_id: int | None
+    edge_on_left: bool
+
+    @cached_property
+    def along_m(self) -> FloatArray:
+        """(N,) distances of the points from the lane's start."""
+        steps = np.diff(self.line_m, axis=0)
+        return np.concatenate([[0.0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
+
+    @property
+    def length_m(self) -> float:
+        """Along its middle."""
+        return float(self.along_m[-1])
+
+    @cached_property
+    def width_m(self) -> FloatArray:
+        """(N,) from edge to edge."""
+        widths: FloatArray = np.hypot(*(self.left_m - self.right_m).T)
+        return widths
+
+    @property
+    def outline_m(self) -> FloatArray:
+        """(2 N, 2) polygon of the lane's ground."""
+        return np.concatenate([self.left_m, self.right_m[::-1]])
+
+    @property
+    def fault(self) -> str | None:
+        """What makes its middle no line that a car can follow; None if nothing does."""
+        if self.width_m.max() < _NARROWEST_M:
+            return f"it is at most {self.width_m.max():.2f} m wide"
+        steps = np.diff(self.line_m, axis=0)
+        lengths_m = np.hypot(steps[:, 0], steps[:, 1])
+        at = int(np.argmax(lengths_m))
+        if lengths_m[at] > _FURTHEST_APART_M:
+            return f"its middle jumps by {lengths_m[at]:.1f} m at {_place(self.line_m[at])}"
+        told = lengths_m > _LEAST_M
+        yaws = np.arctan2(steps[told, 1], steps[told, 0])
+        turns = np.abs(np.angle(np.exp(1j * np.diff(yaws))))
+        if len(turns) and turns.max() > _SHARPEST_RAD:
+            at = int(np.flatnonzero(told)[int(np.argmax(turns)) + 1])
+            turned = math.degrees(turns.max())
+            return f"its middle turns by {turned:.0f} degrees at {_place(self.line_m[at])}"
+        return None
+
+
+def forward(road: Road, lane: LaneRecord) -> bool:
+    """Whether traffic drives along the road's reference line, not against it."""
+    return ((lane.lane_id < 0) != road.left_hand) != lane.reversed
+
+
+def read_lanes(road: Road, number: int, junction: int | None) -> Iterator[Lane]:
+    """The lanes of a road that cars may use, of all its sections.
+
+    Args:
+        road: the road.
+        number, junction: the numbers of the road and its junction, for keys.
+    """
+    factor = 1
+    while True:
+        grids = _grids(road, factor)
+        shaped = list(_shaped(road, number, junction, grids))
+        steps = [float(np.hypot(*np.diff(lane.line_m, axis=0).T).max()) for lane in shaped]
+        # Lanes far outside of a bend are longer than the reference line.
+        wanted = min(math.ceil(factor * max(steps, default=0.0) / SPACING_M - 0.1), _FINEST)
+        if wanted <= factor or factor > 1:
+            yield from shaped
+            return
+        factor = wanted
+
+
+def _grids(road: Road, factor: int) -> list[npt.NDArray[np.floating]]:
+    """For each section distances along the road, both ends of the section among them."""
+    starts = [min(max(section.s_m, 0.0), road.length_m) for section in road.sections]
+    ends = [*starts[1:], road.length_m]
+    return [
+        np.linspace(start, end, max(math.ceil(factor * (end - start) / SPACING_M), 1) + 1)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _shaped(
+    road: Road, number: int, junction: int | None, grids: list[npt.NDArray[np.floating]]
+) -> Iterator[Lane]:
+    points_m, headings = reference_line(road.geometries, np.concatenate(grids))
+    firsts = np.cumsum([0, *map(len, grids)])
+    for index, section in enumerate(road.sections):
+        for side in sorted(section.sides):
+            # Of a section that describes one side only the other side has ended elsewhere.
+            until = index + 1
+            while until < len(grids) and side not in road.sections[until].sides:
+                until += 1
+            s_m = np.concatenate(grids[index:until])
+            if s_m[-1] - s_m[0] < _LEAST_M:
+                continue
+            rows = firsts[index] + np.flatnonzero(np.diff(s_m, prepend=-1.0) > 0.0)
+            s_m = s_m[rows - firsts[index]]
+            normals = np.column_stack([-np.sin(headings[rows]), np.cos(headings[rows])])
+            height_m, offset_m = road.elevation.at(s_m), road.lane_offset.at(s_m)
+            for record, inner_m, outer_m in _borders(section.lanes, side, s_m - section.s_m):
+                if record.kind not in CAR_LANES:
+                    continue
+                inside, outside = (
+                    points_m[rows] + (offset_m + t_m)[:, None] * normals
+                    for t_m in (inner_m, outer_m)
+                )
+                inner = section.lanes.get(record.lane_id - side)
+                lines = [
+                    _lines(marks, s_m[0], section.s_m, s_m[-1], flipped)
+                    for marks, flipped in (
+                        (inner.marks if inner else (), side > 0 and record.lane_id != side),
+                        (record.marks, side > 0),
+                    )
+                ]
+                yield _directed(
+                    LaneId(number, index, record.lane_id),
+                    f"road {road.road_id} section {index} lane {record.lane_id}",
+                    (inside, outside, height_m),
+                    lines,
+                    junction,
+                    leftmost_first=side < 0,
+                    along=forward(road, record),
+                )
+
+
+def _borders(
+    lanes: dict[int, LaneRecord], side: int, along_m: FloatArray
+) -> Iterator[tuple[LaneRecord, FloatArray, FloatArray]]:
+    """A side's lanes from the middle outwards, with their inner and outer borders' t (N,), m."""
+    inner_m = np.zeros_like(along_m)
+    for lane_id in sorted((n for n in lanes if n * side > 0), key=abs):
+        record = lanes[lane_id]
+        if record.widths is None and record.borders is not None:
+            outer_m = record.borders.at(along_m)
+        else:
+            width_m = np.zeros(1) if record.widths is None else record.widths.at(along_m)
+            outer_m = inner_m + side * np.maximum(width_m, 0.0)
+        yield record, inner_m, outer_m
+        inner_m = outer_m
+
+
+def _directed(
+    key: LaneId,
+    name: str,
+    shape: tuple[FloatArray, FloatArray, FloatArray],
+    lines: list[tuple[Line, ...]],
+    junction: int | None,
+    *,
+    leftmost_first: bool,
+    along: bool,
+) -> Lane:
+    """A lane from its inner and outer edge, which follow the road, not yet the traffic."""
+    inside, outside, height_m = shape
+    left, right = (inside, outside) if leftmost_first else (outside, inside)
+    left_lines, right_lines = lines if leftmost_first else lines[::-1]
+    if not along:
+        left, right, height_m = right[::-1], left[::-1], height_m[::-1]
+        left_lines, right_lines = _backwards(right_lines), _backwards(left_lines)
+    middle = (left + right) / 2.0
+    # Lines were measured along the road; the lane's middle is longer or shorter.
+    steps = np.hypot(*np.diff(middle, axis=0).T)
+    length_m = float(steps.sum())
+    return Lane(
+        key, name, middle, height_m, left, right,
+        _stretched(left_lines, length_m), _stretched(right_lines, length_m),
+        junction, along != leftmost_first,
+    )  # fmt: skip
+
+
+_SWAPPED = {
+    Marking.SOLID_BROKEN: Marking.BROKEN_SOLID,
+    Marking.BROKEN_SOLID: Marking.SOLID_BROKEN,
+}
+
+
+def _lines(
+    marks: tuple[RoadMark, ...], begin_m: float, section_m: float, end_m: float, flipped: bool
+) -> tuple[Line, ...]:
+    """A border's marks over the section, as shares of its length, left and right along the road.
+
+    OpenDRIVE names double lines from the road's middle outwards: `flipped` where that is from
+    right to left.
+    """
+    length_m = end_m - begin_m
+    starts = [min(max((section_m + mark.s_m - begin_m) / length_m, 0.0), 1.0) for mark in marks]
+    found = []
+    for mark, begin, end in zip(marks, starts, [*starts, 1.0][1:], strict=True):
+        kind = Marking[mark.kind.replace(" ", "_").upper()] if _known(mark.kind) else Marking.OTHER
+        if flipped:
+            kind = _SWAPPED.get(kind, kind)
+        if end > begin:
+            found.append(Line(begin, end, kind, mark.color, mark.width_m))
+    return tuple(found)
+
+
+def _known(kind: str) -> bool:
+    return kind.replace(" ", "_").upper() in Marking.__members__
+
+
+def _backwards(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    return tuple(
+        line._replace(
+            begin_m=1.0 - line.end_m,
+            end_m=1.0 - line.begin_m,
+            kind=_SWAPPED.get(line.kind, line.kind),
+        )
+        for line in reversed(lines)
+    )
+
+
+def _stretched(lines: tuple[Line, ...], length_m: float) -> tuple[Line, ...]:
+    return tuple(
+        line._replace(begin_m=line.begin_m * length_m, end_m=line.end_m * length_m)
+        for line in lines
+    )
+
+
+def _place(point_m: FloatArray) -> str:
+    return f"({point_m[0]:.0f}, {point_m[1]:.0f}) m"
