@@ -15,6 +15,7 @@ from td3_driver.driving.route import STEP_M, FloatArray, Route, distances
 
 # Where routes start: every so often along each lane, in blocks for training or for evaluation.
 START_SPACING_M = 5.0
+SHORTEST_M = 10.0  # of a route, where lanes end before the wanted length
 BLOCK_M = 30.0
 HELD_OUT_SHARE = 5
 
@@ -38,8 +39,8 @@ def random_route(
         held_out: start in a held-out block, else in one of the others.
 
     Raises:
-        ValueError: the map has no drivable stretch of a tenth of `length_m`, or it is too small
-            to hold out a block.
+        ValueError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to hold
+            out a block.
     """
     return _drawn(road_map, _starts(road_map, held_out), rng, length_m)
 
@@ -81,8 +82,9 @@ def _drawn(
             best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
         if best_m >= length_m:
             break
-    if best_m < 0.1 * length_m:
-        raise ValueError(f"map {road_map.name}: no drivable stretch of {0.1 * length_m:.0f} m")
+    least_m = min(length_m, SHORTEST_M)
+    if best_m < least_m:
+        raise ValueError(f"map {road_map.name}: no drivable stretch of {least_m:.0f} m")
     return Route.along(best, best_m, start_z_m)
 
 

@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 WHEELBASE_M = 2.9  # of CARLA's Tesla Model 3, as of most cars within 0.3 m
 FULL_LOCK_RAD = math.radians(70.0)  # of its front wheels at a steer of 1
 # A car that cuts or swings wide by more than this has left its lane.
-_WIDEST_MISS_M = 1.0
+_WIDEST_MISS_M = 1.5
 
 
 def turning_radius_m(max_steer: float) -> float:
@@ -29,7 +29,7 @@ def turning_radius_m(max_steer: float) -> float:
 
 
 def too_tight(line_m: FloatArray, radius_m: float | None = None) -> bool:
-    """Whether a line somewhere turns so tightly that a car misses it by more than a metre.
+    """Whether a line somewhere turns so tightly that a car misses it by 1.5 m.
 
     A turn by an angle on a radius r that is too small is driven on the car's own radius R, which
     passes the corner (R - r) (1 / cos(angle / 2) - 1) away. So a tight metre does not matter, a

@@ -130,6 +130,11 @@ class Lane:
         at = int(np.argmax(lengths_m))
         if lengths_m[at] > _FURTHEST_APART_M:
             return f"its middle jumps by {lengths_m[at]:.1f} m at {_place(self.line_m[at])}"
+        across = (self.left_m - self.right_m)[:-1]
+        leftwards = steps[:, 0] * across[:, 1] - steps[:, 1] * across[:, 0]
+        at = int(np.argmin(leftwards))
+        if leftwards[at] < -(_LEAST_M**2):
+            return f"its middle runs backwards at {_place(self.line_m[at])}"
         told = lengths_m > _LEAST_M
         yaws = np.arctan2(steps[told, 1], steps[told, 0])
         turns = np.abs(np.angle(np.exp(1j * np.diff(yaws))))

@@ -238,7 +238,7 @@ def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
     assert random_route(short, np.random.default_rng(0), 4.0).length_m == pytest.approx(4.0)
     with pytest.raises(ValueError, match=r"map short: 1 blocks of 5 m .* at least 2"):
         random_route(short, np.random.default_rng(0), 4.0, held_out=True)
-    with pytest.raises(ValueError, match="map short: no drivable stretch of 30 m"):
+    with pytest.raises(ValueError, match="map short: no drivable stretch of 10 m"):
         random_route(short, np.random.default_rng(0), 300.0)
 
 
