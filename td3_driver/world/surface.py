@@ -40,6 +40,7 @@ _PAINT_BGR = {"yellow": (70, 180, 215)}
 _WHITE_BGR = (225, 225, 225)
 
 _FINEST_M_PER_PX = 0.1
+_COARSEST_M_PER_PX = 1.0  # else lanes, kerbs and paint would be a pixel or less
 _MAX_SIDE_PX = 16000
 _MAX_LEVELS_BYTES = 300_000_000
 _LEVELS = 5  # the coarsest is 1.6 m per pixel
@@ -66,6 +67,9 @@ class Surface:
         m_per_px: the side of a pixel of `levels[0]` and `classes`.
         west_m, north_m: map position of the pictures' upper left corner.
         lanes: the lanes that are drawn.
+
+    Raises:
+        ValueError: the roads lie too far apart to be drawn.
     """
 
     def __init__(self, road_map: RoadMap, seed: int = 0) -> None:
@@ -79,6 +83,12 @@ class Surface:
             max(width_m, height_m) / (_MAX_SIDE_PX - _ALIGNMENT_PX),
             math.sqrt(width_m * height_m * 4.0 / _MAX_LEVELS_BYTES),  # 3 bytes, 4/3 pictures
         )
+        if self.m_per_px > _COARSEST_M_PER_PX:
+            raise ValueError(
+                f"map {road_map.name}: its roads reach over {width_m / 1000.0:.0f} by "
+                f"{height_m / 1000.0:.0f} km, too far to be drawn; expected about 8 by 8 km at "
+                "most: cut a part out of it"
+            )
         self.classes: ByteArray = np.zeros((self._sides(height_m), self._sides(width_m)), np.uint8)
         self._fill_lanes(self.lanes)
         texture = self._painted_ground(seed)

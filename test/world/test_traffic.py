@@ -20,6 +20,8 @@ from td3_driver.world.surface import OBSTACLE, Surface
 from td3_driver.world.traffic import Traffic
 from td3_driver.world.walkers import Walkers, find_crossings
 
+from ..opendrive.making import lane, read, road, section, touches
+
 STEP_S = 0.05
 FAR_AWAY = Pose(1e5, 1e5, 0.0)
 IN_TOWN01 = pytest.mark.parametrize("town", ["Town01"], indirect=True)
@@ -118,6 +120,92 @@ def test_bends_are_taken_slowly(network: LaneNetwork) -> None:
         turn = (after.poses[:, 2] - before.poses[:, 2] + math.pi) % (2.0 * math.pi) - math.pi
         assert (np.abs(turn / STEP_S) * speeds(after)).max() < 4.5, "m/s2 to the side"
         before = after
+
+
+def two_way_road(rule: str = "") -> RoadMap:
+    """300 m with a dead end at each end, and a third lane that opens and closes again."""
+    opens = '<width sOffset="0" a="0" b="0.07"/><width sOffset="50" a="3.5"/>'
+    closes = '<width sOffset="0" a="3.5"/><width sOffset="50" a="3.5" b="-0.07"/>'
+    return read(
+        road(
+            0,
+            300.0,
+            section(
+                0, lane(1, after=[1]), lane(-1, after=[-1]), lane(-2, after=[-2], widths=opens)
+            ),
+            section(150, lane(1), lane(-1, before=[-1]), lane(-2, widths=closes)),
+            attributes=rule,
+        )
+    )
+
+
+@pytest.mark.parametrize("rule", ["", 'rule="LHT"'])
+def test_who_comes_to_a_lane_s_end_leaves_and_others_come(rule: str) -> None:
+    """Nobody vanishes in the middle of a road or appears there, nor on top of somebody."""
+    road_map = two_way_road(rule)
+    network = LaneNetwork(road_map.lane_graph)
+    traffic = Traffic(network, 12, FAR_AWAY, np.random.default_rng(0))
+    before, seen, left, came = traffic.bodies(), set(traffic.bodies().actor_ids), 0, 0
+    for _ in range(2400):
+        traffic.step(STEP_S, NOBODY, set())
+        now = traffic.bodies()
+        stayed = np.isin(now.actor_ids, before.actor_ids)
+        moved_m = np.hypot(
+            *(now.poses[stayed] - before.poses[np.isin(before.actor_ids, now.actor_ids)])[:, :2].T
+        )
+        assert moved_m.max(initial=0.0) < 1.0, "who stays does not jump"
+        for x_m, _, _ in before.poses[~np.isin(before.actor_ids, now.actor_ids)]:
+            left += 1
+            # Lanes end at 300 m, at 0 m the other way, and the third one where it gets narrow.
+            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 218.0, 32.0)) < 4.0
+        for x_m, _, _ in now.poses[~stayed]:
+            came += 1
+            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 218.0, 32.0)) < 4.0
+        assert not set(now.actor_ids[~stayed]) & seen, "a vehicle that comes is another one"
+        seen |= set(now.actor_ids)
+        assert overlaps(now) == []
+        assert (np.abs(now.velocities_mps[:, 1]) < 2.0).all()
+        before = now
+    assert left > 20
+    assert came > 20
+    assert len(before.actor_ids) > 6
+
+
+def test_nobody_comes_in_near_the_car() -> None:
+    network = LaneNetwork(two_way_road().lane_graph)
+    traffic = Traffic(network, 12, FAR_AWAY, np.random.default_rng(0))
+    ego = box(Pose(8.0, -1.75, 0.0))
+    for _ in range(1200):
+        before = set(traffic.bodies().actor_ids)
+        traffic.step(STEP_S, ego, set())
+        new = ~np.isin(traffic.bodies().actor_ids, list(before))
+        assert (np.hypot(*(traffic.bodies().poses[new, :2] - (8.0, -1.75)).T) > 15.0).all()
+
+
+def test_more_than_fit_come_one_after_the_other() -> None:
+    network = LaneNetwork(two_way_road().lane_graph)
+    traffic = Traffic(network, 60, FAR_AWAY, np.random.default_rng(0))
+    assert 0 < len(traffic.bodies().actor_ids) < 60
+    traffic.push(len(traffic.bodies().actor_ids) - 1, 1.0)
+    for _ in range(200):
+        traffic.step(STEP_S, NOBODY, set())
+        assert overlaps(traffic.bodies()) == []
+
+
+def test_a_loop_of_one_road_has_traffic() -> None:
+    ring_m = 2.0 * math.pi * 40.0
+    links = touches("predecessor", 0, "end") + touches("successor", 0, "start")
+    both = section(0, lane(1, before=[1], after=[1]), lane(-1, before=[-1], after=[-1]))
+    road_map = read(road(0, ring_m, both, shape='<arc curvature="0.025"/>', links=links))
+    network = LaneNetwork(road_map.lane_graph)
+    assert not len(network.entries)
+    traffic = Traffic(network, 8, FAR_AWAY, np.random.default_rng(0))
+    ids = traffic.bodies().actor_ids.tolist()
+    for _ in range(1000):
+        traffic.step(STEP_S, NOBODY, set())
+        assert overlaps(traffic.bodies()) == []
+    assert traffic.bodies().actor_ids.tolist() == ids
+    assert speeds(traffic.bodies()).min() > 4.0
 
 
 def ahead_of(traffic: Traffic, network: LaneNetwork, row: int, way_m: float) -> Pose:
