@@ -18,6 +18,8 @@ FRONT_ENDS = {
     "world/bridge_objects.py", "world/bridge_topics.py", "world/world_parameters.py",
 }  # fmt: skip
 FORBIDDEN = {
+    "opendrive": ROS | {"torch", "cv2", "networkx", "td3_driver.driving", "td3_driver.world",
+                        "td3_driver.agent", "td3_driver.ros", "td3_driver.online"},
     "agent": ROS | {"carla", "cv2", "td3_driver.driving", "td3_driver.world", "td3_driver.ros",
                     "td3_driver.online", "td3_driver.evaluation"},
     "driving": ROS | {"torch", "td3_driver.agent", "td3_driver.world", "td3_driver.ros",
@@ -65,6 +67,11 @@ def test_every_file_has_its_licence_and_a_size(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0] == "# SPDX-License-Identifier: Apache-2.0"
     assert len(lines) <= 320
+
+
+def test_the_product_runs_without_carla_s_package() -> None:
+    """It is bound to a server's version and to few versions of Python; tests compare with it."""
+    assert not [file for file in FILES if "carla" in imports(file)]
 
 
 def test_maths_is_not_in_the_ros_layer() -> None:

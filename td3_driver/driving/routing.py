@@ -76,8 +76,8 @@ def _drawn(
     best_m = start_z_m = 0.0
     for _ in range(50):
         lane, offset_m = starts[int(rng.integers(len(starts)))]
-        line_m = _walk(graph, rng, lane, offset_m, length_m)
-        driven_m = min(_length(line_m), length_m)
+        line_m, drivable_m = _walk(graph, rng, lane, offset_m, length_m)
+        driven_m = min(drivable_m, length_m)
         if driven_m > best_m:
             best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
         if best_m >= length_m:
@@ -127,42 +127,28 @@ def shortest_route(
 @functools.lru_cache(maxsize=4)
 def _starts(road_map: RoadMap, held_out: bool) -> tuple[tuple[LaneId, float], ...]:
     """Lanes and distances from their beginnings where routes may start."""
-    lanes = road_map.lane_graph.nodes(data=True)
+    starts = [
+        (lane, start_m)
+        for lane, data in road_map.lane_graph.nodes(data=True)
+        if data["junction_id"] is None
+        for start_m in np.arange(0.0, data["length_m"], START_SPACING_M).tolist()
+        if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
+    ]
     for block_m in (BLOCK_M, START_SPACING_M):  # shorter ones where a map is that small
-        blocks = [
-            (lane, begin_m)
-            for lane, data in lanes
-            if data["junction_id"] is None
-            for begin_m in np.arange(0.0, data["length_m"], block_m).tolist()
-            if _is_wide(data["lane"], begin_m, begin_m + block_m)
-        ]
+        block_of = {start: (start[0], start[1] // block_m * block_m) for start in starts}
+        blocks = set(block_of.values())
         if len(blocks) > 1:
             break
     # By rank, not by value: every map of two blocks or more has both kinds.
     ranked = sorted(blocks, key=_hash_of)
     count = max(len(ranked) // HELD_OUT_SHARE, 1) if len(ranked) > 1 else 0
-    chosen = ranked[:count] if held_out else ranked[count:]
+    chosen = set(ranked[:count] if held_out else ranked[count:])
     if not chosen:
         raise ValueError(
             f"map {road_map.name}: {len(blocks)} blocks of {block_m:g} m of lanes outside "
             f"junctions; expected at least {2 if held_out else 1} to start routes in"
         )
-    return tuple(
-        (lane, start_m)
-        for lane, begin_m in sorted(chosen)
-        for start_m in np.arange(begin_m, begin_m + block_m, START_SPACING_M).tolist()
-        if start_m < lanes[lane]["length_m"]
-        and _is_wide(lanes[lane]["lane"], start_m, start_m)
-    )
-
-
-def _is_wide(lane: Lane, begin_m: float, end_m: float) -> bool:
-    """Whether a lane has room for a car's start somewhere between two places on it."""
-    inside = (lane.along_m >= begin_m) & (lane.along_m <= end_m)
-    widths_m = np.concatenate(
-        [np.interp([begin_m, end_m], lane.along_m, lane.width_m), lane.width_m[inside]]
-    )
-    return float(widths_m.max()) >= NARROWEST_M
+    return tuple(start for start in sorted(starts) if block_of[start] in chosen)
 
 
 def _hash_of(block: tuple[LaneId, float]) -> bytes:
@@ -177,18 +163,27 @@ def _walk(
     lane: LaneId,
     offset_m: float,
     length_m: float,
-) -> FloatArray:
-    """(N, 2) points from a place on a lane on, at least `length_m` unless the lanes end."""
+) -> tuple[FloatArray, float]:
+    """(N, 2) points from a place on a lane on, and how far a car can follow them.
+
+    At least `length_m`, unless the lanes end; one that closes ends where it gets narrow.
+    """
     lines = [_from(graph.nodes[lane]["line_m"], offset_m)]
     driven_m = _length(lines[0])
     while driven_m < length_m:
         ways = list(graph.successors(lane))
         if not ways:
-            break
+            return np.concatenate(lines), driven_m - _narrow_end_m(graph.nodes[lane]["lane"])
         lane = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
         lines.append(graph.nodes[lane]["line_m"])
         driven_m += graph.nodes[lane]["length_m"]
-    return np.concatenate(lines)
+    return np.concatenate(lines), driven_m
+
+
+def _narrow_end_m(lane: Lane) -> float:
+    """How much of a lane's end is too narrow for a car."""
+    wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
+    return lane.length_m - float(lane.along_m[wide[-1]]) if len(wide) else 0.0
 
 
 def _nearest_place(graph: networkx.DiGraph, point_m: tuple[float, float]) -> tuple[LaneId, float]:

@@ -21,6 +21,8 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.surface import LANE, Surface
 
+from ..opendrive.making import lane, read, road, section
+
 CORNER = Route(np.array([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0)]))
 
 
@@ -185,12 +187,12 @@ def test_dead_ends_belong_to_the_lanes_and_end_routes() -> None:
     lanes = road.lane_graph
     assert set(lanes) == {LaneId(number, 0, lane) for number in range(3) for lane in (-1, 1)}
     for way in ([0, 1, 2], [2, 1, 0]):
-        lane = -1 if way[0] == 0 else 1
+        side = -1 if way[0] == 0 else 1
         edges = list(itertools.pairwise(way))
-        assert all(lanes.has_edge(LaneId(a, 0, lane), LaneId(b, 0, lane)) for a, b in edges)
-        assert lanes.out_degree(LaneId(way[-1], 0, lane)) == 0
-    for lane, data in lanes.nodes(data=True):
-        assert data["length_m"] == pytest.approx([40.0, 60.0, 20.0][lane.road_id], abs=0.6)
+        assert all(lanes.has_edge(LaneId(a, 0, side), LaneId(b, 0, side)) for a, b in edges)
+        assert lanes.out_degree(LaneId(way[-1], 0, side)) == 0
+    for key, data in lanes.nodes(data=True):
+        assert data["length_m"] == pytest.approx([40.0, 60.0, 20.0][key.road_id], abs=0.6)
     longest_m = max(
         random_route(road, np.random.default_rng(seed), 300.0).length_m for seed in range(5)
     )
@@ -231,6 +233,21 @@ def test_a_short_road_is_divided_more_finely() -> None:
     }
     assert starts_m[True]
     assert not starts_m[True] & starts_m[False]
+
+
+def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> None:
+    """It opens over its first 50 m and closes over its last 50 m, 0.07 m a metre."""
+    widths = (
+        '<width sOffset="0" a="0" b="0.07"/><width sOffset="50" a="3.5"/>'
+        '<width sOffset="150" a="3.5" b="-0.07"/>'
+    )
+    closing = read(road(0, 200.0, section(0, lane(-1, widths=widths))))
+    rng = np.random.default_rng(0)
+    routes = [random_route(closing, rng, 300.0) for _ in range(50)]
+    assert min(route.points_m[0, 0] for route in routes) >= 2.2 / 0.07
+    ends_m = {round(route.points_m[-1, 0]) for route in routes}
+    assert max(ends_m) <= 200.0 - 2.2 / 0.07
+    assert min(ends_m) > 164.0
 
 
 def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:

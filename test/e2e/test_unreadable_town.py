@@ -10,10 +10,13 @@ from td3_driver.agent import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.conversions import control_of
 
+from ..opendrive.making import document, lane, road, section
 from .faulty_world import FaultyWorld
 from .running import Node
 
 NO_ROADS = '<?xml version="1.0"?><OpenDRIVE><header revMajor="1" revMinor="4"/></OpenDRIVE>'
+ONLY_BUSES = document(road(1, 100.0, section(0, lane(-1, "bus"))))
+MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_half_a_document_in_the_midst_of_a_drive(world: FaultyWorld, tmp_path: P
         world.step_until(lambda: all(world.step() != FULL_BRAKE for _ in range(5)))
         town = world.road_map.opendrive
         world.announce("spoilt", town[: len(town) // 2])
-        assert_ends(node, "not a readable OpenDRIVE road network")
+        assert_ends(node, "not readable as XML")
         world.spin_for(0.1)
         assert control_of(world.commands[-1]) == FULL_BRAKE
         assert checkpoint.read(tmp_path / "latest.pth")["env_steps"] >= 5
@@ -53,8 +56,12 @@ def test_half_a_document_in_the_midst_of_a_drive(world: FaultyWorld, tmp_path: P
 
 @pytest.mark.parametrize(
     ("town", "said"),
-    [("", "not a readable OpenDRIVE road network"), (NO_ROADS, "has no driving lane")],
-    ids=["empty", "no roads"],
+    [
+        ("", "not readable as XML"),
+        (NO_ROADS, "it has no road that can be read"),
+        (ONLY_BUSES, "its lanes are of type bus"),
+    ],
+    ids=["empty", "no roads", "only bus lanes"],
 )
 def test_a_run_that_cannot_begin(
     town: str, said: str, world: FaultyWorld, tmp_path: Path
@@ -63,5 +70,23 @@ def test_a_run_that_cannot_begin(
     node = driver(tmp_path)
     try:
         assert_ends(node, said)
+    finally:
+        node.kill()
+
+
+def test_what_a_town_lacks_is_said_and_the_rest_is_driven(
+    world: FaultyWorld, tmp_path: Path
+) -> None:
+    """Lanes that end inside a road, which took CARLA's library and the process with it."""
+    world.announce("odd", (MAPS / "lane_drop.xodr").read_text())
+    node = driver(tmp_path)
+    try:
+        node.wait_for("driving in odd, 5 lanes")
+        world.announce("broken", (MAPS / "dangling_junction.xodr").read_text())
+        node.wait_for("map broken: 1 link left out, no way for a car: junction 9: it joins")
+        node.wait_for("latest.pth at step 0")
+        world.begin()
+        world.step_until(lambda: bool(world.routes))
+        assert abs(world.routes[-1].poses[0].pose.position.y) == pytest.approx(1.75, abs=0.3)
     finally:
         node.kill()
