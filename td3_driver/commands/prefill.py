@@ -33,7 +33,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _prefill(args: argparse.Namespace) -> int:
-    # Imported here: `--help` and wrong usage need neither torch nor the map library.
+    # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.agent.checkpoint import CheckpointError
     from td3_driver.configuration import load_configuration, preset_names
     from td3_driver.evaluation.prefill import prefill

@@ -53,7 +53,7 @@ def _share(text: str) -> float:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    # Imported here: `--help` and wrong usage need neither torch nor the map library.
+    # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.agent.checkpoint import CheckpointError
     from td3_driver.evaluation.replay_run import Options, run
 

@@ -101,7 +101,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    # Imported here: `--help` and wrong usage need neither ROS nor the map library.
+    # Imported here: `--help` and wrong usage need neither ROS nor shapely.
     from td3_driver.configuration import load_configuration, preset_names
     from td3_driver.online.folder import prepare_folder
     from td3_driver.ros.recorder_node import recorder_parameters

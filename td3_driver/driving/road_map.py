@@ -24,7 +24,7 @@ from td3_driver.opendrive.places import LanePlace, LanePlaces
 __all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
 # Where a lane is narrower, as where it begins or ends beside another, no drive begins.
-NARROWEST_M = 2.2
+NARROWEST_M = 1.9
 
 _NAMED = 3  # of several things that are alike so many are named
 _DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")

@@ -3,7 +3,7 @@
 
 All poses are in ROS' right-handed map frame (x east, y north, z up, yaw counter-clockwise from
 x), all velocities in the body frame (x forward, y left). CARLA's left-handed axes appear only
-in `road_map.py`, where its map library is read, and in the sign of `Control.steer`.
+in the sign of `Control.steer`.
 """
 
 from __future__ import annotations

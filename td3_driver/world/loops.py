@@ -2,7 +2,7 @@
 """Seeded closed two-way loops, written as OpenDRIVE.
 
 A loop is a star-shaped polygon whose corners are rounded by transition curves (line, spiral, arc,
-spiral), the way real roads are laid out. scenariogeneration writes it, `carla.Map` reads it back.
+spiral), the way real roads are laid out. scenariogeneration writes it.
 """
 
 from __future__ import annotations

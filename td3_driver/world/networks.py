@@ -2,8 +2,8 @@
 """Seeded street networks with T junctions, crossroads and roundabouts, written as OpenDRIVE.
 
 A network is a grid of places with some streets left out, so that two to four meet at each place.
-Streets are clothoids between the places' arms; scenariogeneration writes them and the junctions,
-`carla.Map` reads them back. Traffic drives on the right.
+Streets are clothoids between the places' arms; scenariogeneration writes them and the junctions.
+Traffic drives on the right.
 """
 
 from __future__ import annotations

@@ -165,7 +165,8 @@ class Simulation:
         ]
         if not self._spawn_poses:
             raise WorldConfigError(
-                f"map {road_map.name}: no lane outside junctions; expected one to start on"
+                f"map {road_map.name}: no lane outside junctions is {NARROWEST_M} m wide; "
+                "expected one to start on"
             )
         self._step_ns = round(config.fixed_delta_s * 1e9)
         self._frame = 0

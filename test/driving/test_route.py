@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenariogeneration import xodr
 
-from td3_driver.driving.road_map import LaneId, RoadMap, RoadMapError
+from td3_driver.driving.road_map import NARROWEST_M, LaneId, RoadMap, RoadMapError
 from td3_driver.driving.route import Route
 from td3_driver.driving.routing import (
     START_SPACING_M,
@@ -207,8 +207,8 @@ def test_a_road_that_nothing_is_linked_to_is_drivable(lanes: tuple[int, int]) ->
     for _, data in road.lane_graph.nodes(data=True):
         assert data["length_m"] == pytest.approx(80.0, abs=1.1)
     surface = Surface(road)
-    for lane in road.lane_graph:
-        assert set(surface.class_at(road.lane_graph.nodes[lane]["line_m"][1:-3])) == {LANE}
+    for key in road.lane_graph:
+        assert set(surface.class_at(road.lane_graph.nodes[key]["line_m"][1:-3])) == {LANE}
 
 
 def test_a_route_on_a_slope_starts_on_the_ground() -> None:
@@ -244,10 +244,10 @@ def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> N
     closing = read(road(0, 200.0, section(0, lane(-1, widths=widths))))
     rng = np.random.default_rng(0)
     routes = [random_route(closing, rng, 300.0) for _ in range(50)]
-    assert min(route.points_m[0, 0] for route in routes) >= 2.2 / 0.07
+    assert min(route.points_m[0, 0] for route in routes) >= NARROWEST_M / 0.07
     ends_m = {round(route.points_m[-1, 0]) for route in routes}
-    assert max(ends_m) <= 200.0 - 2.2 / 0.07
-    assert min(ends_m) > 164.0
+    assert max(ends_m) <= 200.0 - NARROWEST_M / 0.07
+    assert min(ends_m) > 168.0
 
 
 def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:

@@ -157,10 +157,10 @@ def test_who_comes_to_a_lane_s_end_leaves_and_others_come(rule: str) -> None:
         for x_m, _, _ in before.poses[~np.isin(before.actor_ids, now.actor_ids)]:
             left += 1
             # Lanes end at 300 m, at 0 m the other way, and the third one where it gets narrow.
-            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 218.0, 32.0)) < 4.0
+            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 223.0, 27.0)) < 4.0
         for x_m, _, _ in now.poses[~stayed]:
             came += 1
-            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 218.0, 32.0)) < 4.0
+            assert min(abs(x_m - end_m) for end_m in (0.0, 300.0, 223.0, 27.0)) < 4.0
         assert not set(now.actor_ids[~stayed]) & seen, "a vehicle that comes is another one"
         seen |= set(now.actor_ids)
         assert overlaps(now) == []
