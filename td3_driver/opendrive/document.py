@@ -29,6 +29,7 @@ from td3_driver.opendrive.records import (
 
 # The reference lines of a country's motorways; more is a mistake, and would fill the memory.
 _LONGEST_M = 2_000_000.0
+_LARGEST = 1e9  # a place on Earth in the widest projection has 1e8 m
 
 
 class OpenDriveError(ValueError):
@@ -255,8 +256,9 @@ def _number(element: Element, name: str, default: float | None = None) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= _LARGEST:  # NaN is not either
         raise OpenDriveError(
-            f"a <{element.tag}> has {name}={text[:40]!r}; expected a finite number"
+            f"a <{element.tag}> has {name}={text[:40]!r}; "
+            f"expected a number of at most {_LARGEST:g}"
         )
     return value

@@ -29,7 +29,7 @@ _FURTHEST_APART_M = 2.0 * SPACING_M
 _SHARPEST_RAD = 1.0
 _FINEST = 16  # so many times more points at most than SPACING_M asks for
 _LEAST_M = 0.01  # of a lane section's length, and of a step whose direction tells something
-_NARROWEST_M = 0.5  # a lane that is nowhere wider is no lane
+_NARROWEST_M, _WIDEST_M = 0.5, 50.0  # a lane that is nowhere wider, or wider anywhere, is none
 
 
 class LaneId(NamedTuple):
@@ -123,7 +123,7 @@ class Lane:
     @property
     def fault(self) -> str | None:
         """What makes its middle no line that a car can follow; None if nothing does."""
-        if self.width_m.max() < _NARROWEST_M:
+        if not _NARROWEST_M <= self.width_m.max() <= _WIDEST_M:
             return f"it is at most {self.width_m.max():.2f} m wide"
         steps = np.diff(self.line_m, axis=0)
         lengths_m = np.hypot(steps[:, 0], steps[:, 1])

@@ -16,7 +16,7 @@ from td3_driver.opendrive.lanes import Lane, Line
 
 IntArray = npt.NDArray[np.int64]
 
-_CELL_M = 8.0
+_CELL_M = 8.0  # at least; of cells as wide as half a lane all of it is in those around
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class LanePlaces:
         self._half_widths_m = np.concatenate([*half_widths_m])
         squares = np.einsum("ij,ij->i", self._steps_m, self._steps_m)
         self._per_square = np.where(squares > 0.0, 1.0 / np.maximum(squares, 1e-12), 0.0)
-        cells = np.floor(self._starts_m / _CELL_M).astype(np.int64)
+        self._cell_m = max(_CELL_M, float(self._half_widths_m.max()))
+        cells = np.floor(self._starts_m / self._cell_m).astype(np.int64)
         order = np.lexsort((cells[:, 1], cells[:, 0]))
         borders = np.flatnonzero((np.diff(cells[order], axis=0) != 0).any(axis=1)) + 1
         self._cells: dict[tuple[int, int], IntArray] = {
@@ -151,7 +152,7 @@ class LanePlaces:
 
     def _near(self, x_m: float, y_m: float) -> IntArray:
         """The pieces that begin in the cell of a point and in those around it."""
-        column, row = math.floor(x_m / _CELL_M), math.floor(y_m / _CELL_M)
+        column, row = math.floor(x_m / self._cell_m), math.floor(y_m / self._cell_m)
         found = [
             self._cells[cell]
             for cell in ((column + dx, row + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1))

@@ -25,7 +25,7 @@ GOOD = road("good", 30.0, ONE_LANE)
         (document(road(3, 30.0, ONE_LANE, shape="")), "road 3: a <geometry> at s 0 has no line"),
         (document(road(3, 0.0, ONE_LANE)), "road 3: its <planView> has no <geometry> of any"),
         (document(road(3, -5.0, ONE_LANE)), "road 3: a <geometry> at s 0 is -5 m long"),
-        (document(road(3, 1e12, ONE_LANE)), "its roads are 1000000000 km long together (road 3"),
+        (document(road(3, 9e8, ONE_LANE)), "its roads are 900000 km long together (road 3"),
         (document(road("", 30.0, ONE_LANE)), "road : it has no attribute id"),
         (document(road(3, float("nan"), ONE_LANE)), "road 3: a <geometry> has length='nan'"),
         (
@@ -34,7 +34,11 @@ GOOD = road("good", 30.0, ONE_LANE)
         ),
         (
             document(road(3, 30.0, section(0, lane(-1, widths='<width a="3,5"/>')))),
-            "road 3: a <width> has a='3,5'; expected a finite number",
+            "road 3: a <width> has a='3,5'; expected a number of at most 1e+09",
+        ),
+        (
+            document(road(3, 30.0, section(0, lane(-1, widths='<width a="60"/>')))),
+            "road 3 section 0 lane -1: it is at most 60.00 m wide",
         ),
         (
             document(road(3, 30.0, section(0, lane(-1, widths="")))),
@@ -59,7 +63,7 @@ def test_one_bad_road_is_left_out_by_name() -> None:
     assert keys(found) == {(0, 0, -1)}
     assert found.notes == (
         "map made: 1 element left out, unreadable: "
-        "road bad: a <geometry> has x='inf'; expected a finite number",
+        "road bad: a <geometry> has x='inf'; expected a number of at most 1e+09",
     )
 
 
