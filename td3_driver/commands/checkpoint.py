@@ -64,14 +64,16 @@ def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "convert",
         help="make a checkpoint from another program's files",
-        description="Read the original TD3's four files, a Stable-Baselines3 TD3 zip, or a file"
-        " of the origin system (td3_agent.py), and write a checkpoint. What the source lacks is"
-        " listed, and kept in the checkpoint's provenance.",
+        description="Read the original TD3's four files or others like them, a file with an actor"
+        " and its critics (CleanRL's), a Stable-Baselines3 TD3 zip, or a file of the origin system"
+        " (td3_agent.py), and write a checkpoint. What the source lacks is listed, and kept in the"
+        " checkpoint's provenance.",
     )
     add = parser.add_argument
-    add("source", type=Path, metavar="SRC", help="a file; of the original TD3, the folder")
+    source = "a file; of several, one of them, what their names share, or their folder"
+    add("source", type=Path, metavar="SRC", help=source)
     add("destination", type=Path, metavar="DST", help="checkpoint to write")
-    add("--name", metavar="NAME", help="of the original TD3: the files are NAME_actor, ...")
+    add("--name", metavar="NAME", help="with a folder: the files are NAME_actor, ...")
     parser.set_defaults(run=_reporting(_convert))
 
 
@@ -115,14 +117,20 @@ def _fail(args: argparse.Namespace, reason: str) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import describe
 
-    print(describe(args.file))
+    try:
+        print(describe(args.file))
+    except (CheckpointError, OSError) as error:
+        return _fail(args, explained(args.file, error))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
     from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import verify
 
     code = 0
@@ -130,7 +138,7 @@ def _verify(args: argparse.Namespace) -> int:
         try:
             print(f"{path}: sound, {verify(path)}")
         except (CheckpointError, OSError) as error:
-            code = _fail(args, str(error))
+            code = _fail(args, explained(path, error))
     return code
 
 
