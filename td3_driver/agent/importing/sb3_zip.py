@@ -40,11 +40,10 @@ _EXTRACTORS = ("NatureCNN", "FlattenExtractor", "CombinedExtractor")
 # Algorithms by the words in which their files differ.
 _ALGORITHMS = (
     ("top_quantiles_to_drop_per_net", "TQC, whose actor is stochastic"),
-    ("ent_coef_optimizer", "SAC, whose actor is stochastic"),
-    ("ent_coef", "SAC, whose actor is stochastic"),
-    ("exploration_fraction", "DQN, which has no actor"),
     ("n_epochs", "PPO, whose actor is stochastic"),
     ("gae_lambda", "A2C, whose actor is stochastic"),
+    ("ent_coef", "SAC, whose actor is stochastic"),
+    ("exploration_fraction", "DQN, which has no actor"),
 )
 _SETTINGS = {
     "discount": "gamma",
