@@ -109,8 +109,13 @@ def _reporting(
 
 
 def _fail(args: argparse.Namespace, reason: str) -> int:
-    print(f"td3_driver checkpoint {args.action}: {reason}", file=sys.stderr)
+    print(_printable(f"td3_driver checkpoint {args.action}: {reason}"), file=sys.stderr)
     return 1
+
+
+def _printable(text: str) -> str:
+    """One line without control characters: names in a stranger's file may hold any."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 # The imports are in the functions: `--help` and wrong usage need no torch.
@@ -143,10 +148,17 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import read
+    from td3_driver.agent.checkpoint import CheckpointError, read
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import differences
 
-    lines = differences(read(args.first), read(args.second))
+    payloads = []
+    for path in (args.first, args.second):
+        try:
+            payloads.append(read(path))
+        except (CheckpointError, OSError) as error:
+            return _fail(args, explained(path, error))
+    lines = differences(*payloads)
     print("\n".join(lines) if lines else "no difference")
     return 0
 
@@ -157,13 +169,18 @@ def _convert(args: argparse.Namespace) -> int:
     imported = convert(args.source, args.destination, args.name)
     print(f"{args.destination}: from {imported.origin}")
     for note in imported.notes:
-        print(f"  {note}")
+        print(_printable(f"  {note}"))
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.onnx_export import export
 
-    gap = export(args.file, args.onnx)
+    try:
+        gap = export(args.file, args.onnx)
+    except (CheckpointError, OSError) as error:
+        return _fail(args, explained(args.file, error))
     print(f"{args.onnx}: largest difference to torch {gap:.1e}; card: {args.onnx}.md")
     return 0

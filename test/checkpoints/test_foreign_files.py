@@ -208,6 +208,36 @@ def test_targets_in_files_of_their_own(tmp_path: Path) -> None:
     assert torch.equal(ours.critic_target.q2[4].bias, target.critic_2[4].bias)
 
 
+def test_an_optimizer_for_each_critic(tmp_path: Path) -> None:
+    agent = Agent(32, 32)
+    moments = {}
+    for role in ("actor", "critic_1", "critic_2"):
+        network = agent.get_submodule(role)
+        adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+        inputs = STATE if role == "actor" else STATE + ACTION
+        network(torch.randn(4, inputs)).square().mean().backward()
+        adam.step()
+        moments[role] = adam.state_dict()["state"][0]["exp_avg"]
+        content = {"state_dict": network.state_dict(), "optimizer": adam.state_dict()}
+        torch.save(content, tmp_path / f"{role}.pth")
+    assert run("convert", tmp_path, tmp_path / "td3_0.pth") == 0
+    ours = same_function(tmp_path / "td3_0.pth", agent)
+    for network, layer, role in (
+        (ours.actor_optimizer, ours.actor.layers[0], "actor"),
+        (ours.critic_optimizer, ours.critic.q1[0], "critic_1"),
+        (ours.critic_optimizer, ours.critic.q2[0], "critic_2"),
+    ):
+        assert torch.equal(network.state[layer.weight]["exp_avg"], moments[role])
+
+
+def test_the_origins_file_of_several_cards(tmp_path: Path) -> None:
+    payload = Origin("C").checkpoint()
+    for key in ("actor_state_dict", "critic_state_dict", "actor_cnn_state_dict"):
+        payload[key] = {f"module.{name}": item for name, item in payload[key].items()}
+    torch.save(payload, tmp_path / "origin.pth")
+    assert run("convert", tmp_path / "origin.pth", tmp_path / "td3_0.pth") == 0
+
+
 def test_which_of_several_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "two"):
         for role in ("actor", "critic"):
@@ -414,6 +444,44 @@ def test_no_strangers_pickle_is_run(
     assert not (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("packed", [saved, legacy], ids=["archive", "old"])
+def test_damage_ends_in_one_line_wherever_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], packed: Callable[..., Any]
+) -> None:
+    """Bytes flipped, cut off and put in at random: converted, or refused."""
+    rng, path = np.random.default_rng(0), tmp_path / "agent.pth"
+    agent = Agent(8)
+    packed(agent.state_dict())(path)
+    sound = path.read_bytes()
+    for number in range(150):
+        content = bytearray(sound)
+        at, length = int(rng.integers(len(content))), int(rng.integers(1, 40))
+        if number % 3 == 0:
+            del content[at:]
+        elif number % 3 == 1:
+            content[at : at + length] = rng.bytes(length)
+        else:
+            content[at:at] = rng.bytes(length)
+        path.write_bytes(content)
+        code = run("convert", path, tmp_path / f"out_{number}.pth")
+        captured = capsys.readouterr()
+        assert code == bool(captured.err)
+        assert captured.err.count("\n") == code, captured.err
+        if code == 0 and packed is saved:  # what is left is between its checked members
+            same_function(tmp_path / f"out_{number}.pth", agent)
+
+
+def test_names_in_a_file_cannot_move_the_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(
+        {"actor": {**ACTOR, "\x1b[2J\n.weight": torch.ones(2)}, "critic": TWIN}, tmp_path / "a"
+    )
+    text = failure(capsys, "inspect", tmp_path / "a")
+    assert "\x1b" not in text
+    assert r"has \x1b[2J\n.weight" in text
+
+
 # What can.
 
 
@@ -437,8 +505,9 @@ def test_a_convertible_file_is_told_with_the_command(
         torch.save(Origin("C").checkpoint(), source)
     else:
         torch.save((ACTOR, VALUE, VALUE), source)
-    for action in ("inspect", "verify"):
-        text = failure(capsys, action, source)
+    for action in ("inspect", "verify", "diff", "export"):
+        more = {"diff": [source], "export": ["--onnx", tmp_path / "a.onnx"]}.get(action, [])
+        text = failure(capsys, action, source, *more)
         told, _, command = text.strip().partition("; convert it with: ")
         assert told.endswith(f"{source}: is a checkpoint of {origin}")
     words = shlex.split(command)

@@ -30,7 +30,7 @@ _WORD = re.compile(r"[a-z]+|\d+")
 ONE_CRITIC = "of one critic: a DDPG model; TD3 has two"
 _SEPARATOR = re.compile(r"([_\-. ]+)")
 # What wraps a network's names where it was trained on several cards, or compiled.
-_WRAPPERS = ("module.", "_orig_mod.")
+_WRAPPERS = r"^((module|_orig_mod)\.)+"
 # Names of what a stochastic actor has, and a deterministic one has not.
 _STOCHASTIC = re.compile(r"log_?(std|sigma|alpha|ent_coef)|sigma", re.IGNORECASE)
 _Q_NETWORK = re.compile(r"q_net|advantage|dueling", re.IGNORECASE)
@@ -173,7 +173,7 @@ def _take(parts: Parts, value: Any, role: str) -> None:
 
 
 def _take_network(parts: Parts, tensors: Mapping[str, Any], role: str) -> None:
-    state = {_unwrapped(key): tensor for key, tensor in tensors.items()}
+    state = unwrapped(tensors)
     inner = {key: _role_of_key(key.partition(".")[0]) for key in state}
     kinds = {own[:5] for own in inner.values()}
     if not any(kinds) or (role and len(kinds) == 1):
@@ -183,10 +183,9 @@ def _take_network(parts: Parts, tensors: Mapping[str, Any], role: str) -> None:
         parts.networks.setdefault(own, {})[key] = state[key]
 
 
-def _unwrapped(key: str) -> str:
-    while key.startswith(_WRAPPERS):
-        key = key.partition(".")[2]
-    return key
+def unwrapped(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict without what several cards, or compiling, put before each name."""
+    return {re.sub(_WRAPPERS, "", str(key)): tensor for key, tensor in state.items()}
 
 
 def _role_of_key(key: str) -> str:

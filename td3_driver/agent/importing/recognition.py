@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ _REMEDY = "save its state_dict() where its code is, and convert that"
 
 # What reading a member of a damaged or encrypted archive raises.
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, IndexError, RuntimeError, OSError, EOFError,
+    zipfile.BadZipFile, zlib.error, struct.error, IndexError, RuntimeError, ValueError, OSError,
+    EOFError,
 )  # fmt: skip
 
 _BEGINS = (
@@ -79,27 +81,30 @@ def folder(path: Path) -> str:
     return next((what for name, what in _IN_FOLDER if name in there), "")
 
 
-def classes(content: bytes) -> list[str]:
+def classes(file: BinaryIO) -> list[str]:
     """The classes and functions that a file of torch's, or a pickle, would call when loaded."""
-    file = io.BytesIO(content)
-    if zipfile.is_zipfile(file):
-        try:
+    try:
+        if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 found = [name for name in archive.namelist() if name.endswith("data.pkl")]
                 file = io.BytesIO(archive.read(found[0]))
-        except _DAMAGE:
-            return []
+    except _DAMAGE:
+        return []
     file.seek(0)
     return sorted({name for name in _names(file) if not _is_plain(name)})
 
 
-def unreadable(path: Path, content: bytes, error: Exception) -> str:
-    """Why torch would not load it: the code in it, or damage."""
-    named = classes(content)
+def unreadable(path: Path, file: BinaryIO, error: Exception) -> str:
+    """Why torch would not load a file, or a member of it: the code in it, or damage."""
+    named = classes(file)
     if not named:
-        text = one_line(error)
-        # torch's long advice on files that are no pickle at all says nothing about them.
-        why = "its bytes are no archive and no pickle" if "weights_only" in text else text
+        file.seek(0)
+        kind = "archive" if (start := file.read(4)) == b"PK\x03\x04" else "pickle"
+        why = f"its {kind} cannot be read: {one_line(error)}"
+        if start[:1] not in (b"P", b"\x80"):
+            why = "its bytes are no archive and no pickle"
+        elif "weights" in why.lower():  # torch's advice to run the code in it after all
+            why = f"its {kind} is damaged"
         return f"{path}: is damaged, or none of the files that can be converted: {why}"
     what = "a whole module, pickled" if _is_module(named) else "pickled, with more than tensors"
     shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
@@ -118,8 +123,11 @@ def _what(path: Path, file: BinaryIO) -> str:
     head = file.read(_HEAD_BYTES)
     if not head:
         return "empty"
-    if zipfile.is_zipfile(file):
-        return _of_zip(file)
+    try:
+        if zipfile.is_zipfile(file):
+            return _of_zip(file)
+    except _DAMAGE as error:
+        return f"a damaged zip archive: {one_line(error)}"
     if head.startswith(b"PK\x03\x04"):
         return "a zip archive that is damaged or cut off"
     for start, what in _BEGINS:
@@ -136,13 +144,13 @@ def _what(path: Path, file: BinaryIO) -> str:
 
 
 def _of_zip(file: BinaryIO) -> str:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            if any(item.flag_bits & 1 for item in archive.infolist()):
-                return "an encrypted zip archive"
-    except zipfile.BadZipFile as error:
-        return f"a damaged zip archive: {error}"
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        if any(item.flag_bits & 1 for item in archive.infolist()):
+            return "an encrypted zip archive"
+        damaged = archive.testzip()  # torch checks no checksum
+    if damaged is not None:
+        return f"a damaged zip archive: the checksum of {damaged} is wrong"
     leaves = {name.rpartition("/")[2] for name in names}
     for name, what in _IN_ZIP:
         if name in leaves:
@@ -187,7 +195,8 @@ def _names(file: BinaryIO) -> Iterator[str]:
                     texts.extend(memo[int(argument or 0) :][:1])
                 elif isinstance(argument, str):
                     texts.append(argument)
-        except (ValueError, OverflowError, EOFError):  # no pickle, or one that is cut off
+        # No pickle, or one that is cut off, or tells of more bytes than there is memory.
+        except (ValueError, OverflowError, EOFError, MemoryError):
             return
 
 

@@ -93,13 +93,8 @@ def load(path: Path, file: Path | BinaryIO) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     # Parsers meet foreign data in every way: no narrower type covers them.
     except Exception as error:
-        content = path.read_bytes() if isinstance(file, Path) else _whole(file)
-        raise CheckpointError(recognition.unreadable(path, content, error)) from error
-
-
-def _whole(file: BinaryIO) -> bytes:
-    file.seek(0)
-    return file.read()
+        with file.open("rb") if isinstance(file, Path) else file as opened:
+            raise CheckpointError(recognition.unreadable(path, opened, error)) from error
 
 
 def renamed(

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from td3_driver.agent.checkpoint import CheckpointError
-from td3_driver.agent.importing.parts import ONE_CRITIC, Parts, kind
+from td3_driver.agent.importing.parts import ONE_CRITIC, Parts, kind, unwrapped
 from td3_driver.agent.importing.source import Source, conv_config, renamed
 
 _FEATURES = 512  # of the origin's CNN
@@ -51,7 +51,10 @@ def read_parts(path: Path, parts: Parts) -> Source:
     source.dimensions["use_dict_buffer"] = False
     _take_settings(source, parts.rest if scale is None else {**parts.rest, "max_action": scale})
     if not all(_ORIGINAL.fullmatch(key) for key in actor):
-        source.notes.append("activations: not in the source, ReLU, and tanh at the end, assumed")
+        source.notes.append(
+            "not in the source, assumed: ReLU between layers, tanh at the end, and a critic that"
+            " takes the state and then the action"
+        )
     if "actor_target" in parts.networks:
         state, _ = _without_scale(path, parts.networks["actor_target"])
         names = _mlp_names(path, state, "actor")
@@ -60,14 +63,24 @@ def read_parts(path: Path, parts: Parts) -> Source:
         state = _twin(path, parts, "_target")
         names = _mlp_names(path, state, "critic")
         source.networks["critic_target"] = renamed(path, state, names, "critic_target")
-    for name, state in (("actor", actor), ("critic", critic)):
-        if name in parts.optimizers:
-            own = _parameter_names(name, state, _mlp_names(path, state, name))
-            source.take_optimizer(f"{name}_optimizer", parts.optimizers[name], own)
-    if {"critic1", "critic2"} & {*parts.optimizers}:
-        source.notes.append("critics' optimizers: one for each, not taken over")
+    _take_parts_optimizers(path, source, parts, {"actor": actor, "critic": critic})
     _set_learning_rate(source)
     return source
+
+
+def _take_parts_optimizers(
+    path: Path, source: Source, parts: Parts, states: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """One Adam for each network, or for each of the two critics."""
+    for name, state in states.items():
+        names = _parameter_names(name, state, _mlp_names(path, state, name))
+        if name in parts.optimizers:
+            source.take_optimizer(f"{name}_optimizer", parts.optimizers[name], names)
+        for number in ("1", "2"):
+            saved = parts.optimizers.get(f"{name}{number}")
+            if saved is not None:
+                own = [new for new in names if new and new.startswith(f"critic.q{number}.")]
+                source.take_optimizer(f"{name}{number}_optimizer", saved, own)
 
 
 _ROLES = r"(actor|critic[12]?)(_target)?"
@@ -114,6 +127,10 @@ def read_origin(path: Path, payload: Mapping[str, Any]) -> Source:
     Raises:
         CheckpointError: If it is none.
     """
+    payload = {
+        key: unwrapped(item) if isinstance(item, Mapping) and "state" not in item else item
+        for key, item in payload.items()
+    }
     origin = f"the origin system, era {_era(payload)}"
     actor, critic = payload["actor_state_dict"], payload["critic_state_dict"]
     source = _without_cnn(path, origin, actor, critic)
