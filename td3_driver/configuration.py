@@ -92,10 +92,10 @@ def _preset(name: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_bytes())  # which takes a byte-order mark's word
     except OSError as error:
         raise ConfigurationError(f"config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise ConfigurationError(f"config {path}: not YAML: {reason}") from error
     if content is None:

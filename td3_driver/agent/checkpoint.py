@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,6 +100,16 @@ def read(path: str | Path) -> dict[str, Any]:
     if not has_hash and version >= _FIRST_WITH_HASH:
         raise CheckpointError(f"{path}: is damaged: the SHA-256 at its end is missing")
     return current
+
+
+def is_ours(path: str | Path) -> bool:
+    """Whether a file ends in this package's mark, sound or not."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _COMMENT_BYTES, 0))
+            return file.read().startswith(_MARK)
+    except OSError:
+        return False
 
 
 def publish_latest(path: str | Path) -> Path:
@@ -225,7 +236,9 @@ def _parse(path: Path, file: BinaryIO, *, check_archive: bool) -> object:
             if damaged is not None:
                 raise zipfile.BadZipFile(f"checksum of {damaged} is wrong")
             file.seek(0)
-        payload: object = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TorchScript archives, before they are refused
+            payload: object = torch.load(file, map_location="cpu", weights_only=True)
     # Parsers meet damage in every way: no narrower type covers them.
     except Exception as error:
         raise CheckpointError(f"{path}: is damaged or no checkpoint: {one_line(error)}") from error
@@ -281,6 +294,7 @@ __all__ = [
     "FORMAT_VERSION",
     "LATEST",
     "CheckpointError",
+    "is_ours",
     "newest",
     "one_line",
     "publish_best",

@@ -64,14 +64,16 @@ def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "convert",
         help="make a checkpoint from another program's files",
-        description="Read the original TD3's four files, a Stable-Baselines3 TD3 zip, or a file"
-        " of the origin system (td3_agent.py), and write a checkpoint. What the source lacks is"
-        " listed, and kept in the checkpoint's provenance.",
+        description="Read the original TD3's four files or others like them, a file with an actor"
+        " and its critics (CleanRL's), a Stable-Baselines3 TD3 zip, or a file of the origin system"
+        " (td3_agent.py), and write a checkpoint. What the source lacks is listed, and kept in the"
+        " checkpoint's provenance.",
     )
     add = parser.add_argument
-    add("source", type=Path, metavar="SRC", help="a file; of the original TD3, the folder")
+    source = "a file; of several, one of them, what their names share, or their folder"
+    add("source", type=Path, metavar="SRC", help=source)
     add("destination", type=Path, metavar="DST", help="checkpoint to write")
-    add("--name", metavar="NAME", help="of the original TD3: the files are NAME_actor, ...")
+    add("--name", metavar="NAME", help="with a folder: the files are NAME_actor, ...")
     parser.set_defaults(run=_reporting(_convert))
 
 
@@ -107,22 +109,33 @@ def _reporting(
 
 
 def _fail(args: argparse.Namespace, reason: str) -> int:
-    print(f"td3_driver checkpoint {args.action}: {reason}", file=sys.stderr)
+    print(_printable(f"td3_driver checkpoint {args.action}: {reason}"), file=sys.stderr)
     return 1
+
+
+def _printable(text: str) -> str:
+    """One line without control characters: names in a stranger's file may hold any."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 # The imports are in the functions: `--help` and wrong usage need no torch.
 
 
 def _inspect(args: argparse.Namespace) -> int:
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import describe
 
-    print(describe(args.file))
+    try:
+        print(describe(args.file))
+    except (CheckpointError, OSError) as error:
+        return _fail(args, explained(args.file, error))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
     from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import verify
 
     code = 0
@@ -130,15 +143,22 @@ def _verify(args: argparse.Namespace) -> int:
         try:
             print(f"{path}: sound, {verify(path)}")
         except (CheckpointError, OSError) as error:
-            code = _fail(args, str(error))
+            code = _fail(args, explained(path, error))
     return code
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import read
+    from td3_driver.agent.checkpoint import CheckpointError, read
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.inspection import differences
 
-    lines = differences(read(args.first), read(args.second))
+    payloads = []
+    for path in (args.first, args.second):
+        try:
+            payloads.append(read(path))
+        except (CheckpointError, OSError) as error:
+            return _fail(args, explained(path, error))
+    lines = differences(*payloads)
     print("\n".join(lines) if lines else "no difference")
     return 0
 
@@ -149,13 +169,18 @@ def _convert(args: argparse.Namespace) -> int:
     imported = convert(args.source, args.destination, args.name)
     print(f"{args.destination}: from {imported.origin}")
     for note in imported.notes:
-        print(f"  {note}")
+        print(_printable(f"  {note}"))
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
+    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.agent.importing.conversion import explained
     from td3_driver.agent.onnx_export import export
 
-    gap = export(args.file, args.onnx)
+    try:
+        gap = export(args.file, args.onnx)
+    except (CheckpointError, OSError) as error:
+        return _fail(args, explained(args.file, error))
     print(f"{args.onnx}: largest difference to torch {gap:.1e}; card: {args.onnx}.md")
     return 0

@@ -8,7 +8,7 @@ when the learner, in its own process, has made the updates owed.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
@@ -86,6 +86,7 @@ class Commander:
         self._session = session
         self._conditions = conditions
         self._clock = wires.node.get_clock()
+        self._in_force = FULL_BRAKE
         self._open: _Open | None = None
         self._beginning = False  # the next frame is the first since the agent is there
         self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
@@ -113,10 +114,15 @@ class Commander:
         if self._open is not None and _stale(self._open):
             self._open = None
 
-    def take(self, seen: Sighting) -> Report:
-        """Take in one tick; `answer` gives the command, now or later."""
+    def take(self, seen: Sighting, usual_s: float) -> Report:
+        """Take in one tick; `answer` gives the command, now or later.
+
+        Args:
+            seen: what came of it.
+            usual_s: from picture to picture, s; 0: not known.
+        """
         stamp = seen.odometry.header.stamp
-        order = self.frames.judge(stamp_ns(stamp))
+        order = self.frames.judge(stamp_ns(stamp), usual_s)
         if order is Order.STALE:
             return Report()
         if order is Order.JUMPED:
@@ -162,6 +168,21 @@ class Commander:
         elif self._session.may_decide or self._too_late(self._open):
             self._publish(self._session.decide())
 
+    def repeat(self, stamp: Time) -> None:
+        """Answer a tick without a picture: the command in force goes on.
+
+        A frame that is still open was given up by the world; its command will be this tick's.
+        """
+        order = self.frames.judge(stamp_ns(stamp))
+        if order is Order.STALE:
+            return
+        if self._open is not None:
+            self._open = replace(self._open, stamp=stamp)
+        elif self.braking or order is Order.JUMPED:
+            self._publish(Command(FULL_BRAKE), stamp)
+        else:
+            self._publish(Command(self._in_force), stamp)
+
     def brake(self) -> None:
         """Full brake, for the open frame if there is one, else for now."""
         self._publish(Command(FULL_BRAKE))
@@ -195,5 +216,6 @@ class Commander:
             self.latencies.add((time.time_ns() - self._open.sent_ns) * 1e-9)
         stamp = stamp or self._clock.now().to_msg()
         self._control.publish(control_message(command.control, stamp))
+        self._in_force = command.control
         self.braked = command.control == FULL_BRAKE
         self._open = None

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import ImageError, ego_state, pixels
 from td3_driver.ros.probe import End, Heard, listen
@@ -148,9 +149,10 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
     rates = f"{len(heard.images) / heard.seconds:.1f} images/s"
     if 2 * len(both) < len(heard.images):
         stamps = f"{len(both)} of {len(heard.images)} images have odometry of the same stamp"
-        yield _bad(what, f"{rates}, but {stamps}; is sensor_tick set?")
+        yield _bad(what, f"{rates}, but {stamps}")
     else:
         yield _good(what, f"{rates}, with odometry of the same stamp")
+        yield from _sensor_tick(heard)
     try:
         pixels(heard.image)
     except ImageError as error:
@@ -161,6 +163,18 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
     if not ego_state(heard.odometry).finite:
         yield _bad("odometry", "not finite")
     yield _good("map frame", heard.odometry.header.frame_id)  # map, or carla_map in a fork
+
+
+def _sensor_tick(heard: Heard) -> Findings:
+    """A camera that does not show every tick."""
+    cadence = Cadence()
+    for stamp in sorted({*heard.odometries}):
+        cadence.tick(stamp)
+    for stamp in sorted({*heard.images}):
+        cadence.picture(stamp)
+    if cadence.ticks > 1:
+        share = f"a picture in one tick of {cadence.ticks}"
+        yield _hint("sensor_tick", f"{share}; in lock-step each command is held for so many")
 
 
 def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:

@@ -104,8 +104,9 @@ class DriverParameters:
     )
     silence_timeout_s: float = parameter(
         0.5,
-        "In realtime, brake when no frame came for so long, s; in lockstep a world without "
-        "frames stands still, and answer_within_s counts for odometry without its image.",
+        "In realtime, brake when no frame came for so long, s, or for two periods of the camera; "
+        "in lockstep a world without frames stands still, and answer_within_s counts for odometry "
+        "without its image.",
         low=0.01,
         high=3600.0,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleStatus
 from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
@@ -14,6 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.road_users import NOBODY
+from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
 from td3_driver.ros.frames import FrameMatcher, Sighting
@@ -23,6 +25,7 @@ from td3_driver.ros.wires import Wires
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 OnFrame = Callable[[Sighting], None]
+OnBareTick = Callable[[Time], None]
 
 
 class Intake:
@@ -36,12 +39,15 @@ class Intake:
         lockstep: every frame counts; else the newest.
         on_frame: takes each tick, when all that belongs to it is here.
         users: listen to who they are.
+        on_bare_tick: in lock-step, takes the stamp of a tick that brings no picture, where the
+            camera delivers less often than the world ticks.
 
     Attributes:
         active: what comes in is looked at; else it is dropped.
         override: a human drives.
         image_s, odometry_s, frame_s: when the last of each came, as of time.monotonic.
         lone: the newest image or odometry that has no partner yet.
+        cadence: in which ticks the camera delivers.
     """
 
     def __init__(
@@ -52,12 +58,16 @@ class Intake:
         on_frame: OnFrame,
         *,
         users: bool,
+        on_bare_tick: OnBareTick | None = None,
     ) -> None:
         self.active = False
         self.override = False
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
         self.lone: Image | Odometry | None = None
+        self.cadence = Cadence()
         self._on_frame = on_frame
+        self._on_bare_tick = on_bare_tick if lockstep else None
+        self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
         self._matcher = FrameMatcher()
         self._sent_ns = 0
         self._held: tuple[Image, Odometry] | None = None
@@ -76,6 +86,7 @@ class Intake:
     def begin(self) -> None:
         """Look at what comes in from now on."""
         self._matcher = FrameMatcher()
+        self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
         self.active = True
@@ -89,6 +100,7 @@ class Intake:
         self.image_s = time.monotonic()
         self._sent_ns = info["source_timestamp"]
         self.lone = message
+        self.cadence.picture(stamp_ns(message.header.stamp))
         if pair := self._matcher.image(message):
             self._pair(*pair)
 
@@ -97,8 +109,17 @@ class Intake:
             return
         self.odometry_s = time.monotonic()
         self.lone = message
+        self.cadence.tick(stamp_ns(message.header.stamp))
         if pair := self._matcher.odometry(message):
             self._pair(*pair)
+        elif self._on_bare_tick and (patience_s := self.cadence.patience_s()) is not None:
+            self._look_again_after(patience_s)
+
+    def _look_for_a_bare_tick(self) -> None:
+        """The picture of the newest tick has had its time."""
+        if self._on_bare_tick and self.active and isinstance(self.lone, Odometry):
+            bare, self.lone = self.lone, None
+            self._on_bare_tick(bare.header.stamp)
 
     def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
         self._status = message

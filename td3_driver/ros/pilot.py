@@ -130,10 +130,17 @@ class Pilot:
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
         lockstep = self.given.stepping == "lockstep"
-        self._intake = Intake(wires, self._topics, lockstep, self._on_frame, users=True)
+        self._intake = Intake(
+            wires,
+            self._topics,
+            lockstep,
+            self._on_frame,
+            users=True,
+            on_bare_tick=self._commander.repeat,
+        )
 
     def _on_frame(self, seen: Sighting) -> None:
-        report = self._commander.take(seen)
+        report = self._commander.take(seen, self._intake.cadence.period_s)
         if report.warning:
             self._logger.warning(report.warning)
         self._reports.frame(report, seen.odometry)
@@ -247,6 +254,8 @@ class Pilot:
     def _watch_world(self) -> None:
         self._watch.override()
         self._watch.users()
+        if loss := self._watch.cadence():
+            self._logger.warning(loss)
         if self._watch.silence():
             self.session.interrupt()
         reason = self._watch.world_loss()

@@ -33,6 +33,7 @@ class Watch:
         self._intake = intake
         self._commander = commander
         self._conditions = conditions
+        self._ticks = 1  # from picture to picture
         self._refused_actions = 0
         self._discarded = 0
 
@@ -76,7 +77,9 @@ class Watch:
         return f"{missing} silent for {limit_s:g} s"
 
     def _silence(self) -> str:
-        limit_s, now_s = self._given.silence_timeout_s, time.monotonic()
+        # A camera that delivers more seldom than that is no silent one.
+        limit_s = max(self._given.silence_timeout_s, 2.0 * self._intake.cadence.period_s)
+        now_s = time.monotonic()
         if not self._commander.frames.frames or now_s - self._intake.frame_s <= limit_s:
             return ""
         self._commander.brake()
@@ -104,6 +107,17 @@ class Watch:
             self._conditions.meet("objects", text, WARN)
         elif self._intake.hears_of_users:
             self._conditions.over("objects")
+
+    def cadence(self) -> str:
+        """What a camera loses that does not show every tick; said once, else nothing."""
+        ticks, period_s = self._intake.cadence.ticks, self._intake.cadence.period_s
+        if not self._commander.lockstep or ticks == self._ticks:
+            return ""
+        self._ticks = ticks
+        return (
+            f"{self._topics.image}: a picture every {period_s:.3g} s, in one tick of {ticks}:"
+            f" {1.0 / period_s:.3g} decisions a second, each command is held for {ticks} ticks"
+        )
 
     def publishers(self, node: Node) -> None:
         """Whether somebody else commands the car too."""

@@ -48,6 +48,23 @@ class Wires:
         made = self.node.create_timer(period_s, callback, clock=steady)
         self._cuts.append(lambda: self.node.destroy_timer(made))
 
+    def alarm(self, callback: Callable[[], None]) -> Callable[[float], None]:
+        """What sets a timer of wall time, which calls once, so many seconds after it was set."""
+
+        def ring() -> None:
+            made.cancel()
+            callback()
+
+        def set_it(after_s: float) -> None:
+            made.timer_period_ns = int(after_s * 1e9)
+            made.reset()
+
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        made = self.node.create_timer(3600.0, ring, clock=steady)
+        made.cancel()
+        self._cuts.append(lambda: self.node.destroy_timer(made))
+        return set_it
+
     def bell(self, callback: Callable[[], None]) -> GuardCondition:
         """What another thread may `trigger` to have `callback` called."""
         made = self.node.create_guard_condition(callback)

@@ -139,6 +139,7 @@ def _check_camera(sensor: objects.Sensor, request: SpawnObject.Request) -> None:
         picture = objects.picture_of(sensor)
         raise SpawnError(
             f"camera {sensor.id}: the world started with {picture.width_px}x{picture.height_px}"
-            f" px, fov {picture.fov_deg:g}, at ({there.x:g}, {there.y:g}, {there.z:g}) m; give"
-            " world_node the same objects_definition_file"
+            f" px, fov {picture.fov_deg:g}, sensor_tick {picture.sensor_tick_s:g},"
+            f" at ({there.x:g}, {there.y:g}, {there.z:g}) m; give world_node the same"
+            " objects_definition_file"
         )

@@ -38,6 +38,27 @@ Publish = Callable[[Tick], None]
 _NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
+class Shutter:
+    """In which ticks a sensor delivers: CARLA's `sensor_tick`, s.
+
+    CARLA keeps the rate: a tick that comes too late for its picture does not put off the next one.
+    So 0.125 s among ticks of 0.05 s is a picture every two or three ticks (carla issue 7108).
+    """
+
+    def __init__(self, sensor_tick_s: float) -> None:
+        self._period_ns = round(sensor_tick_s * 1e9)
+        self._due_ns: int | None = None
+
+    def opens(self, stamp_ns: int) -> bool:
+        """Whether the tick of this stamp brings a picture."""
+        due_ns = stamp_ns if self._due_ns is None else self._due_ns
+        if stamp_ns < due_ns:
+            return False
+        missed = (stamp_ns - due_ns) // self._period_ns if self._period_ns else 0
+        self._due_ns = due_ns + (missed + 1) * self._period_ns
+        return True
+
+
 class BridgeTopics:
     """The publishers of the world, of one car, and of the sensors on it."""
 
@@ -157,9 +178,11 @@ class BridgeTopics:
     def _camera(self, topic: str, sensor: objects.Sensor) -> Publish:
         camera_info = self._publisher(CameraInfo, f"{topic}/camera_info")
         image = self._publisher(Image, f"{topic}/image")
+        shutter = Shutter(objects.picture_of(sensor).sensor_tick_s)
 
         def publish(tick: Tick) -> None:
-            camera_info.publish(self._messages.camera_info(tick, sensor.id))
-            image.publish(self._messages.image(tick, sensor.id))
+            if shutter.opens(tick.stamp_ns):
+                camera_info.publish(self._messages.camera_info(tick, sensor.id))
+                image.publish(self._messages.image(tick, sensor.id))
 
         return publish

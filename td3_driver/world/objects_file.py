@@ -7,9 +7,10 @@ down); every further key of a sensor is an attribute of CARLA's blueprint.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ CONTROL = "actor.pseudo.control"
 SENSOR_TYPES = (COLLISION, LANE_INVASION, OBJECTS, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL)
 
 # Of CARLA's camera blueprint.
-_CAMERA_DEFAULTS = {"image_size_x": "800", "image_size_y": "600", "fov": "90.0"}
+_CAMERA_DEFAULTS = {
+    "image_size_x": "800", "image_size_y": "600", "fov": "90.0", "sensor_tick": "0.0",
+}  # fmt: skip
+# Of an entry itself; its other keys are attributes of CARLA's blueprint.
+_ENTRY_KEYS = ("type", "id", "spawn_point", "sensors", "role_name")
+_AXES = ("x", "y", "z", "roll", "pitch", "yaw")
+_FORMAT = '{"objects": [{"type": "vehicle...", "id": ..., "sensors": [...]}]}'
 
 
 class ObjectsFileError(ValueError):
@@ -62,18 +69,24 @@ class Sensor:
 
 @dataclass(frozen=True)
 class CameraPicture:
-    """What a camera's attributes ask for: pixels, and the horizontal angle of view."""
+    """What a camera's attributes ask for: pixels, and the horizontal angle of view.
+
+    `sensor_tick_s` is the simulated time from picture to picture; at or below the world's tick,
+    each tick brings one.
+    """
 
     width_px: int
     height_px: int
     fov_deg: float
+    sensor_tick_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Car:
     """The ego: its role, the sensors in the order in which they publish, where it starts.
 
-    `left_out` names, as `type/id`, what the file asks for and this world does not simulate.
+    `left_out` names what the file asks for and this world does not simulate: a sensor as
+    `type/id`, an attribute of the car or the camera as `type/id attribute`.
     """
 
     role_name: str
@@ -113,37 +126,91 @@ def default_car(role_name: str, camera: str, control_id: str, picture: CameraPic
 def read_car(path: Path, role_name: str, camera: str) -> Car:
     """The vehicle with this role from a file, with the one camera that is simulated.
 
+    The role is the vehicle's `role_name` where it has that attribute, and its `id` as well.
+
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or it cannot be read.
         ObjectsFileError: the file does not hold such a car.
     """
     if not path.is_file():
         raise FileNotFoundError(f"objects file {path}: no such file; expected the bridge's JSON")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["objects"]
-        vehicles = [entry for entry in entries if entry["type"].startswith("vehicle.")]
-        car = next((entry for entry in vehicles if entry["id"] == role_name), None)
-        if car is None:
-            roles = ", ".join(entry["id"] for entry in vehicles) or "no vehicle"
-            raise ObjectsFileError(f"no vehicle with the id {role_name!r}; there is {roles}")
-        rest = [entry for entry in entries if entry is not car]
-        world = [_sensor(entry, attached=False) for entry in rest if entry["type"] == OBJECTS]
-        carried = [_sensor(entry) for entry in car.get("sensors", [])]
-        sensors = tuple(sensor for sensor in world + carried if _simulated(sensor, camera))
-        cameras = [sensor for sensor in sensors if sensor.type == CAMERA]
-        if len(cameras) != 1:
-            raise ObjectsFileError(f"{len(cameras)} {CAMERA} with the id {camera!r}; expected one")
-        _check_camera(cameras[0])
-        others = [f"{entry['type']}/{entry['id']}" for entry in rest if entry["type"] != OBJECTS]
-        others += [f"{s.type}/{s.id}" for s in carried if s not in sensors]
-        return Car(role_name, sensors, _spawn(car), tuple(others))
+        return _car(_entries(_parsed(path.read_bytes())), role_name, camera)
     except ObjectsFileError as error:
         raise ObjectsFileError(f"objects file {path}: {error}") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except OSError as error:
+        raise OSError(f"objects file {path}: cannot be read: {error.strerror}") from error
+
+
+def _parsed(content: bytes) -> object:
+    """JSON of any of Unicode's encodings, with a byte-order mark or without."""
+    try:
+        return json.loads(content)
+    except UnicodeDecodeError as error:
         raise ObjectsFileError(
-            f"objects file {path}: not the bridge's format ({type(error).__name__}: {error});"
-            ' expected {"objects": [{"type": "vehicle...", "id": ..., "sensors": [...]}]}'
+            f"byte {error.start}: not text in UTF-8, UTF-16 or UTF-32"
         ) from error
+    except RecursionError as error:
+        raise ObjectsFileError("nested too deeply to be the bridge's format") from error
+    except json.JSONDecodeError as error:
+        what = _what_is_no_json(error.doc, error.pos)
+        line = f"line {error.lineno}, column {error.colno}"
+        raise ObjectsFileError(f"{line}: {what or f'not JSON: {error.msg}'}") from error
+
+
+def _what_is_no_json(text: str, at: int) -> str:
+    """What people write into JSON and its parsers do not take, if it is that."""
+    if not text.strip():
+        return f"the file is empty; expected {_FORMAT}"
+    if text.startswith(("//", "/*", "#"), at):
+        return "a comment; JSON has none, remove it"
+    if text.startswith(("}", "]"), at) and text[:at].rstrip().endswith(","):
+        return f"a comma before this {text[at]!r}; JSON allows none there, remove it"
+    if text.startswith("'", at):
+        return "text in single quotes; JSON has double ones"
+    return ""
+
+
+def _entries(content: object) -> list[Mapping[str, Any]]:
+    entries = content.get("objects") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise ObjectsFileError(f"not the bridge's format: no list of objects; expected {_FORMAT}")
+    return [_entry(entry, f"object {number}") for number, entry in enumerate(entries, 1)]
+
+
+def _entry(entry: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        raise ObjectsFileError(f"{where} has no type; expected {_FORMAT}")
+    return entry
+
+
+def _car(entries: Sequence[Mapping[str, Any]], role_name: str, camera: str) -> Car:
+    vehicles = [entry for entry in entries if entry["type"].startswith("vehicle.")]
+    named = [entry for entry in vehicles if role_name in _roles(entry)]
+    if not named:
+        roles = ", ".join(role for entry in vehicles for role in _roles(entry)) or "no vehicle"
+        raise ObjectsFileError(f"no vehicle with the id {role_name!r}; there is {roles}")
+    car = named[0]
+    rest = [entry for entry in entries if entry is not car]
+    listed = car.get("sensors") or []
+    if not isinstance(listed, list):
+        raise ObjectsFileError(f"the sensors of {role_name} are no list")
+    carried = [
+        _entry(entry, f"sensor {number} of {role_name}") for number, entry in enumerate(listed, 1)
+    ]
+    asked = [(entry, False) for entry in rest if entry["type"] == OBJECTS]
+    asked += [(entry, True) for entry in carried if _simulated(entry, camera)]
+    sensors = tuple(_sensor(entry, attached=attached) for entry, attached in asked)
+    _check_cameras(sensors, carried, camera)
+    others = [_name(entry) for entry in rest if entry["type"] != OBJECTS]
+    others += [_name(entry) for entry in carried if not _simulated(entry, camera)]
+    view = next(entry for entry, _ in asked if entry["type"] == CAMERA)
+    for entry, known in ((car, ()), (view, _CAMERA_DEFAULTS)):
+        unknown = [key for key in entry if key not in (*_ENTRY_KEYS, *known)]
+        others += [f"{_name(entry)} {key}" for key in unknown]
+    spawn = _mounting(car) if car.get("spawn_point") else None
+    start = Pose(spawn.x, spawn.y, math.radians(spawn.yaw), spawn.z) if spawn else None
+    return Car(role_name, sensors, start, tuple(others))
 
 
 def picture_of(camera: Sensor) -> CameraPicture:
@@ -153,46 +220,74 @@ def picture_of(camera: Sensor) -> CameraPicture:
         ObjectsFileError: an attribute is not a number.
     """
     given = {**_CAMERA_DEFAULTS, **camera.attributes}
-    try:
-        return CameraPicture(
-            int(given["image_size_x"]), int(given["image_size_y"]), float(given["fov"])
-        )
-    except ValueError as error:
+    values = {
+        name: _number(given[name], f"camera {camera.id}: {name}") for name in _CAMERA_DEFAULTS
+    }
+    for name in ("image_size_x", "image_size_y"):
+        if not values[name].is_integer():
+            raise ObjectsFileError(f"camera {camera.id}: {name} {given[name]}; expected pixels")
+    if values["sensor_tick"] < 0.0:
         raise ObjectsFileError(
-            f"camera {camera.id}: image_size_x, image_size_y or fov is no number ({error})"
-        ) from error
+            f"camera {camera.id}: sensor_tick {given['sensor_tick']}; expected the seconds from"
+            " picture to picture, 0 for one in each tick"
+        )
+    width_px, height_px = int(values["image_size_x"]), int(values["image_size_y"])
+    return CameraPicture(width_px, height_px, values["fov"], values["sensor_tick"])
 
 
-def _simulated(sensor: Sensor, camera: str) -> bool:
-    return sensor.type in SENSOR_TYPES and (sensor.type != CAMERA or sensor.id == camera)
+def _roles(vehicle: Mapping[str, Any]) -> list[str]:
+    return [str(vehicle[key]) for key in ("id", "role_name") if key in vehicle]
 
 
-def _sensor(entry: Mapping[str, Any], *, attached: bool = True) -> Sensor:
-    named = ("type", "id", "spawn_point")
-    attributes = {key: str(value) for key, value in entry.items() if key not in named}
-    return Sensor(entry["type"], entry["id"], _mounting(entry), attributes, attached)
+def _name(entry: Mapping[str, Any]) -> str:
+    return f"{entry['type']}/{entry['id']}" if "id" in entry else str(entry["type"])
+
+
+def _simulated(entry: Mapping[str, Any], camera: str) -> bool:
+    simulated = entry["type"] in SENSOR_TYPES
+    return simulated and (entry["type"] != CAMERA or str(entry.get("id")) == camera)
+
+
+def _sensor(entry: Mapping[str, Any], *, attached: bool) -> Sensor:
+    if "id" not in entry:
+        raise ObjectsFileError(f"a {entry['type']} has no id; expected the last part of its topic")
+    attributes = {key: str(value) for key, value in entry.items() if key not in _ENTRY_KEYS}
+    return Sensor(entry["type"], str(entry["id"]), _mounting(entry), attributes, attached)
 
 
 def _mounting(entry: Mapping[str, Any]) -> Mounting:
-    return Mounting(**{key: float(value) for key, value in entry.get("spawn_point", {}).items()})
+    """Where it is put; numbers may be given as text, as carla_spawn_objects takes them."""
+    given = entry.get("spawn_point") or {}
+    where = f"spawn_point of {_name(entry)}"
+    if not isinstance(given, dict) or not {*given} <= {*_AXES}:
+        raise ObjectsFileError(f"{where}: {given}; expected some of {', '.join(_AXES)}")
+    return Mounting(**{axis: _number(value, f"{where}: {axis}") for axis, value in given.items()})
 
 
-def _spawn(car: Mapping[str, Any]) -> Pose | None:
-    if "spawn_point" not in car:
-        return None
-    at = _mounting(car)
-    return Pose(at.x, at.y, math.radians(at.yaw), at.z)
+def _number(value: object, what: str) -> float:
+    """A finite number, given as one or as text."""
+    with contextlib.suppress(ValueError):
+        if not isinstance(value, bool) and isinstance(value, (int, float, str)):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    raise ObjectsFileError(f"{what} {value!r}; expected a number")
 
 
-def _check_camera(camera: Sensor) -> None:
+def _check_cameras(
+    sensors: Sequence[Sensor], carried: Sequence[Mapping[str, Any]], wanted: str
+) -> None:
+    cameras = [sensor for sensor in sensors if sensor.type == CAMERA]
+    if len(cameras) != 1:
+        ids = ", ".join(str(entry.get("id")) for entry in carried if entry["type"] == CAMERA)
+        there = f"there is {ids}: the parameter camera says which" if ids else "there is none"
+        raise ObjectsFileError(
+            f"{len(cameras)} {CAMERA} with the id {wanted!r}; expected one, and {there}"
+        )
+    camera = cameras[0]
     picture_of(camera)
     if camera.mounting.roll or camera.mounting.yaw:
         raise ObjectsFileError(
             f"camera {camera.id}: roll {camera.mounting.roll:g}, yaw {camera.mounting.yaw:g};"
             " the embedded world's camera looks along the car, expected 0 for both"
-        )
-    if float(camera.attributes.get("sensor_tick", 0.0)):
-        raise ObjectsFileError(
-            f"camera {camera.id}: sensor_tick {camera.attributes['sensor_tick']};"
-            " expected 0, a picture every tick"
         )

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import pickle
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3 import SAC, TD3
+from stable_baselines3 import DDPG, PPO, SAC, TD3
+from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.utils import obs_as_tensor
 
 from td3_driver.agent import CheckpointError, TD3Agent
@@ -140,6 +144,141 @@ def test_settings_counters_targets_and_moments(tmp_path: Path, policy: str) -> N
         assert agent.config.image_size == 36
 
 
+# Files of older versions, made of today's: the members and the words in which they differ.
+
+
+def rewritten(path: Path, version: str, spaces: str) -> None:
+    """As version 1.0 to 1.5, or 2.0 to 2.3, would have written it."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {item: archive.read(item) for item in archive.namelist()}
+    data = json.loads(parts["data"])
+    for name in ("observation_space", "action_space"):
+        old = data[name]
+        old[":serialized:"] = base64.b64encode(b"\x80\x04no pickle of ours").decode()
+        if spaces != "gymnasium":
+            old[":type:"] = old[":type:"].replace("gymnasium", "gym")
+            old["shape"] = old.pop("_shape")
+            if isinstance(old["shape"], str):
+                old["shape"] = json.loads(old["shape"].replace("(", "[").replace(")", "]"))
+            old["np_random"] = "RandomState(MT19937)"
+        if "spaces" in old:
+            items = re.findall(r"('\w+'): (Box\([^()]*\([\d, ]+\)[^()]*\))", old["spaces"])
+            if spaces == "gym 0.17":
+                items = [
+                    (name, re.sub(r"Box\(.*?\((.*?)\).*", r"Box(\1)", box)) for name, box in items
+                ]
+            old["spaces"] = (
+                f"OrderedDict([{', '.join(f'({name}, {box})' for name, box in items)}])"
+            )
+    if version.startswith("1."):
+        parts.pop("system_info.txt")
+        data.pop("n_steps", None)  # of the returns, since 2.7
+    parts["data"] = json.dumps(data).encode()
+    parts["_stable_baselines3_version"] = version.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for item, content in parts.items():
+            archive.writestr(item, content)
+
+
+@pytest.mark.parametrize("policy", SPACES)
+@pytest.mark.parametrize(
+    ("version", "spaces"), [("1.0", "gym 0.17"), ("1.5.0", "gym 0.21"), ("2.2.1", "gymnasium")]
+)
+def test_archives_of_older_versions(
+    tmp_path: Path, policy: str, version: str, spaces: str
+) -> None:
+    """Up to 1.5 with images one CNN for actor and critic was the default."""
+    kwargs = {"net_arch": [24, 16], "share_features_extractor": version.startswith("1.")}
+    model = trained(policy, SPACES[policy], policy_kwargs=kwargs)
+    model.save(tmp_path / "sb3.zip")
+    rewritten(tmp_path / "sb3.zip", version, spaces)
+    found = convert(tmp_path / "sb3.zip", tmp_path / "td3_0.pth")
+    assert found.origin == f"Stable-Baselines3 {version} TD3"
+    agent = TD3Agent.from_checkpoint(tmp_path / "td3_0.pth")
+    observation = SPACES[policy].sample()
+    action, _ = model.predict(observation, deterministic=True)
+    assert np.allclose(agent.select_action(ours(observation)), action, atol=1e-5)
+    inputs = obs_as_tensor(batch(observation), "cpu"), torch.tensor(action[None])
+    with torch.no_grad():
+        expected = [float(q) for q in model.critic(*inputs)]
+        assert np.allclose(values(agent, observation, action), expected, atol=1e-4)
+    shared = any("shares the actor's" in note for note in found.notes)
+    assert shared == (policy != "MlpPolicy" and version.startswith("1."))
+    if policy != "MlpPolicy":
+        assert agent.config.image_size == 36
+    own = agent.critic_optimizer.state[agent.critic.q1[0].weight]
+    theirs = model.critic.optimizer.state[model.critic.qf0[0].weight]
+    assert torch.equal(own["exp_avg"], theirs["exp_avg"])
+
+
+@pytest.mark.parametrize("spaces", ["gym 0.17", "gym 0.21", "gymnasium"])
+def test_another_order_of_inputs_is_noticed_in_any_words(tmp_path: Path, spaces: str) -> None:
+    observation = gymnasium.spaces.Dict({"image": IMAGE, "body": VECTOR})
+    trained("MultiInputPolicy", observation).save(tmp_path / "sb3.zip")
+    rewritten(tmp_path / "sb3.zip", "1.5.0" if spaces != "gymnasium" else "2.2.1", spaces)
+    with pytest.raises(CheckpointError, match="its observation begins with 'body'"):
+        convert(tmp_path / "sb3.zip", tmp_path / "out.pth")
+
+
+def with_policy(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """The archive with other tensors in policy.pth."""
+    with zipfile.ZipFile(path) as archive:
+        policy = torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
+    content = io.BytesIO()
+    torch.save(change(dict(policy)), content)
+    replaced(path, "policy.pth", content.getvalue())
+
+
+def test_one_cnn_for_the_whole_policy(tmp_path: Path) -> None:
+    """As before 1.0: the CNN beside actor and critic, which are called otherwise, too."""
+    kwargs = {"net_arch": [24, 16], "share_features_extractor": True}
+    model = trained("CnnPolicy", IMAGE, policy_kwargs=kwargs)
+    model.save(tmp_path / "sb3.zip")
+
+    def as_before(policy: dict[str, Any]) -> dict[str, Any]:
+        top = {
+            key.partition(".")[2]: item
+            for key, item in policy.items()
+            if key.startswith("actor.features_extractor.")
+        }
+        rest = {key: item for key, item in policy.items() if "features_extractor" not in key}
+        names = {"qf0": "q1_net", "qf1": "q2_net"}
+        return top | {
+            ".".join(names.get(word, word) for word in key.split(".")): item
+            for key, item in rest.items()
+        }
+
+    with_policy(tmp_path / "sb3.zip", as_before)
+    found = convert(tmp_path / "sb3.zip", tmp_path / "td3_0.pth")
+    assert any("shares the actor's" in note for note in found.notes)
+    agent = TD3Agent.from_checkpoint(tmp_path / "td3_0.pth")
+    observation = IMAGE.sample()
+    action, _ = model.predict(observation, deterministic=True)
+    assert np.allclose(agent.select_action(ours(observation)), action, atol=1e-5)
+
+
+def test_the_default_for_pixels_up_to_1_5_has_no_hidden_layer(tmp_path: Path) -> None:
+    kwargs = {"net_arch": [], "share_features_extractor": True}
+    text = refusal(trained("CnnPolicy", IMAGE, policy_kwargs=kwargs), tmp_path)
+    assert "no hidden layer (net_arch [], as up to 1.5 by default with images)" in text
+
+
+def test_what_every_policy_has_may_be_given(tmp_path: Path) -> None:
+    kwargs = {
+        "net_arch": [8], "optimizer_class": torch.optim.Adam, "normalize_images": True,
+        "features_extractor_class": NatureCNN,
+    }  # fmt: skip
+    imported(trained("CnnPolicy", IMAGE, policy_kwargs=kwargs), tmp_path)
+
+
+def test_one_critic_is_a_ddpg_model(tmp_path: Path) -> None:
+    model = DDPG("MlpPolicy", Noise(VECTOR), buffer_size=50, policy_kwargs={"net_arch": [8]})
+    assert "it has one critic (qf0): a DDPG model; TD3 has two" in refusal(model, tmp_path)
+    kwargs = {"n_critics": 1, "net_arch": [8]}
+    model = trained("MlpPolicy", VECTOR, policy_kwargs=kwargs)
+    assert "one critic (qf0): a DDPG model" in refusal(model, tmp_path)
+
+
 def test_other_bounds_of_actions_are_said(tmp_path: Path) -> None:
     agent, found = imported(trained("MlpPolicy", VECTOR, bound=2.0), tmp_path)
     assert agent.max_action == 1.0
@@ -181,7 +320,9 @@ def test_another_number_of_critics_is_refused(tmp_path: Path) -> None:
 
 def test_another_algorithm_is_refused(tmp_path: Path) -> None:
     model = SAC("MlpPolicy", Noise(VECTOR), buffer_size=50, policy_kwargs={"net_arch": [8]})
-    assert "another Stable-Baselines3 algorithm" in refusal(model, tmp_path)
+    assert "another Stable-Baselines3 algorithm than TD3: SAC" in refusal(model, tmp_path)
+    ppo = PPO("MlpPolicy", Noise(VECTOR), n_steps=8, batch_size=8)
+    assert "another Stable-Baselines3 algorithm than TD3: PPO" in refusal(ppo, tmp_path)
 
 
 class Intruder:

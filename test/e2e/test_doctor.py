@@ -162,6 +162,19 @@ def test_a_world_that_pauses_while_the_doctor_listens() -> None:
     assert "told of a pause; a bridge that is paused goes on with PLAY" in told[0].detail
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_camera_that_does_not_show_every_tick(every: int) -> None:
+    ticks = range(50_000_000, 4_000_000_000, 50_000_000)
+    image = Image(height=2, width=2, encoding="bgra8", step=8, data=bytes(16))
+    heard = Heard(
+        4.0, images=[*ticks[::every]], odometries=[*ticks], image=image, odometry=Odometry()
+    )
+    findings = examine(heard, EgoTopics("ego_vehicle", "rgb_front", "control"))
+    told = [finding for finding in findings if finding.what == "sensor_tick"]
+    assert [finding.verdict for finding in told] == [Verdict.HINT] * (every > 1)
+    assert all("a picture in one tick of 4" in finding.detail for finding in told)
+
+
 def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
     role = "/carla/hero"
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -7,7 +7,7 @@ checkpoint is made of that. Nothing in a foreign file is ever run.
 
 from __future__ import annotations
 
-import zipfile
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from td3_driver.agent import checkpoint, snapshot
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.importing import sb3_zip, td3_files
-from td3_driver.agent.importing.source import Source, load
+from td3_driver.agent.importing.finding import OwnCheckpointError, read
+from td3_driver.agent.importing.source import Source
 from td3_driver.agent.td3 import TD3Agent
 
 _GROUP = ("lr", "betas", "eps", "weight_decay")
@@ -29,10 +29,10 @@ def convert(source: str | Path, destination: str | Path, name: str | None = None
     """Write a checkpoint made of another program's files.
 
     Args:
-        source: A Stable-Baselines3 zip, a checkpoint of the origin system, or for the original
-            TD3 the folder of its files, or their path up to `_actor`.
+        source: A Stable-Baselines3 zip, a checkpoint of the origin system, a file with an actor
+            and its critics, or of files for each one of them, their folder, or their common path.
         destination: The checkpoint to write; must not exist.
-        name: With a folder as source: the files are `<name>_actor` and so on.
+        name: With a folder as source: what the agent's files have in common.
 
     Returns:
         What was read; its `notes` list all that was lacking and how it was made up for. They are
@@ -46,44 +46,59 @@ def convert(source: str | Path, destination: str | Path, name: str | None = None
     if destination.exists():
         raise CheckpointError(f"{destination}: exists already, it is not overwritten")
     path = Path(source)
-    found = _read(path, name)
-    try:
-        payload = _payload(found)
-    except (CheckpointError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be converted: {error}") from None
+    found, payload = _read(path, name)
     payload["provenance"] |= {"imported_from": found.origin, "import_notes": list(found.notes)}
     checkpoint.write(destination, payload)
     return found
 
 
-def _read(path: Path, name: str | None) -> Source:
-    prefix = path / name if name else path
-    if td3_files.actor_file(prefix).is_file():
-        return td3_files.read_four_files(prefix)
-    if path.is_dir():
-        raise CheckpointError(_which(path, name))
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file, and no {path.name}_actor")
-    if name:
-        raise CheckpointError(f"{path}: is a file; --name goes with the original TD3's folder")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if "policy.pth" in archive.namelist():
-                return sb3_zip.read_zip(path, archive)
-    return td3_files.read_origin(path, load(path, path))
+def explained(path: Path, error: Exception) -> str:
+    """Why a file is no sound checkpoint; of another program's, what it is and how to convert it.
+
+    Args:
+        path: The file, or what several have in common.
+        error: Why it is none of this package's.
+    """
+    if checkpoint.is_ours(path):
+        return str(error)
+    try:
+        found, payload = _read(path, None)
+    except (OwnCheckpointError, FileNotFoundError):
+        return str(error)
+    except (CheckpointError, OSError) as reason:
+        return str(reason)
+    made = f"td3_{payload['env_steps']}.pth"
+    where = Path(made) if not Path(made).exists() else Path("converted", made)
+    command = shlex.join(["td3_driver", "checkpoint", "convert", str(path), str(where)])
+    return f"{path}: is a checkpoint of {found.origin}; convert it with: {command}"
 
 
-def _which(folder: Path, name: str | None) -> str:
-    suffix = "_actor"
-    found = sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
-    if name or not found:
-        return f"{folder}: has no file {name or 'NAME'}{suffix}"
-    return f"{folder}: say which with --name: {', '.join(found)}"
+def _read(path: Path, name: str | None) -> tuple[Source, dict[str, Any]]:
+    """What the source is, and the checkpoint made of it."""
+    try:
+        source = read(path, name)
+        return source, _payload_of(path, source)
+    except CheckpointError:
+        raise
+    # Keys and values of foreign files may be anything.
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        what = f"{type(error).__name__}: {checkpoint.one_line(error)}"
+        raise CheckpointError(f"{path}: cannot be converted: odd contents ({what})") from error
+
+
+def _payload_of(path: Path, source: Source) -> dict[str, Any]:
+    try:
+        return _payload(source)
+    except (CheckpointError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be converted: {error}") from None
 
 
 def _payload(source: Source) -> dict[str, Any]:
     config = AgentConfig.from_mapping(source.config)
     agent = TD3Agent(**source.dimensions, config=config)
+    kinds = {tensor.dtype for state in source.networks.values() for tensor in state.values()}
+    if other := kinds - {torch.float32}:
+        source.notes.append(f"weights: rounded to float32 from {', '.join(map(str, other))}")
     for name in _COUNTERS:
         if name in source.counters:
             setattr(agent, name, source.counters[name])

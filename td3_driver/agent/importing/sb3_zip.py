@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stable-Baselines3's TD3 zip (2.x): weights and moments as tensors, settings as JSON.
+"""Stable-Baselines3's TD3 zip (1.0 and later): weights and moments as tensors, settings as JSON.
+
+Up to 1.5 actor and critic shared one CNN by default, whose tensors the file then holds under both
+names. Spaces are gym's or gymnasium's, which tell their shapes in different words.
 
 Parts of its JSON hold pickled code in base64; these are never decoded. Where the weights depend on
 one of them (another activation, unscaled images), the file is refused.
@@ -11,7 +14,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,26 @@ from td3_driver.agent.importing.source import Source, conv_config, load
 
 _KEY = re.compile(
     r"(?P<part>actor|actor_target|critic|critic_target)\."
-    r"(?:features_extractor\.(?:extractors\.(?P<input>.+?)\.)?(?P<cnn>cnn|linear)|(?P<mlp>mu|qf\d))"
+    r"(?:features_extractor\.(?:extractors\.(?P<input>.+?)\.)?(?P<cnn>cnn|linear)"
+    r"|(?P<mlp>mu|qf\d|q\d_net))"
     r"\.(?P<index>\d+)\.(?P<kind>weight|bias)"
 )
-_MLP = {"mu": "layers", "qf0": "q1", "qf1": "q2"}
+_MLP = {"mu": "layers", "qf0": "q1", "qf1": "q2", "q1_net": "q1", "q2_net": "q2"}
+# Text of what may be given and is what this package's networks have anyhow.
+_USUAL = {
+    "activation_fn": "<class 'torch.nn.modules.activation.ReLU'>",
+    "optimizer_class": "<class 'torch.optim.adam.Adam'>",
+    "normalize_images": "True",
+}
+_EXTRACTORS = ("NatureCNN", "FlattenExtractor", "CombinedExtractor")
+# Algorithms by the words in which their files differ.
+_ALGORITHMS = (
+    ("top_quantiles_to_drop_per_net", "TQC, whose actor is stochastic"),
+    ("n_epochs", "PPO, whose actor is stochastic"),
+    ("gae_lambda", "A2C, whose actor is stochastic"),
+    ("ent_coef", "SAC, whose actor is stochastic"),
+    ("exploration_fraction", "DQN, which has no actor"),
+)
 _SETTINGS = {
     "discount": "gamma",
     "tau": "tau",
@@ -48,9 +67,8 @@ def read_zip(path: Path, archive: zipfile.ZipFile) -> Source:
         CheckpointError: If it is damaged, of another algorithm, or cannot be represented.
     """
     data = _settings(path, archive)
-    policy = _tensors(path, archive, "policy.pth")
-    if not any(key.startswith("actor_target.mu.") for key in policy) or "policy_delay" not in data:
-        raise CheckpointError(f"{path}: is of another Stable-Baselines3 algorithm than TD3")
+    policy = _with_both_cnns(_tensors(path, archive, "policy.pth"))
+    _check_algorithm(path, data, policy)
     _check_representable(path, data)
     networks = _networks(path, policy)
     config = _config(path, data, networks)
@@ -59,18 +77,68 @@ def read_zip(path: Path, archive: zipfile.ZipFile) -> Source:
         name: data[key] for name, key in _COUNTERS.items() if type(data.get(key)) is int
     }
     for name in ("actor", "critic"):
+        if f"{name}.optimizer.pth" not in archive.namelist():
+            continue
         saved = _tensors(path, archive, f"{name}.optimizer.pth")
         keys = [key for key in policy if key.startswith(f"{name}.")]
         source.take_optimizer(f"{name}.optimizer", saved, [_new_name(key) for key in keys])
+    if _is_shared(policy):
+        source.notes.append(
+            "critic_cnn: the source's critic shares the actor's; here it has a copy of its own"
+        )
     _rescale_pixels(source)
     _note_actions(source, data)
     return source
 
 
+def _with_both_cnns(policy: Any) -> dict[str, Tensor]:
+    """The state dict with a CNN for each network, where the file has one for all."""
+    tensors = dict(policy) if isinstance(policy, Mapping) else {}
+    shared = {key: item for key, item in tensors.items() if key.startswith("features_extractor.")}
+    if not shared:
+        return tensors
+    whole: dict[str, Tensor] = {}
+    for part in ("actor", "actor_target", "critic", "critic_target"):
+        own = {key: item for key, item in tensors.items() if key.startswith(f"{part}.")}
+        if not any(key.startswith(f"{part}.features_extractor.") for key in own):
+            whole |= {f"{part}.{key}": item for key, item in shared.items()}
+        whole |= own
+    return whole
+
+
+def _is_shared(policy: Mapping[str, Tensor]) -> bool:
+    cnn = [key for key in policy if key.startswith("actor.features_extractor.")]
+    own = [policy.get(key.replace("actor", "critic", 1)) for key in cnn]
+    return bool(cnn) and all(
+        other is not None and policy[key].data_ptr() == other.data_ptr()
+        for key, other in zip(cnn, own, strict=True)
+    )
+
+
+def _check_algorithm(path: Path, data: Mapping[str, Any], policy: Mapping[str, Tensor]) -> None:
+    heads = {matched["mlp"] for key in policy if (matched := _KEY.fullmatch(key))} - {None}
+    critics = [head for head in heads if head.startswith("q")]
+    if "mu" in heads and critics == ["qf0"]:
+        raise CheckpointError(
+            f"{path}: cannot be converted: it has one critic (qf0): a DDPG model; TD3 has two"
+        )
+    if "mu" in heads and len(critics) > 2:
+        raise CheckpointError(
+            f"{path}: cannot be converted: it has {len(critics)} critics"
+            f" ({', '.join(sorted(critics))}); TD3 has two"
+        )
+    if not any(key.startswith("actor_target.mu.") for key in policy) or "policy_delay" not in data:
+        known = (what for key, what in _ALGORITHMS if key in data)
+        raise CheckpointError(
+            f"{path}: cannot be converted: is of another Stable-Baselines3 algorithm than TD3:"
+            f" {next(known, 'not known which')}"
+        )
+
+
 def _settings(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
-        data = json.loads(archive.read("data"))
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        data = json.loads(_member(path, archive, "data"))
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its settings cannot be read: {error}") from None
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: its settings are no mapping")
@@ -78,11 +146,15 @@ def _settings(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _tensors(path: Path, archive: zipfile.ZipFile, name: str) -> Any:
+    return load(path, io.BytesIO(_member(path, archive, name)))
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        content = archive.read(name)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: {name} cannot be read: {error}") from None
-    return load(path, io.BytesIO(content))
+        return archive.read(name)
+    # An archive may be damaged in every way: no narrower type covers them.
+    except Exception as error:
+        raise CheckpointError(f"{path}: {name} in it cannot be read: {error}") from error
 
 
 def _origin(archive: zipfile.ZipFile) -> str:
@@ -95,11 +167,11 @@ def _origin(archive: zipfile.ZipFile) -> str:
 def _check_representable(path: Path, data: Mapping[str, Any]) -> None:
     for key, value in (data.get("policy_kwargs") or {}).items():
         text = str(value)
-        if key in _HARMLESS or key.startswith(":"):
-            continue
-        if key == "activation_fn" and text == "<class 'torch.nn.modules.activation.ReLU'>":
+        if key in _HARMLESS or key.startswith(":") or text == _USUAL.get(key):
             continue
         if key == "features_extractor_kwargs" and "normalized_image" not in text:
+            continue
+        if key == "features_extractor_class" and any(name in text for name in _EXTRACTORS):
             continue
         raise CheckpointError(
             f"{path}: its policy has {key} {text}, which this package's networks cannot represent"
@@ -148,6 +220,11 @@ def _config(
     path: Path, data: Mapping[str, Any], networks: Mapping[str, Mapping[str, Tensor]]
 ) -> dict[str, Any]:
     weights = [tensor for tensor in networks["actor"].values() if tensor.ndim == 2]
+    if len(weights) == 1:
+        raise CheckpointError(
+            f"{path}: cannot be converted: its networks have no hidden layer (net_arch [], as up"
+            " to 1.5 by default with images); here they need one"
+        )
     config: dict[str, Any] = {"hidden_sizes": [int(weight.shape[0]) for weight in weights[:-1]]}
     config |= {name: data[key] for name, key in _SETTINGS.items() if key in data}
     if isinstance(data.get("learning_rate"), float):
@@ -159,16 +236,25 @@ def _config(
 
 
 def _image_size(path: Path, data: Mapping[str, Any]) -> int | None:
-    """Side of the image in pixels, by the text that SB3 keeps of the observation space."""
-    space = data.get("observation_space") or {}
-    inputs = re.findall(r"'([^']+)': Box\([^()]*\(([\d, ]+)\)", str(space.get("spaces", "")))
-    shapes = [shape.strip(" ,").split(",") for _, shape in inputs]
+    """Side of the image in pixels, by the text that SB3 keeps of the observation space.
+
+    A dictionary of spaces was printed as {'image': Box(...)} or as [('image', Box(...))], a box as
+    Box(0, 255, (4, 84, 84), uint8) or as Box(4, 84, 84), its shape kept as `shape` or `_shape`.
+    """
+    space = data.get("observation_space")
+    space = space if isinstance(space, Mapping) else {}
+    inputs = re.findall(
+        r"'([^']+)'(?:: |, )Box\((?:[^()]*\(([\d, ]+)\)[^()]*|([\d, ]+))\)",
+        str(space.get("spaces", "")),
+    )
+    shapes = [re.findall(r"\d+", one or other) for _, one, other in inputs]
     if len(shapes) > 1 and len(shapes[0]) != 3:
         raise CheckpointError(
             f"{path}: its observation begins with {inputs[0][0]!r}; this package's state begins"
             " with the image's features"
         )
-    shape = shapes[0] if shapes else re.findall(r"\d+", str(space.get("_shape", "")))
+    own = space.get("_shape", space.get("shape", ""))
+    shape: Sequence[str] = shapes[0] if shapes else re.findall(r"\d+", str(own))
     return int(shape[-1]) if len(shape) == 3 else None
 
 

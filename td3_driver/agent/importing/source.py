@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from td3_driver.agent.checkpoint import CheckpointError, one_line
+from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.importing import recognition
 
 # No file says its strides. These are of Mnih et al. 2015, which both peers with a CNN use.
 STRIDES = (4, 2, 1)
@@ -92,9 +93,8 @@ def load(path: Path, file: Path | BinaryIO) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     # Parsers meet foreign data in every way: no narrower type covers them.
     except Exception as error:
-        raise CheckpointError(
-            f"{path}: cannot be read, at least not without running code in it: {one_line(error)}"
-        ) from error
+        with file.open("rb") if isinstance(file, Path) else file as opened:
+            raise CheckpointError(recognition.unreadable(path, opened, error)) from error
 
 
 def renamed(
@@ -117,7 +117,15 @@ def renamed(
     for key, tensor in state.items():
         layer, _, kind = str(key).rpartition(".")
         if layer not in names or not isinstance(tensor, Tensor):
-            raise CheckpointError(f"{path}: {what} has {key}, which this package does not know")
+            hint = " (of a normalisation?)" if getattr(tensor, "ndim", 0) == 1 else ""
+            raise CheckpointError(
+                f"{path}: {what} has {key}, which this package does not know{hint}"
+            )
+        if not tensor.is_floating_point() or tensor.layout is not torch.strided:
+            raise CheckpointError(
+                f"{path}: {what}'s {key} is of {tensor.dtype}, {tensor.layout}; expected plain"
+                " floating-point numbers"
+            )
         new = names[layer]
         if new is not None:
             found[f"{new}.{kind}"] = tensor
