@@ -12,8 +12,9 @@ from td3_driver.driving.safety import SafetyConfig
 
 FloatArray = npt.NDArray[np.float64]
 
-WHEELBASE_M = 2.9  # of CARLA's Tesla Model 3, as of most cars within 0.3 m
-FULL_LOCK_RAD = math.radians(70.0)  # of its front wheels at a steer of 1
+# The real Tesla Model 3's; most cars' are within 0.3 m of it.
+WHEELBASE_M = 2.875
+MAX_WHEEL_RAD = 1.22  # of CARLA's at a steer of 1: 70 degrees
 # A car that cuts or swings wide by more than this has left its lane.
 _WIDEST_MISS_M = 1.5
 
@@ -24,7 +25,7 @@ def turning_radius_m(max_steer: float) -> float:
     Args:
         max_steer: the largest steer command, see `SafetyConfig`.
     """
-    rear_axle_m = WHEELBASE_M / math.tan(FULL_LOCK_RAD * max_steer)
+    rear_axle_m = WHEELBASE_M / math.tan(MAX_WHEEL_RAD * max_steer)
     return math.hypot(rear_axle_m, WHEELBASE_M / 2.0)
 
 

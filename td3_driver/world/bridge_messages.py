@@ -24,11 +24,12 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from td3_driver.driving.turning import MAX_WHEEL_RAD, WHEELBASE_M
 from td3_driver.ros.conversions import control_message, pose_message, stamp_of
 from td3_driver.world.bridge_objects import ObjectArrays, turn
 from td3_driver.world.objects_file import VEHICLE, Car, Sensor
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
-from td3_driver.world.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M
+from td3_driver.world.vehicle import MASS_KG
 
 EGO_ID = 1
 _FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin

@@ -19,16 +19,15 @@ from vehiclemodels.utils.vehicle_dynamics_ks_cog import vehicle_dynamics_ks_cog
 from vehiclemodels.vehicle_dynamics_st import vehicle_dynamics_st
 from vehiclemodels.vehicle_parameters import VehicleParameters, setup_vehicle_parameters
 
+from td3_driver.driving.turning import MAX_WHEEL_RAD, WHEELBASE_M
 from td3_driver.driving.types import Control, Pose, wrap_angle
 
 FloatArray = npt.NDArray[np.float64]
 
-# CARLA 0.9.16's vehicle.tesla.model3: mass, bounding box and largest wheel angle (70 degrees).
+# CARLA 0.9.16's vehicle.tesla.model3: mass and bounding box.
 MASS_KG = 1845.0
 LENGTH_M, WIDTH_M, HEIGHT_M = 4.79, 2.16, 1.49
-MAX_WHEEL_RAD = 1.22
-# The real car's; the centre of gravity is taken to be the middle of wheelbase and box.
-WHEELBASE_M = 2.875
+# The centre of gravity is taken to be the middle of wheelbase and box.
 _CENTRE_OF_GRAVITY_HEIGHT_M = 0.46
 _DRAG_PER_M = 0.5 * 1.2 * 0.51 / MASS_KG  # 1/2 air density * drag area / mass
 
