@@ -45,10 +45,14 @@ class _Open:
     stamp: Time
     sent_ns: int  # wall clock, when the world published the image
     arrived_s: float
+    leaked: bool = False  # the command before it has ended the world's wait for this one's, too
 
 
 # A world waits longer than this for its first command, the bridge and ours a second.
 FRESH_S = 0.2
+# So many frames in a row that the world waited for, although their pictures are older than the
+# command before them: its clock is another than ours.
+_MISTAKES = 3
 
 
 def _stale(frame: _Open) -> bool:
@@ -63,6 +67,8 @@ class Commander:
         starting: the agent is on its way; a world in lock-step need not run at full speed.
         braked: the last command was a full brake.
         frames: counts them.
+        leaked: frames left unanswered, since the command before them counted for them as well.
+        alone: nobody else commands the car.
         latencies: from an image's publication to its command.
     """
 
@@ -77,6 +83,8 @@ class Commander:
         self.driving = False
         self.starting = True
         self.braked = True
+        self.alone = True
+        self.leaked = 0
         self.lockstep = given.stepping == "lockstep"
         period_s = given.control_period_s
         self.frames = FrameClock(0.0 if self.lockstep else period_s)
@@ -88,6 +96,8 @@ class Commander:
         self._clock = wires.node.get_clock()
         self._in_force = FULL_BRAKE
         self._open: _Open | None = None
+        self._commanded_ns = 0  # wall clock, when the last command was sent
+        self._mistakes = 0  # frames in a row that were taken for leaked, and were not
         self._beginning = False  # the next frame is the first since the agent is there
         self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
         self._set_transform = wires.publish(PoseMessage, topics.set_transform, names.VOLATILE_10)
@@ -130,14 +140,32 @@ class Commander:
             self._session.interrupt()
         elif not self.braking:
             self._conditions.over("time")
-        self._open = _Open(stamp, seen.sent_ns, time.monotonic())
+        leaked = self._leaks(seen)
+        self._open = _Open(stamp, seen.sent_ns, time.monotonic(), leaked)
         beginning, self._beginning = self._beginning, False
         if beginning and _stale(self._open):
             self._open = None
             return Report()
+        if leaked:
+            self._session.interrupt()  # the action took effect a tick later than it was meant to
+            return Report()
         report = Report() if self.braking else self._observe(seen)
         self.answer()
         return report
+
+    def _leaks(self, seen: Sighting) -> bool:
+        """Whether the command before this frame ends the world's wait for this one's, too.
+
+        The bridge leaves its event set when a command comes while it still publishes that frame:
+        it does not wait for the next one's. Whoever answers that one all the same is a frame late
+        from then on. One frame without an answer ends the chain.
+        """
+        if self._open is not None and self._open.leaked:  # the world has gone on by itself
+            self._mistakes = 0
+            self.leaked += 1
+        # The other way round a world that waits has the command before it publishes.
+        overtaken = seen.sent_ns < self._commanded_ns
+        return self.lockstep and self.alone and overtaken and self._mistakes < _MISTAKES
 
     def _observe(self, seen: Sighting) -> Report:
         """Let the session look; where nothing can be seen, brake."""
@@ -159,14 +187,27 @@ class Commander:
 
     def answer(self) -> None:
         """Give the open frame's command, if it is time to."""
-        if self._open is None:
+        if self._open is None or (self._open.leaked and not self._late(self._open)):
             return
+        if self._open.leaked:
+            self._mistake()
         if self.braking:
             # While the learner starts, a world in lock-step need not run as fast as it can.
             if not (self.starting and self.lockstep) or self._late(self._open):
                 self._publish(Command(FULL_BRAKE))
         elif self._session.may_decide or self._too_late(self._open):
             self._publish(self._session.decide())
+
+    def _mistake(self) -> None:
+        """The world waits for a frame that was left unanswered."""
+        self._mistakes += 1
+        if self._mistakes == _MISTAKES:
+            self._conditions.meet(
+                "clock",
+                "pictures come from a machine whose clock is behind ours; commands that take "
+                "effect a frame late are not noticed",
+                WARN,
+            )
 
     def repeat(self, stamp: Time) -> None:
         """Answer a tick without a picture: the command in force goes on.
@@ -215,6 +256,7 @@ class Commander:
             stamp = self._open.stamp
             self.latencies.add((time.time_ns() - self._open.sent_ns) * 1e-9)
         stamp = stamp or self._clock.now().to_msg()
+        self._commanded_ns = time.time_ns()
         self._control.publish(control_message(command.control, stamp))
         self._in_force = command.control
         self.braked = command.control == FULL_BRAKE

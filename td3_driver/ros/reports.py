@@ -119,6 +119,7 @@ class Reports:
             "deadline_misses": latencies.late,
             "missed_frames": frames.missed,
             "stale_frames": frames.stale,
+            "leaked_frames": self._commander.leaked,
             "time_jumps": frames.jumps,
         }
         return diagnostics.status("td3_driver: frames", "", values)

@@ -121,7 +121,8 @@ class Watch:
 
     def publishers(self, node: Node) -> None:
         """Whether somebody else commands the car too."""
-        if node.count_publishers(self._topics.control) < 2:
+        self._commander.alone = node.count_publishers(self._topics.control) < 2
+        if self._commander.alone:
             self._conditions.over("publishers")
             return
         infos = node.get_publishers_info_by_topic(self._topics.control)

@@ -8,6 +8,7 @@ second for the one command that belongs to it, warn, and go on.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ from td3_driver.world.objects_file import Car
 from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
 
 STARTUP_PATIENCE_S = 1.0
+# With `bridge_races` some ticks take so much longer to publish.
+SLOW_SHARE, SLOW_PUBLISHING_S = 0.01, 0.02
 SERVING_S = 0.002  # where nobody waits, callbacks get this long each tick; the bridge has threads
 
 
@@ -56,6 +59,7 @@ class WorldNode(Node):
         self._run_commands: deque[int] = deque()
         self._control = Control()
         self._manual_override = False
+        self._publishing = random.Random(given.seed)  # which ticks are slow, with `bridge_races`
         self._due_s = 0.0
         self._stamp_ns = 0  # of the newest tick
         self._counts = {"frames": 0, "commands": 0, "unexpected": 0, "timeouts": 0, "late": 0}
@@ -74,6 +78,10 @@ class WorldNode(Node):
             self._process_run_state(executor, stop)
             self._expected = True
             self._tick()
+            if self.parameters.bridge_races:  # its threads serve what comes while it publishes
+                slow = self._publishing.random() < SLOW_SHARE
+                until_s = time.monotonic() + slow * SLOW_PUBLISHING_S
+                _spin(executor, stop, until_s, lambda: False)
             if self._waits and EGO_ID in self._actors.present:
                 self._wait_for_command(executor, stop)
             else:
@@ -102,12 +110,14 @@ class WorldNode(Node):
             command = self._run_commands.popleft() if self._run_commands else None
 
     def _wait_for_command(self, executor: SingleThreadedExecutor, stop: Stop) -> None:
+        if self.parameters.bridge_races and not self._expected:
+            return  # the event stays set, and ends the next wait
         driven = self._counts["commands"] > 0
         # Nobody drives yet: look again soon, since who comes now has missed this frame.
         patience_s = self.parameters.control_patience_s if driven else STARTUP_PATIENCE_S
         _spin(executor, stop, time.monotonic() + patience_s, lambda: self._answered)
         answered, self._answered = self._answered, False
-        if answered:
+        if answered and not self.parameters.bridge_races:
             self._take_surplus()
         if answered or not driven or stop.requested:
             return

@@ -38,6 +38,12 @@ class WorldParameters:
         "Leave out a command whose stamp is of an earlier tick. The bridge looks at no stamp: it "
         "takes what comes too late for the next tick's, and so on, one tick late for ever.",
     )
+    bridge_races: bool = parameter(
+        False,
+        "Wait as the bridge does, which a fast answer confuses: a command that comes while a tick "
+        "is still being published skips that wait and ends the next one before its command. "
+        "One tick in a hundred takes 20 ms longer, as with several listeners to the camera.",
+    )
     fixed_delta_seconds: float = parameter(0.05, "Simulated time a tick, s.", low=0.001, high=0.1)
     objects_definition_file: str = parameter(
         "", "The bridge's objects.json with the car and its sensors; empty: the next three."
