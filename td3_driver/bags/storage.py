@@ -142,7 +142,7 @@ def _decompressed(path: Path, stack: ExitStack) -> Path:
     """The file without its compression, as far as that goes."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     target = Path(folder) / path.stem
-    with zstd.open(path, "rb") as source, target.open("wb") as file:
-        with suppress(EOFError):  # the end is missing: what came before is a broken file
-            shutil.copyfileobj(source, file)
+    # Where the end is missing, what came before is a broken file of its kind.
+    with zstd.open(path, "rb") as source, target.open("wb") as file, suppress(EOFError):
+        shutil.copyfileobj(source, file)
     return target

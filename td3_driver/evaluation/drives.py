@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.bags.reading import Bag, BagError, Recorded
+from td3_driver.bags.reading import Bag, Recorded
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
-from td3_driver.driving.decoding import ImageError, compressed_pixels, pixels, stamp_ns
+from td3_driver.driving.decoding import stamp_ns
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.map_matching import driven_route
@@ -29,6 +29,7 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
+from td3_driver.driving.pictures import ImageError, compressed_pixels, pixels
 from td3_driver.driving.reward import Action
 from td3_driver.driving.route import Route
 from td3_driver.driving.safety import action_of
@@ -128,16 +129,20 @@ class Drives:
             index = self._log.index_of(stamp_ns(item.message.header.stamp))
             if index is None or index <= newest:
                 continue
+            picture = self._pixels(item)
+            if picture is None:
+                continue
             newest = index
             self.counts["frames"] += 1
-            yield index, self._pixels(item)
+            yield index, picture
 
-    def _pixels(self, item: Recorded) -> NDArray[np.uint8]:
+    def _pixels(self, item: Recorded) -> NDArray[np.uint8] | None:
         raw = hasattr(item.message, "encoding")
         try:
             return pixels(item.message) if raw else compressed_pixels(item.message)
         except ImageError as error:
-            raise BagError(f"bag {self._bag.path}: {item.topic}: {error}") from error
+            self._bag.leave_out(item, str(error))
+            return None
 
     def _cut(self, index: int, ego: EgoState) -> None:
         """End the episode where the drive was interrupted."""

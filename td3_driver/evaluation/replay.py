@@ -142,7 +142,7 @@ def replay(
                 row = _row(taken, policy, len(routes) - 1)
                 columns.add(row)
                 watch.look(row, taken.pixels)
-        _check(path, topics, log, drives, columns)
+        _check(bag, topics, log, drives, columns)
         return Replayed(
             topics=topics,
             log=log,
@@ -155,10 +155,10 @@ def replay(
         )
 
 
-def _check(
-    path: Path, topics: TopicNames, log: DriveLog, drives: Drives, columns: _Columns
-) -> None:
-    counts = drives.counts
+def _check(bag: Bag, topics: TopicNames, log: DriveLog, drives: Drives, columns: _Columns) -> None:
+    path, counts = bag.path, drives.counts
+    if not counts["frames"] and (why := bag.why_left_out(topics.image)):
+        raise BagError(f"bag {path}: {why}; choose another camera with --image")
     if not counts["frames"]:
         raise BagError(
             f"bag {path}: none of {counts['images']} images on {topics.image} has the stamp of one"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values to ROS messages. The way back is `driving.decoding`, which bags use too."""
+"""Plain values to ROS messages. The way back are `driving.decoding` and `driving.pictures`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 
 from td3_driver.driving.decoding import (
-    ImageError,
     control_of,
     ego_state,
-    pixels,
     pose_of,
     road_users,
     stamp_ns,
     yaw_of,
 )
+from td3_driver.driving.pictures import ImageError, pixels
 from td3_driver.driving.types import Control, Pose
 
 __all__ = [
