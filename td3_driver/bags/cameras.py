@@ -32,10 +32,11 @@ class _Camera:
     """A topic, and what is known of its pictures.
 
     Attributes:
-        words: of the parts of its name and frame that others do not have; those of a name alone
-            for what kind of picture it is.
-        view: of them those that tell where it looks. The bridge names cameras by that; elsewhere
-            only their frames tell.
+        kind: the words of its name and frame that others do not have.
+        view: of them those that tell where it looks: in the bridge's topics all, elsewhere those
+            of the frame.
+        distances: its pixels are numbers, not colours.
+        calibrated: a camera_info is sent beside it.
     """
 
     topic: str

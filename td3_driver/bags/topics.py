@@ -157,8 +157,8 @@ def _candidates(bag: Bag, part: _Part, beside: str | None) -> list[str]:
     car = _car(beside) if beside is not None else None
     if car is not None:
         names = [name for name in names if _car(name) in (car, None)]
-    told = [name for name in names if bag.topics[name].count]
-    names = told or names
+    names = [name for name in names if bag.topics[name].count] or names
+    names = [name for name in names if not bag.why_unreadable(name)] or names
     if beside is not None and len(names) > 1:
         most = max(_shared(name, beside) for name in names)
         names = [name for name in names if _shared(name, beside) == most]

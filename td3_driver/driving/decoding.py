@@ -89,5 +89,10 @@ def route_of(message: Any) -> Route:
 
 
 def yaw_of(q: Any) -> float:
-    """Yaw of a geometry_msgs/Quaternion, rad, counter-clockwise positive."""
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
+    """Yaw of a geometry_msgs/Quaternion of any length, rad, counter-clockwise positive.
+
+    NaN where all its numbers are 0: it was not filled in.
+    """
+    if q.w == q.x == q.y == q.z == 0.0:
+        return math.nan
+    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), q.w * q.w + q.x * q.x - q.y * q.y - q.z * q.z)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from td3_driver.bags.reading import Bag, Recorded
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
-from td3_driver.driving.decoding import stamp_ns
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.map_matching import driven_route
@@ -74,7 +73,7 @@ class Drives:
         progress: stepped with each image.
 
     Attributes:
-        counts: so far: `images`, `frames` (images with the odometry of their stamp), `dropped`
+        counts: so far: `images`, `frames` (images with odometry), `dropped`
             (frames missing between two others), `outside_episodes` (frames of no episode),
             `episodes`, and how these were cut: `gap`, `teleport`, or an episode's `reason`.
         gaps_ns: stamps before and after each gap.
@@ -126,7 +125,7 @@ class Drives:
         for item in self._bag.messages(self._topics.image):
             self.counts["images"] += 1
             self._progress.step()
-            index = self._log.index_of(stamp_ns(item.message.header.stamp))
+            index = self._log.index_of(self._log.time_ns(item))
             if index is None or index <= newest:
                 continue
             picture = self._pixels(item)
