@@ -84,7 +84,7 @@ def _is_picture(camera: _Camera) -> bool:
 def _described(bag: Bag, topics: Sequence[str]) -> list[_Camera]:
     first = {topic: next(bag.messages(topic), None) for topic in topics}
     frames = {
-        topic: str(seen.message.header.frame_id) if seen is not None else ""
+        topic: str(getattr(getattr(seen.message, "header", None), "frame_id", "")) if seen else ""
         for topic, seen in first.items()
     }
     kinds = _told_apart(topics)

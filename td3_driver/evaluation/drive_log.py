@@ -135,7 +135,10 @@ class _Reading:
         }
 
     def take(self, item: Recorded) -> None:
-        self._takers[item.topic](item)
+        try:
+            self._takers[item.topic](item)
+        except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
+            self._bag.leave_out(item, f"its fields are not those of the type: {error}")
 
     def log(self, sync: Sync) -> DriveLog:
         if not self._odometry.values:

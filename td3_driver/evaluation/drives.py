@@ -141,7 +141,9 @@ class Drives:
             return pixels(item.message) if raw else compressed_pixels(item.message)
         except ImageError as error:
             self._bag.leave_out(item, str(error))
-            return None
+        except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
+            self._bag.leave_out(item, f"its fields are not those of the type: {error}")
+        return None
 
     def _cut(self, index: int, ego: EgoState) -> None:
         """End the episode where the drive was interrupted."""
