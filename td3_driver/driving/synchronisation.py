@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from td3_driver.driving.continuity import furthest_m
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
@@ -14,6 +15,10 @@ Mode = Literal["exact", "nearest", "interpolate"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 # Odometry of 10 Hz and more; at 10 m/s the nearest one is up to half a metre away then.
 TOLERANCE_S = 0.1
+PICTURES_KEPT = 10
+ODOMETRIES_KEPT = 400  # two seconds at 200 Hz: pictures take long to be exposed and sent
+
+Picture = TypeVar("Picture")
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def driven(before: EgoState, after: EgoState) -> bool:
     """The car was driven from one to the other, not put there."""
     moved_m = math.dist((before.pose.x_m, before.pose.y_m), (after.pose.x_m, after.pose.y_m))
     fastest_mps = max(math.hypot(ego.speed_mps, ego.lateral_speed_mps) for ego in (before, after))
-    return moved_m <= furthest_m(fastest_mps, (after.stamp_ns - before.stamp_ns) * 1e-9)
+    elapsed_s = (after.stamp_ns - before.stamp_ns) * 1e-9
+    return not moved_m > furthest_m(fastest_mps, elapsed_s)  # what is no number was not moved
 
 
 def at(
@@ -104,3 +110,54 @@ def at(
     if before is None or after is None or len(near) < 2 or not driven(before, after):
         return None
     return interpolated(before, after, time_ns)
+
+
+class Pairing(Generic[Picture]):
+    """Pictures and odometry as they come, each with stamps of its own.
+
+    A picture waits for the first odometry that is not older than itself. Without one within the
+    tolerance it gets none: nothing is guessed ahead, and the next picture is as good.
+
+    Args:
+        mode: nearest or interpolate.
+        tolerance_ns: see `Sync`.
+    """
+
+    def __init__(self, mode: Mode, tolerance_ns: int) -> None:
+        self.mode, self._tolerance_ns = mode, tolerance_ns
+        self._egos: list[EgoState] = []  # by stamp
+        self._waiting: dict[int, Picture] = {}  # by stamp, in the order of arrival
+
+    def picture(self, time_ns: int, picture: Picture) -> list[tuple[Picture, EgoState]]:
+        """What this picture completes, the older first."""
+        if self._waiting and time_ns < max(self._waiting):
+            self._waiting.clear()  # time began anew
+        self._waiting[time_ns] = picture
+        while len(self._waiting) > PICTURES_KEPT:
+            del self._waiting[next(iter(self._waiting))]
+        return self._complete()
+
+    def odometry(self, ego: EgoState) -> list[tuple[Picture, EgoState]]:
+        """What this odometry completes, the older first."""
+        if self._egos and ego.stamp_ns <= self._egos[-1].stamp_ns - self._tolerance_ns:
+            self._egos.clear()  # time began anew
+        bisect.insort(self._egos, ego, key=lambda known: known.stamp_ns)
+        del self._egos[:-ODOMETRIES_KEPT]
+        return self._complete()
+
+    def drop(self, until_ns: int) -> None:
+        """Pictures up to that time are not waited for any longer."""
+        self._waiting = {t: picture for t, picture in self._waiting.items() if t > until_ns}
+
+    def _complete(self) -> list[tuple[Picture, EgoState]]:
+        completed: list[tuple[Picture, EgoState]] = []
+        for time_ns in sorted(self._waiting):
+            place = bisect.bisect_left(self._egos, time_ns, key=lambda ego: ego.stamp_ns)
+            if place == len(self._egos):
+                break
+            picture = self._waiting.pop(time_ns)
+            before = self._egos[place - 1] if place else None
+            ego = at(time_ns, before, self._egos[place], self.mode, self._tolerance_ns)
+            if ego is not None:
+                completed.append((picture, ego))
+        return completed
