@@ -148,7 +148,11 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
     rates = f"{len(heard.images) / heard.seconds:.1f} images/s"
     if 2 * len(both) < len(heard.images):
         stamps = f"{len(both)} of {len(heard.images)} images have odometry of the same stamp"
-        yield _bad(what, f"{rates}, but {stamps}; is sensor_tick set?")
+        yield _bad(
+            what,
+            f"{rates}, but {stamps}; is sensor_tick set? In real time odometry is interpolated"
+            " (parameter sync)",
+        )
     else:
         yield _good(what, f"{rates}, with odometry of the same stamp")
     try:
