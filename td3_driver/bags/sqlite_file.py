@@ -64,8 +64,13 @@ class SqliteFile:
         wanted = {connection.id: connection for connection in connections}
         rows: Any = message_rows(self._path) if self._cut else self._rows(list(wanted))
         for number, time_ns, data in rows:
-            if number in wanted:
-                yield wanted[number], time_ns, data
+            if number not in wanted:
+                continue
+            if not isinstance(time_ns, int):
+                raise ValueError(
+                    f"a message on {wanted[number].topic} has no time, but {time_ns!r}"
+                )
+            yield wanted[number], time_ns, data if isinstance(data, bytes) else b""
 
     def close(self) -> None:
         """Close the file."""

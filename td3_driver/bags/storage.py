@@ -68,7 +68,7 @@ def open_storages(path: Path, stack: ExitStack, warn: Warn) -> list[Storage]:
 
 def reason_of(error: Exception) -> str:
     """An exception's text in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _is_bag(path: Path) -> bool:
@@ -87,7 +87,7 @@ def _files(folder: Path, warn: Warn) -> list[Path]:
     if not there:
         raise BagError(f"bag {folder}: {why or 'it names no file'}, and no .mcap or .db3 in it")
     if why:
-        warn(f"bag {folder}: {why}; its recorder did not end in order, or a copy did not")
+        warn(f"bag {folder}: {why}; what is there is read")
     return there
 
 

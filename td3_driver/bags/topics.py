@@ -32,6 +32,7 @@ class _Part:
     asked: bool = False
 
 
+_TOLD = 8  # topics, in a line that says what a bag has instead
 _CAMERA = r"/carla/[^/]+/rgb_front/image"
 _IMAGE = _Part(
     "image",
@@ -167,10 +168,13 @@ def _candidates(bag: Bag, part: _Part, beside: str | None) -> list[str]:
 
 def _one_of(bag: Bag, part: _Part, candidates: list[str], beside: str | None) -> str:
     if not candidates:
-        there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics.values())
-        car = f" of {beside}'s car" if beside is not None and _of_type(bag, part) else ""
+        there = [f"{topic.name} ({topic.type})" for topic in bag.topics.values()]
+        more = f" and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
+        others = _of_type(bag, part)
+        car = f" of {beside}'s car (choose another's with --{part.name})" if others else ""
         raise BagError(
-            f"bag {bag.path}: no topic of type {' or '.join(part.types)}{car}; it has {there}"
+            f"bag {bag.path}: no topic of type {' or '.join(part.types)}{car}; it has"
+            f" {', '.join(there[:_TOLD])}{more}"
         )
     found = _named(part, candidates) or candidates
     if len(found) > 1 and part is _IMAGE:
@@ -203,8 +207,8 @@ def _of_type(bag: Bag, part: _Part) -> list[str]:
 
 
 def _car(topic: str) -> str | None:
-    """The role name in the bridge's topics."""
-    match = re.match(r"/carla/([^/]+)/", topic)
+    """The role name in the bridge's topics; a sensor that is on no car has none."""
+    match = re.match(r"/carla/([^/]+)/(?!image)", topic)
     return match[1] if match else None
 
 

@@ -143,8 +143,9 @@ class _Reading:
     def log(self, sync: Sync) -> DriveLog:
         if not self._odometry.values:
             topic = self._topics.odometry
-            why = self._bag.why_left_out(topic) or f"no message on {topic}"
-            raise BagError(f"bag {self._bag.path}: {why}")
+            why = self._bag.why_left_out(topic)
+            why = f"{why}; no other is of use" if why else f"no message on {topic}"
+            raise BagError(f"bag {self._bag.path}: {why}; choose another with --odometry")
         found = frames(self._images, self._odometry, self._topics, sync)
         controls, note = self._controls(found)
         notes = [*found.notes, *([note] if note else [])]

@@ -102,6 +102,12 @@ class Drives:
         self._section = _Section(log, self._jumps)
         self._not_before_ns = 0
 
+    def why_no_frame(self) -> str:
+        """Why none was found, and what to do."""
+        if why := self._bag.why_left_out(self._topics.image):
+            return f"{why}; choose another camera with --image"
+        return self._log.frames.no_frame
+
     def __iter__(self) -> Iterator[Step]:
         for index, picture in self._matched():
             ego, frame = self._log.ego(index), grey_frame(picture, self._config.view)

@@ -139,6 +139,8 @@ def _clock(images: Columns, odometry: Columns, topics: TopicNames) -> tuple[Cloc
     for name, times_ns in zip(names, (ours, theirs), strict=True):
         if len(times_ns) and not times_ns.any():
             return "bag", f"all stamps on {name} are 0: the bag's own times count"
+        if len(times_ns) > 1 and np.ptp(times_ns) == 0:
+            return "bag", f"all stamps on {name} are the same: the bag's own times count"
     if len(ours) and not _overlap(ours, theirs):
         ours, theirs = (columns.times_ns("bag") for columns in (images, odometry))
         if _overlap(ours, theirs):

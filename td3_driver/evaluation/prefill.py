@@ -89,8 +89,7 @@ def prefill(
             counts.update(drives.counts)
             notes += [f"{one.bag.path}: {note}" for note in one.log.notes] + one.bag.warnings
             if not drives.counts["frames"]:
-                why = one.bag.why_left_out(one.topics.image) or one.log.frames.no_frame
-                raise BagError(f"bag {one.bag.path}: {why}")
+                raise BagError(f"bag {one.bag.path}: {drives.why_no_frame()}")
         if not replay.transitions:
             raise BagError(
                 f"bag {', '.join(str(path) for path in paths)}: no transition in"

@@ -145,7 +145,7 @@ def replay(
                 row = _row(taken, policy, len(routes) - 1)
                 columns.add(row)
                 watch.look(row, taken.pixels)
-        _check(bag, topics, log, drives, columns)
+        _check(path, drives, columns)
         return Replayed(
             topics=topics,
             log=log,
@@ -158,12 +158,10 @@ def replay(
         )
 
 
-def _check(bag: Bag, topics: TopicNames, log: DriveLog, drives: Drives, columns: _Columns) -> None:
-    path, counts = bag.path, drives.counts
-    if not counts["frames"] and (why := bag.why_left_out(topics.image)):
-        raise BagError(f"bag {path}: {why}; choose another camera with --image")
+def _check(path: Path, drives: Drives, columns: _Columns) -> None:
+    counts = drives.counts
     if not counts["frames"]:
-        raise BagError(f"bag {path}: {log.frames.no_frame}")
+        raise BagError(f"bag {path}: {drives.why_no_frame()}")
     if not columns.count:
         raise BagError(
             f"bag {path}: {counts['frames']} frames, but no stretch of driving among them: the car"

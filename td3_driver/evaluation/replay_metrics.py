@@ -32,9 +32,9 @@ def metrics(replayed: Replayed) -> dict[str, Any]:
     stamps_ns = replayed.log.stamps_ns
     return {
         "frames": len(rows["stamp_s"]),
-        "episodes": counts["episodes"],
+        "episodes": counts.get("episodes", 0),
         "duration_s": _rounded((stamps_ns[-1] - stamps_ns[0]) * 1e-9),
-        "dropped_frames": counts["dropped"],
+        "dropped_frames": counts.get("dropped", 0),
         "unmatched_images": counts["images"] - counts["frames"],
         "unmatched_odometries": replayed.log.frames.unmatched,
         "outside_episodes": counts.get("outside_episodes", 0),

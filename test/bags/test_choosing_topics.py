@@ -219,6 +219,15 @@ def test_two_cars_are_not_mixed(tmp_path: Path) -> None:
         other = find_topics(bag, odometry="/carla/other/odometry")
         assert other.image == "/carla/other/rgb_front/image"
         assert other.control == "/carla/other/vehicle_control_cmd"
+    lone = [camera("/carla/hero/rgb_front/image"), plain("/carla/other/odometry", ODOMETRY)]
+    with (
+        bag_of(tmp_path / "lone", *lone) as bag,
+        pytest.raises(BagError, match=r"no topic of type nav_msgs/msg/Odometry of .*--odometry"),
+    ):
+        find_topics(bag)
+    outside = [camera("/carla/rgb_view/image"), plain("/carla/hero/odometry", ODOMETRY)]
+    with bag_of(tmp_path / "outside", *outside) as bag:  # a camera that is on no car
+        assert find_topics(bag).odometry == "/carla/hero/odometry"
     robots = [
         sent
         for robot in ("one", "two")
