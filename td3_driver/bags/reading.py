@@ -17,7 +17,7 @@ from typing import Any
 from backports import zstd
 from rosbags.interfaces import Connection, ConnectionExtRosbag1
 
-from td3_driver.bags.storage import BagError, Storage, open_storages, reason_of
+from td3_driver.bags.storage import BagError, Storage, one_line, open_storages, reason_of
 from td3_driver.bags.types import typestore_of
 
 __all__ = ["Bag", "BagError", "Recorded", "Topic"]
@@ -95,7 +95,8 @@ class Bag:
     @property
     def warnings(self) -> list[str]:
         """What could not be read or had to be decided, a line each; complete after reading."""
-        return [*self._lines, *(self._about_left_out(topic) for topic in self._left_out)]
+        lines = [*self._lines, *(self._about_left_out(topic) for topic in self._left_out)]
+        return [one_line(line) for line in lines]
 
     def note(self, line: str) -> None:
         """Add a line to the warnings."""

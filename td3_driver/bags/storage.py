@@ -29,6 +29,9 @@ Warn = Callable[[str], None]
 class BagError(ValueError):
     """A bag cannot be used; the message names it and says why, in one line."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
+
 
 class Storage(Protocol):
     """One of a bag's files, opened."""
@@ -64,6 +67,11 @@ def open_storages(path: Path, stack: ExitStack, warn: Warn) -> list[Storage]:
             f"bag {path}: {path.suffix or 'no suffix'} is no rosbag2 file; expected {_EXPECTED}"
         )
     return [_open(path, stack, warn)]
+
+
+def one_line(text: str) -> str:
+    """A text in one line, whatever a broken file's names are."""
+    return " ".join(text.splitlines())
 
 
 def reason_of(error: Exception) -> str:

@@ -170,8 +170,8 @@ def _one_of(bag: Bag, part: _Part, candidates: list[str], beside: str | None) ->
     if not candidates:
         there = [f"{topic.name} ({topic.type})" for topic in bag.topics.values()]
         more = f" and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
-        others = _of_type(bag, part)
-        car = f" of {beside}'s car (choose another's with --{part.name})" if others else ""
+        strangers = _of_type(bag, part)
+        car = f" of {beside}'s car (choose another's with --{part.name})" if strangers else ""
         raise BagError(
             f"bag {bag.path}: no topic of type {' or '.join(part.types)}{car}; it has"
             f" {', '.join(there[:_TOLD])}{more}"

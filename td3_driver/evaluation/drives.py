@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.bags.reading import Bag, Recorded
+from td3_driver.bags.reading import Bag
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.driver import DrivingConfig, Situation
@@ -131,25 +132,19 @@ class Drives:
         for item in self._bag.messages(self._topics.image):
             self.counts["images"] += 1
             self._progress.step()
-            index = self._log.index_of(self._log.time_ns(item))
-            if index is None or index <= newest:
-                continue
-            picture = self._pixels(item)
-            if picture is None:
-                continue
-            newest = index
-            self.counts["frames"] += 1
-            yield index, picture
-
-    def _pixels(self, item: Recorded) -> NDArray[np.uint8] | None:
-        raw = hasattr(item.message, "encoding")
-        try:
-            return pixels(item.message) if raw else compressed_pixels(item.message)
-        except ImageError as error:
-            self._bag.leave_out(item, str(error))
-        except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
-            self._bag.leave_out(item, f"its fields are not those of the type: {error}")
-        return None
+            try:
+                index = self._log.index_of(self._log.time_ns(item))
+                if index is None or index <= newest:
+                    continue
+                picture = _pixels(item.message)
+            except ImageError as error:
+                self._bag.leave_out(item, str(error))
+            except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
+                self._bag.leave_out(item, f"its fields are not those of the type: {error}")
+            else:
+                newest = index
+                self.counts["frames"] += 1
+                yield index, picture
 
     def _cut(self, index: int, ego: EgoState) -> None:
         """End the episode where the drive was interrupted."""
@@ -214,6 +209,10 @@ class Drives:
         route, place = self._episode.route, self._episode.place
         vector = vector_observation(ego, route, place, end_to_end=self._config.end_to_end)
         return Situation(Observation(self._stack.stacked(), vector), ego, route, place)
+
+
+def _pixels(message: Any) -> NDArray[np.uint8]:
+    return pixels(message) if hasattr(message, "encoding") else compressed_pixels(message)
 
 
 class _Section:

@@ -146,3 +146,32 @@ def test_a_message_that_cannot_be_read_is_left_out_and_named(drive: Drive, tmp_p
     assert f"{ODOMETRY}: message 10 (at 0.500 s): " in line
     assert line.endswith("left out; so are 1 more")
     assert found.counts["frames"] == 298
+
+
+def test_a_type_with_other_fields_is_named(drive: Drive, tmp_path: Path) -> None:
+    """The bag's own definition counts; where it lacks what is needed, that is said."""
+    for number, (kind, text) in enumerate(
+        [
+            ("sensor_msgs/msg/Image", "uint8 data"),
+            ("nav_msgs/msg/Odometry", "uint8 data"),
+            ("carla_msgs/msg/CarlaEgoVehicleControl", "uint8 data"),
+        ]
+    ):
+        bag = rewrite(drive.bag, tmp_path / f"bag{number}", storage=StoragePlugin.SQLITE3)
+        with_definition(bag, kind, "ros2msg", text)
+        (file,) = bag.glob("*.db3")
+        with sqlite3.connect(file) as database:
+            database.execute(
+                "UPDATE messages SET data = x'0001000007' WHERE topic_id IN"
+                " (SELECT id FROM topics WHERE type = ?)",
+                (kind,),
+            )
+        database.close()
+        if kind.endswith("Control"):
+            (line,) = replayed(drive, bag).warnings
+        else:
+            with pytest.raises(BagError) as refused:
+                replayed(drive, bag)
+            line = str(refused.value)
+        assert "message 1 (at 0.050 s): its fields are not those of the type" in line
+        assert "\n" not in line
