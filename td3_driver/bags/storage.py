@@ -65,6 +65,7 @@ def open_storages(path: Path, stack: ExitStack, warn: Warn) -> list[Storage]:
     if not _is_bag(path):
         raise BagError(
             f"bag {path}: {path.suffix or 'no suffix'} is no rosbag2 file; expected {_EXPECTED}"
+            f"{_remedy(path) if path.suffix == '.active' else ''}"
         )
     return [_open(path, stack, warn)]
 
@@ -141,7 +142,7 @@ def _opened(path: Path) -> Storage:
 
 
 def _remedy(path: Path) -> str:
-    if path.suffix != ".bag":
+    if path.suffix not in (".bag", ".active"):  # ROS 1 calls a bag .active while it records
         return ""
     return "; ROS 1's `rosbag reindex FILE` mends what a crash left, `rosbag fix` old versions"
 

@@ -140,6 +140,13 @@ def test_a_bag_that_was_cut_off_says_how_it_is_mended(drive: Drive, tmp_path: Pa
         assert "\n" not in str(refused.value)
 
 
+def test_a_bag_that_is_still_recorded_says_how_it_is_mended(tmp_path: Path) -> None:
+    active = tmp_path / "drive.bag.active"
+    active.write_bytes(b"#ROSBAG V2.0\n")
+    with pytest.raises(BagError, match=r"\.active is no rosbag2 file; .*rosbag reindex"):
+        Bag(active)
+
+
 def test_a_message_that_cannot_be_read_is_named(drive: Drive, tmp_path: Path) -> None:
     count = iter(range(10_000))
 
