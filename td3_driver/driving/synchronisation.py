@@ -22,6 +22,15 @@ Picture = TypeVar("Picture")
 
 
 @dataclass(frozen=True)
+class Paired(Generic[Picture]):
+    """A picture, the car at its time, and whether that is an odometry of the very same stamp."""
+
+    picture: Picture
+    ego: EgoState
+    exact: bool
+
+
+@dataclass(frozen=True)
 class Sync:
     """How a picture gets its odometry.
 
@@ -128,7 +137,7 @@ class Pairing(Generic[Picture]):
         self._egos: list[EgoState] = []  # by stamp
         self._waiting: dict[int, Picture] = {}  # by stamp, in the order of arrival
 
-    def picture(self, time_ns: int, picture: Picture) -> list[tuple[Picture, EgoState]]:
+    def picture(self, time_ns: int, picture: Picture) -> list[Paired[Picture]]:
         """What this picture completes, the older first."""
         if self._waiting and time_ns < max(self._waiting):
             self._waiting.clear()  # time began anew
@@ -137,7 +146,7 @@ class Pairing(Generic[Picture]):
             del self._waiting[next(iter(self._waiting))]
         return self._complete()
 
-    def odometry(self, ego: EgoState) -> list[tuple[Picture, EgoState]]:
+    def odometry(self, ego: EgoState) -> list[Paired[Picture]]:
         """What this odometry completes, the older first."""
         if self._egos and ego.stamp_ns <= self._egos[-1].stamp_ns - self._tolerance_ns:
             self._egos.clear()  # time began anew
@@ -149,15 +158,16 @@ class Pairing(Generic[Picture]):
         """Pictures up to that time are not waited for any longer."""
         self._waiting = {t: picture for t, picture in self._waiting.items() if t > until_ns}
 
-    def _complete(self) -> list[tuple[Picture, EgoState]]:
-        completed: list[tuple[Picture, EgoState]] = []
+    def _complete(self) -> list[Paired[Picture]]:
+        completed: list[Paired[Picture]] = []
         for time_ns in sorted(self._waiting):
             place = bisect.bisect_left(self._egos, time_ns, key=lambda ego: ego.stamp_ns)
             if place == len(self._egos):
                 break
             picture = self._waiting.pop(time_ns)
             before = self._egos[place - 1] if place else None
-            ego = at(time_ns, before, self._egos[place], self.mode, self._tolerance_ns)
+            after = self._egos[place]
+            ego = at(time_ns, before, after, self.mode, self._tolerance_ns)
             if ego is not None:
-                completed.append((picture, ego))
+                completed.append(Paired(picture, ego, exact=after.stamp_ns == time_ns))
         return completed

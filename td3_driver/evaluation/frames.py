@@ -87,6 +87,8 @@ def frames(images: Columns, odometry: Columns, topics: TopicNames, sync: Sync) -
         no_frame = (
             f"none of {count} images on {topics.image} has the stamp of one of {len(exact)}"
             f" messages on {topics.odometry}; --sync interpolate does without"
+            if count
+            else f"no message on {topics.image}; choose another with --image"
         )
         return Frames("exact", None, clock, cars, int(np.sum(~exact)), notes, no_frame)
     table, used = _at_pictures(cars, pictures, mode, sync.tolerance_ns)

@@ -12,8 +12,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.road_users import RoadUsers
-from td3_driver.driving.synchronisation import Mode, Pairing, Sync
-from td3_driver.driving.types import Control, EgoState
+from td3_driver.driving.synchronisation import Mode, Paired, Pairing, Sync
+from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
 
 UNMATCHED_KEPT = 10
@@ -144,13 +144,13 @@ class Frames:
         self._pairing.drop(stamp_ns(pair[0].header.stamp))
         return [pair]
 
-    def _in_time(self, completed: list[tuple[Image, EgoState]]) -> list[Pair]:
+    def _in_time(self, completed: list[Paired[Image]]) -> list[Pair]:
         if not self.own_stamps:
-            self._lone += len(completed)
+            self._lone += sum(not one.exact for one in completed)
             if self._lone < _OWN_STAMPS:
                 return []
             self._own("images and odometry have stamps of their own: odometry is interpolated")
-        return [(image, odometry_message(ego, self._like)) for image, ego in completed]
+        return [(one.picture, odometry_message(one.ego, self._like)) for one in completed]
 
     def _own(self, reason: str) -> None:
         self.own_stamps = True

@@ -79,7 +79,10 @@ class Intake:
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
         if users:
             wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
-        wires.listen(Odometry, topics.of("odometry"), self._on_odometry, frames)
+        # Both neighbours of an image are wanted, however long the frame before it took.
+        neighbours = sync.mode in ("nearest", "interpolate")
+        odometry = names.VOLATILE_10 if neighbours else frames
+        wires.listen(Odometry, topics.of("odometry"), self._on_odometry, odometry)
         wires.listen(Image, topics.image, self._on_image, frames)
 
     def begin(self) -> None:

@@ -157,6 +157,18 @@ def test_a_lost_odometry_now_and_then_does_not_change_how_it_is_done() -> None:
     assert [n for n, _ in times(heard.pairs)] == [50 * MS * n for n in range(1, 200) if n % 3]
 
 
+def test_images_that_come_late_are_no_sign_of_own_stamps() -> None:
+    """Each after the next frame's pair: its odometry was there, and is gone by then."""
+    heard = Listened(Sync())
+    for number in range(2, 60, 2):
+        for stamp in (number, number + 1):
+            heard.odometry(50 * MS * stamp)
+        heard.image(50 * MS * (number + 1))
+        heard.image(50 * MS * number)
+    assert not heard.frames.own_stamps
+    assert len(heard.pairs) == 29
+
+
 def test_an_image_waits_for_the_odometry_after_it_and_no_longer() -> None:
     heard = Listened(Sync("interpolate", 0.1))
     heard.odometry(100 * MS)
