@@ -16,6 +16,7 @@ OPTIONS = {
     "delay": ("8.0", "Wait so long for the checkpoint to be loaded before playing, s."),
     "role_name": ("ego_vehicle", "CARLA role name of the car."),
     "camera": ("rgb_front", "Id of the front camera."),
+    "sync": ("auto", "Odometry of an image: exact, nearest, interpolate; auto: as stamps are."),
 }
 
 
@@ -23,7 +24,7 @@ def generate_launch_description() -> LaunchDescription:
     given = {name: LaunchConfiguration(name) for name in (*ARGUMENTS, *OPTIONS)}
     parameters = {
         name: ParameterValue(given[name], value_type=str)
-        for name in ("resume", "role_name", "camera")
+        for name in ("resume", "role_name", "camera", "sync")
     }
     play = ["ros2", "bag", "play", given["bag"], "--clock"]
     play += ["--rate", given["rate"], "--delay", given["delay"]]

@@ -20,6 +20,7 @@ ARGUMENTS = {
     "camera": ("rgb_front", "Id of the front camera."),
     "preset": ("default", "Networks, learning and reward: a file of config/presets."),
     "stepping": ("lockstep", "lockstep, or realtime (20 Hz)."),
+    "sync": ("auto", "Odometry of an image: exact, nearest, interpolate; auto: as stamps are."),
     "steps": ("0", "Environment steps in total; 0: until stopped."),
     "save_freq": ("1000", "Environment steps between checkpoints."),
     "checkpoint_dir": ("checkpoints", "Folder of checkpoints and TensorBoard."),
@@ -51,8 +52,8 @@ ARGUMENTS = {
 }
 
 DRIVER_ARGUMENTS = (
-    "mode", "episodes", "role_name", "camera", "preset", "stepping", "steps", "save_freq",
-    "checkpoint_dir", "resume", "seed", "device", "on_loss", "autostart",
+    "mode", "episodes", "role_name", "camera", "preset", "stepping", "sync", "steps",
+    "save_freq", "checkpoint_dir", "resume", "seed", "device", "on_loss", "autostart",
 )  # fmt: skip
 INTEGERS = ("steps", "episodes", "save_freq", "seed")
 BOOLEANS = ("autostart",)

@@ -13,6 +13,9 @@ Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
 DIFFICULTIES = ("easy", "curvy", "town", "city")
 # Those of world/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
+# Those of driving/synchronisation.py.
+SYNC_MODES = ("exact", "nearest", "interpolate")
+TOLERANCE_S = 0.1
 
 
 def usage_error(args: argparse.Namespace, message: str) -> int:
@@ -55,6 +58,27 @@ def add_surroundings(
     )
 
 
+def add_bag_topics(parser: argparse.ArgumentParser) -> None:
+    """Add `--image`, `--odometry`, `--control`, and `--sync` with its `--tolerance`."""
+    add = parser.add_argument
+    add("--image", metavar="TOPIC", help="sensor_msgs/Image or CompressedImage; else found")
+    add("--odometry", metavar="TOPIC", help="nav_msgs/Odometry; without it found by type and name")
+    add("--control", metavar="TOPIC", help="what was driven, CarlaEgoVehicleControl; else found")
+    add(
+        "--sync",
+        choices=SYNC_MODES,
+        help="odometry of an image: that of its stamp, the nearest, or between its neighbours;"
+        " without it exact where that fits, else interpolate",
+    )
+    add(
+        "--tolerance",
+        type=seconds,
+        default=TOLERANCE_S,
+        metavar="SECONDS",
+        help="how far from the image the nearest odometry, or each neighbour, may be",
+    )
+
+
 def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
     """Parameters of `world_node` for the arguments about the world, the map file checked."""
     from td3_driver.driving.road_map import RoadMap
@@ -93,6 +117,17 @@ def not_negative(text: str) -> int:
     value = _integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value
 
 

@@ -1,46 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded drives: rosbag2 folders and files, SQLite or MCAP, read without ROS.
+"""Recorded drives, read without ROS: the messages of some topics, by the types they have.
 
-`rosbags` reads the files. This module chooses what reads what, knows the message types that a bag
-may not describe itself, and turns everything that can be wrong with a bag into one line.
+Nothing is asked of a topic that is not read: neither that its type is known nor that its messages
+are whole. What is wrong with one that is read is said in one line.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from backports import zstd
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
+from rosbags.interfaces import Connection, ConnectionExtRosbag1
 
-from td3_driver.bags.broken import BrokenMcap, BrokenSqlite
+from td3_driver.bags.storage import BagError, Storage, one_line, open_storages, reason_of
 from td3_driver.bags.types import typestore_of
 
-_SUFFIXES = (".mcap", ".db3")
+__all__ = ["Bag", "BagError", "Recorded", "Topic"]
+
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # a message in CDR begins with 00 and 00 or 01
-
-
-class BagError(ValueError):
-    """A bag cannot be used; the message names it and says why, in one line."""
-
-
-class Storage(Protocol):
-    """A bag's folder or one of its files, opened."""
-
-    @property
-    def connections(self) -> list[Connection]: ...
-
-    def messages(
-        self, connections: Collection[Connection]
-    ) -> Iterator[tuple[Connection, int, bytes]]: ...
-
-    def close(self) -> None: ...
+_ROS1 = "ros1"
 
 
 @dataclass(frozen=True)
@@ -54,22 +37,32 @@ class Topic:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A message of a bag: its topic, the time of recording, and its fields."""
+    """A message of a bag.
+
+    Attributes:
+        topic: its name.
+        number: the how manieth message of its topic, from 1.
+        time_ns: time of recording.
+        message: its fields.
+    """
 
     topic: str
+    number: int
     time_ns: int
     message: Any
+
+    def __str__(self) -> str:
+        return f"{self.topic}: message {self.number} (at {self.time_ns * 1e-9:.3f} s)"
 
 
 class Bag:
     """An opened bag; use it in a `with` statement.
 
     Args:
-        path: a rosbag2 folder, or one `.mcap` or `.db3` file.
+        path: a rosbag2 folder, one `.mcap` or `.db3` file, or a `.bag` file of ROS 1.
 
     Attributes:
         topics: by name.
-        warnings: what could not be read, a line each; complete after reading.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -78,17 +71,12 @@ class Bag:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.warnings: list[str] = []
+        self._lines: list[str] = []
+        self._left_out: dict[str, dict[int, str]] = {}  # why, by topic and number of message
         self._stack = ExitStack()
-        self._broken: set[int] = set()  # ids of storages known to end early
-        if not self.path.exists():
-            raise FileNotFoundError(
-                f"bag {path}: no such file or folder; expected a rosbag2 folder, .mcap or .db3"
-            )
         try:
-            self._storages = self._open()
+            self._storages = open_storages(self.path, self._stack, self.note)
             self.topics = self._topics()
-            self._types = typestore_of([c for s in self._storages for c in s.connections])
         except BaseException:
             self._stack.close()
             raise
@@ -104,79 +92,94 @@ class Bag:
     ) -> None:
         self._stack.close()
 
+    @property
+    def warnings(self) -> list[str]:
+        """What could not be read or had to be decided, a line each; complete after reading."""
+        lines = [*self._lines, *(self._about_left_out(topic) for topic in self._left_out)]
+        return [one_line(line) for line in lines]
+
+    def note(self, line: str) -> None:
+        """Add a line to the warnings."""
+        if line not in self._lines:
+            self._lines.append(line)
+
+    def leave_out(self, item: Recorded, reason: str) -> None:
+        """Note that a message cannot be used."""
+        reasons = self._left_out.setdefault(item.topic, {})
+        reasons.setdefault(item.number, f"{item}: {reason}")
+
+    def why_left_out(self, topic: str) -> str:
+        """The first message of a topic that cannot be used, and why; empty if there is none."""
+        return next(iter(self._left_out.get(topic, {}).values()), "")
+
+    def why_unreadable(self, topic: str) -> str:
+        """What is wrong with a topic's type, so that none of its messages can be read."""
+        for connection in self._connections(topic):
+            encoding = _encoding(connection)
+            if encoding not in ("cdr", _ROS1):
+                return (
+                    f"{topic}: its messages are encoded as {encoding or 'nothing known'}; "
+                    "expected cdr, as ros2 bag record writes"
+                )
+            try:
+                typestore_of(connection.msgtype, connection.msgdef)
+            except ValueError as error:
+                return (
+                    f"{topic}: its type {connection.msgtype} cannot be read: {error}; "
+                    "record it anew with its package installed"
+                )
+        return ""
+
     def messages(self, *topics: str) -> Iterator[Recorded]:
-        """The messages of these topics, in the order of recording."""
+        """The messages of these topics, in the order of recording.
+
+        Those that cannot be read are left out, see `warnings`.
+
+        Raises:
+            BagError: see `why_unreadable`.
+        """
+        for topic in topics:
+            if why := self.why_unreadable(topic):
+                raise BagError(f"bag {self.path}: {why}")
+        numbers = dict.fromkeys(topics, 0)
         for storage in self._storages:
             wanted = [c for c in storage.connections if c.topic in topics]
             if not wanted:
                 continue
-            stream = storage.messages(wanted)
-            while (item := self._next(stream)) is not None:
-                yield item
+            for connection, time_ns, data in self._stored(storage, wanted):
+                numbers[connection.topic] += 1
+                item = Recorded(connection.topic, numbers[connection.topic], time_ns, None)
+                try:
+                    message = _deserialized(connection, data)
+                except Exception as error:  # noqa: BLE001 - it depends on what bytes are wrong
+                    self.leave_out(item, reason_of(error))
+                    continue
+                yield Recorded(item.topic, item.number, time_ns, message)
 
-    def _next(self, stream: Iterator[tuple[Connection, int, bytes]]) -> Recorded | None:
-        try:
-            found = next(stream, None)
-            if found is None:
-                return None
-            connection, time_ns, data = found
-            if data[:4] == _ZSTD_MAGIC:
-                data = zstd.decompress(data)
-            message = self._types.deserialize_cdr(data, connection.msgtype)
-        except Exception as error:  # noqa: BLE001 - which one depends on the bytes that are wrong
-            self._warn(f"bag {self.path}: broken ({_reason(error)}); what comes before is read")
-            return None
-        return Recorded(connection.topic, time_ns, message)
-
-    def _warn(self, line: str) -> None:
-        if line not in self.warnings:
-            self.warnings.append(line)
-
-    def _open(self) -> list[Storage]:
-        if self.path.is_file() and self.path.suffix not in _SUFFIXES:
-            raise BagError(
-                f"bag {self.path}: {self.path.suffix or 'no suffix'} is no rosbag2 file; "
-                "expected a folder, .mcap or .db3"
-            )
-        if self.path.is_file():
-            return [self._open_file(self.path)]
-        whole = (self.path / "metadata.yaml").exists()
-        if whole:
+    def _stored(
+        self, storage: Storage, wanted: list[Connection]
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """A file's messages, up to where it is broken."""
+        stream = storage.messages(wanted)
+        while True:
             try:
-                return [self._opened(self.path)]
-            except Exception as error:  # noqa: BLE001 - see _next
-                self._warn(f"bag {self.path}: {_reason(error)}; reading its files one by one")
-        files = [f for f in self.path.iterdir() if f.suffix in _SUFFIXES]
-        if not files:
-            why = self.warnings[-1].partition(": ")[2] if whole else "no metadata.yaml"
-            raise BagError(f"bag {self.path}: {why}, and no .mcap or .db3 in it")
-        if not whole:
-            self._warn(f"bag {self.path}: no metadata.yaml, its recorder did not end in order")
-        return [self._open_file(file) for file in sorted(files, key=_split_number)]
+                found = next(stream, None)
+            except Exception as error:  # noqa: BLE001 - it depends on what bytes are wrong
+                self.note(
+                    f"bag {self.path}: broken ({reason_of(error)}); what comes before is read"
+                )
+                return
+            if found is None:
+                return
+            yield found
 
-    def _open_file(self, path: Path) -> Storage:
-        unmoved = path.with_name(f"{path.name}-wal")
-        try:
-            if not unmoved.exists():
-                return self._opened(path)
-            reason = f"its recorder crashed and left {unmoved.name}, which is read too"
-        except Exception as error:  # noqa: BLE001 - see _next
-            reason = _reason(error)
-        try:
-            storage = BrokenMcap(path) if path.suffix == ".mcap" else BrokenSqlite(path, unmoved)
-            if isinstance(storage, BrokenMcap):
-                storage.open()
-            self._stack.callback(storage.close)
-        except Exception as error:
-            raise BagError(f"bag {path}: not readable ({_reason(error)})") from error
-        self._warn(f"bag {path}: broken ({reason}); read up to the break")
-        return storage
+    def _connections(self, topic: str) -> list[Connection]:
+        return [c for s in self._storages for c in s.connections if c.topic == topic]
 
-    def _opened(self, path: Path) -> Storage:
-        reader = Reader(path)
-        reader.open()
-        self._stack.callback(reader.close)
-        return reader
+    def _about_left_out(self, topic: str) -> str:
+        reasons = list(self._left_out[topic].values())
+        more = f"; so are {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        return f"bag {self.path}: {reasons[0]}; left out{more}"
 
     def _topics(self) -> dict[str, Topic]:
         topics: dict[str, Topic] = {}
@@ -189,11 +192,15 @@ class Bag:
         return topics
 
 
-def _split_number(path: Path) -> tuple[int, str]:
-    """bag_10.mcap comes after bag_9.mcap."""
-    number = re.search(r"_(\d+)$", path.stem)
-    return (int(number[1]) if number else -1, path.name)
+def _encoding(connection: Connection) -> str:
+    ext = connection.ext
+    return _ROS1 if isinstance(ext, ConnectionExtRosbag1) else ext.serialization_format
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _deserialized(connection: Connection, data: bytes) -> Any:
+    types = typestore_of(connection.msgtype, connection.msgdef)
+    if _encoding(connection) == _ROS1:
+        return types.deserialize_ros1(data, connection.msgtype)
+    if data[:4] == _ZSTD_MAGIC:
+        data = zstd.decompress(data)
+    return types.deserialize_cdr(data, connection.msgtype)

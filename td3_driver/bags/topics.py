@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag are the camera, the odometry and the rest: by type and by name."""
+"""Which topics of a bag are the camera, the odometry and the rest: by type and by name.
+
+The bridge's own names come first, then the only one that there is. Where there are several of the
+type that belong to other cars, or of the camera's that are no picture of the road ahead, those do
+not count; which one it is is said. Else it has to be given.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,53 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from td3_driver.bags.cameras import road_ahead
 from td3_driver.bags.reading import Bag, BagError
 
-IMAGE = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-ODOMETRY = ("nav_msgs/msg/Odometry",)
-CONTROL = ("carla_msgs/msg/CarlaEgoVehicleControl",)
-STATUS = ("carla_msgs/msg/CarlaEgoVehicleStatus",)
-WORLD_INFO = ("carla_msgs/msg/CarlaWorldInfo",)
-COLLISION = ("carla_msgs/msg/CarlaCollisionEvent",)
-OBJECTS = ("derived_object_msgs/msg/ObjectArray",)
-ROUTE = ("nav_msgs/msg/Path",)
 
-# The bridge's and this package's own names, the better ones first.
-_IMAGE_NAMES = (r"/carla/[^/]+/rgb_front/image", r"/carla/[^/]+/rgb[^/]*/image(_color)?(/.*)?")
-_ODOMETRY_NAMES = (r"/carla/[^/]+/odometry", r".*/odometry", r".*/odom")
-_CONTROL_NAMES = (r"/carla/[^/]+/vehicle_control_cmd", r".*/vehicle_control_cmd_manual")
+@dataclass(frozen=True)
+class _Part:
+    """A part in a drive: its types, the bridge's and this package's names, the better ones first.
+
+    Attributes:
+        guess: the only topic of the type is taken whatever its name is.
+        asked: a word on the command line chooses it, `--image` or so.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    names: tuple[str, ...]
+    guess: bool = True
+    asked: bool = False
+
+
+_TOLD = 8  # topics, in a line that says what a bag has instead
+_CAMERA = r"/carla/[^/]+/rgb_front/image"
+_IMAGE = _Part(
+    "image",
+    ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
+    (_CAMERA, rf"{_CAMERA}/compressed"),
+    asked=True,
+)
+_ODOMETRY = _Part("odometry", ("nav_msgs/msg/Odometry",), (r"/carla/[^/]+/odometry",), asked=True)
+_CONTROL = _Part(
+    "control",
+    ("carla_msgs/msg/CarlaEgoVehicleControl",),
+    (r"/carla/[^/]+/vehicle_control_cmd", r".*/vehicle_control_cmd_manual"),
+    asked=True,
+)
+_STATUS = _Part(
+    "status", ("carla_msgs/msg/CarlaEgoVehicleStatus",), (r"/carla/[^/]+/vehicle_status",)
+)
+_WORLD_INFO = _Part("world_info", ("carla_msgs/msg/CarlaWorldInfo",), (r"/carla/world_info",))
+_COLLISION = _Part(
+    "collision", ("carla_msgs/msg/CarlaCollisionEvent",), (r"/carla/[^/]+/collision",)
+)
+_ROUTE = _Part("route", ("nav_msgs/msg/Path",), (r"/td3_driver/route",), guess=False)
+# `/carla/objects` holds the car itself too, which is in nobody's way.
+_OBJECTS = _Part(
+    "objects", ("derived_object_msgs/msg/ObjectArray",), (r"/carla/[^/]+/objects",), guess=False
+)
 
 
 @dataclass(frozen=True)
@@ -47,59 +84,140 @@ def find_topics(
 ) -> TopicNames:
     """The topics of a drive, those given by name or the only ones that fit.
 
+    What had to be decided, and parts that cannot be read, are noted in the bag's warnings.
+
     Raises:
-        BagError: a topic is not there, is of another type, empty, or not the only one.
+        BagError: a topic is not there, is of another type, cannot be read, or may be any of some.
     """
+    camera = _required(bag, _IMAGE, image, beside=odometry)
+    place = _required(bag, _ODOMETRY, odometry, beside=camera)
+    if control is not None:
+        command: str | None = _given(bag, _CONTROL, control)
+        _check_readable(bag, control)
+    else:
+        command = _optional(bag, _CONTROL, camera)
     return TopicNames(
-        image=_required(bag, "image", IMAGE, _IMAGE_NAMES, image),
-        odometry=_required(bag, "odometry", ODOMETRY, _ODOMETRY_NAMES, odometry),
-        control=_find(bag, "control", CONTROL, _CONTROL_NAMES, control),
-        status=_find(bag, "status", STATUS, (r"/carla/[^/]+/vehicle_status",), None),
-        world_info=_find(bag, "world_info", WORLD_INFO, (r"/carla/world_info",), None),
-        collision=_find(bag, "collision", COLLISION, (r"/carla/[^/]+/collision",), None),
-        route=_find(bag, "route", ROUTE, (r"/td3_driver/route",), None, guess=False),
-        # `/carla/objects` holds the car itself too, which is in nobody's way.
-        objects=_find(bag, "objects", OBJECTS, (r"/carla/[^/]+/objects",), None, guess=False),
+        image=camera,
+        odometry=place,
+        control=command,
+        status=_optional(bag, _STATUS, camera),
+        world_info=_optional(bag, _WORLD_INFO, camera),
+        collision=_optional(bag, _COLLISION, camera),
+        route=_optional(bag, _ROUTE, camera),
+        objects=_optional(bag, _OBJECTS, camera),
     )
 
 
-def _required(
-    bag: Bag, part: str, types: Sequence[str], patterns: Sequence[str], given: str | None
-) -> str:
-    found = _find(bag, part, types, patterns, given)
-    if found is None:
-        there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics.values())
-        raise BagError(f"bag {bag.path}: no topic of type {' or '.join(types)}; it has {there}")
+def _required(bag: Bag, part: _Part, given: str | None, beside: str | None) -> str:
+    if given is not None:
+        found = _given(bag, part, given)
+    else:
+        found = _one_of(bag, part, _candidates(bag, part, beside), beside)
+    _check_readable(bag, found)
     return found
 
 
-def _find(
-    bag: Bag,
-    part: str,
-    types: Sequence[str],
-    patterns: Sequence[str],
-    given: str | None,
-    *,
-    guess: bool = True,
-) -> str | None:
-    """The topic given, or else one with the best known name, or else (`guess`) the only one."""
-    fitting = [topic.name for topic in bag.topics.values() if topic.type in types]
-    if given is not None:
-        if given not in fitting:
-            topic = bag.topics.get(given)
-            fact = f"is {topic.type}" if topic else "is not in the bag"
-            raise BagError(
-                f"bag {bag.path}: --{part} {given} {fact}; expected {' or '.join(types)}, "
-                f"there {'is' if len(fitting) == 1 else 'are'} {', '.join(fitting) or 'none'}"
+def _optional(bag: Bag, part: _Part, camera: str) -> str | None:
+    candidates = _candidates(bag, part, camera)
+    if not part.guess:
+        candidates = [name for name in candidates if _named(part, [name])]
+    if not candidates:
+        return None
+    if len(candidates) > 1 and not part.asked and not _named(part, candidates):
+        bag.note(
+            f"bag {bag.path}: {part.name} may be any of {', '.join(candidates)}; none is read"
+        )
+        return None
+    found = _one_of(bag, part, candidates, camera)
+    if why := bag.why_unreadable(found):
+        bag.note(f"bag {bag.path}: {why}; it is left out")
+        return None
+    return found
+
+
+def _check_readable(bag: Bag, name: str) -> None:
+    if why := bag.why_unreadable(name):
+        raise BagError(f"bag {bag.path}: {why}")
+
+
+def _given(bag: Bag, part: _Part, name: str) -> str:
+    fitting = _of_type(bag, part)
+    if name not in fitting:
+        topic = bag.topics.get(name)
+        fact = f"is {topic.type}" if topic else "is not in the bag"
+        raise BagError(
+            f"bag {bag.path}: --{part.name} {name} {fact}; expected {' or '.join(part.types)}, "
+            f"there {'is' if len(fitting) == 1 else 'are'} {', '.join(fitting) or 'none'}"
+        )
+    return name
+
+
+def _candidates(bag: Bag, part: _Part, beside: str | None) -> list[str]:
+    """Topics of the type that may be of the same car, the nearest to a topic of it."""
+    names = _of_type(bag, part)
+    car = _car(beside) if beside is not None else None
+    if car is not None:
+        names = [name for name in names if _car(name) in (car, None)]
+    names = [name for name in names if bag.topics[name].count] or names
+    names = [name for name in names if not bag.why_unreadable(name)] or names
+    if beside is not None and len(names) > 1:
+        most = max(_shared(name, beside) for name in names)
+        names = [name for name in names if _shared(name, beside) == most]
+    return sorted(names)
+
+
+def _one_of(bag: Bag, part: _Part, candidates: list[str], beside: str | None) -> str:
+    if not candidates:
+        there = [f"{topic.name} ({topic.type})" for topic in bag.topics.values()]
+        more = f" and {len(there) - _TOLD} more" if len(there) > _TOLD else ""
+        strangers = _of_type(bag, part)
+        car = f" of {beside}'s car (choose another's with --{part.name})" if strangers else ""
+        raise BagError(
+            f"bag {bag.path}: no topic of type {' or '.join(part.types)}{car}; it has"
+            f" {', '.join(there[:_TOLD])}{more}"
+        )
+    found = _named(part, candidates) or candidates
+    if len(found) > 1 and part is _IMAGE:
+        chosen, why = road_ahead(bag, found)
+        if len(chosen) == 1:
+            others = ", ".join(name for name in candidates if name not in chosen)
+            bag.note(
+                f"bag {bag.path}: of {len(candidates)} camera topics {chosen[0]} is taken, which"
+                f" {why}; --image TOPIC takes another ({others})"
             )
-        return given
-    for pattern in (*patterns, *([".*"] if guess else [])):
-        names = [name for name in fitting if re.fullmatch(pattern, name)]
-        if len(names) > 1:
-            raise BagError(
-                f"bag {bag.path}: {part} may be any of {', '.join(sorted(names))}; "
-                f"choose with --{part}"
-            )
-        if names:
-            return names[0]
-    return None
+        found = chosen
+    if len(found) > 1:
+        raise BagError(
+            f"bag {bag.path}: {part.name} may be any of {', '.join(found)}; "
+            f"choose with --{part.name} TOPIC"
+        )
+    return found[0]
+
+
+def _named(part: _Part, names: Sequence[str]) -> list[str]:
+    """Those with the best known name that any of them has."""
+    for pattern in part.names:
+        if fitting := [name for name in names if re.fullmatch(pattern, name)]:
+            return fitting
+    return []
+
+
+def _of_type(bag: Bag, part: _Part) -> list[str]:
+    return [topic.name for topic in bag.topics.values() if topic.type in part.types]
+
+
+def _car(topic: str) -> str | None:
+    """The role name in the bridge's topics; a sensor that is on no car has none."""
+    match = re.match(r"/carla/([^/]+)/(?!image)", topic)
+    return match[1] if match else None
+
+
+def _shared(one: str, other: str) -> int:
+    """How many names at the begin of two topics are the same."""
+    pairs = zip(one.split("/")[:-1], other.split("/")[:-1], strict=False)
+    count = 0
+    for mine, yours in pairs:
+        if mine != yours:
+            break
+        count += 1
+    return count

@@ -8,11 +8,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+# By the name that a bag gives to the language of a definition.
+DEFINITIONS = {
+    "ros2msg": MessageDefinitionFormat.MSG,
+    "ros1msg": MessageDefinitionFormat.MSG,
+    "ros2idl": MessageDefinitionFormat.IDL,
+    "omgidl": MessageDefinitionFormat.IDL,
+}
 _IDL_RULE = "=" * 80 + "\nIDL: "
+
+
+def full_name(kind: str) -> str:
+    """ROS 1's names of types, and short ones, as ROS 2's: pkg/Type is pkg/msg/Type."""
+    package, _, name = kind.partition("/")
+    return kind if not name or "/" in name else f"{package}/msg/{name}"
 
 
 @functools.cache
@@ -36,16 +49,59 @@ def typestore() -> Typestore:
     return store
 
 
-def typestore_of(connections: list[Connection]) -> Typestore:
-    """The known types, and over them what the bag itself says of its own."""
-    types = dict(known_types())
-    for connection in connections:
-        text = connection.msgdef.data
-        if connection.msgdef.format == MessageDefinitionFormat.MSG:
-            types.update(get_types_from_msg(text, connection.msgtype))
-        elif connection.msgdef.format == MessageDefinitionFormat.IDL:
-            for part in text.split(_IDL_RULE)[1:] if _IDL_RULE in text else ["\n" + text]:
-                types.update(get_types_from_idl(part.split("\n", 1)[1]))
+@functools.cache
+def typestore_of(kind: str, definition: MessageDefinition) -> Typestore:
+    """Reads messages of one type, by the definition that is given, else by the known one.
+
+    Raises:
+        ValueError: neither tells what is in them.
+    """
+    why = "the bag does not describe it"
+    if definition.format is not MessageDefinitionFormat.NONE:
+        try:
+            return _store(kind, {**known_types(), **_described(kind, definition)})
+        except Exception as error:  # noqa: BLE001 - which one depends on the text
+            why = f"the bag's definition of it cannot be read ({_first_line(error)})"
+    if kind in known_types():
+        return _store(kind, known_types())
+    raise ValueError(f"{why}, and it is neither ROS 2 Jazzy's nor installed")
+
+
+def _described(kind: str, definition: MessageDefinition) -> dict[str, Any]:
+    text = definition.data
+    if definition.format is MessageDefinitionFormat.MSG:
+        return dict(get_types_from_msg(text, kind))
+    types: dict[str, Any] = {}
+    for part in text.split(_IDL_RULE)[1:] if _IDL_RULE in text else ["\n" + text]:
+        types.update(get_types_from_idl(part.split("\n", 1)[1]))
+    return types
+
+
+def _store(kind: str, types: dict[str, Any]) -> Typestore:
+    """With that type and those within it alone: others may be as broken as they like."""
+    needed: dict[str, Any] = {}
+    open_ = [kind]
+    while open_:
+        name = open_.pop()
+        if name in needed:
+            continue
+        if name not in types:
+            raise ValueError(f"{name} is not known")
+        needed[name] = types[name]
+        open_ += [inner for _, field in types[name][1] if (inner := _named(field))]
     store = get_typestore(Stores.EMPTY)
-    store.register(types)
+    store.register(needed)
+    store.get_msgdef(kind)
     return store
+
+
+def _named(field: Any) -> str:
+    """The type of a field where it is another message's, or a list of those."""
+    node, content = field
+    if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+        return _named(content[0])
+    return str(content) if node == Nodetype.NAME else ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

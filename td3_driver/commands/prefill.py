@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from td3_driver.arguments import Commands, usage_error
+from td3_driver.arguments import Commands, add_bag_topics, usage_error
 
 _CUTS = ("gap", "teleport", "collision", "off_road", "wrong_way")
 
@@ -17,18 +17,22 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "prefill",
         help="turn recorded drives into demonstrations for train --prefill",
-        description="Turn rosbag2 recordings (SQLite or MCAP) into transitions, with the rewards"
+        description="Turn recordings (SQLite, MCAP, ROS 1) into transitions, with the rewards"
         " that driving would have had, for `td3_driver train --prefill FILE.replay`.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("bags", type=Path, nargs="+", metavar="BAG", help="rosbag2 folder, .mcap or .db3 file")
+    add(
+        "bags",
+        type=Path,
+        nargs="+",
+        metavar="BAG",
+        help="rosbag2 folder, .mcap, .db3 or ROS 1 .bag file",
+    )
     add("--out", type=Path, required=True, metavar="FILE.replay", help="file to write")
     add("--preset", default="default", metavar="NAME", help="reward and limits, as in train")
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
-    add("--image", metavar="TOPIC", help="sensor_msgs/Image or CompressedImage; else found")
-    add("--odometry", metavar="TOPIC", help="nav_msgs/Odometry; without it found by type and name")
-    add("--control", metavar="TOPIC", help="what was driven, CarlaEgoVehicleControl; else found")
+    add_bag_topics(parser)
     parser.set_defaults(run=_prefill)
 
 
@@ -36,6 +40,7 @@ def _prefill(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.agent.checkpoint import CheckpointError
     from td3_driver.configuration import load_configuration, preset_names
+    from td3_driver.driving.synchronisation import Sync
     from td3_driver.evaluation.prefill import prefill
     from td3_driver.evaluation.progress import Progress
 
@@ -45,9 +50,10 @@ def _prefill(args: argparse.Namespace) -> int:
         )
     config = load_configuration(args.preset, args.config).driving
     names = (args.image, args.odometry, args.control)
+    sync = Sync(args.sync, args.tolerance)
     try:
         with Progress() as progress:
-            done = prefill(args.bags, args.out, config, names, progress)
+            done = prefill(args.bags, args.out, config, names, progress, sync)
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     for note in done.notes:

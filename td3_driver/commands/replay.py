@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from td3_driver.arguments import Commands
+from td3_driver.arguments import Commands, add_bag_topics
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -14,18 +14,16 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "replay",
         help="ask a policy what it would have done in a recorded drive",
-        description="Run the frames of a rosbag2 recording (SQLite or MCAP) through a policy, open"
+        description="Run the frames of a recording (SQLite, MCAP, ROS 1) through a policy, open"
         " loop and without ROS, and write DIR/metrics.json and DIR/report.html (SI units, actions"
         " in [-1, 1]).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("bag", type=Path, metavar="BAG", help="rosbag2 folder, or one .mcap or .db3 file")
+    add("bag", type=Path, metavar="BAG", help="rosbag2 folder, .mcap, .db3 or ROS 1 .bag file")
     add("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint of the policy")
     add("--out", type=Path, default=Path("replay"), metavar="DIR", help="folder to write to")
-    add("--image", metavar="TOPIC", help="sensor_msgs/Image or CompressedImage; else found")
-    add("--odometry", metavar="TOPIC", help="nav_msgs/Odometry; without it found by type and name")
-    add("--control", metavar="TOPIC", help="what was driven, CarlaEgoVehicleControl; else found")
+    add_bag_topics(parser)
     add(
         "--baseline",
         type=Path,
@@ -55,6 +53,7 @@ def _share(text: str) -> float:
 def _replay(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.driving.synchronisation import Sync
     from td3_driver.evaluation.replay_run import Options, run
 
     options = Options(
@@ -64,6 +63,7 @@ def _replay(args: argparse.Namespace) -> int:
         image=args.image,
         odometry=args.odometry,
         control=args.control,
+        sync=Sync(args.sync, args.tolerance),
         baseline=args.baseline,
         max_regression=args.max_regression,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,58 +17,10 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.route import Route
 from td3_driver.driving.types import Control, EgoState, Pose
 
-_CHANNELS = {"bgra8": 4, "bgr8": 3, "rgb8": 3, "mono8": 1}
-
-
-class ImageError(ValueError):
-    """An image message that cannot be read; the message says why."""
-
 
 def stamp_ns(stamp: Any) -> int:
     """A builtin_interfaces/Time in nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def pixels(message: Any) -> NDArray[np.uint8]:
-    """A sensor_msgs/Image as (H, W) or (H, W, C) uint8 in BGR(A) order.
-
-    A view of the message's buffer.
-
-    Raises:
-        ImageError: unknown encoding, or a buffer that does not fit height and step.
-    """
-    channels = _CHANNELS.get(message.encoding)
-    if channels is None:
-        known = ", ".join(_CHANNELS)
-        raise ImageError(f"image encoding {message.encoding!r}; readable are {known}")
-    row = message.width * channels
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    fits = message.step >= row and data.size == message.height * message.step
-    if not fits or 0 in (message.height, row):
-        raise ImageError(
-            f"image of {data.size} bytes does not fit {message.height} rows of step {message.step}"
-        )
-    rows = data.reshape(message.height, message.step)[:, :row]
-    if channels == 1:
-        return rows
-    image = rows.reshape(message.height, message.width, channels)
-    return image[:, :, ::-1] if message.encoding == "rgb8" else image
-
-
-def compressed_pixels(message: Any) -> NDArray[np.uint8]:
-    """A sensor_msgs/CompressedImage (JPEG, PNG) as (H, W, 3) uint8, BGR.
-
-    Raises:
-        ImageError: the data are no image.
-    """
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise ImageError(
-            f"compressed image of format {message.format!r} and {data.size} bytes: not readable; "
-            "JPEG and PNG are"
-        )
-    return np.asarray(image, dtype=np.uint8)
 
 
 def ego_state(message: Any) -> EgoState:
@@ -138,5 +89,10 @@ def route_of(message: Any) -> Route:
 
 
 def yaw_of(q: Any) -> float:
-    """Yaw of a geometry_msgs/Quaternion, rad, counter-clockwise positive."""
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
+    """Yaw of a geometry_msgs/Quaternion of any length, rad, counter-clockwise positive.
+
+    NaN where all its numbers are 0: it was not filled in.
+    """
+    if q.w == q.x == q.y == q.z == 0.0:
+        return math.nan
+    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), q.w * q.w + q.x * q.x - q.y * q.y - q.z * q.z)

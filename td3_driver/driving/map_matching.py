@@ -38,9 +38,12 @@ def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None
         road_map: the roads; None: the drive itself is the route.
 
     Returns:
-        None if the car has not moved by at least two steps of a route.
+        None if the car has not moved by about two steps of a route.
     """
+    end_m = points_m[-1]
     points_m = _spaced(points_m, STEP_M)
+    if math.dist(points_m[-1], end_m) > 0.5 * STEP_M:
+        points_m = np.concatenate([points_m, [end_m]])
     if len(points_m) < 3:
         return None
     if road_map is None:

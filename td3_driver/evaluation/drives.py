@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.bags.reading import Bag, BagError, Recorded
+from td3_driver.bags.reading import Bag
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
-from td3_driver.driving.decoding import ImageError, compressed_pixels, pixels, stamp_ns
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.map_matching import driven_route
@@ -29,6 +29,7 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
+from td3_driver.driving.pictures import ImageError, compressed_pixels, pixels
 from td3_driver.driving.reward import Action
 from td3_driver.driving.route import Route
 from td3_driver.driving.safety import action_of
@@ -73,7 +74,7 @@ class Drives:
         progress: stepped with each image.
 
     Attributes:
-        counts: so far: `images`, `frames` (images with the odometry of their stamp), `dropped`
+        counts: so far: `images`, `frames` (images with odometry), `dropped`
             (frames missing between two others), `outside_episodes` (frames of no episode),
             `episodes`, and how these were cut: `gap`, `teleport`, or an episode's `reason`.
         gaps_ns: stamps before and after each gap.
@@ -102,6 +103,12 @@ class Drives:
         self._section = _Section(log, self._jumps)
         self._not_before_ns = 0
 
+    def why_no_frame(self) -> str:
+        """Why none was found, and what to do."""
+        if why := self._bag.why_left_out(self._topics.image):
+            return f"{why}; choose another camera with --image"
+        return self._log.frames.no_frame
+
     def __iter__(self) -> Iterator[Step]:
         for index, picture in self._matched():
             ego, frame = self._log.ego(index), grey_frame(picture, self._config.view)
@@ -125,19 +132,19 @@ class Drives:
         for item in self._bag.messages(self._topics.image):
             self.counts["images"] += 1
             self._progress.step()
-            index = self._log.index_of(stamp_ns(item.message.header.stamp))
-            if index is None or index <= newest:
-                continue
-            newest = index
-            self.counts["frames"] += 1
-            yield index, self._pixels(item)
-
-    def _pixels(self, item: Recorded) -> NDArray[np.uint8]:
-        raw = hasattr(item.message, "encoding")
-        try:
-            return pixels(item.message) if raw else compressed_pixels(item.message)
-        except ImageError as error:
-            raise BagError(f"bag {self._bag.path}: {item.topic}: {error}") from error
+            try:
+                index = self._log.index_of(self._log.time_ns(item))
+                if index is None or index <= newest:
+                    continue
+                picture = _pixels(item.message)
+            except ImageError as error:
+                self._bag.leave_out(item, str(error))
+            except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
+                self._bag.leave_out(item, f"its fields are not those of the type: {error}")
+            else:
+                newest = index
+                self.counts["frames"] += 1
+                yield index, picture
 
     def _cut(self, index: int, ego: EgoState) -> None:
         """End the episode where the drive was interrupted."""
@@ -202,6 +209,10 @@ class Drives:
         route, place = self._episode.route, self._episode.place
         vector = vector_observation(ego, route, place, end_to_end=self._config.end_to_end)
         return Situation(Observation(self._stack.stacked(), vector), ego, route, place)
+
+
+def _pixels(message: Any) -> NDArray[np.uint8]:
+    return pixels(message) if hasattr(message, "encoding") else compressed_pixels(message)
 
 
 class _Section:

@@ -18,6 +18,7 @@ from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.observation import FRAME_COUNT
+from td3_driver.driving.synchronisation import AUTOMATIC, Sync
 from td3_driver.evaluation.drive_log import DriveLog, read_log
 from td3_driver.evaluation.drives import Drives
 from td3_driver.evaluation.progress import Progress
@@ -52,6 +53,7 @@ def prefill(
     config: DrivingConfig,
     names: Sequence[str | None],
     progress: Progress,
+    sync: Sync = AUTOMATIC,
 ) -> Prefilled:
     """Write the transitions of some bags to one file.
 
@@ -61,6 +63,7 @@ def prefill(
         config: rewards, ends and limits.
         names: topics of image, odometry and control, where given.
         progress: told how far the reading is.
+        sync: how pictures get their odometry.
 
     Raises:
         FileNotFoundError, BagError: a bag cannot be used.
@@ -74,7 +77,7 @@ def prefill(
             bag = stack.enter_context(Bag(path))
             topics = find_topics(bag, *names)
             progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-            opened.append(_Opened(bag, topics, _log(bag, topics, progress)))
+            opened.append(_Opened(bag, topics, _log(bag, topics, sync, progress)))
         rows = sum(len(one.log.stamps_ns) for one in opened)
         # In a file, not in memory: an hour is half a gigabyte.
         replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows")
@@ -85,6 +88,8 @@ def prefill(
             rewards += _store(replay, drives)
             counts.update(drives.counts)
             notes += [f"{one.bag.path}: {note}" for note in one.log.notes] + one.bag.warnings
+            if not drives.counts["frames"]:
+                raise BagError(f"bag {one.bag.path}: {drives.why_no_frame()}")
         if not replay.transitions:
             raise BagError(
                 f"bag {', '.join(str(path) for path in paths)}: no transition in"
@@ -95,8 +100,8 @@ def prefill(
         return Prefilled(replay.transitions, counts, rewards / replay.transitions, notes)
 
 
-def _log(bag: Bag, topics: TopicNames, progress: Progress) -> DriveLog:
-    log = read_log(bag, topics, progress)
+def _log(bag: Bag, topics: TopicNames, sync: Sync, progress: Progress) -> DriveLog:
+    log = read_log(bag, topics, sync, progress)
     if np.isnan(log.controls).all():
         raise BagError(f"bag {bag.path}: {log.notes[0]}; it demonstrates nothing")
     return log

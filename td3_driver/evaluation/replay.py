@@ -24,6 +24,7 @@ from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.route import FloatArray, Route
 from td3_driver.driving.safety import safe_action
+from td3_driver.driving.synchronisation import AUTOMATIC, Sync
 from td3_driver.evaluation.drive_log import DriveLog, read_log
 from td3_driver.evaluation.drives import Drives, Step
 from td3_driver.evaluation.progress import Progress
@@ -116,6 +117,7 @@ def replay(
     config: DrivingConfig,
     names: Sequence[str | None],
     progress: Progress,
+    sync: Sync = AUTOMATIC,
 ) -> Replayed:
     """Run a bag's frames through a policy.
 
@@ -125,6 +127,7 @@ def replay(
         config: how driving is judged and commanded.
         names: topics of image, odometry and control, where given.
         progress: told how far the reading is.
+        sync: how pictures get their odometry.
 
     Raises:
         FileNotFoundError, BagError: the bag cannot be used.
@@ -132,7 +135,7 @@ def replay(
     with Bag(path) as bag:
         topics = find_topics(bag, *names)
         progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-        log = read_log(bag, topics, progress)
+        log = read_log(bag, topics, sync, progress)
         drives = Drives(bag, topics, log, config, progress)
         watch, columns, routes = _Watch(), _Columns(), list[Route]()
         for taken in drives:
@@ -142,7 +145,7 @@ def replay(
                 row = _row(taken, policy, len(routes) - 1)
                 columns.add(row)
                 watch.look(row, taken.pixels)
-        _check(path, topics, log, drives, columns)
+        _check(path, drives, columns)
         return Replayed(
             topics=topics,
             log=log,
@@ -155,15 +158,10 @@ def replay(
         )
 
 
-def _check(
-    path: Path, topics: TopicNames, log: DriveLog, drives: Drives, columns: _Columns
-) -> None:
+def _check(path: Path, drives: Drives, columns: _Columns) -> None:
     counts = drives.counts
     if not counts["frames"]:
-        raise BagError(
-            f"bag {path}: none of {counts['images']} images on {topics.image} has the stamp of one"
-            f" of {len(log.stamps_ns)} messages on {topics.odometry}; frames are matched by stamp"
-        )
+        raise BagError(f"bag {path}: {drives.why_no_frame()}")
     if not columns.count:
         raise BagError(
             f"bag {path}: {counts['frames']} frames, but no stretch of driving among them: the car"

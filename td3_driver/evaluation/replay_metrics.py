@@ -32,11 +32,11 @@ def metrics(replayed: Replayed) -> dict[str, Any]:
     stamps_ns = replayed.log.stamps_ns
     return {
         "frames": len(rows["stamp_s"]),
-        "episodes": counts["episodes"],
+        "episodes": counts.get("episodes", 0),
         "duration_s": _rounded((stamps_ns[-1] - stamps_ns[0]) * 1e-9),
-        "dropped_frames": counts["dropped"],
+        "dropped_frames": counts.get("dropped", 0),
         "unmatched_images": counts["images"] - counts["frames"],
-        "unmatched_odometries": len(stamps_ns) - counts["frames"],
+        "unmatched_odometries": replayed.log.frames.unmatched,
         "outside_episodes": counts.get("outside_episodes", 0),
         "gaps": {"count": len(spans_s), "longest_s": _rounded(max(spans_s, default=0.0))},
         "steer_mae": _rounded(_mean(np.abs(steer))),
@@ -59,6 +59,7 @@ def metrics(replayed: Replayed) -> dict[str, Any]:
             {"stamp_s": _rounded(shown.row.stamp_s), "difference": _rounded(shown.worth)}
             for shown in replayed.shown
         ],
+        "sync": replayed.log.frames.to_mapping(),
         "topics": replayed.topics.to_mapping(),
         "notes": [*replayed.log.notes, *replayed.warnings],
     }

@@ -13,6 +13,7 @@ import cv2
 import torch
 
 from td3_driver.agent import durable_file
+from td3_driver.driving.synchronisation import Sync
 from td3_driver.evaluation.progress import Progress
 from td3_driver.evaluation.replay import replay
 from td3_driver.evaluation.replay_metrics import metrics, regressions
@@ -41,6 +42,7 @@ class Options:
         checkpoint: whose policy is asked.
         out: folder of metrics.json and report.html.
         image, odometry, control: topics, None to find them.
+        sync: how pictures get their odometry.
         baseline: an earlier metrics.json to compare with, or None.
         max_regression: how much worse, as a share, is still good enough.
     """
@@ -51,6 +53,7 @@ class Options:
     image: str | None
     odometry: str | None
     control: str | None
+    sync: Sync
     baseline: Path | None
     max_regression: float
 
@@ -67,7 +70,9 @@ def run(options: Options) -> int:
     prepare_folder(options.out, "--out")
     with Progress() as progress:
         names = (options.image, options.odometry, options.control)
-        replayed = replay(options.bag, trained.policy, trained.driving, names, progress)
+        replayed = replay(
+            options.bag, trained.policy, trained.driving, names, progress, options.sync
+        )
     found = metrics(replayed)
     for line in [trained.note, *found["notes"]]:
         if line:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values to ROS messages. The way back is `driving.decoding`, which bags use too."""
+"""Plain values to ROS messages. The way back are `driving.decoding` and `driving.pictures`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped, Quaternion
+from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 
 from td3_driver.driving.decoding import (
-    ImageError,
     control_of,
     ego_state,
-    pixels,
     pose_of,
     road_users,
     stamp_ns,
     yaw_of,
 )
-from td3_driver.driving.types import Control, Pose
+from td3_driver.driving.pictures import ImageError, pixels
+from td3_driver.driving.types import Control, EgoState, Pose
 
 __all__ = [
     "PLACE_ABOVE_GROUND_M",
@@ -31,6 +31,7 @@ __all__ = [
     "control_message",
     "control_of",
     "ego_state",
+    "odometry_message",
     "path_message",
     "pixels",
     "pose_message",
@@ -60,6 +61,18 @@ def control_message(control: Control, stamp: Time) -> CarlaEgoVehicleControl:
     message.brake = control.brake
     message.hand_brake = control.hand_brake
     message.reverse = control.reverse
+    return message
+
+
+def odometry_message(ego: EgoState, like: Odometry) -> Odometry:
+    """The car as odometry in the frames of another one; what `EgoState` has not is 0."""
+    message = Odometry(child_frame_id=like.child_frame_id)
+    message.header.frame_id = like.header.frame_id
+    message.header.stamp = stamp_of(ego.stamp_ns)
+    message.pose.pose = pose_message(ego.pose)
+    twist = message.twist.twist
+    twist.linear.x, twist.linear.y = ego.speed_mps, ego.lateral_speed_mps
+    twist.angular.z = ego.yaw_rate_radps
     return message
 
 

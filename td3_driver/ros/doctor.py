@@ -149,7 +149,7 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
     rates = f"{len(heard.images) / heard.seconds:.1f} images/s"
     if 2 * len(both) < len(heard.images):
         stamps = f"{len(both)} of {len(heard.images)} images have odometry of the same stamp"
-        yield _bad(what, f"{rates}, but {stamps}")
+        yield _bad(what, f"{rates}, but {stamps}; in real time odometry is interpolated (sync)")
     else:
         yield _good(what, f"{rates}, with odometry of the same stamp")
         yield from _sensor_tick(heard)

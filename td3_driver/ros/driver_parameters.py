@@ -8,6 +8,7 @@ from pathlib import Path
 
 from td3_driver.agent.replay_log import last_digest
 from td3_driver.configuration import load_configuration
+from td3_driver.driving.synchronisation import MODES, TOLERANCE_S, Sync
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.run import RunConfig
 from td3_driver.online.session import SessionConfig
@@ -45,6 +46,20 @@ class DriverParameters:
         "lockstep: the world waits for each command, and acting waits for every update owed; "
         "realtime: acting never waits.",
         choices=("lockstep", "realtime"),
+    )
+    sync: str = parameter(
+        "auto",
+        "How an image gets its odometry. exact: of the same stamp; nearest: the nearest in time; "
+        "interpolate: between the one before and the one after, for which it waits; auto: exact, "
+        "and interpolate once it shows that stamps are their own.",
+        choices=("auto", *MODES),
+    )
+    sync_tolerance_s: float = parameter(
+        TOLERANCE_S,
+        "How far in time the nearest odometry, or each neighbour, may be from the image, s; an "
+        "image without gets none, and silence_timeout_s counts.",
+        low=0.001,
+        high=10.0,
     )
     steps: int = parameter(0, "Steps in total, resumed ones included; 0: no end.", low=0)
     episodes: int = parameter(0, "End after so many episodes; 0: no end.", low=0)
@@ -116,6 +131,12 @@ class DriverParameters:
     world_timeout_s: float = parameter(
         2.0, "Without a frame for so long the world counts as lost, s.", low=0.1, high=3600.0
     )
+
+
+def synchronisation(given: DriverParameters) -> Sync:
+    """How images get their odometry."""
+    mode = next((mode for mode in MODES if mode == given.sync), None)
+    return Sync(mode, given.sync_tolerance_s)
 
 
 def run_config(given: DriverParameters) -> RunConfig:

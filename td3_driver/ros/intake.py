@@ -14,11 +14,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.road_users import NOBODY
+from td3_driver.driving.synchronisation import Sync
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
-from td3_driver.ros.frames import FrameMatcher, Sighting
+from td3_driver.ros.frames import Frames, Pair, Sighting
 from td3_driver.ros.wires import Wires
 
 # In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
@@ -29,14 +31,17 @@ OnBareTick = Callable[[Time], None]
 
 
 class Intake:
-    """Pairs image and odometry by stamp, and waits for what else belongs to that tick.
+    """Pairs image and odometry, and waits for what else belongs to that tick.
 
     That is who else is on the road, once that was heard of, and while a human drives, what he did.
+    Where stamps are their own there are no ticks: the newest that was heard of counts.
 
     Args:
         wires: makes the subscriptions, in the order in which they are to be served.
         topics: of the car.
         lockstep: every frame counts; else the newest.
+        sync: how images get their odometry.
+        tell: told what is found out about stamps, a line.
         on_frame: takes each tick, when all that belongs to it is here.
         users: listen to who they are.
         on_bare_tick: in lock-step, takes the stamp of a tick that brings no picture, where the
@@ -55,6 +60,8 @@ class Intake:
         wires: Wires,
         topics: names.EgoTopics,
         lockstep: bool,
+        sync: Sync,
+        tell: Callable[[str], None],
         on_frame: OnFrame,
         *,
         users: bool,
@@ -68,24 +75,29 @@ class Intake:
         self._on_frame = on_frame
         self._on_bare_tick = on_bare_tick if lockstep else None
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
-        self._matcher = FrameMatcher()
+        self._lockstep, self._sync, self._tell = lockstep, sync, tell
+        self._frames = Frames(sync, tell)
         self._sent_ns = 0
-        self._held: tuple[Image, Odometry] | None = None
+        self._held: Pair | None = None
         self._status: CarlaEgoVehicleStatus | None = None
         self._users = NOBODY
         self._users_ns: int | None = None  # their stamp; None: nobody tells of them
+        self._users_s = 0.0  # when they were told of, as of time.monotonic
         frames = names.VOLATILE_10 if lockstep else _NEWEST
         wires.listen(Bool, topics.manual_override, self._on_override, names.LATCHED_1)
         status = topics.of("vehicle_status")
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
         if users:
             wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
-        wires.listen(Odometry, topics.of("odometry"), self._on_odometry, frames)
+        # Both neighbours of an image are wanted, however long the frame before it took.
+        neighbours = sync.mode in ("nearest", "interpolate")
+        odometry = names.VOLATILE_10 if neighbours else frames
+        wires.listen(Odometry, topics.of("odometry"), self._on_odometry, odometry)
         wires.listen(Image, topics.image, self._on_image, frames)
 
     def begin(self) -> None:
         """Look at what comes in from now on."""
-        self._matcher = FrameMatcher()
+        self._frames = Frames(self._sync, self._tell)
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
@@ -101,18 +113,19 @@ class Intake:
         self._sent_ns = info["source_timestamp"]
         self.lone = message
         self.cadence.picture(stamp_ns(message.header.stamp))
-        if pair := self._matcher.image(message):
-            self._pair(*pair)
+        self._pairs(self._frames.image(message, self._sent_ns))
 
-    def _on_odometry(self, message: Odometry) -> None:
+    def _on_odometry(self, message: Odometry, info: dict[str, int]) -> None:
         if not self.active:
             return
         self.odometry_s = time.monotonic()
         self.lone = message
         self.cadence.tick(stamp_ns(message.header.stamp))
-        if pair := self._matcher.odometry(message):
-            self._pair(*pair)
-        elif self._on_bare_tick and (patience_s := self.cadence.patience_s()) is not None:
+        pairs = self._frames.odometry(message, info["source_timestamp"])
+        self._pairs(pairs)
+        if self._on_bare_tick is None or pairs or self._frames.own_stamps:
+            return
+        if (patience_s := self.cadence.patience_s()) is not None:
             self._look_again_after(patience_s)
 
     def _look_for_a_bare_tick(self) -> None:
@@ -129,6 +142,7 @@ class Intake:
         if not self.active:
             return
         self._users, self._users_ns = road_users(message), stamp_ns(message.header.stamp)
+        self._users_s = time.monotonic()
         self._release_if_complete()
 
     @property
@@ -146,6 +160,11 @@ class Intake:
         self._release_if_complete()
         return True
 
+    def _pairs(self, pairs: list[Pair]) -> None:
+        """One odometry may complete several images that waited for it."""
+        for pair in pairs if self._lockstep else pairs[-1:]:
+            self._pair(*pair)
+
     def _pair(self, image: Image, odometry: Odometry) -> None:
         self.frame_s = time.monotonic()
         self.lone = None
@@ -160,19 +179,23 @@ class Intake:
             self._release()
 
     def _knows_users(self, odometry: Odometry) -> bool:
-        return self._users_ns is None or self._users_ns >= stamp_ns(odometry.header.stamp)
+        if self._users_ns is None or self._frames.own_stamps:
+            return True
+        return self._users_ns >= stamp_ns(odometry.header.stamp)
 
     def _knows_what_was_done(self, odometry: Odometry) -> bool:
         status = self._status
-        return status is not None and stamp_ns(status.header.stamp) >= stamp_ns(
-            odometry.header.stamp
-        )
+        if status is None or self._frames.own_stamps:
+            return status is not None
+        return stamp_ns(status.header.stamp) >= stamp_ns(odometry.header.stamp)
 
     def _release(self) -> None:
         if self._held is None:
             return
         (image, odometry), self._held = self._held, None
         known = self.hears_of_users and self._knows_users(odometry)
+        if self._frames.own_stamps:
+            known = time.monotonic() - self._users_s <= GAP_NS * 1e-9
         users = self._users if known else NOBODY
         human = None
         if self.override:

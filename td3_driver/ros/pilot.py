@@ -17,7 +17,7 @@ from td3_driver.ros.checkpoint_services import CheckpointServices
 from td3_driver.ros.commander import Commander
 from td3_driver.ros.conditions import Conditions
 from td3_driver.ros.conversions import stamp_ns
-from td3_driver.ros.driver_parameters import DriverParameters, run_config
+from td3_driver.ros.driver_parameters import DriverParameters, run_config, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.reports import Reports
@@ -130,10 +130,13 @@ class Pilot:
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
         lockstep = self.given.stepping == "lockstep"
+        sync, tell = synchronisation(self.given), self._logger.info
         self._intake = Intake(
             wires,
             self._topics,
             lockstep,
+            sync,
+            tell,
             self._on_frame,
             users=True,
             on_bare_tick=self._commander.repeat,

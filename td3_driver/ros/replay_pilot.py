@@ -27,7 +27,7 @@ from td3_driver.online.trained import load
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import ImageError, control_message, ego_state, pixels, stamp_ns
 from td3_driver.ros.conversions import control_of as control_from
-from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.wires import Wires
@@ -71,7 +71,8 @@ class ReplayPilot:
         wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
         wires.listen(PathMessage, ROUTE, self._on_route, default)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
-        self._intake = Intake(wires, topics, True, self._on_frame, users=False)
+        sync, tell = synchronisation(given), self._logger.info
+        self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=False)
         wires.every(STATUS_PERIOD_S, self._publish_status)
 
     def activate(self) -> None:

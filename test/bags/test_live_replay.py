@@ -63,7 +63,7 @@ class Player:
         listen(DiagnosticStatus, "/td3_driver/replay", self._on_status, names.VOLATILE_10)
         self._clock = self._node.create_publisher(Clock, "/clock", 10)
         with Reader(bag) as reader:
-            self._publishers = {
+            self.publishers = {
                 connection.topic: self._node.create_publisher(
                     KINDS[connection.msgtype],
                     connection.topic,
@@ -78,7 +78,7 @@ class Player:
 
     def wait_for_listener(self) -> None:
         """Of each topic that is looked at in a replay: they are found one by one."""
-        for topic, publisher in self._publishers.items():
+        for topic, publisher in self.publishers.items():
             if not topic.endswith(("/collision", "/objects")):
                 self.spin_until(lambda found=publisher: found.get_subscription_count() > 0)
         self.spin_until(lambda: bool(self.status))
@@ -89,7 +89,7 @@ class Player:
             for connection, time_ns, data in reader.messages():
                 if time_ns > frames * 50_000_000:
                     return
-                self._publishers[connection.topic].publish(bytes(data))
+                self.publishers[connection.topic].publish(bytes(data))
                 if connection.topic.endswith("vehicle_control_cmd"):
                     self._clock.publish(Clock(clock=stamp_of(time_ns)))
                     self._after_frame(time_ns, answered)
@@ -101,15 +101,23 @@ class Player:
                 lambda: bool(self.proposed) and stamp_ns(self.proposed[-1].header.stamp) == time_ns
             )
             return
-        self._spin(0.03)
+        self.spin(0.03)
         if self._played % 5 == 0:  # a machine may stand for longer than ten messages queue
             self.spin_until(lambda: int(self.status["frames"]) >= self._played)
+
+    def listened(self, end: str) -> bool:
+        """Somebody listens to the topic with this end."""
+        return any(
+            publisher.get_subscription_count() > 0
+            for topic, publisher in self.publishers.items()
+            if topic.endswith(end)
+        )
 
     def settle(self) -> None:
         """Until no more is proposed."""
         count, since_s = -1, time.monotonic()
         while time.monotonic() - since_s < 1.0:
-            self._spin(0.05)
+            self.spin(0.05)
             if len(self.proposed) != count:
                 count, since_s = len(self.proposed), time.monotonic()
 
@@ -123,7 +131,7 @@ class Player:
         self._executor.shutdown()
         self._node.destroy_node()
 
-    def _spin(self, for_s: float) -> None:
+    def spin(self, for_s: float) -> None:
         end_s = time.monotonic() + for_s
         while (left_s := end_s - time.monotonic()) > 0.0:
             self._executor.spin_once(timeout_sec=left_s)
