@@ -7,6 +7,7 @@ when the learner, in its own process, has made the updates owed.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import Twist
 
 from td3_driver.driving.driver import Command, Report
-from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
 from td3_driver.ros import names
@@ -53,6 +54,12 @@ FRESH_S = 0.2
 # So many frames in a row that the world waited for, although their pictures are older than the
 # command before them: its clock is another than ours.
 _MISTAKES = 3
+
+
+def _alike(one: Control, other: Control) -> bool:
+    """Whether two controls move a car in the same way, as single precision tells them."""
+    pairs = ((one.throttle, other.throttle), (one.steer, other.steer), (one.brake, other.brake))
+    return all(math.isclose(a, b, abs_tol=1e-5) for a, b in pairs)
 
 
 def _stale(frame: _Open) -> bool:
@@ -97,6 +104,7 @@ class Commander:
         self._in_force = FULL_BRAKE
         self._open: _Open | None = None
         self._commanded_ns = 0  # wall clock, when the last command was sent
+        self._human = False  # drove up to the frame before
         self._mistakes = 0  # frames in a row that were taken for leaked, and were not
         self._beginning = False  # the next frame is the first since the agent is there
         self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
@@ -163,9 +171,13 @@ class Commander:
         if self._open is not None and self._open.leaked:  # the world has gone on by itself
             self._mistakes = 0
             self.leaked += 1
-        # The other way round a world that waits has the command before it publishes.
+        human, self._human = self._human or seen.human is not None, seen.human is not None
+        if not self.lockstep or not self.alone or human or self._mistakes == _MISTAKES:
+            return False
+        # A world that waits has the command before it publishes the next tick, and obeys it in it.
         overtaken = seen.sent_ns < self._commanded_ns
-        return self.lockstep and self.alone and overtaken and self._mistakes < _MISTAKES
+        disobeyed = seen.executed is not None and not _alike(seen.executed, self._in_force)
+        return overtaken or (disobeyed and self._commanded_ns > 0)
 
     def _observe(self, seen: Sighting) -> Report:
         """Let the session look; where nothing can be seen, brake."""
@@ -204,8 +216,8 @@ class Commander:
         if self._mistakes == _MISTAKES:
             self._conditions.meet(
                 "clock",
-                "pictures come from a machine whose clock is behind ours; commands that take "
-                "effect a frame late are not noticed",
+                "the world waits for answers to frames that seem to be answered already (is its "
+                "clock behind ours?); commands that take effect a frame late are not noticed",
                 WARN,
             )
 

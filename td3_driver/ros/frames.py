@@ -32,12 +32,14 @@ class Sighting:
     Attributes:
         image, odometry: of the same stamp, the odometry interpolated where need be.
         sent_ns: wall clock at which the image was published, ns.
+        executed: what the car did in the step that led here; None where that is not yet told.
         human, users: see `Driver.observe`.
     """
 
     image: Image
     odometry: Odometry
     sent_ns: int
+    executed: Control | None
     human: Control | None
     users: RoadUsers
 

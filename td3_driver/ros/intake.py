@@ -197,9 +197,12 @@ class Intake:
         if self._frames.own_stamps:
             known = time.monotonic() - self._users_s <= GAP_NS * 1e-9
         users = self._users if known else NOBODY
-        human = None
-        if self.override:
-            if self._status is None:
-                return
-            human = control_of(self._status.control)
-        self._on_frame(Sighting(image, odometry, self._sent_ns, human, users))
+        executed = human = None
+        if self._status is not None:
+            done = control_of(self._status.control)
+            of_this_tick = stamp_ns(self._status.header.stamp) == stamp_ns(odometry.header.stamp)
+            executed = done if of_this_tick else None
+            human = done if self.override else None
+        elif self.override:
+            return
+        self._on_frame(Sighting(image, odometry, self._sent_ns, executed, human, users))

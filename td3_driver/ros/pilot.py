@@ -280,7 +280,8 @@ class Pilot:
         frames, latencies = self._commander.frames, self._commander.latencies
         if frames.frames:
             self._logger.info(
-                f"{frames.frames} frames, {frames.missed} missed, {frames.stale} stale; latency "
+                f"{frames.frames} frames, {frames.missed} missed, {frames.stale} stale, "
+                f"{self._commander.leaked} leaked; latency "
                 f"p50 {latencies.percentile_ms(50):.1f} ms, p99 {latencies.percentile_ms(99):.1f} "
                 f"ms, {latencies.late} late"
             )

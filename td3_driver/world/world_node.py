@@ -37,7 +37,7 @@ from td3_driver.world.world_parameters import WorldParameters, car_of, simulatio
 
 STARTUP_PATIENCE_S = 1.0
 # With `bridge_races` some ticks take so much longer to publish.
-SLOW_SHARE, SLOW_PUBLISHING_S = 0.01, 0.02
+SLOW_SHARE, SLOW_PUBLISHING_S = 0.005, 0.02
 SERVING_S = 0.002  # where nobody waits, callbacks get this long each tick; the bridge has threads
 
 

@@ -83,12 +83,17 @@ class RunningTrain:
 
 
 class Node:
-    """One node as a process of its own, as `ros2 run` starts it."""
+    """One node as a process of its own, as `ros2 run` starts it.
 
-    def __init__(self, module: str, *parameters: str) -> None:
+    Args:
+        module: below `package`.
+        parameters: "name:=value".
+    """
+
+    def __init__(self, module: str, *parameters: str, package: str = "td3_driver") -> None:
         words = [word for parameter in parameters for word in ("-p", parameter)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"td3_driver.{module}", "--ros-args", *words],
+            [sys.executable, "-m", f"{package}.{module}", "--ros-args", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

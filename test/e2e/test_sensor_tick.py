@@ -4,27 +4,16 @@
 import itertools
 import json
 import re
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import rclpy
-from carla_msgs.msg import CarlaEgoVehicleControl
-from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo
 
-from td3_driver.ros.conversions import stamp_ns
-
+from .ear import Ear
 from .running import Node
 
 CASES = Path(__file__).resolve().parents[1] / "data" / "objects_sensor_tick"
-ROLE = "/carla/ego_vehicle"
-TICK_NS = 50_000_000
 
 
 def with_sensor_tick(folder: Path, sensor_tick: str) -> Path:
@@ -36,52 +25,6 @@ def with_sensor_tick(folder: Path, sensor_tick: str) -> Path:
     file = folder / "objects.json"
     file.write_text(json.dumps(content))
     return file
-
-
-class Ear:
-    """What the world and the driver say, by stamp in ticks."""
-
-    def __init__(self) -> None:
-        self.context = rclpy.Context()
-        self.context.init(args=[])
-        self.node = rclpy.create_node("ear", context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self.pictures: list[int] = []
-        self.ticks: list[int] = []
-        self.commands: dict[int, CarlaEgoVehicleControl] = {}
-        self.counts: Counter[int] = Counter()
-        listen, deep = self.node.create_subscription, QoSProfile(depth=5000)
-        listen(CameraInfo, f"{ROLE}/rgb_front/camera_info", self._into(self.pictures), deep)
-        listen(Odometry, f"{ROLE}/odometry", self._into(self.ticks), deep)
-        listen(CarlaEgoVehicleControl, f"{ROLE}/vehicle_control_cmd", self._on_command, deep)
-
-    def _into(self, stamps: list[int]) -> Callable[[CameraInfo | Odometry], None]:
-        return lambda message: stamps.append(self._tick(message))
-
-    def _on_command(self, message: CarlaEgoVehicleControl) -> None:
-        tick = self._tick(message)
-        self.commands[tick] = message
-        self.counts[tick] += 1
-
-    def _tick(self, message: CameraInfo | Odometry | CarlaEgoVehicleControl) -> int:
-        return round(stamp_ns(message.header.stamp) / TICK_NS)
-
-    def listen_until_it_ends(self, driver: Node, within_s: float = 120.0) -> None:
-        """Until the driver's process has ended, and all its commands are heard."""
-        end_s = time.monotonic() + within_s
-        while driver.process.poll() is None:
-            assert time.monotonic() < end_s, driver.output
-            self._executor.spin_once(timeout_sec=0.1)
-        heard = -1
-        while heard < (heard := len(self.commands)):
-            for _ in range(100):
-                self._executor.spin_once(timeout_sec=0.005)
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 @contextmanager
