@@ -58,5 +58,11 @@ class Control:
     hand_brake: bool = False
     reverse: bool = False
 
+    def moves_like(self, other: Control) -> bool:
+        """Whether both move a car in the same way, as far as single precision tells."""
+        ours = self.throttle, self.steer, self.brake
+        theirs = other.throttle, other.steer, other.brake
+        return all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(ours, theirs, strict=True))
+
 
 FULL_BRAKE = Control(brake=1.0)

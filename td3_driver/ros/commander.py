@@ -7,7 +7,6 @@ when the learner, in its own process, has made the updates owed.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import Twist
 
 from td3_driver.driving.driver import Command, Report
-from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
 from td3_driver.ros import names
@@ -54,12 +53,6 @@ FRESH_S = 0.2
 # So many frames in a row that the world waited for, although their pictures are older than the
 # command before them: its clock is another than ours.
 _MISTAKES = 3
-
-
-def _alike(one: Control, other: Control) -> bool:
-    """Whether two controls move a car in the same way, as single precision tells them."""
-    pairs = ((one.throttle, other.throttle), (one.steer, other.steer), (one.brake, other.brake))
-    return all(math.isclose(a, b, abs_tol=1e-5) for a, b in pairs)
 
 
 def _stale(frame: _Open) -> bool:
@@ -176,7 +169,7 @@ class Commander:
             return False
         # A world that waits has the command before it publishes the next tick, and obeys it in it.
         overtaken = seen.sent_ns < self._commanded_ns
-        disobeyed = seen.executed is not None and not _alike(seen.executed, self._in_force)
+        disobeyed = seen.executed is not None and not seen.executed.moves_like(self._in_force)
         return overtaken or (disobeyed and self._commanded_ns > 0)
 
     def _observe(self, seen: Sighting) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ from td3_driver.ros.probe import End, Heard, listen
 
 MANUAL_CONTROL = "carla_manual_control"  # the bridge's; publishes override and commands
 _UNANSWERED_SHARE = 0.05
+_LATE_SHARE = 0.02
 _NEWEST = 3  # frames whose command may still be on its way
 _TICK_S = 0.05  # what limits in steps, and what was learned, take for granted
 
@@ -240,6 +242,14 @@ def _answers(heard: Heard, topics: names.EgoTopics) -> Findings:
         yield _bad(what, f"{len(unanswered)} of {len(frames)} frames got no command; {hint}")
     elif frames:
         yield _good(what, f"{len(frames)} frames, one command each")
+    late = sum(
+        not heard.controls[one].moves_like(heard.executed[other])
+        for one, other in itertools.pairwise(frames)
+        if one in heard.controls and other in heard.executed
+    )
+    if late and not (heard.override is not None and heard.override.data):
+        told = f"{late} of {len(frames)} commands took effect later than in the next step"
+        yield (_bad if late > _LATE_SHARE * len(frames) else _hint)(what, told)
 
 
 def _people(heard: Heard, topics: names.EgoTopics) -> Findings:

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import rclpy
-from carla_msgs.msg import CarlaEgoVehicleControl, CarlaStatus, CarlaWorldInfo
+from carla_msgs.msg import (
+    CarlaEgoVehicleControl,
+    CarlaEgoVehicleStatus,
+    CarlaStatus,
+    CarlaWorldInfo,
+)
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
@@ -18,8 +23,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from td3_driver.driving.types import Control
 from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_ns
+from td3_driver.ros.conversions import control_of, stamp_ns
 
 NODE = "td3_driver_doctor"
 # Hears publishers of every kind, so that a mismatch can be told instead of being silent.
@@ -51,6 +57,8 @@ class Heard:
         nodes: names of all nodes.
         images, odometries: their stamps, ns, in order of arrival.
         commands: how many for each stamp, ns.
+        controls: the last of these.
+        executed: for each stamp the control in force in the step that led to it.
         image, odometry, status, world_info, override: the last message of each, or None.
         complaints: of the driver's diagnostics, those that are not OK, by name.
     """
@@ -62,6 +70,8 @@ class Heard:
     images: list[int] = field(default_factory=list)
     odometries: list[int] = field(default_factory=list)
     commands: Counter[int] = field(default_factory=Counter)
+    controls: dict[int, Control] = field(default_factory=dict)
+    executed: dict[int, Control] = field(default_factory=dict)
     image: Image | None = None
     odometry: Odometry | None = None
     status: CarlaStatus | None = None
@@ -104,6 +114,10 @@ def _subscribe(node: Node, topics: names.EgoTopics, heard: Heard) -> None:
 
     def on_command(message: CarlaEgoVehicleControl) -> None:
         heard.commands[stamp_ns(message.header.stamp)] += 1
+        heard.controls[stamp_ns(message.header.stamp)] = control_of(message)
+
+    def on_vehicle_status(message: CarlaEgoVehicleStatus) -> None:
+        heard.executed[stamp_ns(message.header.stamp)] = control_of(message.control)
 
     def on_diagnostics(message: DiagnosticArray) -> None:
         for status in message.status:
@@ -118,6 +132,7 @@ def _subscribe(node: Node, topics: names.EgoTopics, heard: Heard) -> None:
     create(CarlaStatus, names.STATUS, keep("status"), _ANY)
     create(DiagnosticArray, "/diagnostics", on_diagnostics, _ANY)
     create(CarlaEgoVehicleControl, topics.control, on_command, _ANY)
+    create(CarlaEgoVehicleStatus, topics.of("vehicle_status"), on_vehicle_status, _ANY)
     create(Odometry, topics.of("odometry"), on_odometry, _ANY)
     create(Image, topics.image, on_image, _ANY)
 

@@ -12,6 +12,7 @@ from td3_driver.driving.safety import SafetyConfig, control_of
 
 from .ear import ROLE, TICK_NS, Ear
 from .running import Node
+from .test_doctor import doctor
 
 STEPS = 700
 
@@ -58,6 +59,20 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
         assert (done.throttle, done.steer, done.brake) == pytest.approx(
             (meant.throttle, meant.steer, meant.brake), abs=1e-5
         )
+
+
+def test_doctor_counts_commands_that_come_late(tmp_path: Path) -> None:
+    """A driver that answers each frame, as any other would, and never catches up."""
+    world = Node("world.world_node", "bridge_races:=true", "control_patience_s:=10.0")
+    driver = Node("naive_driver", package="test.e2e")
+    try:
+        driver.wait_for("a frame late")
+        code, table = doctor(seconds=3)
+    finally:
+        driver.kill()
+        world.kill()
+    assert code == 1
+    assert re.search(r"FAIL  lock-step +\d+ of \d+ commands took effect later", table), table
 
 
 def obeyed(ear: Ear, tick: int) -> bool:
