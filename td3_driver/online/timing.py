@@ -44,15 +44,22 @@ class FrameClock:
         self.frames = self.missed = self.stale = self.jumps = 0
         self._period_s = period_s
         self._last_ns: int | None = None
+        self._half = False
 
-    def judge(self, stamp_ns: int, usual_s: float = 0.0) -> Order:
-        """Take in the stamp of a frame; `usual_s` is the camera's own period, if it has one."""
+    def judge(self, stamp_ns: int, usual_s: float = 0.0, *, half: bool = False) -> Order:
+        """Take in the stamp of a frame.
+
+        Args:
+            stamp_ns: its stamp.
+            usual_s: the camera's own period, if it has one.
+            half: it lacks its image or odometry; those of the frames before may still come.
+        """
         last_ns = self._last_ns
         step_s = 0.0 if last_ns is None else (stamp_ns - last_ns) * 1e-9
         if last_ns is not None and self._is_stale(step_s):
             self.stale += 1
             return Order.STALE
-        self._last_ns = stamp_ns
+        self._last_ns, self._half = stamp_ns, half
         self.frames += 1
         if abs(step_s) > max(JUMP_S, 2.0 * usual_s) or step_s < 0.0:
             self.jumps += 1
@@ -62,8 +69,9 @@ class FrameClock:
         return Order.NEXT
 
     def _is_stale(self, step_s: float) -> bool:
-        # In lock-step nothing overtakes: a step back, however small, is a world begun anew.
-        overtaken = bool(self._period_s) and -JUMP_S <= step_s < 0.0
+        # In lock-step no frame overtakes another, but for one of which half is missing: any other
+        # step back, however small, is a world begun anew.
+        overtaken = (bool(self._period_s) or self._half) and -JUMP_S <= step_s < 0.0
         return step_s == 0.0 or overtaken
 
 

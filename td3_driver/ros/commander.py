@@ -235,7 +235,7 @@ class Commander:
 
     def brake_for(self, stamp: Time) -> None:
         """Full brake for a tick of which half does not come; should it come late, it is stale."""
-        if self.frames.judge(stamp_ns(stamp)) is not Order.STALE:
+        if self.frames.judge(stamp_ns(stamp), half=True) is not Order.STALE:
             self._publish(Command(FULL_BRAKE), stamp)
 
     def _late(self, frame: _Open) -> bool:

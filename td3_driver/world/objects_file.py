@@ -104,7 +104,11 @@ class Car:
 
 
 def default_car(role_name: str, camera: str, control_id: str, picture: CameraPicture) -> Car:
-    """The car of `config/ego_vehicle.json`, with the camera's picture as asked for."""
+    """The car of `config/ego_vehicle.json`, with the camera's picture as asked for.
+
+    And `/carla/objects`, which that file leaves out: there it costs calls to the server for each
+    object and tick, here nothing while nobody listens.
+    """
     attributes = {
         "image_size_x": str(picture.width_px),
         "image_size_y": str(picture.height_px),

@@ -193,7 +193,7 @@ class Client:
         """The last frame, from the image's stamp; all other messages of it have come, too."""
         stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
         stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
-        return max(stamps) // STEP_NS if len(stamps) == 1 else -1
+        return round(max(stamps) / STEP_NS) if len(stamps) == 1 else -1
 
     def publish(self, topic: str, message: object) -> None:
         topic = topic if topic in self.publishers else f"{ROLE}/{topic}"
@@ -205,7 +205,7 @@ class Client:
     def answer(self, frames: int = 1, **control: float) -> None:
         """One command, and wait for the frame that follows, so many times."""
         for _ in range(frames):
-            seen = self.stamp(IMAGE) // STEP_NS
+            seen = round(self.stamp(IMAGE) / STEP_NS)
             self.command(**control)
             self.until(lambda seen=seen: self.frame() > seen)
 

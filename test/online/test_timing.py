@@ -34,6 +34,14 @@ def test_in_lockstep_every_step_back_is_a_new_world_and_nothing_is_missed() -> N
     assert clock.missed == 0
 
 
+def test_in_lockstep_a_frame_before_half_a_frame_comes_too_late() -> None:
+    """Odometry 7 alone was braked for; then image 6 completes the frame before it."""
+    clock = FrameClock(0.0)
+    assert judged(clock, 5) == [Order.NEXT]
+    assert clock.judge(7 * TICK_NS, half=True) is Order.NEXT
+    assert judged(clock, 6, 8, 7) == [Order.STALE, Order.NEXT, Order.JUMPED]
+
+
 def test_a_camera_slower_than_half_a_second_makes_no_time_jump() -> None:
     clock = FrameClock(0.05)
     assert clock.judge(0) is Order.NEXT

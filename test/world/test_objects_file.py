@@ -36,7 +36,9 @@ def test_the_file_that_we_ship_is_the_default_car() -> None:
     shipped = read_car(ROOT / "config" / "ego_vehicle.json", "ego_vehicle", "rgb_front")
     picture = picture_of(shipped.camera())
     assert picture == CameraPicture(320, 240, 90.0)
-    assert shipped == default_car("ego_vehicle", "rgb_front", "control", picture)
+    ours = default_car("ego_vehicle", "rgb_front", "control", picture)
+    assert shipped.sensors == tuple(each for each in ours.sensors if each.attached)
+    assert [each.type for each in ours.sensors if not each.attached] == ["sensor.pseudo.objects"]
 
 
 def test_what_is_not_simulated_is_named(tmp_path: Path) -> None:
