@@ -4,10 +4,10 @@
 import os
 from pathlib import Path
 
-from .domains import claim
+from td3_driver.ros.domains import claim
 
-# Before anything imports rclpy or torch. The ports of higher ones are given to clients too.
-os.environ["ROS_DOMAIN_ID"] = str(claim(range(1, 102)))
+# Before anything imports rclpy or torch.
+os.environ["ROS_DOMAIN_ID"] = str(claim())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .domains import claim
+from td3_driver.ros.domains import claim
 
 # Beyond the tests' own; their ports are outside the ephemeral range.
 os.environ.setdefault("ROS_DOMAIN_ID", str(claim(range(215, 232))))

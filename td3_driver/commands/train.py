@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from td3_driver.arguments import (
@@ -18,6 +20,7 @@ from td3_driver.arguments import (
 )
 
 DEFAULT_STEPS = 10_000
+LAST_DOMAIN = 232  # that UDP has ports for
 # The embedded world can wait longer than the bridge's second, so that a busy machine does not
 # decide what is learned.
 PATIENCE_S = 10.0
@@ -96,14 +99,28 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         default="lockstep",
         help="lockstep: as fast as learning allows, repeats bit for bit; realtime: 20 Hz",
     )
+    add(
+        "--domain",
+        type=_domain,
+        metavar="N|auto",
+        help="ROS domain of the run; auto: one that nobody on this machine uses; default:"
+        " ROS_DOMAIN_ID, or 0",
+    )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
     parser.set_defaults(run=_train)
+
+
+def _domain(text: str) -> str:
+    if text != "auto" and not (text.isdigit() and int(text) <= LAST_DOMAIN):
+        raise argparse.ArgumentTypeError(f"{text}: expected auto or 0 to {LAST_DOMAIN}")
+    return text
 
 
 def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor shapely.
     from td3_driver.configuration import load_configuration, preset_names
     from td3_driver.online.folder import prepare_folder
+    from td3_driver.ros.domains import claim
     from td3_driver.ros.recorder_node import recorder_parameters
     from td3_driver.ros.train import TrainOptions, train
 
@@ -111,6 +128,9 @@ def _train(args: argparse.Namespace) -> int:
         return usage_error(
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
+    if args.domain is not None:
+        os.environ["ROS_DOMAIN_ID"] = str(claim()) if args.domain == "auto" else args.domain
+        print(f"ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}", file=sys.stderr)
     load_configuration(args.preset, args.config)
     if args.resume is not None and not args.resume.is_file():
         raise FileNotFoundError(f"--resume {args.resume}: no such file")

@@ -68,7 +68,8 @@ class Commander:
         braked: the last command was a full brake.
         frames: counts them.
         leaked: frames left unanswered, since the command before them counted for them as well.
-        alone: nobody else commands the car.
+        alone: nobody else commands the car, or shows it; else nothing is stored.
+        silent: no command is given, so that nobody else's car obeys it.
         latencies: from an image's publication to its command.
     """
 
@@ -84,6 +85,7 @@ class Commander:
         self.starting = True
         self.braked = True
         self.alone = True
+        self.silent = False
         self.leaked = 0
         self.lockstep = given.stepping == "lockstep"
         period_s = given.control_period_s
@@ -147,6 +149,8 @@ class Commander:
         if beginning and _stale(self._open):
             self._open = None
             return Report()
+        if not self.alone:
+            self._session.interrupt()
         if leaked:
             self._session.interrupt()  # the action took effect a tick later than it was meant to
             return Report()
@@ -253,6 +257,9 @@ class Commander:
         return late
 
     def _publish(self, command: Command, stamp: Time | None = None) -> None:
+        if self.silent:
+            self._open = None
+            return
         if command.place is not None:
             self._set_transform.publish(pose_message(command.place, PLACE_ABOVE_GROUND_M))
         if command.halt:

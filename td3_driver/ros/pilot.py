@@ -15,6 +15,7 @@ from td3_driver.online.run import Run
 from td3_driver.ros import names
 from td3_driver.ros.checkpoint_services import CheckpointServices
 from td3_driver.ros.commander import Commander
+from td3_driver.ros.company import Company, refusal
 from td3_driver.ros.conditions import Conditions
 from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver_parameters import DriverParameters, run_config, synchronisation
@@ -61,7 +62,13 @@ class Pilot:
         )
         self._reports = Reports(self._wires, self._run, self._commander, self._conditions)
         self._listen()
-        self._watch = Watch(given, self._topics, self._intake, self._commander, self._conditions)
+        company = (
+            Company(node, "driver", self._topics.control),
+            Company(node, "world", self._topics.image),
+        )
+        self._watch = Watch(
+            given, self._topics, self._intake, self._commander, self._conditions, company
+        )
         CheckpointServices(self._wires, self.session, self._checkpoint_path)
         self._wires.every(WATCH_PERIOD_S, self._look)
         self._wires.every(STATUS_PERIOD_S, self._status)
@@ -227,6 +234,9 @@ class Pilot:
     # What is looked at now and then.
 
     def _look(self) -> None:
+        if self.exit_code is None and (others := self._watch.came_before()):
+            self._commander.silent = True
+            self.end(1, refusal(others))
         self._watch_learner()
         self._commander.answer()
         if self.exit_code is not None or self._commander.waiting or not self._intake.active:
@@ -268,7 +278,7 @@ class Pilot:
             self._conditions.hold("world", f"{reason}; braking and waiting")
 
     def _status(self) -> None:
-        self._watch.publishers(self._wires.node)
+        self._watch.publishers()
         self._watch.actions(self.session.driver)
         self._reports.status()
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.driver import Driver
 from td3_driver.online.learner_link import LearnerLink
 from td3_driver.ros import names
 from td3_driver.ros.commander import Commander
+from td3_driver.ros.company import Company
 from td3_driver.ros.conditions import WARN, Conditions
 from td3_driver.ros.driver_parameters import DriverParameters
 from td3_driver.ros.intake import Intake
@@ -27,7 +28,9 @@ class Watch:
         intake: Intake,
         commander: Commander,
         conditions: Conditions,
+        company: Sequence[Company],
     ) -> None:
+        self._company = company
         self._given = given
         self._topics = topics
         self._intake = intake
@@ -119,20 +122,23 @@ class Watch:
             f" {1.0 / period_s:.3g} decisions a second, each command is held for {ticks} ticks"
         )
 
-    def publishers(self, node: Node) -> None:
-        """Whether somebody else commands the car too."""
-        self._commander.alone = node.count_publishers(self._topics.control) < 2
-        if self._commander.alone:
+    def company(self) -> list[str]:
+        """Who else drives this car, or is its world; usually nobody."""
+        return [name for company in self._company for name in company.others()]
+
+    def came_before(self) -> list[str]:
+        """Who of them was here before us, so that we are one too many."""
+        return self.company() if any(each.newcomer for each in self._company) else []
+
+    def publishers(self) -> None:
+        """Whether somebody else commands the car, or shows it, too."""
+        others = self.company()
+        self._commander.alone = not others
+        if others:
+            text = f"this domain also has {', '.join(others)}: the car obeys whoever came last"
+            self._conditions.hold("publishers", f"{text}; nothing is learned meanwhile", WARN)
+        else:
             self._conditions.over("publishers")
-            return
-        infos = node.get_publishers_info_by_topic(self._topics.control)
-        others = sorted(
-            f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-            for info in infos
-            if info.node_name != node.get_name()
-        )
-        text = f"{self._topics.control} is also published by {', '.join(others)}"
-        self._conditions.hold("publishers", f"{text}; the car obeys whoever came last", WARN)
 
     def actions(self, driver: Driver) -> None:
         """Whether the policy's actions are numbers."""

@@ -26,6 +26,7 @@ from std_msgs.msg import Bool
 
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros import names
+from td3_driver.ros.company import Company, refusal
 from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
 from td3_driver.ros.process import Stop, run_node
@@ -74,7 +75,11 @@ class WorldNode(Node):
 
     def tick_forever(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Tick until asked to stop; returns the exit code."""
+        company = Company(self, "world", names.WORLD_INFO)
         while not stop.requested:
+            if company.newcomer and (others := company.others()):
+                self.get_logger().error(refusal(others))
+                return 1
             self._process_run_state(executor, stop)
             self._expected = True
             self._tick()
