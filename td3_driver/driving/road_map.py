@@ -17,19 +17,24 @@ import networkx
 from td3_driver.driving.turning import too_tight
 from td3_driver.driving.types import Pose
 from td3_driver.opendrive.document import OpenDriveError, read_document
-from td3_driver.opendrive.lanes import CAR_LANES, Lane, LaneId, read_lanes
+from td3_driver.opendrive.lane import Lane, LaneId
+from td3_driver.opendrive.lanes import CAR_LANES, read_lanes
 from td3_driver.opendrive.links import find_successors, numbered
 from td3_driver.opendrive.places import LanePlace, LanePlaces
+from td3_driver.opendrive.records import Document
 
 __all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
 # Where a lane is narrower, as where it begins or ends beside another, no drive begins.
 NARROWEST_M = 1.9
 
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 _NAMED = 3  # of several things that are alike so many are named
 _DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -99,21 +104,8 @@ class RoadMap:
             if found
         )
         if len(self._tight) == len(self.lanes):
-            kinds = sorted(
-                {
-                    record.kind
-                    for road in document.roads.values()
-                    for section in road.sections
-                    for record in section.lanes.values()
-                    if record.lane_id
-                }
-            )
-            because = f"; {self.notes[0].partition(': ')[2]}" if self.notes else ""
-            raise RoadMapError(
-                f"map {name}: it has no lane that a car can drive on; its lanes are of type "
-                f"{', '.join(kinds) or '(none)'}; expected one of {', '.join(sorted(CAR_LANES))}"
-                f"{because}"
-            )
+            why = _why(document, self.notes)
+            raise RoadMapError(f"map {name}: it has no lane that a car can drive on; {why}")
 
     @classmethod
     def from_file(cls, path: str | Path) -> RoadMap:
@@ -124,16 +116,20 @@ class RoadMap:
             RoadMapError: it is not a road network.
         """
         path = Path(path)
+        if path.is_dir():
+            raise RoadMapError(f"map {path}: a folder; expected an OpenDRIVE .xodr file")
         if not path.is_file():
             raise FileNotFoundError(f"map {path}: no such file; expected an OpenDRIVE .xodr file")
         content = path.read_bytes()
+        if content.startswith(_COMPRESSED):
+            raise RoadMapError(f"map {path}: compressed; unpack it first")
         encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "")
         if not encoding:
-            declared = _DECLARED.search(content[:200])
+            declared = _DECLARED.search(content[:100_000])
             encoding = declared[1].decode() if declared else "utf-8"
         try:
             text = content.decode(encoding)
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise RoadMapError(
                 f"map {path}: not a text file in {encoding}; expected OpenDRIVE XML"
             ) from error
@@ -170,6 +166,23 @@ class RoadMap:
     def places(self) -> LanePlaces:
         """All lanes, found by place."""
         return LanePlaces(list(self.lanes.values()))
+
+
+def _why(document: Document, notes: Sequence[str]) -> str:
+    """Why a map has no lane for cars."""
+    kinds = {
+        record.kind
+        for road in document.roads.values()
+        for section in road.sections
+        for record in section.lanes.values()
+        if record.lane_id
+    }
+    if notes:
+        return notes[0].partition(": ")[2]
+    if kinds & CAR_LANES:
+        return "its lane sections are shorter than a centimetre"
+    there, usable = (", ".join(sorted(found)) for found in (kinds, CAR_LANES))
+    return f"its lanes are of type {there or '(none)'}; expected one of {usable}"
 
 
 def _counted(noun: str, found: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from td3_driver.driving.road_map import NARROWEST_M, Lane, LaneId, RoadMap
 from td3_driver.driving.route import STEP_M, FloatArray, Route, distances
+from td3_driver.driving.turning import too_tight
 
 # Where routes start: every so often along each lane, in blocks for training or for evaluation.
 START_SPACING_M = 5.0
@@ -78,6 +79,8 @@ def _drawn(
         lane, offset_m = starts[int(rng.integers(len(starts)))]
         line_m, drivable_m = _walk(graph, rng, lane, offset_m, length_m)
         driven_m = min(drivable_m, length_m)
+        if driven_m > best_m and too_tight(_until(line_m, driven_m)):
+            continue  # though none of its lanes is
         if driven_m > best_m:
             best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
         if best_m >= length_m:
@@ -127,13 +130,20 @@ def shortest_route(
 @functools.lru_cache(maxsize=4)
 def _starts(road_map: RoadMap, held_out: bool) -> tuple[tuple[LaneId, float], ...]:
     """Lanes and distances from their beginnings where routes may start."""
-    starts = [
+    graph = road_map.lane_graph
+    wide = [
         (lane, start_m)
-        for lane, data in road_map.lane_graph.nodes(data=True)
+        for lane, data in graph.nodes(data=True)
         if data["junction_id"] is None
         for start_m in np.arange(0.0, data["length_m"], START_SPACING_M).tolist()
         if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
     ]
+    # Just before a dead end nothing can be driven; on the smallest of roads that is everywhere.
+    starts = [
+        (lane, start_m)
+        for lane, start_m in wide
+        if graph.out_degree(lane) or graph.nodes[lane]["length_m"] - start_m >= SHORTEST_M
+    ] or wide
     for block_m in (BLOCK_M, START_SPACING_M):  # shorter ones where a map is that small
         block_of = {start: (start[0], start[1] // block_m * block_m) for start in starts}
         blocks = set(block_of.values())
@@ -178,6 +188,11 @@ def _walk(
         lines.append(graph.nodes[lane]["line_m"])
         driven_m += graph.nodes[lane]["length_m"]
     return np.concatenate(lines), driven_m
+
+
+def _until(line_m: FloatArray, length_m: float) -> FloatArray:
+    """The beginning of a line."""
+    return line_m[: int(np.searchsorted(distances(line_m), length_m)) + 1]
 
 
 def _narrow_end_m(lane: Lane) -> float:

@@ -19,11 +19,13 @@ FloatArray = npt.NDArray[np.float64]
 # A record may begin a little off the place it belongs to: files are written with few digits.
 _SLACK_M = 1e-3
 _TABLE_SPACING_M = 0.05  # of the points by which a polynomial's length is measured
+_TABLE_POINTS = 200_000  # at most
 # Where pieces of a reference line meet at an angle, its direction turns over this to each side:
 # lanes beside it would jump on the outside of the corner and double back on the inside.
 _ROUNDED_M = 2.0
 _CORNER_RAD = 0.01
-# Gauss and Legendre's nodes and weights on [0, 1]: exact to 1e-12 m for half a metre of a spiral.
+_STEP_M = 0.5
+# Gauss and Legendre's nodes and weights on [0, 1]: exact to 1e-12 m for a step of a spiral.
 _NODES, _WEIGHTS = (part / 2.0 for part in np.polynomial.legendre.leggauss(8))
 _NODES = _NODES + 0.5
 
@@ -132,15 +134,15 @@ def _clothoid(
         turned: FloatArray = s_m * (curvature + 0.5 * change * s_m)
         return turned
 
-    before_m = np.concatenate([[0.0], along_m[:-1]])
-    steps_m = along_m - before_m
-    # The first step may be long; no step has more than half a metre between nodes' ends.
-    pieces = max(math.ceil(float(np.max(steps_m, initial=0.0)) / 0.5), 1)
-    share = (np.arange(pieces)[:, None] + _NODES).ravel() / pieces
-    angles = direction(before_m[:, None] + steps_m[:, None] * share)
-    weights = np.tile(_WEIGHTS, pieces) / pieces
-    moved = np.column_stack([np.cos(angles) @ weights, np.sin(angles) @ weights])
-    return np.cumsum(moved * steps_m[:, None], axis=0), direction(along_m)
+    # The first distance may be far from the start; all other steps are short.
+    approach_m = np.linspace(0.0, along_m[0], math.ceil(along_m[0] / _STEP_M) + 1)[:-1]
+    at_m = np.concatenate([approach_m, along_m])
+    before_m = np.concatenate([[0.0], at_m[:-1]])
+    steps_m = at_m - before_m
+    angles = direction(before_m[:, None] + steps_m[:, None] * _NODES)
+    moved = np.column_stack([np.cos(angles) @ _WEIGHTS, np.sin(angles) @ _WEIGHTS])
+    points_m = np.cumsum(moved * steps_m[:, None], axis=0)
+    return points_m[len(approach_m) :], direction(along_m)
 
 
 def _polynomial(
@@ -157,7 +159,8 @@ def _polynomial(
             stretched accordingly.
     """
     powers = np.arange(4)
-    p = np.linspace(0.0, last, max(math.ceil(length_m / _TABLE_SPACING_M), 8) + 1)
+    pieces = min(max(math.ceil(length_m / _TABLE_SPACING_M), 8), _TABLE_POINTS)
+    p = np.linspace(0.0, last, pieces + 1)
     points = np.column_stack([(p[:, None] ** powers) @ u, (p[:, None] ** powers) @ v])
     lengths_m = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     if not cut and lengths_m[-1] > 0.0:

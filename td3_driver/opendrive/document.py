@@ -8,6 +8,7 @@ cannot be read is left out and named, the others are read.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -29,6 +30,11 @@ from td3_driver.opendrive.records import (
 
 # The reference lines of a country's motorways; more is a mistake, and would fill the memory.
 _LONGEST_M = 2_000_000.0
+_SHORTEST_M = 1e-6  # of a geometry that has a shape
+_WIDEST_LINE_M = 1.0
+_BEFORE_DECLARATION = re.compile(r"(<!--.*?-->\s*)+(?=<\?xml)", re.DOTALL)
+# As XML Schema writes a double; Python also takes 1_000 and other scripts' digits.
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _LARGEST = 1e9  # a place on Earth in the widest projection has 1e8 m
 
 
@@ -42,11 +48,13 @@ def read_document(text: str) -> Document:
     Raises:
         OpenDriveError: it is not XML, or not OpenDRIVE, or no road of it can be read.
     """
-    # Some files have a comment before the declaration, which XML forbids.
-    text = text[max(text.find("<?xml"), 0) :].lstrip("\ufeff \t\r\n")
+    text = text.lstrip("\ufeff \t\r\n")
+    if early := _BEFORE_DECLARATION.match(text):  # a comment there, which XML forbids
+        text = text[early.end() :]
     try:
         # As text already decoded; its declaration may still name another encoding.
-        root = ElementTree.fromstring(text.encode(), ElementTree.XMLParser(encoding="utf-8"))
+        content = text.encode(errors="surrogatepass")
+        root = ElementTree.fromstring(content, ElementTree.XMLParser(encoding="utf-8"))
     except ElementTree.ParseError as error:
         raise OpenDriveError(f"not readable as XML ({error})") from error
     for element in root.iter():
@@ -117,9 +125,10 @@ def _road(element: Element) -> Road:
 def _geometries(element: Element) -> Iterator[Geometry]:
     """One, or none where it has no length."""
     s_m, length_m = _number(element, "s", 0.0), _number(element, "length")
-    if length_m < 0.0 or s_m < 0.0:
+    if s_m < 0.0 or not 0.0 <= length_m <= _LONGEST_M:
         raise OpenDriveError(
-            f"a <geometry> at s {s_m:g} is {length_m:g} m long; expected both to be 0 or more"
+            f"a <geometry> at s {s_m:g} is {length_m:g} m long; expected both to be 0 or more, "
+            f"and at most {_LONGEST_M:g}"
         )
     start = _number(element, "x"), _number(element, "y"), _number(element, "hdg")
     for shape in element:
@@ -137,6 +146,8 @@ def _geometries(element: Element) -> Iterator[Geometry]:
                 kind = "paramPoly3 by arc length"
         elif kind != "line":
             continue
+        if length_m < _SHORTEST_M:
+            kind = "line"  # whatever it is, and what its numbers divided by its length would be
         if length_m > 0.0:
             yield Geometry(s_m, *start, length_m, Shape(kind, numbers))
         return
@@ -177,21 +188,26 @@ def _lane(element: Element) -> LaneRecord:
         element.get("type", "none").strip(),
         _cubics(element, "width", "sOffset") if element.find("width") is not None else None,
         _cubics(element, "border", "sOffset") if element.find("border") is not None else None,
-        tuple(
-            sorted(
-                RoadMark(
-                    _number(mark, "sOffset", 0.0),
-                    mark.get("type", "none").strip().lower(),
-                    mark.get("color", "standard").strip().lower(),
-                    max(_number(mark, "width", 0.0), 0.0),
-                )
-                for mark in element.iterfind("roadMark")
-            )
-        ),
+        _marks(element),
         _linked(element, "predecessor"),
         _linked(element, "successor"),
         element.get("direction", "standard").strip() == "reversed",
     )
+
+
+def _marks(lane: Element) -> tuple[RoadMark, ...]:
+    marks = [
+        RoadMark(
+            _number(mark, "sOffset", 0.0),
+            mark.get("type", "none").strip().lower(),
+            mark.get("color", "standard").strip().lower(),
+            _number(mark, "width", 0.0),
+        )
+        for mark in lane.iterfind("roadMark")
+    ]
+    # A width that no brush has says nothing.
+    usual = (m if 0.0 <= m.width_m <= _WIDEST_LINE_M else m._replace(width_m=0.0) for m in marks)
+    return tuple(sorted(usual, key=lambda mark: mark.s_m))
 
 
 def _linked(lane: Element, tag: str) -> tuple[int, ...]:
@@ -232,10 +248,11 @@ def _connections(junction: Element) -> Iterator[Connection]:
 
 
 def _cubics(element: Element, path: str, start: str) -> Cubics:
-    rows = sorted(
+    rows = [
         (_number(part, start, 0.0), *(_number(part, name, 0.0) for name in "abcd"))
         for part in element.iterfind(path)
-    )
+    ]
+    rows.sort(key=lambda row: row[0])  # of several at one place the last one counts
     return Cubics(np.array(rows, np.float64).reshape(-1, 5))
 
 
@@ -252,10 +269,7 @@ def _number(element: Element, name: str, default: float | None = None) -> float:
         if default is None:
             raise OpenDriveError(f"a <{element.tag}> has no attribute {name}; expected a number")
         return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not abs(value) <= _LARGEST:  # NaN is not either
         raise OpenDriveError(
             f"a <{element.tag}> has {name}={text[:40]!r}; "

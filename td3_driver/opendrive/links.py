@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from td3_driver.opendrive.curves import FloatArray
-from td3_driver.opendrive.lanes import CAR_LANES, Lane, LaneId, forward
+from td3_driver.opendrive.lane import Lane, LaneId
+from td3_driver.opendrive.lanes import CAR_LANES, forward
 from td3_driver.opendrive.records import END, START, Document, LaneRecord, Road
 
 # Between a lane's end and the start of the one that it leads into.
 _WIDEST_GAP_M = 1.0
 _SHARPEST_RAD = math.radians(50.0)
+_HIGHEST_STEP_M = 0.5
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class _LaneEnd(NamedTuple):
@@ -30,17 +34,20 @@ class _LaneEnd(NamedTuple):
     end: str
 
 
-_Joint = tuple[_LaneEnd, _LaneEnd]
+# Two lanes' ends, and whether it is these that the document joins, not one of several that may be.
+_Joint = tuple[_LaneEnd, _LaneEnd, bool]
 
 
 def numbered(ids: Iterable[str]) -> dict[str, int]:
     """A number for each of a document's ids: its own, or where it has none one that is free."""
     numbers: dict[str, int] = {}
+    taken: set[int] = set()
     texts = list(ids)
     for text in texts:
-        if text.isascii() and text.isdigit() and int(text) not in numbers.values():
+        if _WHOLE.fullmatch(text) and int(text) not in taken:
             numbers[text] = int(text)
-    free = itertools.count(max(numbers.values(), default=-1) + 1)
+            taken.add(int(text))
+    free = itertools.count(max(taken, default=-1) + 1)
     return {text: numbers[text] if text in numbers else next(free) for text in texts}
 
 
@@ -56,12 +63,16 @@ def find_successors(
     """
     faults: list[str] = []
     ways: dict[_LaneEnd, set[_LaneEnd]] = {}
-    for one, other in _joints(document, faults):
+    for one, other, sure in _joints(document, faults):
         arriving = [_arrives(document, end) for end in (one, other)]
         if arriving == [True, False]:
             ways.setdefault(_whole(one), set()).add(_whole(other))
         elif arriving == [False, True]:
             ways.setdefault(_whole(other), set()).add(_whole(one))
+        elif sure:
+            both = "arrive" if arriving[0] else "begin"
+            names = sorted({_named(one), _named(other)})
+            faults.append(f"{' and '.join(names)}: both {both} where they meet")
     keys = {
         _LaneEnd(road.road_id, section, lane, ""): LaneId(numbers[road.road_id], section, lane)
         for road in document.roads.values()
@@ -82,7 +93,7 @@ def find_successors(
             else:
                 found.add(other_key)
         successors[key] = tuple(sorted(found))
-    return successors, faults
+    return successors, list(dict.fromkeys(faults))
 
 
 def _beyond_points(
@@ -100,6 +111,10 @@ def _beyond_points(
         bounds = [*(section.s_m for section in road.sections), road.length_m]
         if bounds[end.section + 1] - bounds[end.section] < 0.01 and end != start:
             ahead += sorted(ways.get(end, ()))
+
+
+def _named(end: _LaneEnd) -> str:
+    return f"road {end.road} section {end.section} lane {end.lane}"
 
 
 def _whole(end: _LaneEnd) -> _LaneEnd:
@@ -120,6 +135,9 @@ def _misfit(lane: Lane, following: Lane) -> str | None:
     gap_m = math.dist(lane.line_m[-1], following.line_m[0])
     if gap_m > _WIDEST_GAP_M:
         return f"a gap of {gap_m:.1f} m"
+    step_m = abs(float(lane.height_m[-1] - following.height_m[0]))
+    if step_m > _HIGHEST_STEP_M:
+        return f"a step of {step_m:.1f} m up or down"
     turn = _heading(lane.line_m[-3:]) - _heading(following.line_m[:3])
     turn_rad = abs((turn + math.pi) % (2.0 * math.pi) - math.pi)
     if turn_rad > _SHARPEST_RAD:
@@ -151,6 +169,7 @@ def _along(road: Road) -> Iterator[_Joint]:
                 yield (
                     _LaneEnd(road.road_id, one, lane, END),
                     _LaneEnd(road.road_id, other, following, START),
+                    True,
                 )
 
 
@@ -186,7 +205,8 @@ def _between_roads(document: Document, road: Road, faults: list[str]) -> Iterato
             for following in record.after if end == END else record.before:
                 for contact in (link.contact,) if link.contact else (START, END):
                     if _joinable(record, _at(other, contact).get(following)):
-                        yield _end_of(road, end, lane), _end_of(other, contact, following)
+                        ends = _end_of(road, end, lane), _end_of(other, contact, following)
+                        yield *ends, link.contact is not None
 
 
 def _in_junctions(document: Document, faults: list[str]) -> Iterator[_Joint]:
@@ -206,7 +226,8 @@ def _in_junctions(document: Document, faults: list[str]) -> Iterator[_Joint]:
                 for contact in (connection.contact,) if connection.contact else (START, END):
                     record, opposite = _at(road, end).get(lane), _at(other, contact).get(following)
                     if record is not None and _joinable(record, opposite):
-                        yield _end_of(road, end, lane), _end_of(other, contact, following)
+                        sure = len(ends) == 1 and connection.contact is not None
+                        yield _end_of(road, end, lane), _end_of(other, contact, following), sure
 
 
 def _section_at(road: Road, end: str, side: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.opendrive.curves import FloatArray
-from td3_driver.opendrive.lanes import Lane, Line
+from td3_driver.opendrive.lane import Lane, Line
 
 IntArray = npt.NDArray[np.int64]
 

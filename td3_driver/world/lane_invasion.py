@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.road_map import LaneId, LanePlace, RoadMap
-from td3_driver.opendrive.lanes import Marking
+from td3_driver.opendrive.lane import Marking
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from td3_driver.driving.road_map import NARROWEST_M, Lane
 from td3_driver.world.bodies import box_corners
+from td3_driver.world.stretches import stretches_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -33,12 +33,14 @@ _ENDLESS_M = 1e9
 class LaneNetwork:
     """The lanes of a map, and one more behind all their ends; everything is by lane number.
 
+    A lane here is a stretch of the map's lanes between places where they part or meet.
+
     Args:
         graph: `RoadMap.lane_graph`.
 
     Attributes:
         outside: the number of the lane behind the ends, the last; it leads into itself.
-        entries: (E,) lanes that nothing leads into, at which vehicles can come onto the roads.
+        entries: (E,) lanes at which vehicles can come onto the roads: where a road begins.
         length_m: (L,), without the ends that are narrower than a car.
         successors: for each lane the lanes that it leads into, at least one.
         guarded: (L,) bool: to be entered only by who has it granted, because lanes cross, part or
@@ -49,16 +51,10 @@ class LaneNetwork:
     """
 
     def __init__(self, graph: networkx.DiGraph) -> None:
-        number = {key: index for index, key in enumerate(graph)}
-        self.outside = len(number)
-        self.successors = [[number[way] for way in graph.successors(key)] for key in graph]
-        nothing_before = [graph.in_degree(key) == 0 for key in graph]
-        sampled = [
-            _resampled(_wide_enough(lane, begins, not following))
-            for (_, lane), begins, following in zip(
-                graph.nodes(data="lane"), nothing_before, self.successors, strict=True
-            )
-        ]
+        stretches = stretches_of(graph)
+        self.outside = len(stretches)
+        self.successors = [[*stretch.after] for stretch in stretches]
+        sampled = [_resampled(stretch.line_m) for stretch in stretches]
         sampled.append((_OUTSIDE_M, _ENDLESS_M))
         self.length_m: FloatArray = np.array([length for _, length in sampled])
         counts = np.array([len(points) for points, _ in sampled])
@@ -69,12 +65,16 @@ class LaneNetwork:
             [_speed_limits(points, length) for points, length in sampled]
         )
         self.entry_mps: FloatArray = self._limits_mps[self._first]
-        junctions = [-1 if j is None else j for _, j in graph.nodes(data="junction_id")]
+        junctions = [-1 if s.junction_id is None else s.junction_id for s in stretches]
         self.junction_id: IntArray = np.array([*junctions, -1], np.int64)
         self.successors.append([])
         self.guarded = self._find_guarded()
         self.conflicts = self._find_conflicts([points for points, _ in sampled])
-        self.entries: IntArray = np.flatnonzero([*nothing_before, False] & ~self.guarded)
+        for kind in ("edge", "begins"):  # in a town without an edge where a lane begins
+            begin = np.array([getattr(stretch, kind) for stretch in stretches] + [False])
+            self.entries: IntArray = np.flatnonzero(begin & ~self.guarded)
+            if len(self.entries):
+                break
         for following in self.successors:
             following[:] = following or [self.outside]
 
@@ -129,14 +129,6 @@ class LaneNetwork:
             conflicts[following, lane] = conflicts[lane, following] = False
             conflicts[lane, lane] = False
         return conflicts
-
-
-def _wide_enough(lane: Lane, begins: bool, ends: bool) -> FloatArray:
-    """A lane's middle, without its narrow parts where nothing comes before or after it."""
-    wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
-    if len(wide) < 2:
-        return lane.line_m
-    return lane.line_m[wide[0] if begins else 0 : wide[-1] + 1 if ends else None]
 
 
 def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:

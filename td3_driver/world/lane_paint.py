@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.road_map import Lane, LaneId, LanePlace, RoadMap
-from td3_driver.opendrive.lanes import Line, Marking
+from td3_driver.opendrive.lane import Line, Marking
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,10 +51,14 @@ def painted_lines(road_map: RoadMap) -> Iterator[PaintedLine]:
 
 
 def places_along(lanes: Sequence[Lane], spacing_m: float) -> Iterator[LanePlace]:
-    """Places on the middles of lanes outside junctions, with half a spacing at their ends."""
+    """Places on the middles of lanes outside junctions, half a spacing from their starts on.
+
+    A lane that is shorter has one, in its middle.
+    """
     for lane in lanes:
         if lane.junction_id is None:
-            for s_m in np.arange(spacing_m / 2.0, lane.length_m, spacing_m).tolist():
+            first_m = min(spacing_m, lane.length_m) / 2.0
+            for s_m in np.arange(first_m, lane.length_m, spacing_m).tolist():
                 yield LanePlace.on(lane, s_m)
 
 

@@ -45,16 +45,14 @@ class LaneRoutes:
         self._measure()
 
     def advance(self, by_m: FloatArray) -> None:
-        """Move (N,) m onwards, at most through one lane."""
+        """Move (N,) m onwards."""
         self.s_m = self.s_m + by_m
-        done = np.flatnonzero(self.s_m >= self.edges_m[:, BEHIND + 1])
-        if not len(done):
-            return
-        self.s_m[done] -= self.edges_m[done, BEHIND + 1]
-        self.ordinals[done] += 1
-        self.lanes[done, :-1] = self.lanes[done, 1:]
-        self.lanes[done, -1] = [self._next(lane) for lane in self.lanes[done, -2].tolist()]
-        self._measure()
+        while len(done := np.flatnonzero(self.s_m >= self.edges_m[:, BEHIND + 1])):
+            self.s_m[done] -= self.edges_m[done, BEHIND + 1]
+            self.ordinals[done] += 1
+            self.lanes[done, :-1] = self.lanes[done, 1:]
+            self.lanes[done, -1] = [self._next(lane) for lane in self.lanes[done, -2].tolist()]
+            self._measure()
 
     @property
     def outside(self) -> npt.NDArray[np.bool_]:
@@ -63,9 +61,11 @@ class LaneRoutes:
 
     @property
     def to_the_end_m(self) -> FloatArray:
-        """(N,) way to the end of the present lane if nothing follows it; else inf."""
-        ending = self.lanes[:, BEHIND + 1] == self._network.outside
-        return np.where(ending, self.edges_m[:, BEHIND + 1] - self.s_m, np.inf)
+        """(N,) way to where the roads end, if that is in sight; else inf."""
+        beyond = self.lanes[:, AHEAD] == self._network.outside
+        first = beyond.argmax(axis=1) + BEHIND + 1
+        way_m = self.edges_m[np.arange(len(first)), first] - self.s_m
+        return np.where(beyond.any(axis=1), way_m, np.inf)
 
     def put(self, index: int, lane: int, s_m: float) -> None:
         """Begin anew, on another lane."""

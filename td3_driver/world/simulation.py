@@ -164,9 +164,10 @@ class Simulation:
             if place.width_m >= NARROWEST_M
         ]
         if not self._spawn_poses:
+            narrow = any(lane.junction_id is None for lane in lanes)
+            width = f" is {NARROWEST_M} m wide" if narrow else ""
             raise WorldConfigError(
-                f"map {road_map.name}: no lane outside junctions is {NARROWEST_M} m wide; "
-                "expected one to start on"
+                f"map {road_map.name}: no lane outside junctions{width}; expected one to start on"
             )
         self._step_ns = round(config.fixed_delta_s * 1e9)
         self._frame = 0

@@ -171,7 +171,7 @@ def straight_road(
         road = xodr.create_road(
             [xodr.Line(length_m)], number, left_lanes=left_lanes, right_lanes=right_lanes
         )
-        if number == 0:
+        if grade:
             road.add_elevation(s=0.0, a=5.0, b=grade, c=0.0, d=0.0)
         if number > 0:
             road.add_predecessor(xodr.ElementType.road, number - 1, xodr.ContactPoint.end)

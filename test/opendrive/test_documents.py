@@ -25,7 +25,11 @@ GOOD = road("good", 30.0, ONE_LANE)
         (document(road(3, 30.0, ONE_LANE, shape="")), "road 3: a <geometry> at s 0 has no line"),
         (document(road(3, 0.0, ONE_LANE)), "road 3: its <planView> has no <geometry> of any"),
         (document(road(3, -5.0, ONE_LANE)), "road 3: a <geometry> at s 0 is -5 m long"),
-        (document(road(3, 9e8, ONE_LANE)), "its roads are 900000 km long together (road 3"),
+        (
+            document(road(3, 1.5e6, ONE_LANE), road(4, 6e5, ONE_LANE)),
+            "its roads are 2100 km long together (road 3 1500 km)",
+        ),
+        (document(road(3, 3e6, ONE_LANE)), "road 3: a <geometry> at s 0 is 3e+06 m long"),
         (document(road("", 30.0, ONE_LANE)), "road : it has no attribute id"),
         (document(road(3, float("nan"), ONE_LANE)), "road 3: a <geometry> has length='nan'"),
         (

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lane: where it lies, what is painted on it, and whether a car can follow it."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from td3_driver.opendrive.curves import FloatArray
+
+# Between two points of a lane's middle: as far apart, and turned by as much at most.
+_FURTHEST_APART_M = 1.0
+_SHARPEST_RAD = 1.0
+LEAST_M = 0.01  # of a lane section's length, and of a step whose direction tells something
+_STEEPEST = 0.5  # rise per metre; no street in the world has 0.4
+_STEP_M = 0.1  # up or down at one place, beyond that
+_NARROWEST_M, _WIDEST_M = 0.5, 50.0  # a lane that is nowhere wider, or wider anywhere, is none
+
+
+class LaneId(NamedTuple):
+    """A lane, by OpenDRIVE's numbers: one per lane and lane section of a road.
+
+    A road whose id is not a number has one that no other has (`links.road_numbers`).
+    """
+
+    road_id: int
+    section_id: int
+    lane_id: int
+
+
+class Marking(enum.IntEnum):
+    """Kinds of painted lines, by CARLA's numbers (`carla.LaneMarkingType`)."""
+
+    OTHER = 0
+    BROKEN = 1
+    SOLID = 2
+    SOLID_SOLID = 3
+    SOLID_BROKEN = 4
+    BROKEN_SOLID = 5
+    BROKEN_BROKEN = 6
+    BOTTS_DOTS = 7
+    GRASS = 8
+    CURB = 9
+    NONE = 10
+
+
+class Line(NamedTuple):
+    """A painted line along a lane's edge, from a distance along the lane to another.
+
+    Of two lines beside each other the first named is on the left.
+    """
+
+    begin_m: float
+    end_m: float
+    kind: Marking
+    color: str
+    width_m: float
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One lane for cars from its start to its end, points in the direction of its traffic.
+
+    Attributes:
+        key: its numbers.
+        name: the same in words, with the document's own road id.
+        line_m: (N, 2) its middle, in the ROS map frame, about 0.5 m apart, N >= 2.
+        height_m: (N,) of the ground there.
+        left_m, right_m: (N, 2) its edges.
+        left_lines, right_lines: what is painted on them, in order.
+        junction_id: of the junction that it crosses, or None.
+        edge_on_left: the road's edge, seen from its middle, is on the left of the traffic.
+    """
+
+    key: LaneId
+    name: str
+    line_m: FloatArray
+    height_m: FloatArray
+    left_m: FloatArray
+    right_m: FloatArray
+    left_lines: tuple[Line, ...]
+    right_lines: tuple[Line, ...]
+    junction_id: int | None
+    edge_on_left: bool
+
+    @cached_property
+    def along_m(self) -> FloatArray:
+        """(N,) distances of the points from the lane's start."""
+        steps = np.diff(self.line_m, axis=0)
+        return np.concatenate([[0.0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
+
+    @property
+    def length_m(self) -> float:
+        """Along its middle."""
+        return float(self.along_m[-1])
+
+    @cached_property
+    def width_m(self) -> FloatArray:
+        """(N,) from edge to edge."""
+        widths: FloatArray = np.hypot(*(self.left_m - self.right_m).T)
+        return widths
+
+    @property
+    def outline_m(self) -> FloatArray:
+        """(2 N, 2) polygon of the lane's ground."""
+        return np.concatenate([self.left_m, self.right_m[::-1]])
+
+    @property
+    def fault(self) -> str | None:
+        """What makes its middle no line that a car can follow; None if nothing does."""
+        if not _NARROWEST_M <= self.width_m.max() <= _WIDEST_M:
+            return f"it is at most {self.width_m.max():.2f} m wide"
+        steps = np.diff(self.line_m, axis=0)
+        lengths_m = np.hypot(steps[:, 0], steps[:, 1])
+        if self.length_m < LEAST_M / 2.0:
+            return "its middle is a point"
+        climbs_m = np.abs(np.diff(self.height_m)) - _STEEPEST * lengths_m
+        at = int(np.argmax(climbs_m))
+        if climbs_m[at] > _STEP_M:
+            by_m = abs(self.height_m[at + 1] - self.height_m[at])
+            where = f"within {lengths_m[at]:.2g} m at {_place(self.line_m[at])}"
+            return f"it climbs by {by_m:.2g} m {where}"
+        at = int(np.argmax(lengths_m))
+        if lengths_m[at] > _FURTHEST_APART_M:
+            return f"its middle jumps by {lengths_m[at]:.1f} m at {_place(self.line_m[at])}"
+        across = (self.left_m - self.right_m)[:-1]
+        leftwards = steps[:, 0] * across[:, 1] - steps[:, 1] * across[:, 0]
+        at = int(np.argmin(leftwards))
+        if leftwards[at] < -(LEAST_M**2):
+            return f"its middle runs backwards at {_place(self.line_m[at])}"
+        told = lengths_m > LEAST_M
+        yaws = np.arctan2(steps[told, 1], steps[told, 0])
+        turns = np.abs(np.angle(np.exp(1j * np.diff(yaws))))
+        if len(turns) and turns.max() > _SHARPEST_RAD:
+            at = int(np.flatnonzero(told)[int(np.argmax(turns)) + 1])
+            turned = math.degrees(turns.max())
+            return f"its middle turns by {turned:.0f} degrees at {_place(self.line_m[at])}"
+        return None
+
+
+def _place(point_m: FloatArray) -> str:
+    return f"({point_m[0]:.0f}, {point_m[1]:.0f}) m"
