@@ -192,6 +192,66 @@ def test_more_than_fit_come_one_after_the_other() -> None:
         assert overlaps(traffic.bodies()) == []
 
 
+def test_short_sections_hurry_nobody() -> None:
+    """Two hundred sections of 0.1 m between two of 80 m, as some tools write bends."""
+    starts = [0.0, *(80.0 + 0.1 * number for number in range(201))]
+    both = [lane(n, before=[n], after=[n]) for n in (1, -1)]
+    road_map = read(road(0, 180.0, *(section(s, *both) for s in starts)))
+    traffic = Traffic(LaneNetwork(road_map.lane_graph), 8, FAR_AWAY, np.random.default_rng(0))
+    for _ in range(800):
+        before = traffic.bodies()
+        traffic.step(STEP_S, NOBODY, set())
+        after = traffic.bodies()
+        assert overlaps(after) == []
+        stayed = np.isin(after.actor_ids, before.actor_ids)
+        was = np.isin(before.actor_ids, after.actor_ids)
+        moved_m = np.hypot(*(after.poses[stayed] - before.poses[was])[:, :2].T)
+        speed_mps = np.maximum(speeds(after)[stayed], speeds(before)[was])
+        assert (moved_m <= speed_mps * STEP_S + 1e-3).all()
+        assert np.abs(after.yaw_rates_radps).max(initial=0.0) < 0.1
+
+
+def test_nobody_comes_in_beside_lanes_that_go_on() -> None:
+    """The third lane of the two-way road begins beside one that comes from further away."""
+    opening = '<width sOffset="0" a="0" b="0.07"/><width sOffset="50" a="3.5"/>'
+    road_map = read(
+        road(
+            0,
+            300.0,
+            section(0, lane(-1, after=[-1])),
+            section(100, lane(-1, before=[-1]), lane(-2, widths=opening)),
+        )
+    )
+    network = LaneNetwork(road_map.lane_graph)
+    assert len(network) == 3  # the second lane, the first from end to end, and what is outside
+    begins = [network.points(np.array([entry]), np.zeros(1))[0] for entry in network.entries]
+    assert np.array(begins) == pytest.approx(np.array([(0.0, -1.75)]))
+
+
+def test_roads_that_meet_without_a_junction_give_way_there() -> None:
+    arms = [
+        road(
+            n,
+            100.0,
+            section(0, lane(-1, after=[-1])),
+            at=(0.0, 60.0 * (n == 1), 0.0 if n == 0 else -0.54),
+            links=touches("successor", 2, "start"),
+        )
+        for n in (0, 1)
+    ]
+    third = road(2, 100.0, section(0, lane(-1)), at=(100.0, 0.0, 0.0))
+    network = LaneNetwork(read(arms[0], third).lane_graph)
+    assert not network.guarded.any()
+    arms[1] = arms[1].replace('y="60.0"', 'y="51.4"').replace('x="0.0"', 'x="14.2"')
+    meeting = LaneNetwork(read(*arms, third).lane_graph)
+    assert meeting.guarded.sum() == 2
+    assert meeting.length_m[meeting.guarded] == pytest.approx([15.0, 15.0])
+    traffic = Traffic(meeting, 8, FAR_AWAY, np.random.default_rng(0))
+    for _ in range(800):
+        traffic.step(STEP_S, NOBODY, set())
+        assert overlaps(traffic.bodies()) == []
+
+
 def test_a_loop_of_one_road_has_traffic() -> None:
     ring_m = 2.0 * math.pi * 40.0
     links = touches("predecessor", 0, "end") + touches("successor", 0, "start")
