@@ -13,7 +13,7 @@ import math
 import os
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -52,6 +52,10 @@ LOSS_LOG_UPDATES = 50
 NONFINITE_LIMIT = 10
 
 _LOG = logging.getLogger(__name__)
+
+
+class _DriverGoneError(Exception):
+    """The pipe is closed at the other end."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Learner:
     def serve(self) -> None:
         """Answer requests, strictly in their order: what is saved is what was asked for."""
         while True:
-            request: Request = self._pipe.recv()
+            request = self._receive()
             match request:
                 case Train():
                     self._train(request)
@@ -159,7 +163,14 @@ class Learner:
         """Copy the state now, write it beside the training; files and answers keep their order."""
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
         payload = self._agent.checkpoint_payload(request.run)
-        self._files.submit(self._write, request, payload)
+        self._files.submit(self._write, request, payload).add_done_callback(self._look_at)
+
+    def _look_at(self, written: Future[None]) -> None:
+        """Say what nobody foresaw; whoever asked for the file waits for an answer."""
+        error = written.exception()
+        if error is not None and not isinstance(error, _DriverGoneError):
+            _LOG.critical("internal error while saving", exc_info=error)
+            self._send(Refused(f"internal error while saving: {error!r}"))
 
     def _write(self, request: Save, payload: dict[str, Any]) -> None:
         try:
@@ -223,9 +234,19 @@ class Learner:
             _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
             self._writer = None
 
+    def _receive(self) -> Request:
+        try:
+            request: Request = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise _DriverGoneError from error
+        return request
+
     def _send(self, event: Event) -> None:
-        with self._sending:
-            self._pipe.send(event)
+        try:
+            with self._sending:
+                self._pipe.send(event)
+        except OSError as error:
+            raise _DriverGoneError from error
 
 
 def _nothing() -> None:
@@ -254,7 +275,7 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
             learner.serve()
         finally:
             learner.close()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except _DriverGoneError:
         return  # the driver is gone; everything it asked for has been done
     finally:
         pipe.close()
