@@ -11,14 +11,16 @@ import contextlib
 import logging
 import math
 import os
+import pickle
 import signal
+import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -55,7 +57,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class _DriverGoneError(Exception):
-    """The pipe is closed at the other end."""
+    """Nobody makes requests any more, or hears of events."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,18 @@ class LearnerSpec:
 
 
 class Learner:
-    """Serves requests until the pipe closes or a `Stop` comes."""
+    """Serves requests until nobody is there to make any, or a `Stop` comes.
 
-    def __init__(self, spec: LearnerSpec, pipe: Connection) -> None:
+    Args:
+        spec: how to learn.
+        requests: a stream of pickled `Request`s.
+        events: takes `Event`s.
+    """
+
+    def __init__(self, spec: LearnerSpec, requests: BinaryIO, events: Connection) -> None:
         self._spec = spec
-        self._pipe = pipe
+        self._requests = requests
+        self._events = events
         self._agent = TD3Agent(
             spec.state_dim,
             spec.action_dim,
@@ -236,15 +245,15 @@ class Learner:
 
     def _receive(self) -> Request:
         try:
-            request: Request = self._pipe.recv()
-        except (EOFError, OSError) as error:
+            request: Request = pickle.load(self._requests)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:  # also amid a request
             raise _DriverGoneError from error
         return request
 
     def _send(self, event: Event) -> None:
         try:
             with self._sending:
-                self._pipe.send(event)
+                self._events.send(event)
         except OSError as error:
             raise _DriverGoneError from error
 
@@ -261,15 +270,15 @@ def yield_processor(niceness: int) -> None:
             os.setpriority(os.PRIO_PROCESS, int(task.name), wanted)
 
 
-def run(spec: LearnerSpec, pipe: Connection) -> None:
+def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
     """Entry point of the spawned process."""
-    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
+    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by its requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(spec.threads)
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
-        learner = Learner(spec, pipe)
+        learner = Learner(spec, requests.makefile("rb"), events)
         yield_processor(spec.niceness)  # not before: until now nobody could drive
         try:
             learner.serve()
@@ -278,4 +287,4 @@ def run(spec: LearnerSpec, pipe: Connection) -> None:
     except _DriverGoneError:
         return  # the driver is gone; everything it asked for has been done
     finally:
-        pipe.close()
+        events.close()
