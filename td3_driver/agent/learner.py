@@ -11,14 +11,16 @@ import contextlib
 import logging
 import math
 import os
+import pickle
 import signal
+import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -54,6 +56,10 @@ NONFINITE_LIMIT = 10
 _LOG = logging.getLogger(__name__)
 
 
+class _DriverGoneError(Exception):
+    """Nobody makes requests any more, or hears of events."""
+
+
 @dataclass(frozen=True)
 class LearnerSpec:
     """What the process needs to start; everything in it can be sent to a spawned process.
@@ -79,11 +85,18 @@ class LearnerSpec:
 
 
 class Learner:
-    """Serves requests until the pipe closes or a `Stop` comes."""
+    """Serves requests until nobody is there to make any, or a `Stop` comes.
 
-    def __init__(self, spec: LearnerSpec, pipe: Connection) -> None:
+    Args:
+        spec: how to learn.
+        requests: a stream of pickled `Request`s.
+        events: takes `Event`s.
+    """
+
+    def __init__(self, spec: LearnerSpec, requests: BinaryIO, events: Connection) -> None:
         self._spec = spec
-        self._pipe = pipe
+        self._requests = requests
+        self._events = events
         self._agent = TD3Agent(
             spec.state_dim,
             spec.action_dim,
@@ -107,7 +120,7 @@ class Learner:
     def serve(self) -> None:
         """Answer requests, strictly in their order: what is saved is what was asked for."""
         while True:
-            request: Request = self._pipe.recv()
+            request = self._receive()
             match request:
                 case Train():
                     self._train(request)
@@ -159,7 +172,14 @@ class Learner:
         """Copy the state now, write it beside the training; files and answers keep their order."""
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
         payload = self._agent.checkpoint_payload(request.run)
-        self._files.submit(self._write, request, payload)
+        self._files.submit(self._write, request, payload).add_done_callback(self._look_at)
+
+    def _look_at(self, written: Future[None]) -> None:
+        """Say what nobody foresaw; whoever asked for the file waits for an answer."""
+        error = written.exception()
+        if error is not None and not isinstance(error, _DriverGoneError):
+            _LOG.critical("internal error while saving", exc_info=error)
+            self._send(Refused(f"internal error while saving: {error!r}"))
 
     def _write(self, request: Save, payload: dict[str, Any]) -> None:
         try:
@@ -223,9 +243,19 @@ class Learner:
             _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
             self._writer = None
 
+    def _receive(self) -> Request:
+        try:
+            request: Request = pickle.load(self._requests)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:  # also amid a request
+            raise _DriverGoneError from error
+        return request
+
     def _send(self, event: Event) -> None:
-        with self._sending:
-            self._pipe.send(event)
+        try:
+            with self._sending:
+                self._events.send(event)
+        except OSError as error:
+            raise _DriverGoneError from error
 
 
 def _nothing() -> None:
@@ -240,21 +270,21 @@ def yield_processor(niceness: int) -> None:
             os.setpriority(os.PRIO_PROCESS, int(task.name), wanted)
 
 
-def run(spec: LearnerSpec, pipe: Connection) -> None:
+def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
     """Entry point of the spawned process."""
-    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by the pipe.
+    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by its requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(spec.threads)
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
-        learner = Learner(spec, pipe)
+        learner = Learner(spec, requests.makefile("rb"), events)
         yield_processor(spec.niceness)  # not before: until now nobody could drive
         try:
             learner.serve()
         finally:
             learner.close()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except _DriverGoneError:
         return  # the driver is gone; everything it asked for has been done
     finally:
-        pipe.close()
+        events.close()

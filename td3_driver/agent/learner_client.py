@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from multiprocessing.connection import Connection
 from td3_driver.agent import learner
 from td3_driver.agent.learner import LearnerSpec
 from td3_driver.agent.messages import Event, Lost, Request, Stop
+from td3_driver.agent.outbox import Outbox
 
 STOP_TIMEOUT_S = 10.0
 
@@ -27,15 +30,20 @@ class LearnerClient:
     def __init__(self, spec: LearnerSpec, on_event: Callable[[], None]) -> None:
         # spawn: a fork would copy locks of a live DDS participant in an unknown state.
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=learner.run, args=(spec, theirs), daemon=True)
+        requests, ours = socket.socketpair()
+        events, theirs = context.Pipe(duplex=False)
+        self._outbox = Outbox(ours)
+        self._process = context.Process(
+            target=learner.run, args=(spec, requests, theirs), daemon=True
+        )
         self._process.start()
+        requests.close()
         theirs.close()
         self._events: deque[Event] = deque()
         self._on_event = on_event
         self._stopping = False
         self._thread = threading.Thread(
-            target=self._listen, args=(self._pipe,), name="learner-events", daemon=True
+            target=self._listen, args=(events,), name="learner-events", daemon=True
         )
         self._thread.start()
 
@@ -44,12 +52,13 @@ class LearnerClient:
         """The process id, for messages and tests."""
         return self._process.pid
 
-    def send(self, request: Request) -> None:
-        """Ask for something. A learner that has gone is reported by a `Lost` event instead."""
-        try:
-            self._pipe.send(request)
-        except (BrokenPipeError, OSError):
-            return  # the listening thread sees the same end and reports it once
+    def send(self, request: Request) -> bool:
+        """Ask for something; whether that could be said.
+
+        It cannot while a learner that does not listen has been told too much already, nor when
+        it has gone, which a `Lost` event reports.
+        """
+        return self._outbox.put(pickle.dumps(request))
 
     def poll(self) -> Event | None:
         """The next event, or None."""
@@ -63,10 +72,10 @@ class LearnerClient:
         self._process.kill()  # what is left is taking torch down, which takes a second
         self._process.join()
 
-    def _listen(self, pipe: Connection) -> None:
+    def _listen(self, events: Connection) -> None:
         while True:
             try:
-                event: Event = pipe.recv()
+                event: Event = events.recv()
             except (EOFError, OSError):
                 if not self._stopping:
                     self._process.join()

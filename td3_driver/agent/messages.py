@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the driving process and the learner process say to each other, in order, over a pipe."""
+"""What the driving process and the learner process say to each other, in order."""
 
 from __future__ import annotations
 

@@ -96,14 +96,14 @@ class Selection:
         """Drive a checkpoint over the courses, keep it if it is the best, and note it.
 
         Raises:
-            OSError, ValueError, CheckpointError: it cannot be evaluated; it is passed over.
+            OSError, CheckpointError: it cannot be evaluated; it is passed over.
         """
         # A name of its own: old checkpoints are deleted while the run goes on.
         written_ns = path.stat().st_mtime_ns
         self._done_ns.add(written_ns)
         durable_file.publish(path, self._held)
         try:
-            trained = load(self._held)
+            trained = _loaded(self._held)
             row = self._row(path, trained, written_ns)
             if row["best"]:
                 checkpoint.publish_best(self._held)
@@ -133,6 +133,13 @@ class Selection:
             "run": self._run,
             "written_ns": written_ns,
         }
+
+
+def _loaded(path: Path) -> Trained:
+    try:
+        return load(path)
+    except ValueError as error:  # of the file; the same while driving is an error of the program
+        raise CheckpointError(str(error)) from error
 
 
 class _Judged:
@@ -217,7 +224,7 @@ def _watch(selection: Selection, plots: _Plots) -> None:
             path = pending[-1 if over else 0]
             try:
                 row = selection.evaluate(path)
-            except (OSError, ValueError, CheckpointError) as error:
+            except (OSError, CheckpointError) as error:
                 _say(f"{path.name}: passed over ({error})")
             else:
                 plots.add(row)

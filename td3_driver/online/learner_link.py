@@ -15,6 +15,7 @@ from td3_driver.agent.messages import (
     Log,
     Lost,
     Refused,
+    Request,
     Save,
     Saved,
     Train,
@@ -22,23 +23,27 @@ from td3_driver.agent.messages import (
 )
 
 Then = Callable[[Event], None]
+# In lock-step there is one at a time, but where frames are answered without waiting for it any
+# longer; a learner that is so far behind is told of no more.
+MOST_OUTSTANDING = 100
 
 
 class LearnerLink:
-    """Keeps account of requests and answers.
+    """Keeps account of requests and answers. Nothing here waits for the learner.
 
     Attributes:
         total_it: updates made.
         losses: what the last of them measured.
         discarded: updates that were not finite and changed nothing.
         halted: there were too many of those; the learner makes no more.
+        unsaid: requests that were dropped: it hangs, is gone, or has too much to do already.
         trained_s: when the last updates came back, as of time.monotonic; None: none yet.
     """
 
     def __init__(self, learner: LearnerClient) -> None:
         self.total_it = 0
         self.losses: dict[str, float] = {}
-        self.discarded = 0
+        self.discarded = self.unsaid = 0
         self.halted = False
         self.trained_s: float | None = None
         self._learner = learner
@@ -70,23 +75,28 @@ class LearnerLink:
 
     def train(self, count: int, rows: int | None) -> None:
         """Ask for updates."""
-        if self.reachable:
-            self._wait_from_now()
+        self._wait_from_now()
+        if self._outstanding >= MOST_OUTSTANDING:
+            self.unsaid += 1
+        elif self._say(Train(count, rows)):
             self._outstanding += 1
-            self._learner.send(Train(count, rows))
 
     def ask(self, request: Save | Load, then: Then) -> None:
         """Ask for a file; `then` gets the answer, at once a `Refused` where nobody can give it."""
-        if self._unreachable is not None:
-            then(self._unreachable)
-            return
         self._wait_from_now()
-        self._asked.append(then)
-        self._learner.send(request)
+        if self._say(request):
+            self._asked.append(then)
+        else:
+            then(self._unreachable or Refused("the learner is too far behind to be asked"))
 
     def log(self, entry: Log) -> None:
         """Something for TensorBoard."""
-        self._learner.send(entry)
+        self._say(entry)
+
+    def _say(self, request: Request) -> bool:
+        said = self.reachable and self._learner.send(request)
+        self.unsaid += not said
+        return said
 
     def hang(self, reason: str) -> None:
         """It owes an answer for too long: ask nothing more of it until it gives one."""

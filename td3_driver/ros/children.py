@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
 import subprocess
@@ -82,7 +83,10 @@ class Program:
     def _read(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            on_line(line.rstrip("\n"))
+            # Nobody may hear us any more, but it must be able to go on speaking: a node whose
+            # pipe is full stands still.
+            with contextlib.suppress(OSError):
+                on_line(line.rstrip("\n"))
 
 
 class Child(Program):

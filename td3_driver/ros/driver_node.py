@@ -9,7 +9,8 @@ off. While it is not active it gives no command, so that another may drive.
 from __future__ import annotations
 
 import time
-import traceback
+from collections.abc import Callable
+from functools import wraps
 
 import cv2
 import torch
@@ -20,39 +21,80 @@ from rclpy.parameter import Parameter
 from td3_driver.ros.driver_parameters import DriverParameters
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.pilot import Pilot
-from td3_driver.ros.process import Stop, run_node
+from td3_driver.ros.process import (
+    ForeseenError,
+    Stop,
+    each_of,
+    foreseen,
+    log_internal_error,
+    run_node,
+)
 from td3_driver.ros.replay_pilot import ReplayPilot
 
 LOAD_WITHIN_S = 120.0
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _transition(callback: _Transition) -> _Transition:
+    """Keep what a transition raises for `DriverNode.spin`; rclpy would swallow it and go on."""
+
+    @wraps(callback)
+    def kept(node: DriverNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return callback(node, state)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process
+            node.failure = error
+            return TransitionCallbackReturn.ERROR
+
+    return kept
 
 
 class DriverNode(LifecycleNode):
     """Lifecycle, parameters and the end of the process; what happens between is `Pilot`'s."""
 
     def __init__(self) -> None:
-        super().__init__("td3_driver")
+        self.failure: Exception | None = None  # of a transition
         self._pilot: Pilot | ReplayPilot | None = None
         self._stop: Stop | None = None
-        self._refusal: Exception | None = None
+        self._refusal: ForeseenError | None = None
         self._shut_down = False
-        self._autostart = declare(self, DriverParameters, self._why_fixed).autostart
+        with foreseen():
+            super().__init__("td3_driver")
+            self._autostart = declare(self, DriverParameters, self._why_fixed).autostart
         self.add_post_set_parameters_callback(self._on_parameters)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Serve until the run is over, something is lost, or a signal came; the exit code.
 
+        Whatever else is raised meanwhile: the car is braked, the agent saved.
+
         Raises:
-            ValueError, OSError: with `autostart`, the parameters cannot be followed.
+            ForeseenError: with `autostart`, the parameters cannot be followed.
         """
         self._stop = stop
+        try:
+            return self._serve(executor, stop)
+        except ForeseenError:
+            raise
+        except BaseException:  # a SystemExit, too
+            pilot = self._pilot
+            if pilot is None:
+                raise
+            each_of(pilot.brake_at_once, log_internal_error, pilot.save_and_close)
+            return 1
+
+    def _serve(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         if self._autostart:
             self.trigger_configure()
             if self._refusal is not None:
                 raise self._refusal
-            self.trigger_activate()
-        while not self._may_leave(stop):
+            if self.failure is None:
+                self.trigger_activate()
+        while self.failure is None and not self._may_leave(stop):
             executor.spin_once(timeout_sec=0.1)
+        if self.failure is not None:
+            raise self.failure
         if self._pilot is None:
             return 0
         code = self._pilot.exit_code or 0
@@ -63,11 +105,12 @@ class DriverNode(LifecycleNode):
         if self._pilot is None:
             return stop.requested or self._shut_down
         if stop.requested:
-            self._pilot.end(0, "asked to stop")
+            self._pilot.stop()
         return self._pilot.may_leave
 
-    # The lifecycle. rclpy swallows exceptions of these callbacks.
+    # The lifecycle.
 
+    @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the run; where a manager asks, also wait for the agent to be there."""
         try:
@@ -75,14 +118,11 @@ class DriverNode(LifecycleNode):
             made = ReplayPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
             self._apply_parameters()
-        except (ValueError, OSError) as error:
+        except ForeseenError as error:
             self._refusal = error
             if not self._autostart:
                 self.get_logger().error(str(error))
             return _FAILURE
-        except Exception:
-            self.get_logger().fatal(traceback.format_exc())
-            raise
         return _SUCCESS if self._autostart else self._wait_for_agent(self._pilot)
 
     def _wait_for_agent(self, pilot: Pilot | ReplayPilot) -> TransitionCallbackReturn:
@@ -97,23 +137,27 @@ class DriverNode(LifecycleNode):
         self._free()
         return _FAILURE
 
+    @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drive."""
         if self._pilot is not None:
             self._pilot.activate()
         return _SUCCESS
 
+    @_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Brake."""
         if self._pilot is not None:
             self._pilot.deactivate()
         return _SUCCESS
 
+    @_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Save `latest.pth` and free everything."""
         self._free()
         return _SUCCESS
 
+    @_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Brake, save, and let the process end."""
         self._shut_down = True

@@ -21,6 +21,7 @@ from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver_parameters import DriverParameters, run_config, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
+from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.reports import Reports
 from td3_driver.ros.watch import Watch
 from td3_driver.ros.wires import Wires
@@ -42,7 +43,7 @@ class Pilot:
         exit_code: the run is to end, and how; None while it goes on.
 
     Raises:
-        ValueError, OSError: the parameters ask for what cannot be done; one line says why.
+        ForeseenError: the parameters ask for what cannot be done; one line says why.
     """
 
     def __init__(self, node: Node, given: DriverParameters) -> None:
@@ -51,10 +52,10 @@ class Pilot:
         self.exit_code: int | None = None
         self._leave_by_s = float("inf")
         self._logger = node.get_logger()
-        self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
-        config = run_config(given)
         self._wires = Wires(node)
-        self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
+        with foreseen():
+            self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+            self._run = Run(run_config(given), self._wires.bell(self.hear_learner).trigger)
         self.session = self._run.session
         self._conditions = Conditions(node.get_logger())
         self._commander = Commander(
@@ -101,6 +102,11 @@ class Pilot:
             self.session.save_latest()
             self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
 
+    def stop(self) -> None:
+        """Asked to end by a signal: do not wait for ever, whatever the learner does."""
+        self.end(0, "asked to stop")
+        self._leave_by_s = min(self._leave_by_s, time.monotonic() + LAST_SAVE_WITHIN_S)
+
     @property
     def may_leave(self) -> bool:
         """It is to end, and nothing is left to do."""
@@ -109,24 +115,46 @@ class Pilot:
         done = self.session.link.idle and not self._commander.waiting
         return done or time.monotonic() > self._leave_by_s
 
+    def brake_at_once(self) -> None:
+        """Whatever happened; unless another may be driving."""
+        if self._intake.active or not self._commander.braked:
+            self._commander.brake()
+
     def save_and_close(self) -> None:
-        """End without ending the process."""
+        """End without ending the process, or because of an error."""
+        each_of(self._save, self.close)
+
+    def _save(self) -> None:
         if self.ready and self.session.learning:
             self.session.save_latest()
-        self.close()
 
     def close(self) -> None:
-        """Brake, say the last word, end the learner, free everything."""
+        """Brake, say the last word, end the learner, free everything; each, if another fails."""
+        each_of(
+            self._brake_if_moving,
+            self._reports.status,
+            self._reports.wait_for_listeners,
+            self._log_timing,
+            self._end_learner,
+            self._wires.cut,
+        )
+
+    def _brake_if_moving(self) -> None:
         if not self._commander.braked:
             self._commander.brake()
-        self._reports.status()
-        self._reports.wait_for_listeners()
-        self._log_timing()
+
+    def _end_learner(self) -> None:
+        """It finishes what it was asked first, unless it hangs."""
+        learner = self._run.learner
         if self.session.link.reachable:
-            self._run.learner.stop()
+            learner.stop()
         else:
-            self._run.learner.stop(within_s=0.0)
-        self._wires.cut()
+            learner.stop(within_s=0.0)
+        while (event := learner.poll()) is not None:
+            if isinstance(event, Saved):
+                self._logger.info(f"saved {event.path} at step {event.env_steps}")
+            elif isinstance(event, Refused):
+                self._logger.error(event.reason)
 
     # What comes in.
 

@@ -9,12 +9,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -24,8 +28,38 @@ _SEGMENT_LOCKS = f"fastrtps_{'[0-9a-f]' * 16}_el"
 _SETTLED_S = 30.0  # a process that starts may not have locked its own yet
 
 
+class ForeseenError(Exception):
+    """A parameter, a file or a disk is not as it should be; one line says what is wrong."""
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Where parameters and files are read.
+
+    Raises:
+        ForeseenError: instead of what is raised here where they cannot be used. A `ValueError`
+            or `OSError` from anywhere else is an error of the program.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ParameterException) as error:
+        raise ForeseenError(str(error)) from error
+
+
+def each_of(*steps: Callable[[], object]) -> None:
+    """Call all, in their order, whatever they raise; what they raised comes afterwards."""
+    with ExitStack() as stack:
+        for step in reversed(steps):
+            stack.callback(step)
+
+
+def log_internal_error() -> None:
+    """Log the exception being handled, with its traceback."""
+    get_logger("td3_driver").fatal(f"internal error, ending:\n{traceback.format_exc()}")
+
+
 class Stop:
-    """Set by SIGINT or SIGTERM.
+    """Set by SIGINT, SIGTERM, or the end of the terminal (SIGHUP); more of them change nothing.
 
     rclpy's own handlers would shut the context down at once, and with it the last brake command;
     here the node's loop sees the wish and ends in order. Python runs signal handlers only between
@@ -40,8 +74,9 @@ class Stop:
         writer.setblocking(False)
         self._writer = writer  # kept open as long as signals may write to it
         signal.set_wakeup_fd(writer.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
+                signal.signal(number, lambda *_: None)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def wakes(self, node: Node) -> None:
@@ -78,22 +113,33 @@ def run_node(
 ) -> None:
     """Make a node, run its loop, and exit with the loop's code.
 
-    A `ValueError` or `OSError` while making it is a user's mistake: one line, exit code 1.
+    A `ForeseenError` is one line, anything else that is raised is logged with its traceback; the
+    exit code of both is 1.
     """
     free_abandoned_segments()
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    executor = SingleThreadedExecutor()
-    stop = Stop()
     code = 1
     try:
+        _begin()
+        executor = SingleThreadedExecutor()
+        stop = Stop()
         node = make()
         stop.wakes(node)
         executor.add_node(node)
-        code = loop(node, executor, stop)
+        ended = loop(node, executor, stop)
         executor.shutdown()
         node.destroy_node()
-    except (ValueError, OSError) as error:
+        code = ended
+    except ForeseenError as error:
         print(f"error: {error}", file=sys.stderr)
+    except BaseException:  # noqa: BLE001 - SystemExit, too: the loop alone says when all is done
+        log_internal_error()
     finally:
         rclpy.try_shutdown()
     sys.exit(code)
+
+
+def _begin() -> None:
+    try:
+        rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # of the command line and the files that it names
+        raise ForeseenError(f"ROS arguments: {' '.join(str(error).split())}") from error

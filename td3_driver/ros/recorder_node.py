@@ -7,8 +7,11 @@ topics; rosbag2's own recorder takes the same file.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import check_new, open_writer, quality
 from td3_driver.configuration import share_directory
-from td3_driver.ros.process import Stop, run_node
+from td3_driver.ros.process import ForeseenError, Stop, foreseen, run_node
 
 # By a topic's last part.
 _TYPES: dict[str, Any] = {
@@ -58,14 +61,15 @@ class RecorderNode(Node):
     """Subscribes to the topics and writes what comes."""
 
     def __init__(self) -> None:
-        super().__init__("td3_recorder")
-        topics: list[str] = self.declare_parameter("record.topics", [""]).value
-        self._path = Path(self.declare_parameter("storage.uri", "").value)
-        known = ", ".join(_TYPES)
-        for topic in topics:
-            if topic.rpartition("/")[2] not in _TYPES:
-                raise ValueError(f"record.topics: {topic!r} ends in none of {known}")
-        self._writer = open_writer(self._path)
+        with foreseen():
+            super().__init__("td3_recorder")
+            topics: list[str] = self.declare_parameter("record.topics", [""]).value
+            self._path = Path(self.declare_parameter("storage.uri", "").value)
+            known = ", ".join(_TYPES)
+            for topic in topics:
+                if topic.rpartition("/")[2] not in _TYPES:
+                    raise ValueError(f"record.topics: {topic!r} ends in none of {known}")
+            self._writer = open_writer(self._path)
         self._lost: Counter[str] = Counter()
         self._newest_s = time.monotonic()
         store = typestore()
@@ -73,19 +77,40 @@ class RecorderNode(Node):
             self._record(topic, store)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
-        """Record until asked to stop, and then what is still on its way; the exit code."""
-        while not stop.requested:
-            executor.spin_once(timeout_sec=0.5)
-        end_s = time.monotonic() + LAST_MESSAGES_S
-        while time.monotonic() < min(end_s, self._newest_s + QUIET_S):
-            executor.spin_once(timeout_sec=QUIET_S)
-        self._writer.close()
+        """Record until asked to stop, and then what is still on its way; the exit code.
+
+        Raises:
+            ForeseenError: the bag cannot be written.
+        """
+        with self._closing():
+            while not stop.requested:
+                executor.spin_once(timeout_sec=0.5)
+            end_s = time.monotonic() + LAST_MESSAGES_S
+            while time.monotonic() < min(end_s, self._newest_s + QUIET_S):
+                executor.spin_once(timeout_sec=QUIET_S)
         counts = self._writer.counts
         lost = ", ".join(f"{count} of {topic}" for topic, count in sorted(self._lost.items()))
         self.get_logger().info(
             f"recorded {sum(counts.values())} messages into {self._path}, lost {lost or 'none'}"
         )
         return 0
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Close the bag, whatever happens: its index is written last."""
+        try:
+            yield
+        finally:
+            with self._writing():
+                self._writer.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ForeseenError(f"bag {self._path}: cannot be written ({reason})") from error
 
     def _record(self, topic: str, store: Any) -> None:
         leaf = topic.rpartition("/")[2]
@@ -118,7 +143,8 @@ class RecorderNode(Node):
         self._newest_s = time.monotonic()
         if not self._writer.counts[connection.id] and connection.topic.endswith("/image"):
             self.get_logger().info(f"{RECORDING} {self._path}")  # the world is heard
-        self._writer.write(connection, time.time_ns(), data)
+        with self._writing():
+            self._writer.write(connection, time.time_ns(), data)
 
     def _note_lost(self, connection: Any, lost: Any) -> None:
         # With its first message DDS counts as lost what was sent before anyone listened.

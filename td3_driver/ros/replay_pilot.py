@@ -23,13 +23,14 @@ from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.driving.safety import action_of, control_of
 from td3_driver.online.shadow import Errors, Shadow
 from td3_driver.online.timing import Latencies
-from td3_driver.online.trained import load
+from td3_driver.online.trained import Trained, load
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import ImageError, control_message, ego_state, pixels, stamp_ns
 from td3_driver.ros.conversions import control_of as control_from
 from td3_driver.ros.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
+from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import Wires
 
 STATUS_PERIOD_S = 0.5
@@ -44,16 +45,13 @@ class ReplayPilot:
         given: its parameters; `resume` is the checkpoint.
 
     Raises:
-        ValueError, OSError: the checkpoint cannot be used; one line says why.
+        ForeseenError: the checkpoint cannot be used; one line says why.
     """
 
     def __init__(self, node: Node, given: DriverParameters) -> None:
-        if not given.resume:
-            raise ValueError("parameter resume: empty; mode replay needs the checkpoint to ask")
-        try:
-            trained = load(Path(given.resume))
-        except CheckpointError as error:
-            raise ValueError(str(error)) from error
+        with foreseen():
+            trained = _trained(given.resume)
+            topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
         self.ready = True
         self.exit_code: int | None = None
         self._node, self._logger = node, node.get_logger()
@@ -62,7 +60,6 @@ class ReplayPilot:
         self._errors, self._latencies = Errors(), Latencies(given.control_period_s)
         self._frames = self._proposals = 0
         self._wires = Wires(node)
-        topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
         self._topics = topics
         wires, default = self._wires, names.VOLATILE_10
         self._proposal = wires.publish(CarlaEgoVehicleControl, "~/proposed_control", default)
@@ -93,21 +90,29 @@ class ReplayPilot:
             else:
                 self._logger.info(reason)
 
+    def stop(self) -> None:
+        """Asked to end by a signal."""
+        self.end(0, "asked to stop")
+
     @property
     def may_leave(self) -> bool:
         """It is to end."""
         return self.exit_code is not None
+
+    def brake_at_once(self) -> None:
+        """It moves no car."""
 
     def save_and_close(self) -> None:
         """There is nothing to save."""
         self.close()
 
     def close(self) -> None:
-        """Say what came of it, free everything."""
-        self._publish_status()
+        """Say what came of it, free everything; each, if another fails."""
+        each_of(self._publish_status, self._log_values, self._wires.cut)
+
+    def _log_values(self) -> None:
         said = ", ".join(f"{name} {_short(value)}" for name, value in self._values().items())
         self._logger.info(f"replay: {said}")
-        self._wires.cut()
 
     def hear_learner(self) -> None:
         """There is no learner."""
@@ -168,6 +173,15 @@ class ReplayPilot:
         self._status.publish(status)
         now = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.array(now, status))
+
+
+def _trained(resume: str) -> Trained:
+    if not resume:
+        raise ValueError("parameter resume: empty; mode replay needs the checkpoint to ask")
+    try:
+        return load(Path(resume))
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
 
 
 def _short(value: object) -> str:

@@ -131,6 +131,7 @@ class Reports:
             "silent_s": link.silent_s,
             "weight_age_s": _age_s(link.trained_s),
             "updates_discarded": link.discarded,
+            "requests_dropped": link.unsaid,
         }
         level = DiagnosticStatus.ERROR if message else DiagnosticStatus.OK
         return diagnostics.status("td3_driver: learner", message, {**values, **more}, level=level)

@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,35 +51,50 @@ class TrainOptions:
 
 
 def train(options: TrainOptions) -> int:
-    """Run to the end, to Ctrl-C, or to a failure; the exit code."""
+    """Run to the end, to Ctrl-C, or to a failure; the exit code.
+
+    The options are checked: whatever is raised in here is an error of the program, and is said
+    with its traceback.
+    """
+    try:
+        return _train(options)
+    except Exception:  # noqa: BLE001 - see above
+        traceback.print_exc()
+        return 1
+
+
+def _train(options: TrainOptions) -> int:
     began_ns = time.time_ns()
     # A laptop's run is nobody else's business; ros2 tools on the same machine still see it.
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda signum, _: asked.append(signum))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
+            signal.signal(number, lambda signum, _: asked.append(signum))
     progress = Progress(options.steps)
-    recorder = Recorder(options.recorder, progress.log) if options.recorder else None
-    world = Child("td3_driver.world.world_node", options.world, progress.log)
-    if recorder is not None:
-        recorder.wait(lambda: bool(asked))
-    driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
-    evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
-    completed = False
-    try:
+    with ExitStack() as stack:  # ended in the reverse order, whatever happens
+        stack.callback(rclpy.try_shutdown)
+        stack.callback(progress.close)
+        recorder = Recorder(options.recorder, progress.log) if options.recorder else None
+        if recorder is not None:
+            stack.callback(recorder.stop, RECORDER_STOP_S)
+        # The world after the driver, which brakes a car that still moves.
+        world = Child("td3_driver.world.world_node", options.world, progress.log)
+        stack.callback(world.stop, WORLD_STOP_S)
+        if recorder is not None:
+            recorder.wait(lambda: bool(asked))
+        driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
+        evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
+        stack.callback(evaluator.stop, EVALUATOR_STOP_S)
+        stack.callback(driver.stop, DRIVER_STOP_S)
         completed = _follow(progress, driver, world, evaluator, asked)
-    finally:
-        # The world last: the driver brakes a car that still moves.
         code = driver.stop(DRIVER_STOP_S)
         lost = world.exit_code is not None
         world.stop(WORLD_STOP_S)
         recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
         if completed and code == 0:
             evaluator.finish(lambda: bool(asked))
-        evaluator.stop(EVALUATOR_STOP_S)
-        progress.close()
-        rclpy.try_shutdown()
     if code == 0 or progress.episodes:
         print(progress.table(str(options.driver["checkpoint_dir"])))
     return 0 if code == 0 and recorded and not lost else 1

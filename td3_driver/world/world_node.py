@@ -29,7 +29,7 @@ from td3_driver.ros import names
 from td3_driver.ros.company import Company, refusal
 from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
-from td3_driver.ros.process import Stop, run_node
+from td3_driver.ros.process import Stop, foreseen, run_node
 from td3_driver.world.bridge_messages import EGO_ID
 from td3_driver.world.bridge_services import ActorServices
 from td3_driver.world.bridge_topics import BridgeTopics
@@ -47,11 +47,13 @@ class WorldNode(Node):
 
     def __init__(self, overrides: Mapping[str, object] | None = None) -> None:
         given_here = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
-        super().__init__("carla_ros_bridge", parameter_overrides=given_here)
-        self.parameters = declare(self, WorldParameters)
-        given = self.parameters
-        car = car_of(given)
-        self._simulation = simulation_of(given, car)
+        with foreseen():
+            super().__init__("carla_ros_bridge", parameter_overrides=given_here)
+            self.parameters = given = declare(self, WorldParameters)
+            car = car_of(given)
+            mover = car.control_id() or given.control_id
+            topics = names.EgoTopics(car.role_name, car.camera().id, mover)
+            self._simulation = simulation_of(given, car)
         self._waits = (
             given.synchronous_mode and given.synchronous_mode_wait_for_vehicle_control_command
         )
@@ -67,7 +69,7 @@ class WorldNode(Node):
         self._topics = BridgeTopics(
             self, car, self._simulation.config, synchronous_mode=given.synchronous_mode
         )
-        self._make_subscriptions(car)
+        self._make_subscriptions(car, topics)
         self._actors = ActorServices(self, car, self._simulation)
         self._topics.publish_once(self._simulation.road_map)
         if car.left_out:
@@ -147,13 +149,11 @@ class WorldNode(Node):
             until_s = self._due_s
         _spin(executor, stop, until_s, lambda: False)
 
-    def _make_subscriptions(self, car: Car) -> None:
+    def _make_subscriptions(self, car: Car, topics: names.EgoTopics) -> None:
         # The events of an endpoint cost time in each wait; the other side warns, too.
         quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         create = partial(self.create_subscription, event_callbacks=quiet)
         default = names.VOLATILE_10
-        mover = car.control_id() or self.parameters.control_id
-        topics = names.EgoTopics(car.role_name, car.camera().id, mover)
         # rclpy serves subscriptions in the order of their creation. What moves the car was sent
         # before the command of the same frame and has to take effect in the same tick: a busy
         # machine would else decide in which one, and the run would not repeat.

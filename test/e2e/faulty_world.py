@@ -185,6 +185,12 @@ class FaultyWorld:
         self.human = control
         self._override.publish(Bool(data=control is not None))
 
+    def ask(self, kind: type, name: str, request: Any, within_s: float = 30.0) -> None:
+        """Call a service that may never answer."""
+        client = self.node.create_client(kind, name)
+        self.spin(client.service_is_ready, within_s, f"service {name}")
+        client.call_async(request)
+
     def call(self, kind: type, name: str, request: Any, within_s: float = 30.0) -> Any:
         """A service's answer."""
         client = self.node.create_client(kind, name)

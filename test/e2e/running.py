@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import rclpy
@@ -82,24 +82,20 @@ class RunningTrain:
             self.lines.append(line.rstrip("\n"))
 
 
-class Node:
-    """One node as a process of its own, as `ros2 run` starts it.
+class Program:
+    """A process and what it says."""
 
-    Args:
-        module: below `package`.
-        parameters: "name:=value".
-    """
-
-    def __init__(self, module: str, *parameters: str, package: str = "td3_driver") -> None:
-        words = [word for parameter in parameters for word in ("-p", parameter)]
+    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{package}.{module}", "--ros-args", *words],
+            [sys.executable, *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, **(environment or {})},
         )
         self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def output(self) -> str:
@@ -119,13 +115,58 @@ class Node:
         self.process.kill()
         self.process.wait()
 
+    def wait(self, within_s: float) -> int:
+        """The exit code, when all is said."""
+        code = self.process.wait(within_s)
+        self._reader.join(5.0)
+        return code
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
 
-def learner_of(driver: Node) -> int:
+class Node(Program):
+    """One node as a process of its own, as `ros2 run` starts it.
+
+    Args:
+        module: below `package`.
+        parameters: "name:=value".
+    """
+
+    def __init__(self, module: str, *parameters: str, package: str = "td3_driver") -> None:
+        super().__init__("-m", f"{package}.{module}", *ros_args(parameters))
+
+
+class Spoiled(Program):
+    """A program of this package in which one function raises once `break_it` was called.
+
+    Args:
+        module: whose `main` is run.
+        where, error: see `raising`.
+        file: one that is not there yet.
+        arguments: of its command line.
+    """
+
+    def __init__(
+        self, module: str, where: str, error: str, file: Path, arguments: Sequence[str]
+    ) -> None:
+        self._file = file
+        spoiled = {"SPOILED": f"{where} {error} {file}"}
+        script = str(Path(__file__).with_name("raising.py"))
+        super().__init__(script, module, *arguments, environment=spoiled)
+
+    def break_it(self) -> None:
+        self._file.touch()
+
+
+def ros_args(parameters: Sequence[str]) -> list[str]:
+    """The command line that gives a node its parameters."""
+    return ["--ros-args", *(word for parameter in parameters for word in ("-p", parameter))]
+
+
+def learner_of(driver: Program) -> int:
     """The process id of a driver's learner."""
     (pid,) = (
         pid

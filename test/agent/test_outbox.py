@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending to a process that does not read: never waited for, nothing out of order, bounded."""
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_agent import ACTION, SMALL, VECTOR, fill
+
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.learner import LearnerSpec
+from td3_driver.agent.learner_client import LearnerClient
+from td3_driver.agent.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
+from td3_driver.agent.outbox import BACKLOG_BYTES, Outbox
+from td3_driver.agent.policy import Policy
+from td3_driver.agent.weights import SharedWeights
+
+AT_ONCE_S = 0.5  # a busy machine takes its time; a pipe that nobody reads takes for ever
+
+
+def test_what_was_taken_arrives_whole_and_in_order() -> None:
+    ours, theirs = socket.socketpair()
+    outbox = Outbox(ours)
+    draw = random.Random(1)
+    sent, got = bytearray(), bytearray()
+
+    def read(count: int) -> None:
+        while len(got) < count:
+            got.extend(theirs.recv(draw.choice((1, 100, 100_000))))
+
+    for _ in range(3):  # a reader who sleeps, and then catches up
+        refused = False
+        while not refused:
+            data = draw.randbytes(draw.choice((1, 50, 3_000, 300_000)))
+            began_s = time.monotonic()
+            taken = outbox.put(data)
+            assert time.monotonic() - began_s < AT_ONCE_S
+            sent += data if taken else b""
+            refused = not taken
+        assert len(sent) - len(got) < 2 * BACKLOG_BYTES
+        reader = threading.Thread(target=read, args=(len(sent),))
+        reader.start()
+        reader.join(30.0)
+        assert got == sent
+    assert outbox.put(b"and on")
+
+
+def test_nobody_is_told_anything_once_the_reader_is_gone() -> None:
+    ours, theirs = socket.socketpair()
+    outbox = Outbox(ours)
+    while outbox.put(bytes(100_000)):
+        pass
+    theirs.close()
+    end_s = time.monotonic() + 10.0
+    while outbox.put(b"x") and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert not outbox.put(b"x")
+
+
+class Told:
+    """A real learner process and what it says."""
+
+    def __init__(self) -> None:
+        config = AgentConfig(**SMALL)
+        state_dim = config.cnn_features + VECTOR
+        weights = SharedWeights(Policy(state_dim, ACTION, 1.0, True, config).parameter_count)
+        spec = LearnerSpec(
+            config, state_dim, ACTION, "cpu", seed=0, threads=1, log_dir=None, keep_last=0,
+            keep_every=0, replay=fill(), weights=weights,
+        )  # fmt: skip
+        self.client = LearnerClient(spec, lambda: None)
+        self.events: list[Event] = []
+
+    def wait(self, count: int) -> None:
+        end_s = time.monotonic() + 120.0
+        while len(self.events) < count:
+            assert time.monotonic() < end_s, self.events
+            if (event := self.client.poll()) is None:
+                time.sleep(0.01)
+            else:
+                self.events.append(event)
+
+
+@pytest.fixture
+def learner() -> Iterator[Told]:
+    told = Told()
+    yield told
+    told.client.stop(within_s=0.0)
+
+
+def test_a_learner_that_hangs_blocks_nobody_and_goes_on_where_it_was(learner: Told) -> None:
+    learner.wait(1)
+    assert isinstance(learner.events[0], Loaded)
+    pid = learner.client.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    accepted = refused = 0
+    histograms = {"action/steer": np.zeros(1000, np.float32)}
+    for number in range(2000):
+        request: Request = Log(number, {"episode/return": 1.0}, histograms)
+        if number % 100 == 0:
+            request = Train(1, None)
+        began_s = time.monotonic()
+        said = learner.client.send(request)
+        assert time.monotonic() - began_s < AT_ONCE_S
+        accepted += said and isinstance(request, Train)
+        refused += not said
+    assert accepted > 0
+    assert refused > 1000
+    os.kill(pid, signal.SIGCONT)
+    learner.wait(1 + accepted)
+    updates = [event.total_it for event in learner.events[1:] if isinstance(event, Trained)]
+    assert updates == list(range(1, accepted + 1))
+    assert learner.client.send(Train(1, None))
+    learner.wait(2 + accepted)
+
+
+def test_a_request_of_any_size_can_be_made(learner: Told, tmp_path: Path) -> None:
+    learner.wait(1)
+    run = {"actions": [[0.1, 0.2]] * 200_000}
+    began_s = time.monotonic()
+    assert learner.client.send(Save(tmp_path / "td3_1.pth", 1, 0, run))
+    assert time.monotonic() - began_s < 5.0
+    learner.wait(2)
+    assert not isinstance(learner.events[1], Lost)
+    assert (tmp_path / "td3_1.pth").is_file()
