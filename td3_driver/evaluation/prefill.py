@@ -21,6 +21,7 @@ from td3_driver.driving.observation import FRAME_COUNT
 from td3_driver.evaluation.drive_log import DriveLog, read_log
 from td3_driver.evaluation.drives import Drives
 from td3_driver.evaluation.progress import Progress
+from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 
 # What `Replay.sample` leaves out at the old end of a full buffer, at most.
@@ -77,7 +78,8 @@ def prefill(
             opened.append(_Opened(bag, topics, _log(bag, topics, progress)))
         rows = sum(len(one.log.stamps_ns) for one in opened)
         # In a file, not in memory: an hour is half a gigabyte.
-        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows")
+        meaning = of_experience(config)
+        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows", meaning=meaning)
         counts: Counter[str] = Counter()
         rewards, notes = 0.0, []
         for one in opened:
