@@ -183,8 +183,8 @@ def meaning(path: Path) -> Meaning | None:
     Raises:
         CheckpointError: If the file cannot be read or its header is damaged.
     """
-    found: Meaning | None = _described(_header_of(path)).get("meaning")
-    return found
+    found = _described(_header_of(path)).get("meaning")
+    return found if isinstance(found, dict) else None
 
 
 def last_digest(path: Path) -> str:

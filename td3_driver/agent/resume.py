@@ -122,13 +122,13 @@ def load(
     """
     path = Path(path)
     payload = checkpoint.read(path)
-    run = dict(payload.get("run") or {})
+    run = _mapping(payload.get("run"))
     saved = _saved_settings(payload, run)
     problems = snapshot.mismatches(agent, payload)
     if own:
-        problems += _other_meaning({**saved, **(run.get("meaning") or {})}, own.meaning)
+        problems += _other_meaning({**saved, **_mapping(run.get("meaning"))}, own.meaning)
     if problems:
-        way_out = f"; {_way_out(saved)}" if own and "preset" in saved else ""
+        way_out = _way_out(saved, own.rest) if own else ""
         raise CheckpointError(f"{path}: does not fit: {'; '.join(problems)}{way_out}")
     link, lost = None, ""
     if replay is not None:
@@ -147,7 +147,12 @@ def _saved_settings(payload: Mapping[str, Any], run: Mapping[str, Any]) -> dict[
         agent = AgentConfig.from_mapping(payload["config"]).to_mapping()
     except (KeyError, TypeError, ValueError):
         agent = {}  # `snapshot.mismatches` says so
-    return flat({**(run.get("settings") or {}), "agent": agent})
+    return flat({**_mapping(run.get("settings")), "agent": agent})
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """What a file should hold, or nothing: others write files too."""
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _other_meaning(saved: Meaning, own: Meaning) -> list[str]:
@@ -167,9 +172,13 @@ def _changes(saved: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...
     return tuple(f"{name} {new} (saved: {old})" for name, new, old in told if new != old)
 
 
-def _way_out(saved: Mapping[str, Any]) -> str:
-    config = f" and config {saved['config']}" if saved.get("config") else ""
-    return f"it was saved with preset {saved['preset']}{config}: give the same"
+def _way_out(saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Where other settings were asked for than the file's, which."""
+    named = ("preset", "config")
+    asked = [f"{name} {saved[name]}" for name in named if saved.get(name)]
+    if not asked or all(saved.get(name) == own.get(name) for name in named):
+        return ""
+    return f"; it was saved with {' and '.join(asked)}: give the same"
 
 
 def _restore_replay(

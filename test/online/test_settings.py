@@ -255,6 +255,17 @@ def test_a_replay_of_which_nothing_is_known_is_refused(tmp_path: Path) -> None:
     assert resume.load(TD3Agent(21, ACTION, config=OWN), path, unnamed, RunSettings(OWN)).link
 
 
+@pytest.mark.parametrize("run", [["a"], {"settings": 3, "meaning": "what"}, {"settings": None}])
+def test_a_run_that_is_none_tells_nothing(run: Any, tmp_path: Path) -> None:
+    """Anybody can write a file; it must not end the learner."""
+    payload = {**learned(OWN).checkpoint_payload(), "run": run}
+    checkpoint.write(tmp_path / "td3_40.pth", payload)
+    agent = TD3Agent(21, ACTION, config=OWN)
+    resumed = resume.load(agent, tmp_path / "td3_40.pth", own=settings_of(DrivingConfig()))
+    assert resumed.changed == ()
+    assert agent.env_steps == 40
+
+
 def test_a_converted_file_has_the_agents_settings_alone(tmp_path: Path) -> None:
     path = tmp_path / "td3_40.pth"
     learned(replace(OWN, discount=0.9)).save_checkpoint(path)
