@@ -56,7 +56,8 @@ class TensorBatch:
 
     Attributes:
         noise: (B, A), standard normal, for target policy smoothing.
-        following: (B, A), pi'(s'), from the critic's update on; the actor's uses it again.
+        following: (B, A), pi'(s') k steps later, from the critic's update on; the actor's uses
+            it again.
     """
 
     images: Tensor | None

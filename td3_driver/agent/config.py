@@ -128,8 +128,9 @@ class AgentConfig:
     - exploration_sigma_final, exploration_decay_steps: noise that shrinks (DrQ-v2: 1 to 0.1).
     - updates_per_step other than 1: learning more, or less, from each step (RLPD, REDQ: up to
       20; they need critic_layernorm or ensembles).
-    - smoothness_penalty: actions that do not jump from one observation to the next (CAPS, Mysore
-      et al. 2021, here with the target's next action and no gradient through it).
+    - smoothness_penalty: actions that do not jump within n_step steps. CAPS (Mysore et al. 2021)
+      looks one step ahead and through both actions; here it is the action that the target has
+      for the critic's update anyway, n_step later, and no gradient goes through it.
     - gradient_clip, pre_tanh_penalty: keep a policy learning online from saturating.
 
     Raises:
@@ -166,7 +167,7 @@ class AgentConfig:
     n_step: int = _integer(1, 1)
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
     pre_tanh_penalty: float = _number(0.0, 0.0)  # on mean(pre_tanh^2), keeps tanh alive
-    smoothness_penalty: float = _number(0.0, 0.0)  # on mean((pi(s) - pi'(s'))^2)
+    smoothness_penalty: float = _number(0.0, 0.0)  # on mean((pi(s_t) - pi'(s_t+n))^2)
     random_shift: int = _integer(0, 0)  # pixels, +-; 0 is off (DrQ, Kostrikov et al. 2020)
 
     # Experience.

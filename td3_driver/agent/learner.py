@@ -27,7 +27,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver.agent import checkpoint, resume
 from td3_driver.agent.checkpoint import CheckpointError
-from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.messages import (
@@ -46,6 +45,7 @@ from td3_driver.agent.messages import (
 from td3_driver.agent.policy import flatten
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import ReplayLink
+from td3_driver.agent.resume import RunSettings
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.agent.weights import SharedWeights
 
@@ -68,7 +68,7 @@ class LearnerSpec:
     nice(1).
     """
 
-    config: AgentConfig
+    settings: RunSettings
     state_dim: int
     action_dim: int
     device: str
@@ -100,7 +100,7 @@ class Learner:
         self._agent = TD3Agent(
             spec.state_dim,
             spec.action_dim,
-            config=spec.config,
+            config=spec.settings.agent,
             device=spec.device,
             seed=spec.seed,
         )
@@ -146,7 +146,7 @@ class Learner:
             if self._halted:
                 break
             measures = self._agent.train(
-                self._spec.replay, self._spec.config.batch_size, request.rows, self._demonstrations
+                self._spec.replay, rows=request.rows, demonstrations=self._demonstrations
             )
             self._count_nonfinite(measures)
             losses |= measures
@@ -215,8 +215,7 @@ class Learner:
         if path is None:
             return Refused(f"{request.directory}: no valid checkpoint in this folder")
         replay = self._spec.replay if request.replay else None
-        config = self._spec.config if request.keep_settings else None
-        resumed = resume.load(self._agent, path, replay, config)
+        resumed = resume.load(self._agent, path, replay, self._spec.settings)
         self._nonfinite_in_a_row = 0
         if request.replay:
             self._link = resumed.link

@@ -39,13 +39,11 @@ class Load:
     """Go back to a checkpoint; no path means the newest valid one in `directory`.
 
     `replay`: fill the replay too, if it was saved; nobody may write to it meanwhile.
-    `keep_settings`: go on with the learner's own settings, not with the file's.
     """
 
     path: Path | None
     directory: Path
     replay: bool
-    keep_settings: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The agent is what the checkpoint says; `run` is the driving side's share of it.
+    """The agent's state is the checkpoint's; `run` is the driving side's share of it.
 
     `replay` says that the replay was filled, `lost` in one sentence what could not be given back,
-    `changed` which of the file's settings apply no longer.
+    `changed` which of the file's settings apply no longer: settings are the run's.
     """
 
     path: Path | None
@@ -102,6 +100,13 @@ class Loaded:
     replay: bool = False
     lost: str = ""
     changed: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> str:
+        """Which settings apply, in words."""
+        if not self.changed:
+            return "settings as saved"
+        return f"settings are this run's: {', '.join(self.changed)}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,6 @@ from td3_driver.agent.td3 import TD3Agent
 LARGEST_DIFFERENCE = 1e-4  # of an action element; float32 gives about 1e-6
 _COMPARISONS = 32
 _TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
-
-_DRIVING_VECTOR = """\
-| element | meaning |
-|---|---|
-| 0 | speed in m/s, / 30 |
-| 1 | signed lateral deviation in m, / 3.5 |
-| 2 | heading error in rad, / π |
-| 3 … 22 | ten way points: x forward, y in m in the car's frame, / 50 |
-"""
 
 
 class _WithImage(nn.Module):
@@ -149,7 +140,8 @@ def _compare(agent: TD3Agent, model: bytes) -> float:
 
 
 def _card(path: Path, agent: TD3Agent, model: bytes, gap: float) -> str:
-    provenance = checkpoint.read(path)["provenance"]
+    payload = checkpoint.read(path)
+    provenance = payload["provenance"]
     origin = "\n".join(
         f"- {key}: {value}" for key, value in provenance.items() if not isinstance(value, list)
     )
@@ -159,8 +151,6 @@ def _card(path: Path, agent: TD3Agent, model: bytes, gap: float) -> str:
         shape = ", ".join(map(str, (1, *agent.actor_cnn.image_shape)))
         image = f"- `image`: ({shape}) uint8, grey frames, oldest first\n"
     bound = f"{agent.max_action:g}"
-    vector = _DRIVING_VECTOR if agent.vector_dim == 23 else ""
-    meaning = ": steering (+1 is right), and throttle (> 0) or brake" if vector else ""
     return f"""\
 # Driving policy, exported from {path.name}
 
@@ -170,9 +160,9 @@ action and keeps no state.
 ## Inputs and output
 
 {image}- `vector`: (1, {agent.vector_dim}) float32
-- `action`: (1, {agent.action_dim}) float32 in [-{bound}, {bound}]{meaning}
+- `action`: (1, {agent.action_dim}) float32 in [-{bound}, {bound}]
 
-{vector}
+{_meaning(payload)}
 ## Training
 
 - {agent.env_steps} environment steps, {agent.episodes} episodes, {agent.total_it} updates
@@ -188,3 +178,15 @@ action and keeps no state.
 The policy is no better than the training above: measure it (`td3_driver evaluate`) before it
 drives. What td3_driver does to an action afterwards, its safety limits, is not in the model.
 """
+
+
+def _meaning(payload: Mapping[str, Any]) -> str:
+    """What the numbers mean, as the file tells it; element by element where it lists them."""
+    meaning = (payload.get("run") or {}).get("meaning") or {}
+    if not meaning:
+        return "The checkpoint does not say what its numbers mean.\n"
+    rows = []
+    for name, value in meaning.items():
+        elements = enumerate(value) if isinstance(value, list) else [("", value)]
+        rows += [f"| {name}{'' if i == '' else f'[{i}]'} | {text} |\n" for i, text in elements]
+    return "| what | meaning |\n|---|---|\n" + "".join(rows)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from td3_driver.agent.batch import Batch, FrameSource, Rows
 from td3_driver.agent.checks import check_finite, check_observation
+from td3_driver.agent.meaning import Meaning
 from td3_driver.agent.shared_memory import ArrayType, SharedBlock, fence, packed
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
@@ -39,6 +40,8 @@ class Replay:
         vector_dim: Length of the vector.
         action_dim: Length of the action.
         file: None for memory, or the path of a new file for a buffer larger than memory.
+        meaning: What the numbers in it mean, see meaning.py; files carry it. None: nobody says,
+            and a file of any meaning can be read into it.
 
     Raises:
         ValueError: If a size is out of range.
@@ -53,6 +56,7 @@ class Replay:
         action_dim: int,
         *,
         file: str | Path | None = None,
+        meaning: Meaning | None = None,
     ) -> None:
         if capacity < 16:
             raise ValueError(f"capacity: {capacity} rows are too few, use at least 16")
@@ -62,6 +66,7 @@ class Replay:
             )
         self.capacity, self.image_shape = capacity, image_shape
         self.vector_dim, self.action_dim = vector_dim, action_dim
+        self.meaning = meaning
         self._attach(SharedBlock(packed(self._arrays())[1], file))
 
     def _arrays(self) -> dict[str, ArrayType]:
@@ -88,7 +93,7 @@ class Replay:
         self._next_age: int | None = None  # no episode is open in this process
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("capacity", "image_shape", "vector_dim", "action_dim", "_block")
+        names = ("capacity", "image_shape", "vector_dim", "action_dim", "meaning", "_block")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

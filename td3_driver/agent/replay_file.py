@@ -21,6 +21,7 @@ import numpy as np
 
 from td3_driver.agent import durable_file, replay_log
 from td3_driver.agent.checkpoint import CheckpointError, one_line
+from td3_driver.agent.meaning import Meaning, MeaningError, differences
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import Columns, ReplayLink
 
@@ -75,21 +76,31 @@ def verify(folder: str | Path, link: ReplayLink) -> None:
         pass
 
 
-def restore(replay: Replay, folder: str | Path, link: ReplayLink) -> None:
+def restore(
+    replay: Replay, folder: str | Path, link: ReplayLink, told: Meaning | None = None
+) -> None:
     """Fill a buffer with what was saved; `sample` then draws what it would have drawn.
 
     Nobody may write to or sample from the buffer meanwhile. An episode that was open is not:
     the next one begins with `Replay.begin`.
 
+    Args:
+        replay: To be filled.
+        folder: The checkpoint's.
+        link: The checkpoint's.
+        told: What its numbers mean where the file itself does not say, as far as is known.
+
     Raises:
+        MeaningError: If its numbers mean something else than the buffer's.
         CheckpointError: If the file is missing, damaged, another checkpoint's or from a buffer of
             other sizes; the buffer is unchanged then.
     """
     path = Path(folder) / link.file
     columns = _columns(replay)
-    expected = replay_log.header(columns)
+    expected = replay_log.header(columns, replay.meaning)
     for _ in replay_log.segments(path, link, expected):
         pass  # all of it is verified before the buffer changes
+    _check_meaning(path, replay.meaning, told)
     counters = replay.arrays()["counters"]
     counters[:] = 0  # should reading fail now, the buffer is empty rather than mixed
     for segment in replay_log.segments(path, link, expected):
@@ -99,24 +110,42 @@ def restore(replay: Replay, folder: str | Path, link: ReplayLink) -> None:
 
 
 def load(
-    path: str | Path, image_shape: tuple[int, int, int] | None, vector_dim: int, action_dim: int
+    path: str | Path,
+    image_shape: tuple[int, int, int] | None,
+    vector_dim: int,
+    action_dim: int,
+    meaning: Meaning | None = None,
 ) -> Replay:
     """A buffer with what a file holds, whichever checkpoint it belongs to, if any.
 
     Args:
         path: A file of `save`'s, whole.
-        image_shape: As `vector_dim` and `action_dim`, of `Replay`.
+        image_shape: As `vector_dim`, `action_dim` and `meaning`, of `Replay`.
 
     Raises:
+        MeaningError: If its numbers mean something else.
         CheckpointError: If the file cannot be read, is damaged or from a buffer of other sizes.
     """
     path = Path(path)
     capacity, link = replay_log.describe(path)
-    replay = Replay(capacity, image_shape, vector_dim, action_dim)
+    replay = Replay(capacity, image_shape, vector_dim, action_dim, meaning=meaning)
     restore(replay, path.parent, link)
     transitions = _count_actions(replay, max(link.first, link.rows - capacity), link.rows)
     replay.arrays()["counters"][1] = transitions
     return replay
+
+
+def _check_meaning(path: Path, own: Meaning | None, told: Meaning | None) -> None:
+    if own is None:
+        return
+    saved = replay_log.meaning(path)
+    if saved is None:
+        known = {name: told[name] for name in own if name in told} if told else {}
+        if not known:
+            raise MeaningError(f"{path}: does not say what its numbers mean")
+        saved = {**own, **known}
+    if differ := differences(saved, own):
+        raise MeaningError(f"{path}: its numbers mean something else: {'; '.join(differ)}")
 
 
 def _columns(replay: Replay) -> Columns:
@@ -127,7 +156,7 @@ def _has_room(replay: Replay, log: Path, rows: int, previous: ReplayLink) -> boo
     """Whether a log is this buffer's, ends where it was saved, and may grow."""
     if rows - previous.first > _LARGEST_LOG * replay.capacity:
         return False
-    header = replay_log.header(_columns(replay))
+    header = replay_log.header(_columns(replay), replay.meaning)
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
         if file.seek(0, os.SEEK_END) != previous.bytes:
             return False
@@ -163,7 +192,7 @@ def _write_anew(replay: Replay, path: Path, oldest: int, rows: int) -> tuple[int
 
     def fill(file: BinaryIO) -> None:
         nonlocal written
-        header = replay_log.header(_columns(replay))
+        header = replay_log.header(_columns(replay), replay.meaning)
         file.write(header)
         digest = _write_rows(replay, file, oldest, rows, hashlib.sha256(header).hexdigest())
         written = file.tell(), digest

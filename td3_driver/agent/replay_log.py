@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The format of a replay file: a header, then segments of rows, chained by their digests.
 
-    header    "td3_driver replay 1\\n", length (uint32), JSON: capacity and columns,
+    header    "td3_driver replay 1\\n", length (uint32), JSON: capacity and columns, what the
+              numbers mean (meaning.py; null: nobody says), the package's version,
               SHA-256 of all that
     segment   "segment\\n", first row, number of rows, bytes of payload (uint64 each),
               payload: each column's rows one after the other,
@@ -25,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.agent.checkpoint import CheckpointError, one_line
+from td3_driver.agent.meaning import Meaning, differences, flat
+from td3_driver.agent.provenance import package_version
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -95,10 +98,12 @@ class Segment:
             offset += size * column.dtype.itemsize
 
 
-def header(columns: Columns) -> bytes:
-    """A file's first bytes; rows fit a buffer whose header is the same."""
+def header(columns: Columns, meaning: Meaning | None) -> bytes:
+    """A file's first bytes; rows fit a buffer of the same capacity and columns."""
     types = {name: [a.dtype.str, *map(int, a.shape[1:])] for name, a in columns.items()}
-    text = json.dumps({"capacity": len(next(iter(columns.values()))), "columns": types}).encode()
+    capacity = len(next(iter(columns.values())))
+    described = {"capacity": capacity, "columns": types, "meaning": meaning}
+    text = json.dumps({**described, "package": package_version()}).encode()
     start = _MAGIC + _LENGTH.pack(len(text)) + text
     return start + hashlib.sha256(start).digest()
 
@@ -129,7 +134,7 @@ def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[S
     Args:
         path: The file.
         link: What the checkpoint says of it.
-        expected: The header it must have; None for any.
+        expected: A header whose capacity and columns it must have; None for any.
 
     Raises:
         CheckpointError: If it is missing, damaged, of another checkpoint or another header; only
@@ -141,8 +146,9 @@ def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[S
                 raise CheckpointError(f"{path}: is cut off, its checkpoint saved more")
             file.seek(0)
             found = _read_header(path, file)
-            if expected is not None and found != expected:
-                raise CheckpointError(f"{path}: {_difference(found, expected)}")
+            other = differences(_columns(found), _columns(expected)) if expected else []
+            if other:
+                raise CheckpointError(f"{path}: was saved from a buffer whose {'; '.join(other)}")
             before = hashlib.sha256(found).digest()
             while file.tell() < link.bytes:
                 before, segment = _read_segment(path, file, before, link.bytes)
@@ -163,17 +169,22 @@ def describe(path: Path) -> tuple[int, ReplayLink]:
     Raises:
         CheckpointError: If the file cannot be read or is damaged.
     """
-    try:
-        with path.open("rb") as file:
-            start = _read_header(path, file)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
+    start = _header_of(path)
     link = ReplayLink(path.name, path.stat().st_size, 0, 0, 0, last_digest(path))
-    parts = [(part.first, part.first + part.count) for part in segments(path, link, start)]
+    parts = [(part.first, part.first + part.count) for part in segments(path, link, None)]
     if not parts:
         raise CheckpointError(f"{path}: holds no rows")
-    capacity = json.loads(start[len(_MAGIC) + _LENGTH.size : -DIGEST_BYTES])["capacity"]
-    return int(capacity), replace(link, first=parts[0][0], rows=parts[-1][1])
+    return int(_described(start)["capacity"]), replace(link, first=parts[0][0], rows=parts[-1][1])
+
+
+def meaning(path: Path) -> Meaning | None:
+    """What a file's numbers mean, as its header says; None where it does not.
+
+    Raises:
+        CheckpointError: If the file cannot be read or its header is damaged.
+    """
+    found = _described(_header_of(path)).get("meaning")
+    return found if isinstance(found, dict) else None
 
 
 def last_digest(path: Path) -> str:
@@ -181,6 +192,23 @@ def last_digest(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - DIGEST_BYTES, 0))
         return file.read().hex()
+
+
+def _header_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return _read_header(path, file)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def _described(start: bytes) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(start[len(_MAGIC) + _LENGTH.size : -DIGEST_BYTES])
+    return described
+
+
+def _columns(start: bytes) -> dict[str, Any]:
+    return flat({name: _described(start)[name] for name in ("capacity", "columns")})
 
 
 def _read_header(path: Path, file: BinaryIO) -> bytes:
@@ -206,9 +234,3 @@ def _read_segment(path: Path, file: BinaryIO, before: bytes, end: int) -> tuple[
             if digest.digest() == file.read(DIGEST_BYTES):
                 return digest.digest(), Segment(first, count, payload)
     raise CheckpointError(f"{path}: is damaged: a SHA-256 is wrong")
-
-
-def _difference(found: bytes, expected: bytes) -> str:
-    start = len(_MAGIC) + _LENGTH.size
-    saved, own = (text[start:-DIGEST_BYTES].decode() for text in (found, expected))
-    return f"was saved from a buffer {saved}, this one is {own}"

@@ -7,13 +7,7 @@ states: with these, training continues bit for bit as if it had not been interru
 
 from __future__ import annotations
 
-import functools
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +17,7 @@ from torch import Tensor, nn
 from td3_driver.agent.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.exploration import Exploration
+from td3_driver.agent.provenance import provenance
 
 if TYPE_CHECKING:
     from td3_driver.agent.td3 import TD3Agent
@@ -64,7 +59,7 @@ def take(agent: TD3Agent, run: Mapping[str, Any]) -> dict[str, Any]:
         "torch": agent.noise_generator.get_state(),
         "exploration": agent.exploration.state(),
     }
-    live["provenance"] = _provenance()
+    live["provenance"] = provenance()
     live["replay"] = None  # whoever saves a replay beside the checkpoint says so here
     live["run"] = dict(run)
     return _copied(live)  # type: ignore[no-any-return]
@@ -237,31 +232,3 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any
             # torch keeps the saved tensors themselves; fused Adam wants the weight's layout.
             own = torch.empty_like(weight if value.shape == weight.shape else value)
             optimizer.state[weight][name] = own.copy_(value)
-
-
-def _provenance() -> dict[str, str]:
-    try:
-        package = metadata.version("td3_driver")
-    except metadata.PackageNotFoundError:
-        package = "unknown"
-    return {
-        "package": package,
-        "git": _git_revision(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-@functools.lru_cache(maxsize=1)
-def _git_revision() -> str:
-    """The checked-out revision, or "unknown" outside a repository or without git."""
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5.0
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return answer.stdout.strip() or "unknown"

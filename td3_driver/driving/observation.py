@@ -24,6 +24,8 @@ SPEED_SCALE_MPS = 30.0
 LATERAL_SCALE_M = 3.5
 WAYPOINT_SCALE_M = 50.0
 
+IMAGE_LAYOUT = f"{FRAME_COUNT} grey frames of {FRAME_SIZE}x{FRAME_SIZE}, oldest first"
+
 _AHEAD_M = WAYPOINT_SPACING_M * np.arange(1, WAYPOINT_COUNT + 1)
 _TO_GREY = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
 
@@ -110,6 +112,21 @@ def vector_observation(
     vector[3::2] = (cos * ahead_m[:, 0] + sin * ahead_m[:, 1]) / WAYPOINT_SCALE_M
     vector[4::2] = (-sin * ahead_m[:, 0] + cos * ahead_m[:, 1]) / WAYPOINT_SCALE_M
     return vector
+
+
+def vector_layout(*, end_to_end: bool) -> list[str]:
+    """What each element of a `vector_observation` is, by name, unit and scale."""
+    speed = f"speed in m/s / {SPEED_SCALE_MPS:g}"
+    if end_to_end:
+        turn = "next turn at a junction: 1 left, -1 right, 0 none"
+        return [speed, turn, *["nothing, 0"] * (VECTOR_DIM - 2)]
+    points = (
+        f"route point {ahead_m:g} m ahead, {axis} in m / {WAYPOINT_SCALE_M:g}"
+        for ahead_m in _AHEAD_M
+        for axis in ("forward", "left")
+    )
+    offset = f"lateral offset in m, left positive, / {LATERAL_SCALE_M:g}"
+    return [speed, offset, "heading error in rad / pi", *points]
 
 
 class FrameStack:

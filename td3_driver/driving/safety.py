@@ -23,6 +23,10 @@ class SafetyConfig:
     max_steer: float = 0.5
 
 
+ACTION_LAYOUT = (
+    "steer: 1 is max_steer of full lock, to the right",
+    "throttle (> 0) or brake (< 0)",
+)
 FULL_BRAKE_ACTION: Action = np.array([0.0, -1.0], np.float32)
 
 

@@ -22,6 +22,7 @@ from td3_driver.driving.synchronisation import AUTOMATIC, Sync
 from td3_driver.evaluation.drive_log import DriveLog, read_log
 from td3_driver.evaluation.drives import Drives
 from td3_driver.evaluation.progress import Progress
+from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 
 # What `Replay.sample` leaves out at the old end of a full buffer, at most.
@@ -80,7 +81,8 @@ def prefill(
             opened.append(_Opened(bag, topics, _log(bag, topics, sync, progress)))
         rows = sum(len(one.log.stamps_ns) for one in opened)
         # In a file, not in memory: an hour is half a gigabyte.
-        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows")
+        meaning = of_experience(config)
+        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows", meaning=meaning)
         counts: Counter[str] = Counter()
         rewards, notes = 0.0, []
         for one in opened:

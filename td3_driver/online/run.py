@@ -12,14 +12,17 @@ from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.learner import LearnerSpec
 from td3_driver.agent.learner_client import LearnerClient
+from td3_driver.agent.meaning import Meaning
 from td3_driver.agent.messages import Loaded
 from td3_driver.agent.policy import Policy
 from td3_driver.agent.replay import Replay
+from td3_driver.agent.resume import RunSettings
 from td3_driver.agent.weights import SharedWeights
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.online.actor import OnlineActor
+from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.session import LATEST, Session, SessionConfig
 
 ACTION_DIM = 2
@@ -60,14 +63,15 @@ class Run:
     """A run's parts: the session, the learner and the replay between them."""
 
     def __init__(self, config: RunConfig, on_event: Callable[[], None]) -> None:
-        agent = config.configuration.agent
+        agent, driving = config.configuration.agent, config.configuration.driving
+        meaning = of_experience(driving)
         state_dim = agent.cnn_features + VECTOR_DIM
         policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
-        self.replay = Replay(agent.replay_capacity, *ROW)
+        self.replay = Replay(agent.replay_capacity, *ROW, meaning=meaning)
         self._config = config
         weights = SharedWeights(policy.parameter_count)
         spec = LearnerSpec(
-            config=agent,
+            settings=RunSettings(agent, of_policy(driving), config.session.settings),
             state_dim=state_dim,
             action_dim=ACTION_DIM,
             device=config.device,
@@ -80,15 +84,14 @@ class Run:
             weights=weights,
             # In lock-step driving waits for the learner; in real time it comes first.
             niceness=0 if config.session.lockstep else REALTIME_NICENESS,
-            demonstrations=_demonstrations(config.prefill) if config.prefill else None,
+            demonstrations=_demonstrations(config, meaning),
             demonstration_share=config.prefill_share,
         )
         learning = config.session.learning
         noise = Exploration(agent, ACTION_DIM, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
         recorder = self.replay if learning else None
-        driving, seed = config.configuration.driving, config.seed + 2
-        driver = Driver(driving, actor, recorder, seed, held_out=not learning)
+        driver = Driver(driving, actor, recorder, config.seed + 2, held_out=not learning)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session, agent, driver, actor, self.replay, self.learner, weights
@@ -104,8 +107,7 @@ class Run:
         if event.path is not None:
             return True
         if self._config.resume is not None:
-            learning = self.session.learning
-            self.session.load(self._config.resume, replay=learning, keep_settings=learning)
+            self.session.load(self._config.resume, replay=self.session.learning)
             return False
         if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()
@@ -126,11 +128,17 @@ class Run:
         }
 
 
-def _demonstrations(path: Path) -> Replay:
+def _demonstrations(config: RunConfig, meaning: Meaning) -> Replay | None:
+    path = config.prefill
+    if path is None:
+        return None
     try:
-        replay = replay_file.load(path, *ROW)
+        replay = replay_file.load(path, *ROW, meaning)
     except CheckpointError as error:
-        raise ValueError(f"prefill {error}") from error
+        given = config.session.settings
+        options = [f" --{name} {given[name]}" for name in ("preset", "config") if given.get(name)]
+        command = f"td3_driver prefill BAG... --out {path}{''.join(options)}"
+        raise ValueError(f"prefill {error}; one for this run is made by: {command}") from error
     if not replay.transitions:
         raise ValueError(f"prefill {path}: holds no transition")
     return replay

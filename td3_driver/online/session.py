@@ -51,6 +51,7 @@ class SessionConfig:
         episodes: end after so many episodes; 0: no end.
         save_replay: checkpoints take the replay with them (but for the frequent `latest.pth`).
         settings: the resolved configuration, kept in every checkpoint.
+        meaning: what the agent's observations and actions are, kept likewise.
     """
 
     steps: int
@@ -61,6 +62,7 @@ class SessionConfig:
     episodes: int = 0
     save_replay: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    meaning: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
@@ -165,16 +167,13 @@ class Session:
         then: Then = _nothing,
         *,
         replay: bool = False,
-        keep_settings: bool = False,
     ) -> None:
         """Ask to go back to a checkpoint (default: the newest valid one in the folder).
 
         `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
-        filled too; only before anything is driven. With `keep_settings` learning goes on with
-        this run's settings instead of the checkpoint's.
+        filled too; only before anything is driven. The state is the file's, settings remain.
         """
-        folder = self._config.checkpoint_dir
-        self.link.ask(Load(path, folder, replay, keep_settings), then)
+        self.link.ask(Load(path, self._config.checkpoint_dir, replay), then)
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""
@@ -247,6 +246,7 @@ class Session:
             "driver": self._driver.state(),
             "exploration": self._actor.state(),
             "settings": self._config.settings,
+            "meaning": self._config.meaning,
         }
 
     def _log_episode(self, ended: EpisodeSummary) -> None:

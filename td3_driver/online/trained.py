@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.agent.meaning import differences
 from td3_driver.configuration import configuration_from, load_configuration
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.reward import Action
+from td3_driver.online.meaning import of_policy
 
 ACTION_DIM = 2
 
@@ -53,18 +55,24 @@ def load(path: Path) -> Trained:
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is damaged.
-        ValueError: its networks are not those of a driver, or its settings are not known here.
+        ValueError: its networks are not those of a driver, what they see and do is something
+            else here, or its settings are not known here.
     """
     payload = checkpoint.read(path)
     agent = TD3Agent.from_checkpoint(path)
     _check_shapes(path, agent)
-    settings = (payload.get("run") or {}).get("settings") or {}
+    run = payload.get("run") or {}
+    settings = run.get("settings") or {}
     note = ""
     if "driving" in settings:
         driving = configuration_from({"driving": settings["driving"]}, str(path)).driving
     else:
         driving = load_configuration("default").driving
         note = f"{path}: holds no driving configuration; that of the default preset is used"
+    own = of_policy(driving)
+    told = {name: value for name, value in (run.get("meaning") or {}).items() if name in own}
+    if differ := differences(told, {name: own[name] for name in told}):
+        raise ValueError(f"{path}: its networks' numbers mean something else: {'; '.join(differ)}")
     return Trained(Greedy(agent), driving, int(payload["env_steps"]), note)
 
 

@@ -51,6 +51,8 @@ def _told(response: Trigger.Response, event: Event) -> Trigger.Response:
         case Saved() | Loaded():
             response.success = True
             response.message = f"{event.path} step {event.env_steps}"
+            if isinstance(event, Loaded):
+                response.message += f"; {event.settings}"
         case Refused():
             response.message = event.reason
     return response

@@ -10,6 +10,7 @@ from td3_driver.agent.replay_log import last_digest
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.synchronisation import MODES, TOLERANCE_S, Sync
 from td3_driver.online.folder import prepare_folder
+from td3_driver.online.meaning import of_policy
 from td3_driver.online.run import RunConfig
 from td3_driver.online.session import SessionConfig
 from td3_driver.ros.parameters import parameter
@@ -170,11 +171,13 @@ def run_config(given: DriverParameters) -> RunConfig:
             save_replay=given.save_replay,
             settings={
                 "preset": given.preset,
+                "config": given.config_file,
                 "seed": given.seed,
                 "stepping": given.stepping,
                 **({} if prefill is None else _about(prefill, given.prefill_share)),
                 **configuration.to_mapping(),
             },
+            meaning=of_policy(configuration.driving),
         ),
         resume=resume,
         seed=given.seed,

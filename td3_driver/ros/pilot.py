@@ -223,9 +223,8 @@ class Pilot:
 
     def _on_loaded(self, event: Loaded) -> None:
         if event.path is not None:
-            self._logger.info(f"resuming at step {event.env_steps} from {event.path}")
-        if event.changed:
-            self._logger.info(f"going on with other settings: {', '.join(event.changed)}")
+            place = f"step {event.env_steps} from {event.path}"
+            self._logger.info(f"resuming at {place}; {event.settings}")
         if event.lost:
             refill = f"learning goes on with {self._run.learning_starts} new transitions"
             self._logger.warning(f"{event.lost}; {refill}")

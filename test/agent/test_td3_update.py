@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from td3_driver.agent import TD3Agent, td3
 from td3_driver.agent.batch import Batch
+from td3_driver.agent.replay import Replay
 
 NAMES = ("actor", "critic", "actor_cnn", "critic_cnn")
 PLAIN: dict[str, Any] = {"tau": 0.05, "learning_rate": 1e-3}
@@ -289,3 +290,31 @@ def test_a_float_image_is_taken_as_it_is(small: dict[str, Any]) -> None:
     agent = TD3Agent(21, config=small)
     image = torch.randint(0, 256, (2, 4, 36, 36), dtype=torch.uint8)
     assert torch.allclose(agent.actor_cnn(image), agent.actor_cnn(image / 127.5 - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_the_smoothness_penalty_looks_n_steps_ahead(small: dict[str, Any], n_step: int) -> None:
+    """At the target's action there; at the episode's last observation where it ends before."""
+    rows = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    replay = Replay(64, None, 5, 2)
+    replay.begin(None, rows[0])
+    for row in rows[1:]:
+        replay.add(np.zeros(2, np.float32), 0.0, None, row, False, row is rows[-1])
+    losses = []
+    for penalty in (0.0, 0.5):
+        settings = {"smoothness_penalty": penalty, "n_step": n_step, "policy_freq": 1}
+        agent = TD3Agent(5, use_dict_buffer=False, config={**small, **settings})
+        with torch.no_grad():  # a target of its own
+            for weight in agent.actor_target.parameters():
+                weight.mul_(1.5)
+        rng = np.random.Generator(np.random.PCG64())
+        rng.bit_generator.state = agent.sampler.bit_generator.state
+        starts = replay.sample(64, rng, n_step).vectors
+        with torch.no_grad():
+            now = [int(np.flatnonzero((rows == start).all(1))[0]) for start in starts]
+            later = [min(index + n_step, len(rows) - 1) for index in now]
+            here, there = torch.from_numpy(rows[now]), torch.from_numpy(rows[later])
+            jump = F.mse_loss(agent.actor(here), agent.actor_target(there))
+        losses.append(float(agent.train(replay, 64)["actor_loss"]))
+    assert losses[1] - losses[0] == pytest.approx(0.5 * float(jump), rel=1e-3)
+    assert float(jump) > 0.01

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorded drives as demonstrations, and learning from them."""
 
+import hashlib
+import json
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +14,21 @@ import pytest
 import torch
 from rosbags.rosbag2 import StoragePlugin
 
-from td3_driver.agent import TD3Agent, replay_file
+from td3_driver.agent import TD3Agent, replay_file, replay_log
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.demonstrations import Demonstrations
+from td3_driver.agent.meaning import MeaningError
+from td3_driver.agent.provenance import package_version
 from td3_driver.agent.replay import Replay
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.evaluation.prefill import Prefilled, prefill
 from td3_driver.evaluation.progress import Progress
+from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 
+from ..driving_settings import CIRCUMSTANCES, LEAVES, with_other
 from .conftest import Drive
 from .making import TYPES, drive_into, rewrite, without
 from .test_replay import command
@@ -226,6 +233,51 @@ def test_the_critic_learns_from_demonstrations_alone(demonstrations: Path, drive
         measures = with_them.train(poor, demonstrations=mixed)
         others = without_them.train(poor)
     assert measures["q1_mean"] > others["q1_mean"] + 0.15
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_demonstrations_that_mean_something_else_are_refused(
+    name: str, demonstrations: Path
+) -> None:
+    """By every setting that gives their numbers a meaning, and by no other."""
+    own = of_experience(with_other(name))
+    if name in CIRCUMSTANCES:
+        assert replay_file.load(demonstrations, *ROW, own).transitions > 200
+        return
+    with pytest.raises(MeaningError) as refused:
+        replay_file.load(demonstrations, *ROW, own)
+    said = str(refused.value)
+    assert said.startswith(f"{demonstrations}: its numbers mean something else: ")
+    assert f"{name} is {LEAVES[name]} (this run: {own[name]})" in said
+    assert "\n" not in said
+
+
+def test_a_file_that_does_not_say_what_it_means_is_refused(
+    steady: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "old.replay"
+    with monkeypatch.context() as patched:
+        patched.setattr(replay_log, "header", silent_header)
+        prefilled([steady], out, DrivingConfig())
+    assert replay_file.load(out, *ROW).transitions > 200
+    with pytest.raises(MeaningError, match=r"old\.replay: does not say what its numbers mean"):
+        replay_file.load(out, *ROW, of_experience(DrivingConfig()))
+
+
+def silent_header(columns: Any, meaning: Any) -> bytes:
+    """A header with capacity and columns alone."""
+    types = {name: [a.dtype.str, *map(int, a.shape[1:])] for name, a in columns.items()}
+    text = json.dumps({"capacity": len(columns["flags"]), "columns": types}).encode()
+    start = b"td3_driver replay 1\n" + struct.pack("<I", len(text)) + text
+    return start + hashlib.sha256(start).digest()
+
+
+def test_the_header_says_which_version_wrote_it(demonstrations: Path) -> None:
+    start = demonstrations.read_bytes()[:8192]
+    (length,) = struct.unpack("<I", start[20:24])
+    described = json.loads(start[24 : 24 + length])
+    assert described["package"] == package_version()
+    assert described["meaning"] == of_experience(DrivingConfig())
 
 
 def test_a_damaged_file_is_refused(demonstrations: Path, tmp_path: Path) -> None:

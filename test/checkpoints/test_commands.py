@@ -169,10 +169,12 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool
     card = (tmp_path / "made" / "actor.onnx.md").read_text()
     assert "`action`: (1, 2) float32 in [-0.7, 0.7]" in card
     assert ("`image`: (1, 4, 36, 36) uint8" in card) == images
+    assert "does not say what its numbers mean" in card
 
 
 def test_export_of_the_default_sizes(tmp_path: Path) -> None:
-    TD3Agent().save_checkpoint(tmp_path / "td3_0.pth")
+    told = {"vector": ["speed in m/s / 30", *["nothing"] * 22], "driving.safety.max_steer": 0.5}
+    TD3Agent().save_checkpoint(tmp_path / "td3_0.pth", {"meaning": told})
     assert run("export", tmp_path / "td3_0.pth", "--onnx", tmp_path / "actor.onnx") == 0
     inputs = {
         item.name: item
@@ -182,7 +184,8 @@ def test_export_of_the_default_sizes(tmp_path: Path) -> None:
     assert inputs["image"].type == "tensor(uint8)"
     assert inputs["vector"].shape == [1, 23]
     card = (tmp_path / "actor.onnx.md").read_text()
-    assert "speed in m/s, / 30" in card
+    assert "| vector[0] | speed in m/s / 30 |" in card
+    assert "| driving.safety.max_steer | 0.5 |" in card
 
 
 def test_export_that_cannot_be_written(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

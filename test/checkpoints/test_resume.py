@@ -15,6 +15,7 @@ from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill
 
 from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume, snapshot
 from td3_driver.agent.replay_log import ReplayLink
+from td3_driver.agent.resume import RunSettings
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
 CAPACITY = 64
@@ -146,10 +147,10 @@ def test_given_settings_take_the_place_of_the_saved_ones(tmp_path: Path) -> None
     path, agent, _ = saved_run(tmp_path)
     other, buffer = agent_and_replay(5)
     given = replace(agent.config, learning_rate=1.25e-4, discount=0.9)
-    resumed = resume.load(other, path, None, given)
+    resumed = resume.load(other, path, None, RunSettings(given))
     assert resumed.changed == (
-        f"learning_rate 0.000125 (saved: {agent.config.learning_rate})",
-        f"discount 0.9 (saved: {agent.config.discount})",
+        f"agent.learning_rate 0.000125 (saved: {agent.config.learning_rate})",
+        f"agent.discount 0.9 (saved: {agent.config.discount})",
     )
     assert other.config == given
     assert other.discount == 0.9
@@ -160,7 +161,7 @@ def test_given_settings_take_the_place_of_the_saved_ones(tmp_path: Path) -> None
     }
     assert rates == {1.25e-4}
     assert same(agent.actor.state_dict(), other.actor.state_dict())
-    assert resume.load(other, path, None, agent.config).changed == ()
+    assert resume.load(other, path, None, RunSettings(agent.config)).changed == ()
     assert same(contents(agent, buffer)[0], contents(other, buffer)[0])
 
 

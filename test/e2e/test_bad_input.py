@@ -5,9 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from td3_driver.agent import TD3Agent
+from td3_driver.agent import TD3Agent, replay_file
+from td3_driver.agent.replay import Replay
+from td3_driver.configuration import load_configuration
+from td3_driver.driving.driver import DrivingConfig
+from td3_driver.online.meaning import of_experience
+from td3_driver.online.run import ROW
 
 CLI = [sys.executable, "-m", "td3_driver.cli"]
 
@@ -68,6 +74,39 @@ def test_a_checkpoint_of_other_shapes(tmp_path: Path, folder: Path) -> None:
     said = [line for line in lines if "td3_1.pth" in line or "conv1" in line]
     assert said, lines
     assert not list(folder.glob("*.pth"))
+
+
+def test_demonstrations_that_mean_something_else(tmp_path: Path, folder: Path) -> None:
+    """Of the default preset, for end_to_end, where the same element is the next turn."""
+    file = tmp_path / "drives.replay"
+    shown = Replay(16, *ROW, meaning=of_experience(DrivingConfig()))
+    frame, vector = np.zeros(ROW[0][1:], np.uint8), np.zeros(ROW[1], np.float32)
+    shown.begin(frame, vector)
+    shown.add(np.zeros(ROW[2], np.float32), 1.0, frame, vector, False, True)
+    replay_file.save(shown, file, shown.rows_written, None)
+    options = "--preset", "end_to_end", "--prefill", str(file), "--checkpoint-dir", str(folder)
+    code, lines = run("train", *options)
+    assert code == 1
+    (said,) = [line for line in lines if str(file) in line]
+    assert "driving.end_to_end is False (this run: True)" in said
+    assert "vector[1] is lateral offset in m" in said
+    assert said.endswith(f"td3_driver prefill BAG... --out {file} --preset end_to_end")
+    assert not list(folder.glob("*.pth"))
+
+
+def test_a_checkpoint_whose_policy_sees_something_else(tmp_path: Path, folder: Path) -> None:
+    """The same shapes, but lateral offset would be read as the next turn."""
+    configuration, file = load_configuration("default"), tmp_path / "td3_1.pth"
+    agent = TD3Agent(configuration.agent.cnn_features + ROW[1], config=configuration.agent)
+    agent.save_checkpoint(file, {"settings": {"preset": "default", **configuration.to_mapping()}})
+    other = tmp_path / "other.yaml"
+    other.write_text("driving: {end_to_end: true}")
+    options = "--config", str(other), "--resume", str(file), "--checkpoint-dir", str(folder)
+    code, lines = run("train", *options)
+    assert code == 1
+    (said,) = [line for line in lines if str(file) in line]
+    assert "driving.end_to_end is False (this run: True)" in said
+    assert said.endswith("it was saved with preset default: give the same")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])

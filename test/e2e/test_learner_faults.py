@@ -7,6 +7,7 @@ One driver process for all; the tests build on each other.
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.yaml").write_text(CONFIG)
     config = load_configuration("default", folder / "config.yaml").agent
     for name, network in (("sound", ""), ("critic", "critic"), ("actor", "actor_cnn")):
-        agent = TD3Agent(87, 2, config=config)
+        # Of a run that looked less far ahead; this one's settings are to remain.
+        agent = TD3Agent(87, 2, config=replace(config, discount=0.9))
         if network:
             with torch.no_grad():
                 for weights in getattr(agent, network).parameters():
@@ -62,11 +64,12 @@ def drives(world: FaultyWorld) -> bool:
     return all(world.step() != FULL_BRAKE for _ in range(2))
 
 
-def load(world: FaultyWorld, file: Path) -> None:
-    """Through the parameter that may change, and the service."""
+def load(world: FaultyWorld, file: Path) -> str:
+    """Through the parameter that may change, and the service; its answer."""
     assert world.set_parameter("checkpoint_path", str(file)).successful
     response = world.trigger("/load_checkpoint")
     assert response.success, response.message
+    return response.message
 
 
 def test_updates_that_are_not_finite_change_nothing_and_end_learning(
@@ -104,7 +107,10 @@ def test_an_action_that_is_not_finite_is_a_full_brake(
 def test_a_sound_checkpoint_puts_both_right(
     world: FaultyWorld, driver: Node, folder: Path
 ) -> None:
-    load(world, folder / "sound" / "td3_0.pth")
+    answer = load(world, folder / "sound" / "td3_0.pth")
+    told = "td3_0.pth step 0; settings are this run's: agent.discount 0.99 (saved: 0.9)"
+    assert answer.endswith(told)
+    driver.wait_for("resuming at step 0 from " + answer.split()[0] + "; settings are this run's")
     world.step_until(lambda: drives(world))
     driver.wait_for("learning: all right again")
     updates = int(world.values("td3_driver: learner")["updates"])

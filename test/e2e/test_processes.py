@@ -64,6 +64,7 @@ def test_services_answer_while_every_frame_gets_one_command(
         took_s.append(seconds)
         response, seconds = observer.call("/load_checkpoint")
         assert response.success, response.message
+        assert response.message.endswith("; settings as saved")
         took_s.append(seconds)
         seen = len(observer.frames)
         observer.spin(lambda seen=seen: len(observer.frames) > seen + 30, 30.0)

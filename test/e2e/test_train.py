@@ -206,7 +206,8 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
     done = train(tmp_path / "run", *given)
     assert done.code == 0, done.output
     assert "resuming at step 0" in done.output
-    assert "with other settings: learning_rate 0.0001 (saved: 0.0003)" in done.output
+    told = "settings are this run's: agent.learning_rate 0.0001 (saved: 0.0003)"
+    assert told in done.output
     then = saved(tmp_path / "run" / "td3_20.pth")
     assert then["env_steps"] == 20
     assert then["actor_optimizer_state_dict"]["param_groups"][0]["lr"] == 1e-4

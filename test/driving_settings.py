@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every driving setting with another value, so that one that is added later is met too."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from td3_driver.agent.meaning import flat
+from td3_driver.configuration import configuration_from
+from td3_driver.driving.driver import DrivingConfig
+
+# What decides which routes are driven and when an episode is cut short.
+CIRCUMSTANCES = {
+    "driving.episode.route_length_m",
+    "driving.episode.route_choices",
+    "driving.episode.max_steps",
+    "driving.episode.stuck_steps",
+}
+LEAVES = flat({"driving": asdict(DrivingConfig())})
+EPISODE = "driving.episode."
+
+
+def with_other(name: str) -> DrivingConfig:
+    """The defaults, but for one setting."""
+    value = LEAVES[name]
+    other: Any = not value if isinstance(value, bool) else value + type(value)(1) / 4
+    if isinstance(value, int) and not isinstance(value, bool):
+        other = value + 1
+    for key in reversed(name.split(".")):
+        other = {key: other}
+    return configuration_from(other, name).driving

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stored numbers mean: every driving setting belongs to it, or is known not to."""
+
+import numpy as np
+import pytest
+
+from td3_driver.agent.meaning import differences, flat
+from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.observation import vector_layout, vector_observation
+from td3_driver.driving.route import Route
+from td3_driver.driving.types import EgoState, Pose
+from td3_driver.online.meaning import of_experience, of_policy
+
+from ..driving_settings import CIRCUMSTANCES, EPISODE, LEAVES, with_other
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_setting_changes_the_meaning_unless_it_is_a_circumstance(name: str) -> None:
+    own, other = DrivingConfig(), with_other(name)
+    assert own != other
+    told = differences(of_experience(other), of_experience(own))
+    if name in CIRCUMSTANCES:
+        assert told == []
+    else:
+        assert any(line.startswith(f"{name} is ") for line in told), told
+    of_networks = differences(of_policy(other), of_policy(own))
+    assert bool(of_networks) == (not name.startswith(EPISODE))
+
+
+def test_the_layout_names_what_the_vector_holds() -> None:
+    route = Route(np.array([(0.0, 0.0), (200.0, 0.0)]))
+    ego = EgoState(0, Pose(10.0, 1.75, 0.5), 6.0)
+    vector = vector_observation(ego, route, route.place(ego.pose, 10.0))
+    layout = vector_layout(end_to_end=False)
+    assert len(layout) == len(vector)
+    assert layout[0] == "speed in m/s / 30"
+    assert vector[0] == pytest.approx(6.0 / 30.0)
+    assert layout[1] == "lateral offset in m, left positive, / 3.5"
+    assert vector[1] == pytest.approx(0.5)
+    assert layout[2] == "heading error in rad / pi"
+    assert vector[2] == pytest.approx(0.5 / np.pi)
+    assert layout[3:5] == [
+        "route point 2.5 m ahead, forward in m / 50", "route point 2.5 m ahead, left in m / 50",
+    ]  # fmt: skip
+    assert layout[-1] == "route point 25 m ahead, left in m / 50"
+    assert len(vector_layout(end_to_end=True)) == len(vector)
+
+
+def test_differences_name_the_first_element_that_differs() -> None:
+    told = differences(
+        of_experience(DrivingConfig(end_to_end=True)), of_experience(DrivingConfig())
+    )
+    assert told == [
+        "vector[1] is next turn at a junction: 1 left, -1 right, 0 none"
+        " (this run: lateral offset in m, left positive, / 3.5)",
+        "driving.end_to_end is True (this run: False)",
+    ]
+    assert differences({"a": 1}, {"b": 2}) == [
+        "b is not told (this run: 2)", "a is 1 (this run has no such setting)",
+    ]  # fmt: skip
+    assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
