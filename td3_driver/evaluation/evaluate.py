@@ -179,7 +179,7 @@ def _recorder(
     if folder is None:
         return nullcontext()
     writer = open_writer(folder / f"{number:03d}_{course.road_map.name}")
-    return DriveRecorder(writer, course.road_map)
+    return DriveRecorder(writer, course.road_map, course.config)
 
 
 def summary(drives: Sequence[Drive]) -> dict[str, Any]:
