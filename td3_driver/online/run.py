@@ -19,6 +19,7 @@ from td3_driver.agent.weights import SharedWeights
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.purpose import Purpose
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.session import LATEST, Session, SessionConfig
 
@@ -88,7 +89,8 @@ class Run:
         actor = OnlineActor(policy, noise)
         recorder = self.replay if learning else None
         driving, seed = config.configuration.driving, config.seed + 2
-        driver = Driver(driving, actor, recorder, seed, held_out=not learning)
+        purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
+        driver = Driver(driving, actor, recorder, seed, purpose=purpose)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session, agent, driver, actor, self.replay, self.learner, weights

@@ -70,7 +70,7 @@ class ObjectArrays:
         return message
 
     def _fill(self, objects: list[Any], bodies: Bodies, grounds: Sequence[Ground]) -> None:
-        walking = are_pedestrians(bodies)
+        walking = are_pedestrians(bodies.actor_ids)
         columns = (
             bodies.actor_ids, walking, bodies.poses, bodies.velocities_mps,
             bodies.yaw_rates_radps, bodies.accelerations_mps2,

@@ -180,9 +180,10 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     )  # fmt: skip
     live = Live()
     try:
-        with World(*parameters), DriveRecorder(
-            open_writer(folder / "bag"), roads, CONFIG
-        ) as recorder:
+        with (
+            World(*parameters),
+            DriveRecorder(open_writer(folder / "bag"), roads, CONFIG) as recorder,
+        ):
             ticks = list(drive_both(live, Simulation(CONFIG, roads), recorder))
     finally:
         live.close()

@@ -111,7 +111,8 @@ def test_uphill_slows_more_than_the_level_and_downhill_less(hills: RoadMap) -> N
 def test_others_stand_on_the_road(hills: RoadMap) -> None:
     world = put(hills, 20.0)
     world.park(Pose(250.0, LANE_Y_M, 0.0))
-    (thing,) = TickMessages(MESSAGES, "hero", CONFIG).objects(world.step(Control()), with_ego=False).objects
+    messages, tick = TickMessages(MESSAGES, "hero", CONFIG), world.step(Control())
+    (thing,) = messages.objects(tick, with_ego=False).objects
     assert thing.pose.position.z == pytest.approx(height_m(250.0), abs=0.02)
     q = thing.pose.orientation
     assert 2.0 * (q.w * q.y - q.z * q.x) == pytest.approx(math.sin(math.atan(0.06)), abs=1e-4)
