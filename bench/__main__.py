@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from bench.report import Section, preamble
+from td3_driver.console import readers_may_leave
 
 _RESULTS = Path(__file__).resolve().parent / "results"
 _QUICK = ("updates", "sampling", "latency")  # "all" leaves out what takes long
@@ -77,4 +78,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with readers_may_leave():
+        main()

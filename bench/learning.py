@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Situation
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM, Frame, Vector
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive
 from td3_driver.world.appearance import APPEARANCES
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads import generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
-
-HELD_OUT = 1_000_000  # first of the seeds of roads that no run learns from
 
 
 class _Learning:
@@ -71,10 +72,11 @@ class _Blind:
         self._replay.add(action, reward, None, vector, *ends)
 
 
-def roads(file: Path | None, seed: int) -> RoadMap:
+def roads(file: Path | None, number: int, purpose: Purpose = Purpose.TRAINING) -> RoadMap:
     """The given map, or generated roads."""
     if file is not None:
         return RoadMap.from_file(file)
+    seed = road_seed(purpose, number)
     return RoadMap(generate_opendrive(seed), f"generated_{seed}")
 
 
@@ -111,15 +113,25 @@ def learn(
 def judge(
     policy: Policy, driving: DrivingConfig, worlds: list[Simulation], episodes: int
 ) -> dict[str, Any]:
-    """Greedy episodes in each world, from starts that training leaves out; means over all."""
+    """Greedy episodes in each world, from starts for tuning, judged as `evaluate` does.
+
+    Their length and time limit are the configuration's. Gives means over all.
+    """
     summaries, changes, last = [], [], None
     for number, world in enumerate(worlds):
-        driver = Driver(driving, policy, None, 999 + number, held_out=True)
+        episode, step_s = driving.episode, world.config.fixed_delta_s
+        limits = replace(
+            standard.limits(episode.route_length_m, step_s, standard.SPEED_LIMIT_MPS),
+            max_steps=episode.max_steps,
+        )
+        driver = Driver(
+            driving, policy, None, 999 + number, purpose=Purpose.TUNING, judged_by=limits
+        )
         ended = 0
         for frame in drive(driver, world):
             if frame.report.outcome is None:
                 last = None
-            steer = frame.command.control.steer / driving.safety.max_steer
+            steer = frame.command.control.steer / standard.STEER_UNIT
             if last is not None:
                 changes.append(abs(steer - last))
             last = steer
@@ -145,9 +157,9 @@ def judge(
 
 
 def unseen_worlds(files: list[Path] | None, traffic: int = 0) -> list[Simulation]:
-    """The given maps, or two generated ones that no run learns on."""
+    """The given maps, or two generated ones that nobody learns, selects or evaluates on."""
     maps = [roads(file, 0) for file in files or []]
-    maps = maps or [roads(None, HELD_OUT + number) for number in range(2)]
+    maps = maps or [roads(None, number, Purpose.TUNING) for number in range(2)]
     return [Simulation(WorldConfig(seed=7, traffic=traffic), map_) for map_ in maps]
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `td3_driver`. Exit codes: 0 success, 1 failure, 2 wrong usage."""
+"""The command `td3_driver`.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 141 nobody reads what it writes any more.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,18 @@ import sys
 from collections.abc import Callable
 
 from td3_driver.commands import checkpoint, doctor, evaluate, prefill, replay, train, world
+from td3_driver.console import readers_may_leave
 
 COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 
 
 def main() -> None:
     """Entry point of `td3_driver`."""
+    with readers_may_leave():
+        sys.exit(_run())
+
+
+def _run() -> int:
     args = _parser().parse_args()
     run: Callable[[argparse.Namespace], int] = args.run
     try:
@@ -24,7 +33,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print(f"td3_driver {args.command}: interrupted", file=sys.stderr)
         code = 1
-    sys.exit(code)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,6 +46,7 @@ class Parcel:
     def __init__(self, arrays: Mapping[str, ArrayType], device: torch.device) -> None:
         offsets, size = packed(arrays)
         on_cuda = device.type == "cuda"
+        self._device = device
         self._source = torch.empty(size, dtype=torch.uint8, pin_memory=on_cuda)
         self._target = torch.empty(size, dtype=torch.uint8, device=device)
         self._sent = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
@@ -67,7 +68,7 @@ class Parcel:
         """Start the copy; `there`."""
         self._target.copy_(self._source, non_blocking=True)
         if self._sent:
-            self._sent.record()
+            self._sent.record(torch.cuda.current_stream(self._device))
         return self.there
 
 
@@ -182,6 +183,7 @@ class SideStream:
 
     def __init__(self, device: torch.device) -> None:
         on_cuda = device.type == "cuda"
+        self._device = device
         self._stream = torch.cuda.Stream(device) if on_cuda else None  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
@@ -190,14 +192,14 @@ class SideStream:
         if self._stream is None:
             yield
             return
-        self._stream.wait_stream(torch.cuda.current_stream())
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             yield
 
     def join(self) -> None:
         """What is launched from here on needs the results."""
         if self._stream is not None:
-            torch.cuda.current_stream().wait_stream(self._stream)
+            torch.cuda.current_stream(self._device).wait_stream(self._stream)
 
 
 class RecordedStep:
@@ -219,6 +221,7 @@ class RecordedStep:
         optimizers: Sequence[torch.optim.Optimizer | None] = (),
     ) -> None:
         self._step = step
+        self._device = device
         self._records = device.type == "cuda"
         self._data: TensorBatch | None = None
         self._calls = 0
@@ -233,6 +236,10 @@ class RecordedStep:
         """One step; on CUDA the results are overwritten by the next."""
         if not self._records:
             return self._step(data)
+        with torch.cuda.device(self._device):  # also where the process's own is another one
+            return self._recorded(data)
+
+    def _recorded(self, data: TensorBatch) -> dict[str, Tensor]:
         if data is not self._data:
             self._data, self._calls, self._graph = data, 0, None
         self._calls += 1
@@ -240,16 +247,18 @@ class RecordedStep:
             return self._warm_up(data)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
+            # torch's own stream for this is of the device that recorded first.
+            stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             # A former agent's graph, if collected meanwhile, would spoil the recording.
-            with _tuned(), _uncollected(), torch.cuda.graph(self._graph):
+            with _tuned(), _uncollected(), torch.cuda.graph(self._graph, stream=stream):
                 self._outputs = self._step(data)
         self._graph.replay()
         return self._outputs
 
     def _warm_up(self, data: TensorBatch) -> dict[str, Tensor]:
         """A step on a stream of its own, as recording demands."""
-        current = torch.cuda.current_stream()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream(self._device)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(current)
         with _tuned(), torch.cuda.stream(side):
             outputs = self._step(data)

@@ -71,14 +71,6 @@ def target_of(network: Network) -> Network:
     return copy.deepcopy(network).requires_grad_(False)
 
 
-def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """An Adam for one network, one kernel for all its parameters where the device has that."""
-    try:
-        return torch.optim.Adam(network.parameters(), learning_rate, fused=True)
-    except RuntimeError:
-        return torch.optim.Adam(network.parameters(), learning_rate, foreach=True)
-
-
 def _orthogonal(module: nn.Module) -> None:
     """Orthogonal weights and zero biases, as in DrQ-v2 (Yarats et al. 2021)."""
     if isinstance(module, nn.Conv2d):

@@ -27,7 +27,8 @@ from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.health import feature_norm, gradient_norm
 from td3_driver.agent.measures import Measures
-from td3_driver.agent.networks import CNN, Actor, Critic, adam_of, joined_state, target_of
+from td3_driver.agent.networks import CNN, Actor, Critic, joined_state, target_of
+from td3_driver.agent.optimizers import adam_of, step_unless
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
 from td3_driver.agent.replay import Replay
 
@@ -247,7 +248,6 @@ class TD3Agent:
         inputs = [weight for network in networks.values() for weight in network.parameters()]
         loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
         norms = {f"{name}_grad_norm": gradient_norm(network) for name, network in networks.items()}
-        # AMP's flag: a fused step then leaves all as it was. No branch: CUDA graphs have none.
         skip = (~(loss.detach() + sum(norms.values())).isfinite()).to(torch.float32)
         streams = (self._aside, self._twin, self._target_twin)[: len(norms)]
         for stream, (name, network), norm in zip(
@@ -256,9 +256,7 @@ class TD3Agent:
             with stream.working():
                 if clip := self.config.gradient_clip:
                     nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
-                optimizer = getattr(self, f"{name}_optimizer")
-                optimizer.found_inf = skip
-                optimizer.step()
+                step_unless(skip, getattr(self, f"{name}_optimizer"))
         for stream in streams:
             stream.join()
         return norms

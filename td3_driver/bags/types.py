@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -19,6 +21,9 @@ DEFINITIONS = {
     "ros2idl": MessageDefinitionFormat.IDL,
     "omgidl": MessageDefinitionFormat.IDL,
 }
+
+# The defaults that rosbags' definitions leave out: geometry_msgs/Quaternion turns nothing.
+_DEFAULTS = {("geometry_msgs/msg/Quaternion", "w"): 1.0}
 _IDL_RULE = "=" * 80 + "\nIDL: "
 
 
@@ -93,6 +98,41 @@ def _store(kind: str, types: dict[str, Any]) -> Typestore:
     store.register(needed)
     store.get_msgdef(kind)
     return store
+
+
+class BagMessages:
+    """Messages to be written into a bag; see `driving.encoding.Messages`.
+
+    Args:
+        store: of the types.
+    """
+
+    def __init__(self, store: Typestore) -> None:
+        self._store = store
+
+    def new(self, kind: str) -> Any:
+        """A message with its type's defaults."""
+        fields = self._store.fielddefs[kind][1]
+        values = {name: _DEFAULTS.get((kind, name), self._empty(*of)) for name, of in fields}
+        return self._store.types[kind](**values)
+
+    def sequence(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The array itself."""
+        return values
+
+    def _empty(self, node: Nodetype, of: Any) -> Any:
+        """The default of a field; `of` is what rosbags says besides of its type."""
+        if node == Nodetype.NAME:
+            return self.new(of)
+        if node == Nodetype.BASE:
+            name = of[0]
+            return "" if name == "string" else np.zeros((), name).item()
+        (element, about), count = of
+        if node == Nodetype.SEQUENCE:
+            count = 0
+        if element == Nodetype.BASE and about[0] != "string":
+            return np.zeros(count, about[0])
+        return [self._empty(element, about) for _ in range(count)]
 
 
 def _named(field: Any) -> str:

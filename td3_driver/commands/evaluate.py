@@ -16,7 +16,7 @@ from td3_driver.arguments import (
     usage_error,
 )
 
-POLICIES = ("pure_pursuit", "random", "stopped")
+POLICIES = ("pure_pursuit", "informed_pursuit", "random", "stopped")
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

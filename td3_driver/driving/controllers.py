@@ -39,11 +39,18 @@ class PurePursuit:
         self._full_action_wheel_rad = full_action_wheel_rad
         self._speed_error_integral_m = 0.0
 
-    def act(self, ego: EgoState, route: Route, place: RoutePlace) -> Action:
-        """(2,) float32 action: steer (+1 right), throttle/brake."""
+    def act(
+        self,
+        ego: EgoState,
+        route: Route,
+        place: RoutePlace,
+        at_most_mps: float = math.inf,
+    ) -> Action:
+        """(2,) float32 action: steer (+1 right), throttle/brake; `at_most_mps` caps the speed."""
         wheel_rad = math.atan(self._wheelbase_m * self._curvature(ego, route, place))
         limit_mps = math.sqrt(self.LATERAL_LIMIT_MPS2 / max(self._bend(route, place), 1e-3))
-        pedal = self._pedal(min(self._target_speed_mps, limit_mps) - ego.speed_mps)
+        wanted_mps = min(self._target_speed_mps, limit_mps, at_most_mps)
+        pedal = self._pedal(wanted_mps - ego.speed_mps)
         steer = -wheel_rad / self._full_action_wheel_rad
         return np.clip(np.array([steer, pedal]), -1.0, 1.0).astype(np.float32)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from td3_driver.driving.episode import Episode, Outcome
+from td3_driver.driving.episode import Episode, EpisodeConfig, Outcome
 from td3_driver.driving.observation import (
     Frame,
     FrameStack,
@@ -20,6 +20,7 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
@@ -53,7 +54,9 @@ class Driver:
         policy: decides.
         recorder: keeps transitions, or None.
         seed: seed of the routes.
-        held_out: start routes where training never does, and evenly there; see `random_route`.
+        purpose: whose starts routes have (`random_route`); in training those before bends come
+            first (`training_route`).
+        judged_by: when episodes end, instead of the configuration; rewards stay the configured.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class Driver:
         recorder: Recorder | None,
         seed: int,
         *,
-        held_out: bool = False,
+        purpose: Purpose = Purpose.TRAINING,
+        judged_by: EpisodeConfig | None = None,
     ) -> None:
         self.rng = np.random.default_rng(seed)
-        self._held_out = held_out
+        self._purpose = purpose
+        self._limits = judged_by or config.episode
         self.episodes = 0
         self.refused_actions = 0  # of the policy, because they were not finite
         self.episode: Episode | None = None
@@ -87,7 +92,7 @@ class Driver:
         self._action: Action = FULL_BRAKE_ACTION
         self._human: Control | None = None  # who drives instead of the policy, and how
         self._interrupted = False
-        self._collisions_ns: list[int] = []
+        self._collision_ns = -1  # the last that was reported
 
     @property
     def route(self) -> Route | None:
@@ -150,7 +155,7 @@ class Driver:
 
     def collided(self, stamp_ns: int) -> None:
         """A collision was reported, with the time of its frame."""
-        self._collisions_ns.append(stamp_ns)
+        self._collision_ns = max(self._collision_ns, stamp_ns)
 
     def observe(
         self, pixels: Frame, ego: EgoState, human: Control | None = None, users: RoadUsers = NOBODY
@@ -220,8 +225,8 @@ class Driver:
         return Report()
 
     def _collided(self) -> bool:
-        collided = any(stamp_ns > self.begun_ns for stamp_ns in self._collisions_ns)
-        self._collisions_ns.clear()
+        collided = self._collision_ns > self.begun_ns
+        self._collision_ns = -1
         return collided
 
     def _judge(
@@ -278,9 +283,9 @@ class Driver:
         return Report()
 
     def _draw_route(self, road_map: RoadMap) -> Route:
-        limits = self._config.episode
-        if self._held_out:
-            return random_route(road_map, self.rng, limits.route_length_m, held_out=True)
+        limits = self._limits
+        if self._purpose is not Purpose.TRAINING:
+            return random_route(road_map, self.rng, limits.route_length_m, self._purpose)
         return training_route(road_map, self.rng, limits.route_length_m, limits.route_choices)
 
     def _begin(self, route: Route, frame: Frame, ego: EgoState) -> None:
@@ -288,11 +293,12 @@ class Driver:
         if not resuming:
             self.episodes += 1
             self._policy.begin_episode()
-        episode = Episode(self.episodes - 1, route, ego, self._config.episode)
+        reward = self._config.episode.reward
+        episode = Episode(self.episodes - 1, route, ego, self._limits, reward)
         self.episode = episode
         # Teleporting makes CARLA report collisions late; they belong to no episode.
         self.begun_ns = ego.stamp_ns
-        self._collisions_ns.clear()
+        self._collision_ns = -1
         self._stack.reset(frame)
         if resuming:
             self._resumed(episode, frame, ego)
@@ -308,5 +314,5 @@ class Driver:
         )
 
     def _look(self, episode: Episode, ego: EgoState, vector: Vector) -> None:
-        observation = Observation(self._stack.stacked(), vector)
-        self._situation = Situation(observation, ego, episode.route, episode.place)
+        seen, at = Observation(self._stack.stacked(), vector), episode.place
+        self._situation = Situation(seen, ego, episode.route, at, episode.leader)

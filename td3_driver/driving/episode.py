@@ -98,15 +98,24 @@ class Episode:
         route: the route, in the ROS map frame.
         ego: the car at the start.
         config: ends and weights.
+        reward: weights to reward by, where they are not those of `config`.
     """
 
-    def __init__(self, number: int, route: Route, ego: EgoState, config: EpisodeConfig) -> None:
+    def __init__(
+        self,
+        number: int,
+        route: Route,
+        ego: EgoState,
+        config: EpisodeConfig,
+        reward: RewardConfig | None = None,
+    ) -> None:
         self.number = number
         self.route = route
         self.place: RoutePlace = route.place(ego.pose, 0.0)
         self.leader: Leader | None = None
         self.steps = 0
         self._config = config
+        self._reward = reward or config.reward
         self._ego = ego
         self._previous_action: Action = np.zeros(2, np.float32)
         self._stuck_steps = 0
@@ -151,7 +160,7 @@ class Episode:
         self._interventions += intervention
         terminal = self._terminal_reason(collided)
         terms = reward_terms(
-            self._config.reward,
+            self._reward,
             progress_mps=(self.place.s_m - before_m) / elapsed_s,
             speed_mps=ego.speed_mps,
             place=self.place,

@@ -41,7 +41,8 @@ class Trace:
         s_m: (N + 1,) float64, place along the route, m.
         lateral_m: (N + 1,) float64, offset from the route, left positive, m.
         speed_mps: (N + 1,) float64, forward speed, m/s.
-        actions: (N, 2) float64, steer (+1 right) and throttle/brake, each in [-1, 1].
+        actions: (N, 2) float64, steer (positive to the right) in units that are the same for all
+            that are compared, and throttle/brake in [-1, 1].
         rewards: (N,) float64.
         ttc_s: (N + 1,) float64, time to collision with who is ahead, inf where nobody is or it
             grows; see `road_users.Leader`.
@@ -69,8 +70,8 @@ class Trace:
 class EpisodeMetrics:
     """An episode in numbers, SI units; see `measure`.
 
-    `steer_rate_rms` is in 1/s and `mean_abs_steer_change` per step, both of an action's steer in
-    [-1, 1]. `distance_m` is along the route. `min_ttc_s` is None where the car never closed in on
+    `steer_rate_rms` is in 1/s and `mean_abs_steer_change` per step, both of `Trace.actions`'s
+    steer. `distance_m` is along the route. `min_ttc_s` is None where the car never closed in on
     anybody.
     """
 
@@ -167,30 +168,39 @@ def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: f
 
 
 Number = Callable[[EpisodeMetrics], float]
+Interval = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
-class _Mean:
-    """A mean over episodes: sum of `value * weight` over the sum of `weight`.
+class _Ratio:
+    """A sum over episodes by another one; with `root` its square root.
 
-    With `squared` of the squares, and its root. Means over time weight an episode by its steps, so
-    that one that ends at once does not count like a whole drive.
+    Not a mean of the episodes' own ratios: an episode that drove nothing has no rate, and what
+    happened in it would be lost. Means over time weight an episode by its steps, so that one that
+    ends at once does not count like a whole drive.
     """
 
-    value: Number
-    weight: Number = lambda episode: 1.0
-    squared: bool = False
+    total: Number
+    over: Number
+    root: bool = False
 
-    def __call__(self, values: FloatArray, weights: FloatArray) -> FloatArray:
-        """Over the last axis."""
-        values = values**2 if self.squared else values
-        total = weights.sum(axis=-1)
-        mean = (values * weights).sum(axis=-1) / np.where(total > 0.0, total, 1.0)
-        return np.asarray(np.sqrt(mean) if self.squared else mean)
+    def __call__(self, totals: FloatArray, overs: FloatArray) -> FloatArray:
+        """Over the last axis; inf where it is over nothing, nan where that is nothing, too."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.divide(totals.sum(axis=-1), overs.sum(axis=-1))
+        return np.asarray(np.sqrt(ratio) if self.root else ratio)
 
 
-def _per_km(episode: EpisodeMetrics) -> float:
-    return 1e3 * episode.collisions / episode.distance_m if episode.distance_m > 0.0 else 0.0
+def _per_episode(value: Number) -> _Ratio:
+    return _Ratio(value, lambda episode: 1.0)
+
+
+def _per_step(value: Number) -> _Ratio:
+    return _Ratio(lambda episode: value(episode) * episode.steps, _steps)
+
+
+def _rms_of_steps(value: Number) -> _Ratio:
+    return _Ratio(lambda episode: value(episode) ** 2 * episode.steps, _steps, root=True)
 
 
 def _steps(episode: EpisodeMetrics) -> float:
@@ -198,32 +208,39 @@ def _steps(episode: EpisodeMetrics) -> float:
 
 
 _MEANS = {
-    "success_rate": _Mean(lambda episode: float(episode.success)),
-    "route_completion": _Mean(lambda episode: episode.completion),
-    "driving_score": _Mean(lambda episode: episode.driving_score),
-    "score": _Mean(lambda episode: episode.score),
-    "collisions_per_km": _Mean(_per_km, lambda episode: episode.distance_m),
-    "lateral_rmse_m": _Mean(lambda episode: episode.lateral_rmse_m, _steps, squared=True),
-    "mean_speed_mps": _Mean(lambda episode: episode.mean_speed_mps, _steps),
-    "jerk_rms_mps3": _Mean(lambda episode: episode.jerk_rms_mps3, _steps, squared=True),
-    "steer_rate_rms": _Mean(lambda episode: episode.steer_rate_rms, _steps, squared=True),
-    "mean_abs_steer_change": _Mean(lambda episode: episode.mean_abs_steer_change, _steps),
+    "success_rate": _per_episode(lambda episode: float(episode.success)),
+    "route_completion": _per_episode(lambda episode: episode.completion),
+    "driving_score": _per_episode(lambda episode: episode.driving_score),
+    "score": _per_episode(lambda episode: episode.score),
+    "collisions_per_km": _Ratio(
+        lambda episode: float(episode.collisions), lambda episode: episode.distance_m / 1e3
+    ),
+    "lateral_rmse_m": _rms_of_steps(lambda episode: episode.lateral_rmse_m),
+    "mean_speed_mps": _per_step(lambda episode: episode.mean_speed_mps),
+    "jerk_rms_mps3": _rms_of_steps(lambda episode: episode.jerk_rms_mps3),
+    "steer_rate_rms": _rms_of_steps(lambda episode: episode.steer_rate_rms),
+    "mean_abs_steer_change": _per_step(lambda episode: episode.mean_abs_steer_change),
 }
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over episodes and its 95 % interval; no interval from one episode alone."""
+    """A mean over episodes and its 95 % interval.
 
-    mean: float
-    interval: tuple[float, float] | None
+    None: a rate where nothing was driven, an end of an interval that is beyond all numbers, the
+    interval of one episode alone.
+    """
+
+    mean: float | None
+    interval: Interval | None
 
 
 def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Estimate]:
     """Means over episodes with 95 % confidence intervals.
 
     The interval of `success_rate` is Wilson's (1927); the others are percentiles of a bootstrap
-    over episodes (Efron 1979), `RESAMPLES` of them, drawn with `seed`.
+    over episodes (Efron 1979), `RESAMPLES` of them, drawn with `seed`. A resample in which nothing
+    was driven has a rate above all others if something happened in it, else none.
 
     Raises:
         ValueError: no episode.
@@ -233,17 +250,30 @@ def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Es
     count = len(episodes)
     drawn = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
     estimates = {}
-    for name, mean in _MEANS.items():
-        values = np.array([mean.value(episode) for episode in episodes])
-        weights = np.array([mean.weight(episode) for episode in episodes])
-        interval = None
+    for name, ratio in _MEANS.items():
+        totals = np.array([ratio.total(episode) for episode in episodes])
+        overs = np.array([ratio.over(episode) for episode in episodes])
+        interval: Interval | None = None
         if name == "success_rate":
-            interval = wilson(round(float(values.sum())), count)
+            interval = wilson(round(float(totals.sum())), count)
         elif count > 1:
-            low, high = np.percentile(mean(values[drawn], weights[drawn]), (2.5, 97.5))
-            interval = (float(low), float(high))
-        estimates[name] = Estimate(float(mean(values, weights)), interval)
+            interval = _percentiles(ratio(totals[drawn], overs[drawn]))
+        estimates[name] = Estimate(_number(ratio(totals, overs)), interval)
     return estimates
+
+
+def _percentiles(values: FloatArray) -> Interval | None:
+    """That of 2.5 % and that of 97.5 %; None where no value is known."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None
+    with np.errstate(invalid="ignore"):  # between a number and infinity is no number
+        low, high = np.percentile(known, (2.5, 97.5))
+    return _number(low), _number(high)
+
+
+def _number(value: FloatArray) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -21,6 +21,8 @@ GIVE_UP_FRAMES = 400
 # places it; so it is halted first, also where it seems to stand.
 HALT_FRAMES = 2
 SETTLE_FRAMES = 5
+# CARLA drops a car that is put exactly onto the ground through it now and then.
+PLACE_ABOVE_GROUND_M = 0.3
 AT_REST_MPS = 0.05
 AT_PLACE_M = 0.5
 AT_PLACE_RAD = 0.1

@@ -9,6 +9,7 @@ from typing import Protocol
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
 from td3_driver.driving.observation import Frame, Observation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
+from td3_driver.driving.road_users import Leader
 from td3_driver.driving.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Control, EgoState, Pose
@@ -38,6 +39,7 @@ class Situation:
     ego: EgoState
     route: Route
     place: RoutePlace
+    leader: Leader | None = None  # who is in the way, where somebody told
 
 
 class Policy(Protocol):

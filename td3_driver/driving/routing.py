@@ -10,40 +10,45 @@ import math
 import networkx
 import numpy as np
 
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import NARROWEST_M, Lane, LaneId, RoadMap
 from td3_driver.driving.route import STEP_M, FloatArray, Route, distances
 from td3_driver.driving.turning import too_tight
 
-# Where routes start: every so often along each lane, in blocks for training or for evaluation.
+# Where routes start: every so often along each lane, in blocks of which each has one purpose.
 START_SPACING_M = 5.0
 SHORTEST_M = 10.0  # of a route, where lanes end before the wanted length
 BLOCK_M = 30.0
-HELD_OUT_SHARE = 5
+# One block in so many; the others are for training.
+HELD_OUT = {Purpose.EVALUATION: 5, Purpose.SELECTION: 20, Purpose.TUNING: 20}
 
 # Of several routes that one which bends most in its first metres is taken for training.
 BEND_WITHIN_M = 50.0
 
 
 def random_route(
-    road_map: RoadMap, rng: np.random.Generator, length_m: float, *, held_out: bool = False
+    road_map: RoadMap,
+    rng: np.random.Generator,
+    length_m: float,
+    purpose: Purpose = Purpose.TRAINING,
 ) -> Route:
     """A route of about `length_m` that starts on a lane outside junctions and turns at random.
 
-    Starts are divided: lanes are cut into blocks of `BLOCK_M`, of which one in `HELD_OUT_SHARE` is
-    held out, the same ones for the same map. The other blocks are for training, these for
-    evaluation. What a route passes later is not divided.
+    Starts are divided: lanes are cut into blocks of `BLOCK_M`, shorter ones on a small map, and
+    each block is for one purpose, the same one for the same map: `HELD_OUT`. What a route passes
+    later is not divided.
 
     Args:
         road_map: the roads.
         rng: draws the start and the turns; the same state gives the same route.
         length_m: wanted length; the route is shorter where lanes end.
-        held_out: start in a held-out block, else in one of the others.
+        purpose: whose blocks to start in.
 
     Raises:
-        ValueError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to hold
-            out a block.
+        ValueError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to have a
+            block for this purpose.
     """
-    return _drawn(road_map, _starts(road_map, held_out), rng, length_m)
+    return _drawn(road_map, _starts(road_map, purpose), rng, length_m)
 
 
 def training_route(
@@ -60,7 +65,7 @@ def training_route(
         length_m: see `random_route`, which also raises ValueError.
         choices: how many routes to choose from; 1 for starts spread evenly over the lanes.
     """
-    starts = _starts(road_map, False)
+    starts = _starts(road_map, Purpose.TRAINING)
     routes = [_drawn(road_map, starts, rng, length_m) for _ in range(choices)]
     return max(routes, key=lambda route: route.bend_rad(BEND_WITHIN_M))
 
@@ -127,8 +132,8 @@ def shortest_route(
     return Route.along(np.concatenate([first, *lines]), length_m, start_z_m)
 
 
-@functools.lru_cache(maxsize=4)
-def _starts(road_map: RoadMap, held_out: bool) -> tuple[tuple[LaneId, float], ...]:
+@functools.lru_cache(maxsize=8)
+def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], ...]:
     """Lanes and distances from their beginnings where routes may start."""
     graph = road_map.lane_graph
     wide = [
@@ -147,16 +152,24 @@ def _starts(road_map: RoadMap, held_out: bool) -> tuple[tuple[LaneId, float], ..
     for block_m in (BLOCK_M, START_SPACING_M):  # shorter ones where a map is that small
         block_of = {start: (start[0], start[1] // block_m * block_m) for start in starts}
         blocks = set(block_of.values())
-        if len(blocks) > 1:
+        if len(blocks) >= len(Purpose):
             break
-    # By rank, not by value: every map of two blocks or more has both kinds.
+    # By rank, not by value: every map of four blocks or more has some for each purpose.
     ranked = sorted(blocks, key=_hash_of)
-    count = max(len(ranked) // HELD_OUT_SHARE, 1) if len(ranked) > 1 else 0
-    chosen = set(ranked[:count] if held_out else ranked[count:])
+    shares = HELD_OUT if len(ranked) >= len(Purpose) else {}
+    chosen: set[tuple[LaneId, float]] = set()
+    for other, one_in in shares.items():
+        count = max(len(ranked) // one_in, 1)
+        if other is purpose:
+            chosen = set(ranked[:count])
+        ranked = ranked[count:]
+    if purpose is Purpose.TRAINING:
+        chosen = set(ranked)
     if not chosen:
         raise ValueError(
             f"map {road_map.name}: {len(blocks)} blocks of {block_m:g} m of lanes outside "
-            f"junctions; expected at least {2 if held_out else 1} to start routes in"
+            f"junctions; expected at least {1 if purpose is Purpose.TRAINING else len(Purpose)} "
+            f"to start routes for {purpose.value} in"
         )
     return tuple(start for start in sorted(starts) if block_of[start] in chosen)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,18 +19,16 @@ from td3_driver.driving.driver import (
 )
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.metrics import Trace
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.route import RoutePlace
 from td3_driver.driving.safety import safe_action
 from td3_driver.driving.types import FULL_BRAKE, EgoState
+from td3_driver.evaluation import standard
 from td3_driver.evaluation.drive_recorder import DriveRecorder
 from td3_driver.world.loop import advance
+from td3_driver.world.others import are_pedestrians
 from td3_driver.world.simulation import Collision, Simulation, Tick
-from td3_driver.world.walkers import FIRST_ACTOR_ID as FIRST_WALKER_ID
-
-# The time limit of an evaluation is that of a drive this slow, and some time to pull away.
-SLOWEST_MPS = 2.0
-START_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,26 +82,30 @@ def drive_route(
     seed: int,
     recorder: DriveRecorder | None = None,
     watch: Callable[[Frame], None] | None = None,
+    *,
+    purpose: Purpose = Purpose.EVALUATION,
+    speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
 ) -> Trace:
-    """Drive one route from standstill; routes start where training never does.
+    """Drive one route from standstill, judged by `standard`; it starts where training never does.
 
     Args:
-        config: limits and target speed; its route length and time limit are not used.
+        config: what is seen, how it is steered, what is rewarded.
         policy: drives.
         world: where; its car may stand anywhere.
         length_m: wanted length of the route, m.
         seed: draws the route.
         recorder: writes the drive, or None.
         watch: called with each frame of the episode, the first one too, or None.
+        purpose: whose starts the route may have.
+        speed_limit_mps: to be driven and kept, m/s.
 
     Raises:
         ValueError: the map has no such route.
     """
     step_s = world.config.fixed_delta_s
-    max_steps = math.ceil((length_m / SLOWEST_MPS + START_S) / step_s)
-    limits = replace(config.episode, route_length_m=length_m, max_steps=max_steps)
+    limits = standard.limits(length_m, step_s, speed_limit_mps)
     noting = _Noting(policy)
-    driver = Driver(replace(config, episode=limits), noting, None, seed, held_out=True)
+    driver = Driver(config, noting, None, seed, purpose=purpose, judged_by=limits)
     frames = drive(driver, world)
     if recorder is not None:
         frames = recorded(frames, driver, recorder)
@@ -124,10 +126,11 @@ def drive_route(
             break
         frame = next(frames)
     ended, columns = frame.report.ended, np.array(states)
+    in_units = np.array([config.safety.max_steer / standard.STEER_UNIT, 1.0])
     return Trace(
         step_s=step_s,
         route_length_m=episode.route.length_m,
-        speed_limit_mps=limits.reward.target_speed_mps,
+        speed_limit_mps=speed_limit_mps,
         reason=ended.reason,
         completion=ended.completion,
         struck=tuple(_kind(collision) for collision in frame.tick.collisions),
@@ -136,7 +139,7 @@ def drive_route(
         s_m=columns[:, 3],
         lateral_m=columns[:, 4],
         speed_mps=columns[:, 5],
-        actions=np.array(noting.actions, np.float64),
+        actions=np.array(noting.actions, np.float64) * in_units,
         rewards=np.array(rewards),
         ttc_s=np.array(ttc_s),
         terminated=terminated,
@@ -170,4 +173,5 @@ def _kind(collision: Collision) -> str:
     """What was struck; the still parts of the world have no actor."""
     if not collision.other_actor_id:
         return "static"
-    return "pedestrian" if collision.other_actor_id >= FIRST_WALKER_ID else "vehicle"
+    (walks,) = are_pedestrians(np.array([collision.other_actor_id]))
+    return "pedestrian" if walks else "vehicle"

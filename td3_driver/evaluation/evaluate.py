@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import DrivingConfig, Policy
 from td3_driver.driving.metrics import EpisodeMetrics, Trace, measure, summarise
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import Frame, drive_route
 from td3_driver.evaluation.drive_recorder import DriveRecorder
 from td3_driver.world.bodies import Bodies
-from td3_driver.world.roads import DEFAULT_DIFFICULTY, generate_opendrive
+from td3_driver.world.roads import DEFAULT_DIFFICULTY, generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
-# Seeds of generated roads. `train --seed N` learns on the road of seed N, so these are roads that
-# no training sees, as long as its seeds are smaller; best.pth is chosen on roads of its own.
-EVALUATION_ROADS = 1_000_000
-SELECTION_ROADS = 2_000_000
-_ROADS_PER_SEED = 1000
+_COURSES_PER_SEED = 1000
+# Of what is drawn on a course: no training draws with such seeds.
+_FIRST_DRAW = 1_000_000
 # The end of a drive is shown, where it succeeds or fails.
 SHOWN_S = 45.0
 SHOT_EVERY_S = 0.3
@@ -38,11 +38,12 @@ _DIGITS = 6  # of every number that is written
 
 @dataclass(frozen=True)
 class Course:
-    """A road network and what is on it, and the seed and length of one route."""
+    """A road network and what is on it, and the seed, purpose and length of one route."""
 
     road_map: RoadMap
     config: WorldConfig
     length_m: float
+    purpose: Purpose = Purpose.EVALUATION
 
     @property
     def seed(self) -> int:
@@ -52,6 +53,14 @@ class Course:
     def world(self) -> Simulation:
         """A world of its own for each drive: none depends on those before."""
         return Simulation(self.config, self.road_map)
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who drives, and with which view, steering and reward."""
+
+    policy: Policy
+    driving: DrivingConfig
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ def courses(
     given: RoadMap | None,
     count: int,
     *,
-    roads: int,
+    purpose: Purpose,
     seed: int,
     length_m: tuple[float, float],
     difficulty: str = DEFAULT_DIFFICULTY,
@@ -88,48 +97,61 @@ def courses(
 ) -> Iterator[Course]:
     """Courses that training never drives.
 
-    Without a map each has a generated road of its own, seeds from `roads + 1000 * seed` on. With
-    one they are routes on it that start where training starts none.
+    Without a map each has a generated road of its own, the purpose's from `1000 * seed` on. With
+    one they are routes on it that start where no other purpose starts any.
 
     Args:
         given: the roads, or None.
         count: how many.
-        roads: `SELECTION_ROADS` or `EVALUATION_ROADS`; with a map it makes the routes differ too.
+        purpose: what for.
         seed: of the choice.
         length_m: shortest and longest route; drawn uniformly, m.
         difficulty: of generated roads; see `world/roads.py`.
         world: camera and surroundings; its seed is not used.
+
+    Raises:
+        ValueError: there are not so many generated roads.
     """
-    for number in range(count):
-        course_seed = roads + _ROADS_PER_SEED * seed + number
-        road_map = given or RoadMap(
-            generate_opendrive(course_seed, difficulty), f"{difficulty}_{course_seed}"
-        )
-        length = np.random.default_rng(course_seed).uniform(*length_m)
-        config = replace(world or WorldConfig(), seed=course_seed)
-        yield Course(road_map, config, float(length))
+    for number in range(_COURSES_PER_SEED * seed, _COURSES_PER_SEED * seed + count):
+        road_map = given or _generated(road_seed(purpose, number), difficulty)
+        drawn = _FIRST_DRAW + number
+        length = np.random.default_rng(drawn).uniform(*length_m)
+        config = replace(world or WorldConfig(), seed=drawn)
+        yield Course(road_map, config, float(length), purpose)
+
+
+def _generated(seed: int, difficulty: str) -> RoadMap:
+    return RoadMap(generate_opendrive(seed, difficulty), f"{difficulty}_{seed}")
 
 
 def drive_courses(
-    policies: Mapping[str, Policy],
-    config: DrivingConfig,
+    entrants: Mapping[str, Entrant],
     given: Iterator[Course],
     on_drive: Callable[[str, Drive], None],
     record: Path | None = None,
+    speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
 ) -> dict[str, list[Drive]]:
-    """Every policy on every course, by the policy's name; `on_drive` hears of each.
+    """Every entrant on every course, by name, judged by `standard`; `on_drive` hears of each.
 
-    With `record` the drives of the first policy become bags in that folder.
+    With `record` the drives of the first one become bags in that folder.
     """
-    drives: dict[str, list[Drive]] = {name: [] for name in policies}
-    main = next(iter(policies))
+    drives: dict[str, list[Drive]] = {name: [] for name in entrants}
+    main = next(iter(entrants))
     for number, course in enumerate(given):
-        for name, policy in policies.items():
+        for name, entrant in entrants.items():
             folder, shots = (record, _Shots(course)) if name == main else (None, None)
             with _recorder(folder, number, course) as recorder:
                 world = shots.world if shots else course.world()
                 trace = drive_route(
-                    config, policy, world, course.length_m, course.seed, recorder, shots
+                    entrant.driving,
+                    entrant.policy,
+                    world,
+                    course.length_m,
+                    course.seed,
+                    recorder,
+                    shots,
+                    purpose=course.purpose,
+                    speed_limit_mps=speed_limit_mps,
                 )
             drive = Drive(course, trace, measure(trace), shots.taken if shots else ())
             drives[name] = _without_most_shots([*drives[name], drive])
@@ -179,7 +201,7 @@ def _recorder(
     if folder is None:
         return nullcontext()
     writer = open_writer(folder / f"{number:03d}_{course.road_map.name}")
-    return DriveRecorder(writer, course.road_map)
+    return DriveRecorder(writer, course.road_map, course.config)
 
 
 def summary(drives: Sequence[Drive]) -> dict[str, Any]:
@@ -192,11 +214,11 @@ def summary(drives: Sequence[Drive]) -> dict[str, Any]:
     infractions.update(f"collision_{kind}" for drive in drives for kind in drive.trace.struck)
     return {
         "episodes": len(drives),
-        **{name: rounded(estimate.mean) for name, estimate in estimates.items()},
+        **{name: _or_none(estimate.mean) for name, estimate in estimates.items()},
         "never_started": sum(metric.never_started for metric in metrics),
         "infractions": dict(sorted(infractions.items())),
         "confidence_95": {
-            name: estimate.interval and [rounded(end) for end in estimate.interval]
+            name: estimate.interval and [_or_none(end) for end in estimate.interval]
             for name, estimate in estimates.items()
         },
     }
@@ -215,6 +237,10 @@ def per_episode(drives: Sequence[Drive]) -> list[dict[str, Any]]:
         where = {"episode": number, "map": drive.course.road_map.name, "seed": drive.course.seed}
         rows.append({**where, **numbers, "ended_at_m": [rounded(x_m), rounded(y_m)]})
     return rows
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
 
 
 def rounded(value: float) -> float:

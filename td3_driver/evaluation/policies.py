@@ -35,6 +35,25 @@ class Pursuit:
         return self._controller.act(situation.ego, situation.route, situation.place)
 
 
+class InformedPursuit(Pursuit):
+    """A pursuit that is told the safe speed behind who is in the way (`Leader.safe_speed_mps`).
+
+    It knows what traffic does from `/carla/<role>/objects`, which the learned policy never sees;
+    what it leaves of collisions is what no keeping of distance avoids.
+    """
+
+    def __init__(self, config: DrivingConfig) -> None:
+        super().__init__(config)
+        self._reward = config.episode.reward
+
+    def act(self, situation: Situation) -> Action:
+        """The controller's action, not faster than is safe."""
+        safe_mps = self._reward.safe_speed_mps(situation.leader)
+        return self._controller.act(
+            situation.ego, situation.route, situation.place, at_most_mps=safe_mps
+        )
+
+
 class Random:
     """Uniform actions, each held for `HELD_STEPS` steps."""
 
@@ -68,6 +87,7 @@ class Stopped:
 
 BASELINES: dict[str, Callable[[DrivingConfig, int], Policy]] = {
     "pure_pursuit": lambda config, seed: Pursuit(config),
+    "informed_pursuit": lambda config, seed: InformedPursuit(config),
     "random": lambda config, seed: Random(seed),
     "stopped": lambda config, seed: Stopped(),
 }

@@ -70,7 +70,7 @@ def report(metrics: Mapping[str, Any], drives: Sequence[Drive]) -> str:
         rows={name: [_cell(column, of) for column in _COLUMNS] for name, of in rows.items()},
         episode_titles=[column.title for column in _EPISODE_COLUMNS],
         episodes=[
-            (row, [_text(column, row) for column in _EPISODE_COLUMNS])
+            (row, [_text(column, row[column.key]) for column in _EPISODE_COLUMNS])
             for row in metrics["per_episode"]
         ],
         maps=_maps(drives),
@@ -82,15 +82,15 @@ def report(metrics: Mapping[str, Any], drives: Sequence[Drive]) -> str:
     )
 
 
-def _text(column: _Column, values: Mapping[str, Any]) -> str:
-    return column.form.format(column.scale * values[column.key])
+def _text(column: _Column, value: float | None) -> str:
+    return "–" if value is None else column.form.format(column.scale * value)
 
 
 def _cell(column: _Column, values: Mapping[str, Any]) -> tuple[str, str]:
     """A mean, and its interval; "" without one."""
     interval = values["confidence_95"][column.key]
-    ends = [column.form.format(column.scale * end) for end in interval or ()]
-    return _text(column, values), " – ".join(ends)
+    ends = [_text(column, end) if end is not None else "∞" for end in interval or ()]
+    return _text(column, values[column.key]), " – ".join(ends)
 
 
 def _maps(drives: Sequence[Drive]) -> list[tuple[str, str]]:

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from td3_driver.agent import durable_file
 from td3_driver.bags.writing import check_new
-from td3_driver.configuration import load_configuration
-from td3_driver.driving.driver import DrivingConfig, Policy
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.evaluation import standard
 from td3_driver.evaluation.evaluate import (
-    EVALUATION_ROADS,
     Drive,
+    Entrant,
     courses,
     drive_courses,
     per_episode,
@@ -57,7 +57,7 @@ class Options:
         episodes: routes to drive.
         map_file: OpenDRIVE file, or None for generated roads.
         seed: of roads, routes and the random policy.
-        length_m: shortest and longest route, m; None: as configured.
+        length_m: shortest and longest route, m; None: as the policy's configuration says.
         out: folder of metrics.json and report.html.
         record: new folder for a bag of each drive, or None.
         difficulty: of generated roads.
@@ -88,14 +88,14 @@ def run(options: Options) -> str:
     prepare_folder(options.out, "--out")
     if options.record is not None:
         check_new(options.record)
-    name, policies, config, checkpoint = _policies(options)
-    usual_m = config.episode.route_length_m
+    name, entrants, checkpoint = _entrants(options)
+    usual_m = entrants[name].driving.episode.route_length_m
     length_m = options.length_m or (usual_m, usual_m)
     road_map = None if options.map_file is None else RoadMap.from_file(options.map_file)
     notes = () if road_map is None else road_map.notes
     for note in notes:
         print(note, file=sys.stderr)
-    drives = _drive(policies, config, options, road_map, length_m)
+    drives = _drive(entrants, options, road_map, length_m)
     metrics = {
         "policy": name,
         "checkpoint": checkpoint,
@@ -105,9 +105,9 @@ def run(options: Options) -> str:
         "surroundings": {name: getattr(options.world, name) for name in SURROUNDINGS},
         "seed": options.seed,
         "route_length_m": list(length_m),
-        "speed_limit_mps": config.episode.reward.target_speed_mps,
+        "standard": standard.to_mapping(),
         **summary(drives[name]),
-        "comparison": {other: summary(drives[other]) for other in policies if other != name},
+        "comparison": {other: summary(drives[other]) for other in entrants if other != name},
         "per_episode": per_episode(drives[name]),
     }
     text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
@@ -116,36 +116,31 @@ def run(options: Options) -> str:
     return _table(metrics) + f"\n  {options.out / 'metrics.json'}, {options.out / 'report.html'}"
 
 
-def _policies(
-    options: Options,
-) -> tuple[str, dict[str, Policy], DrivingConfig, dict[str, Any] | None]:
-    """Whom to evaluate, everyone who drives, how, and the checkpoint in a few words."""
+def _entrants(options: Options) -> tuple[str, dict[str, Entrant], dict[str, Any] | None]:
+    """Whom to evaluate, everyone who drives, and the checkpoint in a few words."""
+    baselines = {
+        name: Entrant(make(standard.DRIVING, options.seed), standard.DRIVING)
+        for name, make in BASELINES.items()
+    }
     if options.checkpoint is None:
-        config = load_configuration("default").driving
-        policy = BASELINES[options.policy](config, options.seed)
-        return options.policy, {options.policy: policy}, config, None
+        return options.policy, {options.policy: baselines[options.policy]}, None
     trained = load(options.checkpoint)
     if trained.note:
         print(trained.note, file=sys.stderr)
     name = options.checkpoint.name
-    others = {
-        other: make(trained.driving, options.seed)
-        for other, make in BASELINES.items()
-        if other != name
-    }
     about = {"file": name, "env_steps": trained.env_steps}
-    return name, {name: trained.policy, **others}, trained.driving, about
+    own = {name: Entrant(trained.policy, trained.driving)}
+    return name, own | {other: baselines[other] for other in baselines if other != name}, about
 
 
 def _drive(
-    policies: Mapping[str, Policy],
-    config: DrivingConfig,
+    entrants: Mapping[str, Entrant],
     options: Options,
     road_map: RoadMap | None,
     length_m: tuple[float, float],
 ) -> dict[str, list[Drive]]:
     terminal = sys.stderr.isatty()
-    total = options.episodes * len(policies)
+    total = options.episodes * len(entrants)
     with tqdm(total=total, bar_format=BAR, dynamic_ncols=True, disable=not terminal) as bar:
 
         def show(name: str, drive: Drive) -> None:
@@ -159,13 +154,13 @@ def _drive(
         given = courses(
             road_map,
             options.episodes,
-            roads=EVALUATION_ROADS,
+            purpose=Purpose.EVALUATION,
             seed=options.seed,
             length_m=length_m,
             difficulty=options.difficulty,
             world=options.world,
         )
-        return drive_courses(policies, config, given, show, options.record)
+        return drive_courses(entrants, given, show, options.record)
 
 
 def _outcome(drive: Drive) -> str:
@@ -191,5 +186,8 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    cells = (form.format(scale * values[key]) for key, scale, form in COLUMNS.values())
+    cells = (
+        "–" if values[key] is None else form.format(scale * values[key])
+        for key, scale, form in COLUMNS.values()
+    )
     return (name, *cells)

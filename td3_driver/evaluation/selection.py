@@ -32,14 +32,16 @@ from td3_driver.agent import checkpoint, durable_file
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.judgement import values_of
 from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.console import readers_may_leave
 from td3_driver.driving.metrics import value_bias
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.roles import Situation
 from td3_driver.evaluation.evaluate import (
-    SELECTION_ROADS,
     Course,
     Drive,
+    Entrant,
     courses,
     drive_courses,
     summary,
@@ -120,8 +122,12 @@ class Selection:
 
     def _row(self, path: Path, trained: Trained, written_ns: int) -> dict[str, Any]:
         policy = _Judged(trained.policy)
+        # As fast as this run was asked to drive; all its checkpoints were.
         drives = drive_courses(
-            {"policy": policy}, trained.driving, iter(self._courses), policy.on_drive
+            {"policy": Entrant(policy, trained.driving)},
+            iter(self._courses),
+            policy.on_drive,
+            speed_limit_mps=trained.driving.episode.reward.target_speed_mps,
         )
         measured = summary(drives["policy"]) | policy.measures()
         return {
@@ -189,7 +195,8 @@ class _Plots:
             return
         try:
             for name in _LOGGED:
-                self._writer.add_scalar(f"evaluation/{name}", row[name], row["env_steps"])
+                if row[name] is not None:
+                    self._writer.add_scalar(f"evaluation/{name}", row[name], row["env_steps"])
             self._writer.flush()
         except OSError as error:
             _say(f"TensorBoard: cannot write ({error}); the evaluation logs no more")
@@ -234,6 +241,11 @@ def _watch(selection: Selection, plots: _Plots) -> None:
 
 def main() -> None:
     """Entry point of the process."""
+    with readers_may_leave():
+        _main()
+
+
+def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--since-ns", type=int, required=True)
@@ -252,7 +264,7 @@ def main() -> None:
         given = courses(
             None if args.map is None else RoadMap.from_file(args.map),
             EPISODES,
-            roads=SELECTION_ROADS,
+            purpose=Purpose.SELECTION,
             seed=0,
             length_m=length_m,
             difficulty=args.difficulty,

@@ -21,6 +21,7 @@ from td3_driver.agent.weights import SharedWeights
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.purpose import Purpose
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.session import LATEST, Session, SessionConfig
@@ -91,7 +92,9 @@ class Run:
         noise = Exploration(agent, ACTION_DIM, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
         recorder = self.replay if learning else None
-        driver = Driver(driving, actor, recorder, config.seed + 2, held_out=not learning)
+        driving, seed = config.configuration.driving, config.seed + 2
+        purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
+        driver = Driver(driving, actor, recorder, seed, purpose=purpose)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session, agent, driver, actor, self.replay, self.learner, weights

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values to ROS messages. The way back are `driving.decoding` and `driving.pictures`."""
+"""Plain values to ROS messages (`driving.encoding`), and back (`driving.decoding`).
+
+Bags use the same two modules; here are the classes of rclpy.
+"""
 
 from __future__ import annotations
 
-import math
+import array
+import functools
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import PoseStamped, Quaternion
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 
+from td3_driver.driving import encoding
 from td3_driver.driving.decoding import (
     control_of,
     ego_state,
@@ -23,9 +29,11 @@ from td3_driver.driving.decoding import (
     yaw_of,
 )
 from td3_driver.driving.pictures import ImageError, pixels
+from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.types import Control, EgoState, Pose
 
 __all__ = [
+    "MESSAGES",
     "PLACE_ABOVE_GROUND_M",
     "ImageError",
     "control_message",
@@ -36,31 +44,47 @@ __all__ = [
     "pixels",
     "pose_message",
     "pose_of",
-    "quaternion_of",
     "road_users",
     "stamp_ns",
     "stamp_of",
     "yaw_of",
 ]
 
-# CARLA drops a car that is put exactly onto the ground through it now and then.
-PLACE_ABOVE_GROUND_M = 0.3
+
+class RosMessages:
+    """rclpy's messages; see `driving.encoding.Messages`."""
+
+    def new(self, kind: str) -> Any:
+        """A message with its type's defaults."""
+        return _class_of(kind)()
+
+    def sequence(self, values: Any) -> array.array[Any]:
+        """rclpy's fast path; it would check lists and bytes element by element."""
+        return array.array(values.dtype.char, values.tobytes())
+
+
+MESSAGES = RosMessages()
+
+
+@functools.cache
+def _class_of(kind: str) -> type:
+    package, _, name = kind.split("/")
+    found: type = getattr(importlib.import_module(f"{package}.msg"), name)
+    return found
 
 
 def stamp_of(time_ns: int) -> Time:
     """Nanoseconds as a stamp."""
-    return Time(sec=time_ns // 1_000_000_000, nanosec=time_ns % 1_000_000_000)
+    stamp = Time()
+    encoding.set_stamp(stamp, time_ns)
+    return stamp
 
 
 def control_message(control: Control, stamp: Time) -> CarlaEgoVehicleControl:
     """The bridge's command, stamped with the time of the frame that it answers."""
     message = CarlaEgoVehicleControl()
     message.header.stamp = stamp
-    message.throttle = control.throttle
-    message.steer = control.steer
-    message.brake = control.brake
-    message.hand_brake = control.hand_brake
-    message.reverse = control.reverse
+    encoding.set_control(message, control)
     return message
 
 
@@ -79,22 +103,11 @@ def odometry_message(ego: EgoState, like: Odometry) -> Odometry:
 def pose_message(pose: Pose, above_m: float = 0.0) -> PoseMessage:
     """A pose in the map frame."""
     message = PoseMessage()
-    message.position.x, message.position.y = pose.x_m, pose.y_m
-    message.position.z = pose.z_m + above_m
-    message.orientation = quaternion_of(pose.yaw_rad)
+    encoding.set_pose(message, pose, above_m=above_m)
     return message
 
 
 def path_message(points_m: Iterable[tuple[float, float]], header: Header) -> PathMessage:
     """A polyline, x and y in the header's frame, m; without directions."""
-    message = PathMessage(header=header)
-    for x_m, y_m in points_m:
-        point = PoseStamped(header=header)
-        point.pose.position.x, point.pose.position.y = x_m, y_m
-        message.poses.append(point)
-    return message
-
-
-def quaternion_of(yaw_rad: float) -> Quaternion:
-    """The quaternion of a rotation about z."""
-    return Quaternion(z=math.sin(0.5 * yaw_rad), w=math.cos(0.5 * yaw_rad))
+    path: PathMessage = encoding.new_path(MESSAGES, points_m, header)
+    return path

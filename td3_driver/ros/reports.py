@@ -33,7 +33,7 @@ class Reports:
         self._commander = commander
         self._conditions = conditions
         self._rates = diagnostics.Rates()
-        self._trajectory: list[tuple[float, float]] = []  # of the running episode
+        self._trajectory: list[tuple[float, float]] = []  # of the last episode
         self._header = Header()
         self._begun_ns: int | None = None  # of the episode whose route is published
         default, latched = names.VOLATILE_10, names.LATCHED_1
@@ -54,8 +54,9 @@ class Reports:
             self._trajectory.clear()
             points = driver.episode.route.points_m.tolist()
             self._route.publish(path_message(points, odometry.header))
-        position = odometry.pose.pose.position
-        self._trajectory.append((position.x, position.y))
+        if driver.episode is not None:
+            position = odometry.pose.pose.position
+            self._trajectory.append((position.x, position.y))
         self._header = odometry.header
         if report.outcome is not None and self._reward.get_subscription_count():
             self._publish_reward({"reward": report.outcome.reward, **report.outcome.terms})

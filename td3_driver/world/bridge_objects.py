@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from derived_object_msgs.msg import Object, ObjectArray
-from geometry_msgs.msg import Quaternion
-from shape_msgs.msg import SolidPrimitive
-from std_msgs.msg import Header
-
+from td3_driver.driving.encoding import Messages, numbers, set_pose, turn
 from td3_driver.world.bodies import Bodies
 from td3_driver.world.others import are_pedestrians
 from td3_driver.world.simulation import Tick
@@ -28,31 +25,35 @@ _CERTAIN = 255
 class ObjectArrays:
     """Fills the same messages in every tick: making them anew takes ten times as long."""
 
-    def __init__(self, ego_id: int) -> None:
-        self._ego = _object()
-        self._ego.id, self._ego.classification = ego_id, Object.CLASSIFICATION_CAR
-        self._ego.shape.dimensions = [LENGTH_M, WIDTH_M, HEIGHT_M]
-        self._others: list[Object] = []
+    def __init__(self, messages: Messages, ego_id: int) -> None:
+        self._messages = messages
+        self._ego = self._object()
+        self._ego.id, self._ego.classification = ego_id, self._ego.CLASSIFICATION_CAR
+        size_m = numbers(LENGTH_M, WIDTH_M, HEIGHT_M)
+        self._ego.shape.dimensions = messages.sequence(size_m)
+        self._others: list[Any] = []
 
-    def others(self, tick: Tick, header: Header) -> ObjectArray:
-        """Everybody but the car."""
+    def others(self, tick: Tick, header: Any) -> Any:
+        """Everybody but the car, a derived_object_msgs/ObjectArray."""
         bodies = tick.others
         count = len(bodies.actor_ids)
-        self._others += [_object() for _ in range(count - len(self._others))]
+        self._others += [self._object() for _ in range(count - len(self._others))]
         objects = self._others[:count]
-        _fill(objects, bodies, tick.others_ground)
+        self._fill(objects, bodies, tick.others_ground)
         for message in objects:
             message.header, message.classification_age = header, tick.frame
-        return ObjectArray(header=header, objects=objects)
+        array = self._messages.new("derived_object_msgs/msg/ObjectArray")
+        array.header, array.objects = header, objects
+        return array
 
-    def everybody(self, tick: Tick, header: Header) -> ObjectArray:
+    def everybody(self, tick: Tick, header: Any) -> Any:
         """The car, and the others."""
         array = self.others(tick, header)
         ego, pose = self._ego, tick.ego.pose
         ego.header, ego.classification_age = header, tick.frame
         cos, sin = math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)
         forward_mps, left_mps = tick.ego.speed_mps, tick.ego.lateral_speed_mps
-        _move(ego, (pose.x_m, pose.y_m, pose.z_m), pose.yaw_rad, tick.pitch_rad)
+        set_pose(ego.pose, pose, tick.pitch_rad)
         ego.twist.linear.x = cos * forward_mps - sin * left_mps
         ego.twist.linear.y = sin * forward_mps + cos * left_mps
         ego.twist.angular.z = tick.ego.yaw_rate_radps
@@ -61,52 +62,37 @@ class ObjectArrays:
         array.objects = [ego, *array.objects]
         return array
 
+    def _object(self) -> Any:
+        """A box that has been seen for certain, nowhere yet."""
+        message = self._messages.new("derived_object_msgs/msg/Object")
+        message.object_classified, message.classification_certainty = True, _CERTAIN
+        message.shape.type = message.shape.BOX
+        return message
 
-def _object() -> Object:
-    """A box that has been seen for certain, nowhere yet."""
-    message = Object(object_classified=True, classification_certainty=_CERTAIN)
-    message.shape.type = SolidPrimitive.BOX
-    return message
-
-
-def turn(orientation: Quaternion, yaw_rad: float, pitch_rad: float) -> None:
-    """Set a quaternion to a yaw and, after it, a pitch, nose down positive."""
-    (sin_y, cos_y), (sin_p, cos_p) = _half(yaw_rad), _half(pitch_rad)
-    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # on the flat not -0
-    orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
-
-
-def _half(angle_rad: float) -> tuple[float, float]:
-    return math.sin(0.5 * angle_rad), math.cos(0.5 * angle_rad)
-
-
-def _fill(objects: list[Object], bodies: Bodies, grounds: Sequence[Ground]) -> None:
-    walking = are_pedestrians(bodies)
-    columns = (
-        bodies.actor_ids, walking, bodies.poses, bodies.sizes_m, bodies.velocities_mps,
-        bodies.yaw_rates_radps, bodies.accelerations_mps2,
-    )  # fmt: skip
-    # As Python's numbers: rclpy refuses NumPy's.
-    rows = zip(objects, grounds, *(column.tolist() for column in columns), strict=True)
-    for message, ground, actor_id, walks, pose, size_m, velocity, yaw_rate, acceleration in rows:
-        kind = Object.CLASSIFICATION_PEDESTRIAN if walks else Object.CLASSIFICATION_CAR
-        message.id, message.classification = actor_id, kind
-        x_m, y_m, yaw_rad = pose
-        if walks:
-            _move(message, (x_m, y_m, ground.z_m + size_m[2] / 2.0), yaw_rad, 0.0)
-        else:
-            _move(message, (x_m, y_m, ground.z_m), yaw_rad, ground.pitch_rad)
-        message.shape.dimensions = size_m
-        linear = message.twist.linear
-        linear.x, linear.y = velocity
-        message.twist.angular.z = yaw_rate
-        linear = message.accel.linear
-        linear.x, linear.y = acceleration
-
-
-def _move(
-    message: Object, position_m: tuple[float, float, float], yaw_rad: float, pitch_rad: float
-) -> None:
-    position = message.pose.position
-    position.x, position.y, position.z = position_m
-    turn(message.pose.orientation, yaw_rad, pitch_rad)
+    def _fill(self, objects: list[Any], bodies: Bodies, grounds: Sequence[Ground]) -> None:
+        walking = are_pedestrians(bodies.actor_ids)
+        columns = (
+            bodies.actor_ids, walking, bodies.poses, bodies.velocities_mps,
+            bodies.yaw_rates_radps, bodies.accelerations_mps2,
+        )  # fmt: skip
+        # As Python's numbers: rclpy refuses NumPy's.
+        rows = zip(
+            objects, grounds, bodies.sizes_m, *(column.tolist() for column in columns), strict=True
+        )
+        for message, ground, size_m, actor_id, walks, pose, velocity, yaw_rate, accel in rows:
+            message.id, position = actor_id, message.pose.position
+            position.x, position.y, yaw_rad = pose
+            if walks:
+                message.classification = message.CLASSIFICATION_PEDESTRIAN
+                position.z = ground.z_m + float(size_m[2]) / 2.0
+                turn(message.pose.orientation, yaw_rad)
+            else:
+                message.classification = message.CLASSIFICATION_CAR
+                position.z = ground.z_m
+                turn(message.pose.orientation, yaw_rad, ground.pitch_rad)
+            message.shape.dimensions = self._messages.sequence(size_m)
+            linear = message.twist.linear
+            linear.x, linear.y = velocity
+            message.twist.angular.z = yaw_rate
+            linear = message.accel.linear
+            linear.x, linear.y = accel

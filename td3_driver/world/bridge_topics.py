@@ -27,7 +27,7 @@ from std_msgs.msg import Float32
 
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_of
+from td3_driver.ros.conversions import MESSAGES
 from td3_driver.world import objects_file as objects
 from td3_driver.world.bridge_messages import EGO_ID, TickMessages, sensor_ids
 from td3_driver.world.simulation import Tick, WorldConfig
@@ -67,11 +67,9 @@ class BridgeTopics:
     ) -> None:
         self._node = node
         self._role = car.role_name
-        self._messages = TickMessages(car.role_name, config)
-        self._state = CarlaStatus(
-            fixed_delta_seconds=config.fixed_delta_s,
-            synchronous_mode=synchronous_mode,
-            synchronous_mode_running=True,
+        self._messages = TickMessages(MESSAGES, car.role_name, config)
+        self._state = self._messages.carla_status(
+            0, synchronous_mode=synchronous_mode, running=True
         )
         self._status = self._publisher(CarlaStatus, names.STATUS)
         self._clock = self._publisher(Clock, names.CLOCK)
@@ -108,9 +106,7 @@ class BridgeTopics:
     def publish_once(self, road_map: RoadMap) -> None:
         """The latched messages, and the status before the first tick."""
         self._status.publish(self._state)
-        self._world_info.publish(
-            CarlaWorldInfo(map_name=road_map.name, opendrive=road_map.opendrive)
-        )
+        self._world_info.publish(self._messages.world_info(road_map))
         self._vehicle_info.publish(self._messages.vehicle_info())
 
     def publish(self, tick: Tick, present: Collection[int]) -> None:
@@ -118,7 +114,7 @@ class BridgeTopics:
         self._ego_present = EGO_ID in present
         self._state.frame = tick.frame
         self._status.publish(self._state)
-        self._clock.publish(Clock(clock=stamp_of(tick.stamp_ns)))
+        self._clock.publish(self._messages.clock(tick))
         for actor_id, publish in self._actors:
             if actor_id in present:
                 publish(tick)
@@ -144,7 +140,7 @@ class BridgeTopics:
 
     def _speedometer(self, topic: str, _: objects.Sensor) -> Publish:
         publisher = self._publisher(Float32, topic)
-        return lambda tick: publisher.publish(Float32(data=tick.ego.speed_mps))
+        return lambda tick: publisher.publish(self._messages.speedometer(tick))
 
     def _collision(self, topic: str, sensor: objects.Sensor) -> Publish:
         publisher = self._publisher(CarlaCollisionEvent, topic)

@@ -22,11 +22,12 @@ from td3_driver.driving.observation import (
     FrameStack,
     Vector,
 )
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.world.loop import advance
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads import generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 Seen = dict[str, Any]
@@ -112,7 +113,10 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
         )
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         road_map = (
-            RoadMap(generate_opendrive(world_seed), f"generated_{world_seed}")
+            RoadMap(
+                generate_opendrive(road_seed(Purpose.TRAINING, world_seed)),
+                f"generated_{world_seed}",
+            )
             if map is None
             else RoadMap.from_file(Path(map))
         )

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.world.simulation import Simulation, Tick
 
@@ -11,7 +14,8 @@ from td3_driver.world.simulation import Simulation, Tick
 def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, Report]:
     """Carry out the driver's command in the world and show the driver what came of it."""
     if command.place is not None:
-        world.reset_pose(command.place)
+        height_m = command.place.z_m + PLACE_ABOVE_GROUND_M
+        world.reset_pose(replace(command.place, z_m=height_m))
     if command.halt:
         world.set_target_velocity(0.0)
     tick = world.step(command.control)

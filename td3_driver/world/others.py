@@ -31,10 +31,9 @@ NOBODY = Bodies.steady(
 )
 
 
-def are_pedestrians(bodies: Bodies) -> npt.NDArray[np.bool_]:
+def are_pedestrians(actor_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """(N,) who of them is on foot."""
-    ids = bodies.actor_ids
-    return np.asarray((ids >= FIRST_WALKER_ID) & (ids < FIRST_PARKED_ID))
+    return np.asarray((actor_ids >= FIRST_WALKER_ID) & (actor_ids < FIRST_PARKED_ID))
 
 
 class Others:

@@ -5,11 +5,19 @@ from __future__ import annotations
 
 import random
 
+from td3_driver.driving.purpose import Purpose
 from td3_driver.world.loops import Loop, draw_loop
 from td3_driver.world.networks import Network, draw_network
 
 RoadDifficulty = Loop | Network
 
+# Seeds of generated roads by what is driven there.
+_SEEDS = {
+    Purpose.TRAINING: range(1_000_000),
+    Purpose.TUNING: range(1_000_000, 2_000_000),
+    Purpose.SELECTION: range(2_000_000, 3_000_000),
+    Purpose.EVALUATION: range(3_000_000, 4_000_000),
+}
 _MOST_DRAWS = 10_000
 DEFAULT_DIFFICULTY = "easy"
 DIFFICULTIES: dict[str, RoadDifficulty] = {
@@ -34,6 +42,20 @@ DIFFICULTIES: dict[str, RoadDifficulty] = {
         columns=(3, 3), rows=(3, 3), spacing_m=110.0, shift_m=16.0, lanes=2, roundabouts=0.4
     ),
 }
+
+
+def road_seed(purpose: Purpose, number: int) -> int:
+    """The seed of the road `number`, from 0 on, of those for a purpose.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    seeds = _SEEDS[purpose]
+    if not 0 <= number < len(seeds):
+        raise ValueError(
+            f"generated road {number} for {purpose.value}: expected 0 to {len(seeds) - 1}"
+        )
+    return seeds[number]
 
 
 def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIFFICULTY) -> str:

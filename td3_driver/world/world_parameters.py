@@ -6,11 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.ros.parameters import parameter
 from td3_driver.world.appearance import APPEARANCES
 from td3_driver.world.objects_file import CameraPicture, Car, default_car, picture_of, read_car
-from td3_driver.world.roads import DEFAULT_DIFFICULTY, DIFFICULTIES, generate_opendrive
+from td3_driver.world.roads import DEFAULT_DIFFICULTY, DIFFICULTIES, generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 
@@ -108,5 +109,7 @@ def _world_config(given: WorldParameters, car: Car) -> WorldConfig:
 def _road_map(given: WorldParameters) -> RoadMap:
     if given.map:
         return RoadMap.from_file(Path(given.map))
-    name = f"generated_{given.difficulty}_{given.seed}"
-    return RoadMap(generate_opendrive(given.seed, given.difficulty), name)
+    seed = road_seed(Purpose.TRAINING, given.seed)
+    return RoadMap(
+        generate_opendrive(seed, given.difficulty), f"generated_{given.difficulty}_{seed}"
+    )

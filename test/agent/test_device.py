@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from td3_driver.agent import Replay, TD3Agent
+from td3_driver.agent import Replay, TD3Agent, cuda
 from td3_driver.agent.batch import NUMBERS, Batch, Staging
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, Parcel, RecordedStep
 from td3_driver.agent.networks import to_pixels
@@ -154,3 +156,34 @@ def test_training_from_frames_on_the_gpu(
     for _ in range(10):
         one, other = (agent.train(replay, 8) for agent in agents)
         assert one == pytest.approx(other, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_an_agent_on_the_second_gpu_works_there_alone(
+    small: dict[str, Any], filled: Callable[..., Replay]
+) -> None:
+    """Its streams, graphs and copies too, while the process's own device is the first one."""
+    agents = [TD3Agent(21, config=small, device=device) for device in ("cpu", "cuda:1", "cuda:0")]
+    replay = filled()
+    torch.cuda.synchronize(0)
+    assert torch.cuda.current_device() == 0
+    for _ in range(10):
+        one, *others = (agent.train(replay, 8) for agent in agents)
+        for other in others:
+            assert one == pytest.approx(other, rel=1e-2, abs=1e-3)
+        assert torch.cuda.current_device() == 0
+    for network in (agents[1].actor, agents[1].critic):
+        assert {str(weights.device) for weights in network.parameters()} == {"cuda:1"}
+
+
+def test_streams_are_always_those_of_a_named_device() -> None:
+    """Without an argument they are the current device's, which need not be the agent's."""
+    tree = ast.parse(Path(cuda.__file__).read_text())
+    asked = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("torch.cuda.current_stream", "torch.cuda.Stream")
+    ]
+    assert len(asked) > 4
+    assert all(node.args for node in asked)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_agent import ACTION, SMALL, VECTOR, random_batch
 
-from td3_driver.agent import TD3Agent
+from td3_driver.agent import TD3Agent, optimizers
 
 NAMES = ("actor", "critic", "actor_cnn", "critic_cnn")
 
@@ -58,3 +58,40 @@ def test_an_actor_s_step_is_left_out_alone() -> None:
     measures = agent.update(random_batch(rng))
     assert not math.isfinite(measures["actor_loss"])
     assert all(map(torch.equal, before, state(agent, NAMES)))
+
+
+@pytest.fixture
+def unfused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device whose Adam has no fused kernel."""
+    monkeypatch.setattr(optimizers, "has_fused_adam", lambda device: False)
+
+
+def test_which_devices_have_a_fused_adam_is_found_out() -> None:
+    optimizers.has_fused_adam.cache_clear()
+    assert optimizers.has_fused_adam(torch.device("cpu"))
+    assert not optimizers.has_fused_adam(torch.device("meta"))
+
+
+def test_an_agent_learns_the_same_without_fused_kernels(request: pytest.FixtureRequest) -> None:
+    """Another kernel rounds otherwise: nearly the same."""
+    config = {**SMALL, "policy_freq": 1}
+    fused = TD3Agent(16 + VECTOR, ACTION, config=config, seed=1)
+    request.getfixturevalue("unfused")
+    other = TD3Agent(16 + VECTOR, ACTION, config=config, seed=1)
+    for name in NAMES:
+        (group,) = getattr(other, f"{name}_optimizer").param_groups
+        assert (group["fused"], group["foreach"]) == (False, True)
+    one_rng, other_rng = np.random.default_rng(0), np.random.default_rng(0)
+    for _ in range(5):
+        one, two = fused.update(random_batch(one_rng)), other.update(random_batch(other_rng))
+        assert dict(two) == pytest.approx(dict(one), rel=1e-3, abs=1e-5)
+    # What one has saved the other goes on from.
+    other.restore(fused.checkpoint_payload())
+    one, two = fused.update(random_batch(one_rng)), other.update(random_batch(other_rng))
+    assert dict(two) == pytest.approx(dict(one), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.usefixtures("unfused")
+@pytest.mark.parametrize("poison", [math.nan, math.inf, 1e30])
+def test_without_fused_kernels_it_is_left_out_too(poison: float) -> None:
+    test_it_is_left_out_and_the_next_one_is_as_if_it_had_not_been(poison, 1.0)

@@ -41,7 +41,7 @@ def drive_into(
     roads = road_map or RoadMap(generate_opendrive(ROAD_SEED), "loop")
     world = Simulation(WorldConfig(seed=ROAD_SEED), roads)
     driver = Driver(config, policy, recorder, seed)
-    with DriveRecorder(open_writer(path), roads) as bag:
+    with DriveRecorder(open_writer(path), roads, world.config) as bag:
         return list(islice(recorded(drive(driver, world), driver, bag), frames))
 
 

@@ -14,7 +14,7 @@ from td3_driver.driving import decoding
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.ros.conversions import MESSAGES, yaw_of
 from td3_driver.world import loop
 from td3_driver.world.bridge_messages import EGO_ID, TickMessages
 from td3_driver.world.roads import generate_opendrive
@@ -33,7 +33,7 @@ def ticks() -> list[Tick]:
 
 
 def objects_of(tick: Tick, *, with_ego: bool = False) -> ObjectArray:
-    return TickMessages("hero", CONFIG).objects(tick, with_ego=with_ego)
+    return TickMessages(MESSAGES, "hero", CONFIG).objects(tick, with_ego=with_ego)
 
 
 def test_the_car_comes_first_and_is_left_out_of_its_own(ticks: list[Tick]) -> None:
@@ -91,7 +91,7 @@ def test_rates_are_the_changes_of_pose_and_velocity(ticks: list[Tick]) -> None:
 
 
 def test_messages_are_filled_anew_in_each_tick(ticks: list[Tick]) -> None:
-    messages = TickMessages("hero", CONFIG)
+    messages = TickMessages(MESSAGES, "hero", CONFIG)
     messages.objects(ticks[0], with_ego=True)
     again = messages.objects(ticks[-1], with_ego=True)
     assert again == objects_of(ticks[-1], with_ego=True)

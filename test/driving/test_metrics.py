@@ -173,3 +173,41 @@ def test_a_critic_s_promise_is_compared_with_what_came() -> None:
     steady = np.full(4, 2.0)  # 1 a step for ever, at a discount of 0.5
     cut_off = trace(rewards=np.ones(4), terminated=False)
     assert value_bias(steady, cut_off, 0.5) == 0.0
+
+
+def test_a_crash_before_anything_was_driven_counts() -> None:
+    at_once = episode(steps=1, collisions=1, distance_m=0.0, completion=0.0, success=False)
+    whole = episode(steps=90, collisions=0, distance_m=500.0)
+    assert summarise([at_once, whole])["collisions_per_km"].mean == pytest.approx(2.0)
+    assert summarise([at_once, at_once, whole])["collisions_per_km"].mean == pytest.approx(4.0)
+
+
+def test_a_rate_of_nothing_driven_is_no_number() -> None:
+    """Not zero: who stands has not shown that he drives without collisions."""
+    at_once = episode(steps=1, collisions=1, distance_m=0.0)
+    stood = episode(steps=1, collisions=0, distance_m=0.0)
+    for drives in ([at_once, at_once], [stood, stood], [at_once, stood]):
+        assert summarise(drives)["collisions_per_km"].mean is None
+    assert summarise([stood, stood])["collisions_per_km"].interval is None
+    # Where resamples are all crashes and no way, there is no upper end.
+    found = summarise([at_once, at_once, episode(collisions=0, distance_m=500.0)])
+    interval = found["collisions_per_km"].interval
+    assert interval is not None
+    assert interval == (0.0, None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.floats(0.0, 700.0, allow_subnormal=False)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_rate_is_all_collisions_over_all_distance(drives: list[tuple[int, float]]) -> None:
+    episodes = [episode(collisions=count, distance_m=distance_m) for count, distance_m in drives]
+    found = summarise(episodes)["collisions_per_km"].mean
+    total_m = sum(distance_m for _, distance_m in drives)
+    if found is None:
+        assert total_m < 1e-300
+    else:
+        assert found * total_m / 1e3 == pytest.approx(sum(count for count, _ in drives))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenariogeneration import xodr
 
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import NARROWEST_M, LaneId, RoadMap, RoadMapError
 from td3_driver.driving.route import Route
 from td3_driver.driving.routing import (
@@ -93,12 +94,12 @@ def test_routes_in_town01_pass_junctions(town01: RoadMap) -> None:
     assert with_junctions >= 5
 
 
-@pytest.mark.parametrize("held_out", [False, True])
-def test_routes_are_smooth_wherever_they_go(town: RoadMap, held_out: bool) -> None:
+@pytest.mark.parametrize("purpose", [Purpose.TRAINING, Purpose.EVALUATION])
+def test_routes_are_smooth_wherever_they_go(town: RoadMap, purpose: Purpose) -> None:
     """The towns' tightest lane turns at 2.7 m: 0.37 rad a metre. A kink or a gap shows as more."""
     rng = np.random.default_rng(2)
     for _ in range(100):
-        steps = np.diff(random_route(town, rng, 500.0, held_out=held_out).points_m, axis=0)
+        steps = np.diff(random_route(town, rng, 500.0, purpose).points_m, axis=0)
         lengths_m = np.hypot(*steps.T)
         assert lengths_m.min() > 0.99
         assert lengths_m.max() < 1.001
@@ -106,13 +107,20 @@ def test_routes_are_smooth_wherever_they_go(town: RoadMap, held_out: bool) -> No
         assert np.abs(np.diff(headings)).max() < 0.4
 
 
-def test_training_never_starts_where_evaluation_does(town01: RoadMap) -> None:
-    training = start_blocks(town01, held_out=False)
-    evaluation = start_blocks(town01, held_out=True)
-    assert not training & evaluation
-    # All blocks but a few that 800 draws miss; one in five of them held out.
-    assert len(evaluation) / len(training | evaluation) == pytest.approx(0.2, abs=0.02)
-    assert len(training | evaluation) >= 180
+def test_each_purpose_has_starts_of_its_own(town01: RoadMap) -> None:
+    blocks = {purpose: start_blocks(town01, purpose) for purpose in Purpose}
+    for one, other in itertools.combinations(Purpose, 2):
+        assert not blocks[one] & blocks[other], (one, other)
+    # All blocks but a few that 800 draws miss.
+    every = set().union(*blocks.values())
+    assert len(every) >= 180
+    shares = {purpose: len(found) / len(every) for purpose, found in blocks.items()}
+    assert shares == {
+        Purpose.TRAINING: pytest.approx(0.7, abs=0.03),
+        Purpose.TUNING: pytest.approx(0.05, abs=0.02),
+        Purpose.SELECTION: pytest.approx(0.05, abs=0.02),
+        Purpose.EVALUATION: pytest.approx(0.2, abs=0.02),
+    }
 
 
 def test_training_begins_before_turns(town01: RoadMap) -> None:
@@ -144,10 +152,10 @@ def test_bends_of_both_sides_add_up() -> None:
     assert route.bend_rad(0.0) == 0.0
 
 
-def start_blocks(road_map: RoadMap, *, held_out: bool) -> set[tuple[LaneId, int]]:
+def start_blocks(road_map: RoadMap, purpose: Purpose) -> set[tuple[LaneId, int]]:
     """The 30 m blocks of lanes in which 800 routes start."""
     rng = np.random.default_rng(3)
-    starts = [random_route(road_map, rng, 20.0, held_out=held_out).points_m[0] for _ in range(800)]
+    starts = [random_route(road_map, rng, 20.0, purpose).points_m[0] for _ in range(800)]
     lines = {
         lane: data["line_m"]
         for lane, data in road_map.lane_graph.nodes(data=True)
@@ -225,14 +233,12 @@ def test_a_route_on_a_slope_starts_on_the_ground() -> None:
 def test_a_short_road_is_divided_more_finely() -> None:
     short = straight_road(lengths_m=[20.0], left_lanes=0, right_lanes=1)
     rng = np.random.default_rng(0)
-    starts_m = {
-        held_out: {
-            random_route(short, rng, 5.0, held_out=held_out).points_m[0, 0] for _ in range(30)
-        }
-        for held_out in (False, True)
-    }
-    assert starts_m[True]
-    assert not starts_m[True] & starts_m[False]
+    starts_m = [
+        {random_route(short, rng, 5.0, purpose).points_m[0, 0] for _ in range(30)}
+        for purpose in Purpose
+    ]
+    assert all(starts_m)
+    assert len(set().union(*starts_m)) == sum(map(len, starts_m))
 
 
 def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> None:
@@ -253,8 +259,8 @@ def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> N
 def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
     short = straight_road(lengths_m=[4.5], left_lanes=0, right_lanes=1)
     assert random_route(short, np.random.default_rng(0), 4.0).length_m == pytest.approx(4.0)
-    with pytest.raises(ValueError, match=r"map short: 1 blocks of 5 m .* at least 2"):
-        random_route(short, np.random.default_rng(0), 4.0, held_out=True)
+    with pytest.raises(ValueError, match=r"map short: 1 blocks of 5 m .* at least 4"):
+        random_route(short, np.random.default_rng(0), 4.0, Purpose.EVALUATION)
     with pytest.raises(ValueError, match="map short: no drivable stretch of 10 m"):
         random_route(short, np.random.default_rng(0), 300.0)
 

@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.conversions import control_of, pose_of, stamp_ns, stamp_of
+from td3_driver.ros.conversions import MESSAGES, control_of, pose_of, stamp_ns, stamp_of
 from td3_driver.world.bridge_messages import TickMessages
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
@@ -75,7 +75,7 @@ class FaultyWorld:
         config = WorldConfig(seed=seed, image_width=64, image_height=48)
         self.road_map = RoadMap(generate_opendrive(seed), f"generated_{seed}")
         self._simulation = Simulation(config, self.road_map)
-        self._messages = TickMessages(TOPICS.role_name, config)
+        self._messages = TickMessages(MESSAGES, TOPICS.role_name, config)
         self.announce(self.road_map.name, self.road_map.opendrive)
 
     def announce(self, name: str, opendrive: str) -> None:

@@ -15,10 +15,11 @@ from td3_driver import cli
 from td3_driver.agent import TD3Agent
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.metrics import measure
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive_route
-from td3_driver.evaluation.evaluate import EVALUATION_ROADS, Course, courses
+from td3_driver.evaluation.evaluate import Course, courses
 from td3_driver.evaluation.policies import BASELINES, Pursuit
 from td3_driver.evaluation.run import Options, run
 from td3_driver.world.roads import generate_opendrive
@@ -81,7 +82,7 @@ def test_a_checkpoint_is_compared_over_the_same_routes(
 ) -> None:
     file = steady_driver(tmp_path / "td3_7.pth", (0.0, 0.5))
     found = evaluate(tmp_path, checkpoint=file)
-    assert set(found["comparison"]) == {"pure_pursuit", "random", "stopped"}
+    assert set(found["comparison"]) == {"pure_pursuit", "informed_pursuit", "random", "stopped"}
     alone = evaluate(tmp_path / "alone", policy="pure_pursuit")
     together = found["comparison"]["pure_pursuit"]
     assert together == {name: alone[name] for name in together}
@@ -96,19 +97,19 @@ def test_a_checkpoint_is_compared_over_the_same_routes(
     assert len(sources) >= 5
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.search(r"<script|<link|https?://(?!www\.w3\.org)", page)
-    for name in ("td3_7.pth", "pure_pursuit", "random", "stopped"):
+    for name in ("td3_7.pth", "pure_pursuit", "informed_pursuit", "random", "stopped"):
         assert f"<td>{name}</td>" in page
 
 
 def test_courses_are_apart_from_training_and_repeat(town01_file: Path) -> None:
-    options = {"roads": EVALUATION_ROADS, "seed": 2, "length_m": (200.0, 700.0)}
+    options = {"purpose": Purpose.EVALUATION, "seed": 2, "length_m": (200.0, 700.0)}
     first = list(courses(None, 2, **options))
-    assert [course.road_map.name for course in first] == ["easy_1002000", "easy_1002001"]
+    assert [course.road_map.name for course in first] == ["easy_3002000", "easy_3002001"]
     again = list(courses(None, 2, **options))
     assert [course.road_map.opendrive for course in again] == [
         course.road_map.opendrive for course in first
     ]
-    in_town = list(courses(town01_file, 20, **options))
+    in_town = list(courses(RoadMap.from_file(town01_file), 20, **options))
     lengths = [course.length_m for course in in_town]
     assert {course.road_map.name for course in in_town} == {"Town01"}
     assert 200.0 <= min(lengths) < 350.0 < 550.0 < max(lengths) <= 700.0

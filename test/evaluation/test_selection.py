@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from td3_driver.agent import CheckpointError, checkpoint
-from td3_driver.evaluation.evaluate import SELECTION_ROADS, Course, courses
+from td3_driver.driving.purpose import Purpose
+from td3_driver.evaluation.evaluate import Course, courses
 from td3_driver.evaluation.selection import Selection
 from td3_driver.online import evaluations
 
@@ -20,7 +21,7 @@ BRAKES, DRIVES, LEAVES = (0.0, -0.9), (0.0, 0.4), (0.9, 0.9)
 
 @pytest.fixture(scope="module")
 def given() -> list[Course]:
-    return list(courses(None, 1, roads=SELECTION_ROADS, seed=0, length_m=(40.0, 40.0)))
+    return list(courses(None, 1, purpose=Purpose.SELECTION, seed=0, length_m=(40.0, 40.0)))
 
 
 def names(paths: list[Path]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from td3_driver.configuration import load_configuration
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import RoadMap
-from td3_driver.evaluation.evaluate import EVALUATION_ROADS, courses, drive_courses, summary
+from td3_driver.evaluation import standard
+from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses, summary
 from td3_driver.evaluation.policies import BASELINES
 from td3_driver.world.simulation import WorldConfig
 
@@ -68,18 +69,18 @@ def test_lanes_are_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_pure_pursuit_drives_it_among_others(name: str) -> None:
-    config = load_configuration("default").driving
     world = WorldConfig(image_width=16, image_height=12, traffic=3)
     given = courses(
         RoadMap.from_file(MAPS / f"{name}.xodr"),
         3,
-        roads=EVALUATION_ROADS,
+        purpose=Purpose.EVALUATION,
         seed=0,
         length_m=(20.0, 80.0),
         world=world,
     )
-    policies = {"pure_pursuit": BASELINES["pure_pursuit"](config, 0)}
-    (drives,) = drive_courses(policies, config, given, lambda *_: None).values()
+    policy = BASELINES["pure_pursuit"](standard.DRIVING, 0)
+    entrants = {"pure_pursuit": Entrant(policy, standard.DRIVING)}
+    (drives,) = drive_courses(entrants, given, lambda *_: None).values()
     told = summary(drives)
     assert told["infractions"] == {}
     assert told["success_rate"] == 1.0

@@ -8,9 +8,10 @@ import carla
 import numpy as np
 import pytest
 
-from td3_driver.configuration import load_configuration
+from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.road_map import RoadMap
-from td3_driver.evaluation.evaluate import EVALUATION_ROADS, courses, drive_courses, summary
+from td3_driver.evaluation import standard
+from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses, summary
 from td3_driver.evaluation.policies import BASELINES
 from td3_driver.opendrive.document import read_document
 from td3_driver.world.roads import generate_opendrive
@@ -85,15 +86,15 @@ def test_nothing_of_a_town_is_left_out(name: str) -> None:
 @pytest.mark.parametrize("name", ["Town01", "Town02", "Town03"])
 def test_pure_pursuit_drives_the_towns(name: str) -> None:
     """Fifty routes of 200 to 700 m, 97 % of them to their end."""
-    config = load_configuration("default").driving
     given = courses(
         town_map(name),
         50,
-        roads=EVALUATION_ROADS,
+        purpose=Purpose.EVALUATION,
         seed=0,
         length_m=(200.0, 700.0),
         world=WorldConfig(image_width=16, image_height=12),
     )
-    policies = {"pure_pursuit": BASELINES["pure_pursuit"](config, 0)}
-    (drives,) = drive_courses(policies, config, given, lambda *_: None).values()
+    policy = BASELINES["pure_pursuit"](standard.DRIVING, 0)
+    entrants = {"pure_pursuit": Entrant(policy, standard.DRIVING)}
+    (drives,) = drive_courses(entrants, given, lambda *_: None).values()
     assert summary(drives)["success_rate"] >= 0.97

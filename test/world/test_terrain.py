@@ -10,7 +10,7 @@ from scenariogeneration import xodr
 
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.ros.conversions import MESSAGES, yaw_of
 from td3_driver.world.bridge_messages import TickMessages
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
@@ -61,7 +61,7 @@ def drive(world: Simulation, control: Control, seconds: float) -> list[Tick]:
 def test_odometry_follows_the_file(hills: RoadMap, x_m: float, yaw_rad: float) -> None:
     """Up and down the hill, both ways: height to 2 cm, pitch to 0.1 degrees, the yaw as before."""
     ticks = drive(put(hills, x_m, yaw_rad, speed_mps=15.0), Control(throttle=0.5), 10.0)
-    messages, heights, pitches = TickMessages("hero", CONFIG), [], []
+    messages, heights, pitches = TickMessages(MESSAGES, "hero", CONFIG), [], []
     for tick in ticks:
         at = messages.odometry(tick).pose.pose
         heights.append(at.position.z)
@@ -111,7 +111,8 @@ def test_uphill_slows_more_than_the_level_and_downhill_less(hills: RoadMap) -> N
 def test_others_stand_on_the_road(hills: RoadMap) -> None:
     world = put(hills, 20.0)
     world.park(Pose(250.0, LANE_Y_M, 0.0))
-    (thing,) = TickMessages("hero", CONFIG).objects(world.step(Control()), with_ego=False).objects
+    messages, tick = TickMessages(MESSAGES, "hero", CONFIG), world.step(Control())
+    (thing,) = messages.objects(tick, with_ego=False).objects
     assert thing.pose.position.z == pytest.approx(height_m(250.0), abs=0.02)
     q = thing.pose.orientation
     assert 2.0 * (q.w * q.y - q.z * q.x) == pytest.approx(math.sin(math.atan(0.06)), abs=1e-4)
@@ -122,5 +123,5 @@ def test_on_a_flat_map_the_height_stays_the_one_given(loop: RoadMap) -> None:
     world.reset_pose(Pose(*np.zeros(3).tolist(), 0.3))
     tick = world.step(Control())
     assert (tick.ego.pose.z_m, tick.pitch_rad) == (0.3, 0.0)
-    q = TickMessages("hero", CONFIG).odometry(tick).pose.pose.orientation
+    q = TickMessages(MESSAGES, "hero", CONFIG).odometry(tick).pose.pose.orientation
     assert [math.copysign(1.0, part) for part in (q.x, q.y)] == [1.0, 1.0]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values to the bridge's messages; the way back is `decoding`.
+
+Works on the fields alone: a message may be rclpy's or one for a bag, which have the same fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_driver.driving.types import Control, Pose
+
+
+class Messages(Protocol):
+    """Where messages come from: `ros.conversions.MESSAGES`, or `bags.types.BagMessages`."""
+
+    def new(self, kind: str) -> Any:
+        """A message of a type, "package/msg/Name", with the type's defaults."""
+
+    def sequence(self, values: NDArray[Any]) -> Any:
+        """A field's numbers (N,), of the array's dtype, as a message of this kind holds them."""
+
+
+def set_stamp(stamp: Any, time_ns: int) -> None:
+    """Set a builtin_interfaces/Time."""
+    stamp.sec, stamp.nanosec = divmod(time_ns, 1_000_000_000)
+
+
+def new_header(messages: Messages, time_ns: int, frame_id: str) -> Any:
+    """A std_msgs/Header."""
+    header = messages.new("std_msgs/msg/Header")
+    set_stamp(header.stamp, time_ns)
+    header.frame_id = frame_id
+    return header
+
+
+def set_control(message: Any, control: Control) -> None:
+    """Set a carla_msgs/CarlaEgoVehicleControl but for its header."""
+    message.throttle, message.steer, message.brake = (
+        control.throttle,
+        control.steer,
+        control.brake,
+    )
+    message.hand_brake, message.reverse = control.hand_brake, control.reverse
+
+
+def set_pose(message: Any, pose: Pose, pitch_rad: float = 0.0, above_m: float = 0.0) -> None:
+    """Set a geometry_msgs/Pose in the map frame, `above_m` above the pose."""
+    position = message.position
+    position.x, position.y, position.z = pose.x_m, pose.y_m, pose.z_m + above_m
+    turn(message.orientation, pose.yaw_rad, pitch_rad)
+
+
+def turn(orientation: Any, yaw_rad: float, pitch_rad: float = 0.0) -> None:
+    """Set a geometry_msgs/Quaternion to a yaw and, after it, a pitch, nose down positive."""
+    (sin_y, cos_y), (sin_p, cos_p) = _half(yaw_rad), _half(pitch_rad)
+    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # on the flat not -0
+    orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
+
+
+def new_path(messages: Messages, points_m: Iterable[tuple[float, float]], header: Any) -> Any:
+    """A nav_msgs/Path of points, x and y in the header's frame, m; without directions."""
+    path = messages.new("nav_msgs/msg/Path")
+    path.header = header
+    for x_m, y_m in points_m:
+        point = messages.new("geometry_msgs/msg/PoseStamped")
+        point.header = header
+        point.pose.position.x, point.pose.position.y = x_m, y_m
+        path.poses.append(point)
+    return path
+
+
+def numbers(*values: float) -> NDArray[np.float64]:
+    """For `Messages.sequence`, or as they are for a field of fixed length."""
+    return np.array(values, np.float64)
+
+
+def _half(angle_rad: float) -> tuple[float, float]:
+    return math.sin(0.5 * angle_rad), math.cos(0.5 * angle_rad)

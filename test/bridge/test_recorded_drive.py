@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A drive that `evaluate --record` writes, held against the live topics of the same drive."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from carla_msgs.msg import CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose, Twist
+from nav_msgs.msg import Path as PathMessage
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.rosbag2 import Reader
+from std_msgs.msg import Header
+
+from td3_driver.bags.types import typestore
+from td3_driver.bags.writing import open_writer
+from td3_driver.driving.decoding import control_of, stamp_ns
+from td3_driver.driving.driver import Driver, DrivingConfig
+from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.types import Control
+from td3_driver.evaluation import drive_recorder
+from td3_driver.evaluation.drive_recorder import LATCHED, ROLE, DriveRecorder
+from td3_driver.evaluation.policies import Pursuit
+from td3_driver.ros.conversions import (
+    MESSAGES,
+    PLACE_ABOVE_GROUND_M,
+    control_message,
+    path_message,
+    pose_message,
+    stamp_of,
+)
+from td3_driver.world.loop import advance
+from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.simulation import Simulation, Tick, WorldConfig
+
+from .client import STEP_NS, World
+
+FRAMES = 600
+CONFIG = WorldConfig(seed=4, image_width=64, image_height=48, traffic=12, pedestrians=6)
+STORE = typestore()
+TOPICS = drive_recorder.TYPES
+IMAGE, STATUS = drive_recorder.IMAGE, f"{ROLE}/vehicle_status"
+CONTROL = drive_recorder.CONTROL
+PER_TICK = (IMAGE, STATUS, f"{ROLE}/odometry", f"{ROLE}/objects")
+Heard = dict[str, list[tuple[int, Any]]]  # by topic: the tick's time, the message
+
+
+class Live:
+    """Hears the topics that a drive is recorded from, and sends what moves the car."""
+
+    def __init__(self) -> None:
+        self.context = rclpy.Context()
+        self.context.init(args=[])
+        self.node = rclpy.create_node("client", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.heard: Heard = {topic: [] for topic in TOPICS}
+        self.kept = [self._keep(topic) for topic in TOPICS]
+        sent: dict[str, tuple[type, bool]] = {
+            CONTROL: (CarlaEgoVehicleControl, False),
+            f"{ROLE}/control/set_transform": (Pose, False),
+            f"{ROLE}/control/set_target_velocity": (Twist, False),
+            "/td3_driver/route": (PathMessage, True),
+        }
+        self.publishers = {
+            topic: self.node.create_publisher(kind, topic, quality(latched))
+            for topic, (kind, latched) in sent.items()
+        }
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _keep(self, topic: str) -> object:
+        def keep(raw: bytes) -> None:
+            message = STORE.deserialize_cdr(raw, TOPICS[topic])
+            if getattr(message, "hand_brake", False):
+                return  # of `connect`, not of the drive
+            when_ns = stamp_ns(message.header.stamp) if hasattr(message, "header") else 0
+            self.heard[topic].append((when_ns, message))
+
+        latched, kind = topic in LATCHED, type(MESSAGES.new(TOPICS[topic]))
+        return self.node.create_subscription(kind, topic, keep, quality(latched), raw=True)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + 60.0
+        while not condition():
+            assert time.monotonic() < end_s, "it did not come"
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def newest_ns(self) -> int:
+        """The last tick, once all that comes in each tick has come."""
+        newest = {self.heard[topic][-1][0] if self.heard[topic] else -1 for topic in PER_TICK}
+        return newest.pop() if len(newest) == 1 else -1
+
+    def send(self, leaf: str, message: object) -> None:
+        self.publishers[leaf if leaf in self.publishers else f"{ROLE}/{leaf}"].publish(message)
+
+    def connect(self) -> dict[int, Control]:
+        """Until the world obeys, and waits for every answer; the commands that it carried out.
+
+        A world that nobody drives yet goes on by itself.
+        """
+        self.until(lambda: all(p.get_subscription_count() for p in self.publishers.values()))
+        begin = Control(brake=1.0, hand_brake=True)  # which no policy does
+        while not any(said.control.hand_brake for _, said in self.heard[STATUS]):
+            seen_ns = self.newest_ns()
+            stamp = stamp_of(max(seen_ns, 0))  # the world takes no command for a tick gone by
+            self.send("vehicle_control_cmd", control_message(begin, stamp))
+            self.until(lambda seen_ns=seen_ns: self.newest_ns() > seen_ns)
+        return {when: control_of(said.control) for when, said in self.heard[STATUS]}
+
+
+def quality(latched: bool) -> QoSProfile:
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=200, durability=durability)
+
+
+def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterator[Tick]:
+    """The same drive over topics and in this process, where it is recorded."""
+    config = DrivingConfig()
+    driver = Driver(config, Pursuit(config), None, 6)
+    driver.set_map(world.road_map)
+    done = live.connect()
+    last_ns, tick = live.newest_ns(), world.step(done.get(STEP_NS, Control()))
+    while tick.stamp_ns < last_ns:
+        tick = world.step(done.get(tick.stamp_ns + STEP_NS, Control()))
+    driver.observe(tick.image, tick.ego)
+    episodes = 0
+    for _ in range(FRAMES):
+        yield tick
+        command = driver.decide()
+        recorder.tick(tick)
+        if driver.episodes > episodes and driver.route is not None:
+            episodes = driver.episodes
+            recorder.route(tick.stamp_ns, driver.route)
+            header = Header(stamp=stamp_of(tick.stamp_ns), frame_id="map")
+            points_m = driver.route.points_m.tolist()
+            live.send("/td3_driver/route", path_message(points_m, header))
+        recorder.command(tick.stamp_ns, command.control)
+        if command.halt:
+            live.send("control/set_target_velocity", Twist())
+        if command.place is not None:
+            place = pose_message(command.place, PLACE_ABOVE_GROUND_M)
+            live.send("control/set_transform", place)
+        stamp = stamp_of(tick.stamp_ns)
+        live.send("vehicle_control_cmd", control_message(command.control, stamp))
+        tick, _ = advance(world, driver, command)
+        live.until(lambda due_ns=tick.stamp_ns: live.newest_ns() == due_ns)
+    live.until(lambda: len(live.heard[CONTROL]) == FRAMES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Both:
+    """A drive as it was heard, as it was recorded, and its ticks."""
+
+    live: Heard
+    recorded: Heard
+    ticks: list[Tick]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    folder = tmp_path_factory.mktemp("drive")
+    roads = RoadMap(generate_opendrive(4, "town"), "town")
+    (folder / "town.xodr").write_text(roads.opendrive)
+    parameters = (
+        "role_name:=ego_vehicle", "camera:=rgb_front", f"map:={folder / 'town.xodr'}",
+        f"seed:={CONFIG.seed}", f"traffic:={CONFIG.traffic}",
+        f"pedestrians:={CONFIG.pedestrians}", "control_patience_s:=60.0",
+        "ignore_late_commands:=true",
+    )  # fmt: skip
+    live = Live()
+    try:
+        with (
+            World(*parameters),
+            DriveRecorder(open_writer(folder / "bag"), roads, CONFIG) as recorder,
+        ):
+            ticks = list(drive_both(live, Simulation(CONFIG, roads), recorder))
+    finally:
+        live.close()
+    recorded: Heard = {topic: [] for topic in TOPICS}
+    with Reader(folder / "bag") as reader:
+        for connection, when_ns, raw in reader.messages():
+            message = STORE.deserialize_cdr(raw, connection.msgtype)
+            recorded[connection.topic].append((when_ns, message))
+    return Both(live.heard, recorded, ticks)
+
+
+def flat(message: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a message with its full name."""
+    if dataclasses.is_dataclass(message):
+        for field in dataclasses.fields(message):
+            yield from flat(getattr(message, field.name), f"{name}.{field.name}")
+    elif isinstance(message, list):
+        yield f"{name}.length", len(message)
+        for number, element in enumerate(message):
+            yield from flat(element, f"{name}[{number}]")
+    else:
+        yield name, message.tolist() if isinstance(message, np.ndarray) else message
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_field_is_the_live_topic_s(both: Both, topic: str) -> None:
+    first_ns, last_ns = both.ticks[0].stamp_ns, both.ticks[-1].stamp_ns
+    heard = [
+        (when_ns or first_ns, message)  # without a header it is latched, and was there before
+        for when_ns, message in both.live[topic]
+        if not when_ns or first_ns <= when_ns <= last_ns
+    ]
+    recorded = both.recorded[topic]
+    assert recorded, "nothing to compare"
+    assert [when_ns for when_ns, _ in recorded] == [when_ns for when_ns, _ in heard]
+    for (when_ns, mine), (_, theirs) in zip(recorded, heard, strict=True):
+        assert dict(flat(mine)) == dict(flat(theirs)), when_ns
+
+
+def test_the_drive_has_what_can_be_told_wrongly(both: Both) -> None:
+    """Others that turn and walk, speed up and slow down, and a collision with one of them."""
+    objects = [each for _, array in both.recorded[f"{ROLE}/objects"] for each in array.objects]
+    assert any(abs(each.twist.angular.z) > 0.1 for each in objects)
+    assert any(abs(each.accel.linear.x) > 0.1 for each in objects)
+    assert {each.classification for each in objects} == {
+        objects[0].CLASSIFICATION_PEDESTRIAN, objects[0].CLASSIFICATION_CAR,
+    }  # fmt: skip
+    assert len(both.recorded[f"{ROLE}/collision"]) > 0
