@@ -135,21 +135,13 @@ def shortest_route(
 @functools.lru_cache(maxsize=8)
 def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], ...]:
     """Lanes and distances from their beginnings where routes may start."""
-    graph = road_map.lane_graph
-    wide = [
-        (lane, start_m)
-        for lane, data in graph.nodes(data=True)
-        if data["junction_id"] is None
-        for start_m in np.arange(0.0, data["length_m"], START_SPACING_M).tolist()
-        if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
-    ]
-    # Just before a dead end nothing can be driven; on the smallest of roads that is everywhere.
-    starts = [
-        (lane, start_m)
-        for lane, start_m in wide
-        if graph.out_degree(lane) or graph.nodes[lane]["length_m"] - start_m >= SHORTEST_M
-    ] or wide
-    for block_m in (BLOCK_M, START_SPACING_M):  # shorter ones where a map is that small
+    # Finer where a map is that small.
+    for spacing_m, block_m in (
+        (START_SPACING_M, BLOCK_M),
+        (START_SPACING_M, START_SPACING_M),
+        (1.0, 1.0),
+    ):
+        starts = _places_to_start(road_map, spacing_m)
         block_of = {start: (start[0], start[1] // block_m * block_m) for start in starts}
         blocks = set(block_of.values())
         if len(blocks) >= len(Purpose):
@@ -172,6 +164,25 @@ def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], 
             f"to start routes for {purpose.value} in"
         )
     return tuple(start for start in sorted(starts) if block_of[start] in chosen)
+
+
+def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, float]]:
+    """All of them, whatever for."""
+    graph = road_map.lane_graph
+    wide = [
+        (lane, start_m)
+        for lane, data in graph.nodes(data=True)
+        if data["junction_id"] is None
+        for start_m in np.arange(0.0, data["length_m"], spacing_m).tolist()
+        if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
+    ]
+    # Just before a dead end nothing can be driven; on the smallest of roads that is everywhere.
+    with_room = [
+        (lane, start_m)
+        for lane, start_m in wide
+        if graph.out_degree(lane) or graph.nodes[lane]["length_m"] - start_m >= SHORTEST_M
+    ]
+    return with_room or wide
 
 
 def _hash_of(block: tuple[LaneId, float]) -> bytes:

@@ -20,6 +20,7 @@ from td3_driver.agent.learner_client import LearnerClient
 from td3_driver.agent.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
 from td3_driver.agent.outbox import BACKLOG_BYTES, Outbox
 from td3_driver.agent.policy import Policy
+from td3_driver.agent.resume import RunSettings
 from td3_driver.agent.weights import SharedWeights
 
 AT_ONCE_S = 0.5  # a busy machine takes its time; a pipe that nobody reads takes for ever
@@ -72,8 +73,8 @@ class Told:
         state_dim = config.cnn_features + VECTOR
         weights = SharedWeights(Policy(state_dim, ACTION, 1.0, True, config).parameter_count)
         spec = LearnerSpec(
-            config, state_dim, ACTION, "cpu", seed=0, threads=1, log_dir=None, keep_last=0,
-            keep_every=0, replay=fill(), weights=weights,
+            RunSettings(config), state_dim, ACTION, "cpu", seed=0, threads=1, log_dir=None,
+            keep_last=0, keep_every=0, replay=fill(), weights=weights,
         )  # fmt: skip
         self.client = LearnerClient(spec, lambda: None)
         self.events: list[Event] = []

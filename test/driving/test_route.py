@@ -256,11 +256,11 @@ def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> N
     assert min(ends_m) > 168.0
 
 
-def test_a_map_of_one_block_has_nothing_to_hold_out() -> None:
-    short = straight_road(lengths_m=[4.5], left_lanes=0, right_lanes=1)
-    assert random_route(short, np.random.default_rng(0), 4.0).length_m == pytest.approx(4.0)
-    with pytest.raises(ValueError, match=r"map short: 1 blocks of 5 m .* at least 4"):
-        random_route(short, np.random.default_rng(0), 4.0, Purpose.EVALUATION)
+def test_a_map_too_small_to_be_divided_is_for_training_alone() -> None:
+    short = straight_road(lengths_m=[2.5], left_lanes=0, right_lanes=1)
+    assert random_route(short, np.random.default_rng(0), 1.0).length_m == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"map short: 3 blocks of 1 m .* at least 4"):
+        random_route(short, np.random.default_rng(0), 1.0, Purpose.EVALUATION)
     with pytest.raises(ValueError, match="map short: no drivable stretch of 10 m"):
         random_route(short, np.random.default_rng(0), 300.0)
 

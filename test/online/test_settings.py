@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
+import pickle
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -286,6 +288,14 @@ def test_a_setting_that_one_side_lacks_is_told(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def ask(stream: io.BytesIO, *requests: object) -> None:
+    """Put requests where the learner reads next."""
+    place = stream.tell()
+    for request in requests:
+        pickle.dump(request, stream)
+    stream.seek(place)
+
+
 @pytest.mark.parametrize("at_start", [True, False], ids=["--resume", "/load_checkpoint"])
 def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: Path) -> None:
     """One rule for both: `replay` is all in which the requests differ."""
@@ -299,10 +309,9 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
         weights=SharedWeights(policy.parameter_count),
     )  # fmt: skip
     ours, theirs = multiprocessing.Pipe()
-    learner = Learner(spec, theirs)
-    ours.send(Load(path, tmp_path, replay=at_start))
-    ours.send(Train(6, None))
-    ours.send(Stop())
+    requests = io.BytesIO()
+    learner = Learner(spec, requests, theirs)
+    ask(requests, Load(path, tmp_path, replay=at_start), Train(6, None), Stop())
     learner.serve()
     _, loaded = ours.recv(), ours.recv()
     assert isinstance(loaded, Loaded)
@@ -316,8 +325,7 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
         expected.train(experience())
     for key, part in components(expected):
         assert same(part.state_dict(), dict(components(learner._agent))[key].state_dict()), key
-    ours.send(Load(tmp_path / "nowhere.pth", tmp_path, replay=False))
-    ours.send(Stop())
+    ask(requests, Load(tmp_path / "nowhere.pth", tmp_path, replay=False), Stop())
     learner.serve()
     ours.recv()  # Trained
     assert isinstance(ours.recv(), Refused)

@@ -98,7 +98,7 @@ def test_the_world_tells_whom_the_car_struck(town: RoadMap) -> None:
     """Full throttle down the road ends in somebody's back, or in the hedge."""
     simulation = Simulation(WorldConfig(traffic=60, image_width=16, image_height=12), town)
     struck = []
-    for seed in range(10):
+    for seed in range(30):
         simulation.set_target_velocity(0.0)
         simulation.reset_pose(simulation.spawn_pose(seed))
         for _ in range(120):
