@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.agent.checkpoint import CheckpointError, one_line
+from td3_driver.agent.checkpoint_file import open_file
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -174,6 +175,17 @@ def describe(path: Path) -> tuple[int, ReplayLink]:
         raise CheckpointError(f"{path}: holds no rows")
     capacity = json.loads(start[len(_MAGIC) + _LENGTH.size : -DIGEST_BYTES])["capacity"]
     return int(capacity), replace(link, first=parts[0][0], rows=parts[-1][1])
+
+
+def may_replace(path: Path) -> bool:
+    """Whether writing here loses nothing but a replay file."""
+    try:
+        with open_file(path) as file:
+            return file.read(len(_MAGIC)) in (_MAGIC, b"")
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def last_digest(path: Path) -> str:

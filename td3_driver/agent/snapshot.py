@@ -64,7 +64,7 @@ def take(agent: TD3Agent, run: Mapping[str, Any]) -> dict[str, Any]:
         "torch": agent.noise_generator.get_state(),
         "exploration": agent.exploration.state(),
     }
-    live["provenance"] = _provenance()
+    live["provenance"] = provenance()
     live["replay"] = None  # whoever saves a replay beside the checkpoint says so here
     live["run"] = dict(run)
     return _copied(live)  # type: ignore[no-any-return]
@@ -239,7 +239,8 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any
             optimizer.state[weight][name] = own.copy_(value)
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
+    """What wrote a checkpoint, and when: versions, revision, UTC."""
     try:
         package = metadata.version("td3_driver")
     except metadata.PackageNotFoundError:

@@ -20,6 +20,7 @@ from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.online.actor import OnlineActor
+from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.session import LATEST, Session, SessionConfig
 
 ACTION_DIM = 2
@@ -65,6 +66,7 @@ class Run:
         policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
         self.replay = Replay(agent.replay_capacity, *ROW)
         self._config = config
+        session = config.session
         weights = SharedWeights(policy.parameter_count)
         spec = LearnerSpec(
             config=agent,
@@ -73,11 +75,13 @@ class Run:
             device=config.device,
             seed=config.seed,
             threads=config.learner_threads,
-            log_dir=config.session.checkpoint_dir / "tensorboard",
+            log_dir=session.checkpoint_dir / TENSORBOARD if session.learning else None,
             keep_last=config.keep_last,
             keep_every=config.keep_every,
             replay=self.replay,
             weights=weights,
+            reach=session.reach,
+            run=session.run.name if session.run else "",
             # In lock-step driving waits for the learner; in real time it comes first.
             niceness=0 if config.session.lockstep else REALTIME_NICENESS,
             demonstrations=_demonstrations(config.prefill) if config.prefill else None,
@@ -105,7 +109,9 @@ class Run:
             return True
         if self._config.resume is not None:
             learning = self.session.learning
-            self.session.load(self._config.resume, replay=learning, keep_settings=learning)
+            self.session.load(
+                self._config.resume, replay=learning, keep_settings=learning, anywhere=True
+            )
             return False
         if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()

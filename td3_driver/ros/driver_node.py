@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import replace
 
 import cv2
 import torch
@@ -17,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.driver_parameters import DriverParameters, check_paths
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.pilot import Pilot
 from td3_driver.ros.process import Stop, run_node
@@ -36,7 +37,9 @@ class DriverNode(LifecycleNode):
         self._stop: Stop | None = None
         self._refusal: Exception | None = None
         self._shut_down = False
-        self._autostart = declare(self, DriverParameters, self._why_fixed).autostart
+        self._started = declare(self, DriverParameters, self._why_fixed)
+        self._autostart = self._started.autostart
+        self._overwrites = self._started.overwrite
         self.add_post_set_parameters_callback(self._on_parameters)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
@@ -71,9 +74,11 @@ class DriverNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the run; where a manager asks, also wait for the agent to be there."""
         try:
-            given = read(self, DriverParameters)
+            given = replace(read(self, DriverParameters), overwrite=self._overwrites)
+            check_paths(given, self._started)
             made = ReplayPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
+            self._overwrites = False  # from now on it would be this process's own run
             self._apply_parameters()
         except (ValueError, OSError) as error:
             self._refusal = error

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
@@ -12,6 +11,7 @@ from rclpy.node import Node
 from td3_driver.agent.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.online.run import Run
+from td3_driver.online.run_folder import point_newest
 from td3_driver.ros import names
 from td3_driver.ros.checkpoint_services import CheckpointServices
 from td3_driver.ros.commander import Commander
@@ -52,6 +52,11 @@ class Pilot:
         self._logger = node.get_logger()
         self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
         config = run_config(given)
+        self._folder = config.session.run
+        if self._folder is not None:
+            self._logger.info(f"the run's folder is {self._folder.path}")
+            if note := point_newest(self._folder.path):
+                self._logger.warning(note)
         self._wires = Wires(node)
         self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
         self.session = self._run.session
@@ -120,6 +125,8 @@ class Pilot:
         else:
             self._run.learner.stop(within_s=0.0)
         self._wires.cut()
+        if self._folder is not None:
+            self._folder.release()
 
     # What comes in.
 
@@ -269,9 +276,8 @@ class Pilot:
         self._watch.actions(self.session.driver)
         self._reports.status()
 
-    def _checkpoint_path(self) -> Path | None:
-        given = str(self._wires.node.get_parameter("checkpoint_path").value)
-        return Path(given).resolve() if given else None
+    def _checkpoint_path(self) -> str:
+        return str(self._wires.node.get_parameter("checkpoint_path").value)
 
     def _log_timing(self) -> None:
         frames, latencies = self._commander.frames, self._commander.latencies

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from td3_driver.online import evaluations
+from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.children import Child, Program
 from td3_driver.ros.recorder_node import RECORDING
@@ -39,12 +41,16 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line said, checked: parameters of the nodes, arguments of the evaluator."""
+    """What the command line said, checked: parameters of the nodes, arguments of the evaluator.
+
+    `run` is the folder that was claimed for the run.
+    """
 
     driver: Mapping[str, object]
     world: Mapping[str, object]
     evaluator: Sequence[str]
     steps: int
+    run: RunFolder
     recorder: Mapping[str, object] | None = None  # parameters of recorder_node; None: no bag
 
 
@@ -57,13 +63,15 @@ def train(options: TrainOptions) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _: asked.append(signum))
-    progress = Progress(options.steps)
+    progress = Progress(options.steps, options.run.path / LOG)
+    keeps = () if options.run.lock is None else (options.run.lock.fileno(),)
     recorder = Recorder(options.recorder, progress.log) if options.recorder else None
     world = Child("td3_driver.world.world_node", options.world, progress.log)
     if recorder is not None:
         recorder.wait(lambda: bool(asked))
-    driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
-    evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
+    driver = Child("td3_driver.ros.driver_node", options.driver, progress.log, keeps)
+    arguments = [*options.evaluator, "--since-ns", str(began_ns)]
+    evaluator = Evaluator(arguments, progress.log, keeps)
     completed = False
     try:
         completed = _follow(progress, driver, world, evaluator, asked)
@@ -79,7 +87,7 @@ def train(options: TrainOptions) -> int:
         progress.close()
         rclpy.try_shutdown()
     if code == 0 or progress.episodes:
-        print(progress.table(str(options.driver["checkpoint_dir"])))
+        print(progress.table(options.run.path))
     return 0 if code == 0 and recorded and not lost else 1
 
 
@@ -107,8 +115,10 @@ class Recorder(Child):
 class Evaluator(Program):
     """The process that chooses best.pth. Learning neither waits for it nor needs it."""
 
-    def __init__(self, arguments: Sequence[str], log: Callable[[str], None]) -> None:
-        super().__init__("td3_driver.evaluation.selection", arguments, log)
+    def __init__(
+        self, arguments: Sequence[str], log: Callable[[str], None], keeps: Sequence[int]
+    ) -> None:
+        super().__init__("td3_driver.evaluation.selection", arguments, log, keeps)
         os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
         self._log = log
         self._lost = False
@@ -167,7 +177,8 @@ def _follow(
 class Progress:
     """The bar of a terminal, or a line now and then where there is none, and the last table."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, log_file: Path) -> None:
+        self._log_file = log_file
         self._terminal = sys.stderr.isatty()
         self._bar: Any = tqdm(
             total=steps, bar_format=BAR, dynamic_ncols=True, disable=not self._terminal
@@ -177,8 +188,14 @@ class Progress:
         self._started_s = self._logged_s = time.monotonic()
 
     def log(self, line: str) -> None:
-        """A line of a node, above the bar."""
+        """A line of a node, above the bar and into the run's log."""
         self._bar.write(line, file=sys.stderr)
+        self._keep(line)
+
+    def _keep(self, text: str) -> None:
+        # Its folder may be gone, its disk full: the nodes that write there say so.
+        with contextlib.suppress(OSError), self._log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
 
     def learner(self, message: DiagnosticStatus) -> None:
         """`~/learner` of the driver."""
@@ -197,7 +214,7 @@ class Progress:
         """End the bar."""
         self._bar.close()
 
-    def table(self, folder: str) -> str:
+    def table(self, folder: Path) -> str:
         """What the run came to, and where its files are."""
         learner = self._learner or {"env_steps": "0", "updates": "0", "episodes": "0"}
         minutes = (time.monotonic() - self._started_s) / 60.0
@@ -207,12 +224,14 @@ class Progress:
             ("episodes", learner["episodes"]),
             ("wall time", f"{minutes:.1f} min"),
             *self._recent_rows(),
-            ("checkpoints", folder),
+            ("run", str(folder)),
             ("newest", learner.get("checkpoint", "") or "none"),
-            ("best", _best(Path(folder))),
-            ("TensorBoard", str(Path(folder) / "tensorboard")),
+            ("best", _best(folder)),
+            ("TensorBoard", str(folder / TENSORBOARD)),
         ]
-        return "\n".join(f"  {name:<18} {value}" for name, value in rows)
+        text = "\n".join(f"  {name:<18} {value}" for name, value in rows)
+        self._keep(text)
+        return text
 
     def _recent_rows(self) -> list[tuple[str, str]]:
         if not self.episodes:
