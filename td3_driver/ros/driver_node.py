@@ -54,6 +54,7 @@ class DriverNode(LifecycleNode):
             if self._refusal is not None:
                 raise self._refusal
             self.trigger_activate()
+            self._autostart = False  # from now on a manager asks, and wants an answer
         while not self._may_leave(stop):
             executor.spin_once(timeout_sec=0.1)
         if self._pilot is None:
