@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from td3_driver.agent.checkpoint import BEST, CheckpointError
+from td3_driver.text import shown
 
 _LONGEST = 4096  # PATH_MAX; resolving a path of a million parts would take hours
-_SHOWN = 120
 _NUMBERED = re.compile(r"td3_(\d+)\.pth")
 
 
@@ -91,10 +91,3 @@ def check_name(text: str) -> None:
         raise ReachError(f"{shown(text)}: is longer than a path may be, {_LONGEST} characters")
     if not text.isprintable():
         raise ReachError(f"{shown(text)}: has characters that cannot be printed")
-
-
-def shown(path: str | Path) -> str:
-    """A stranger's text on one line, and not too long."""
-    text = str(path)
-    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)

@@ -18,6 +18,10 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.route import Route
 from td3_driver.driving.types import Control, EgoState, Pose
 
+# Who publishes may be anybody. What is beyond these is nobody's camera, and no place or speed.
+MOST_PIXELS = 4096 * 4096
+MOST_OBJECTS = 5000
+_LARGEST = 1e7
 _CHANNELS = {"bgra8": 4, "bgr8": 3, "rgb8": 3, "mono8": 1}
 
 
@@ -36,7 +40,8 @@ def pixels(message: Any) -> NDArray[np.uint8]:
     A view of the message's buffer.
 
     Raises:
-        ImageError: unknown encoding, or a buffer that does not fit height and step.
+        ImageError: unknown encoding, a buffer that does not fit height and step, or more than
+            `MOST_PIXELS`: to look at them would take longer than a frame may.
     """
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
@@ -48,6 +53,10 @@ def pixels(message: Any) -> NDArray[np.uint8]:
     if not fits or 0 in (message.height, row):
         raise ImageError(
             f"image of {data.size} bytes does not fit {message.height} rows of step {message.step}"
+        )
+    if message.height * message.width > MOST_PIXELS:
+        raise ImageError(
+            f"image of {message.width} x {message.height} pixels; at most {MOST_PIXELS} are read"
         )
     rows = data.reshape(message.height, message.step)[:, :row]
     if channels == 1:
@@ -90,7 +99,8 @@ def ego_state(message: Any) -> EgoState:
 def road_users(message: Any) -> RoadUsers:
     """Who else is on the road, from derived_object_msgs/ObjectArray of `/carla/<role>/objects`.
 
-    The bridge gives pose and twist in the map frame and a box's length, width and height.
+    The bridge gives pose and twist in the map frame and a box's length, width and height. Left out
+    are those with a number that is none or absurd, and who comes after the first `MOST_OBJECTS`.
     """
     rows = [
         (
@@ -102,11 +112,11 @@ def road_users(message: Any) -> RoadUsers:
             at.twist.linear.y,
             at.twist.angular.z,
         )
-        for at in message.objects
+        for at in message.objects[:MOST_OBJECTS]
         if len(at.shape.dimensions) >= 2
     ]
     given = np.array(rows, np.float64).reshape(-1, 8)
-    table: NDArray[np.float64] = given[np.isfinite(given).all(axis=1)]
+    table: NDArray[np.float64] = given[(np.abs(given) < _LARGEST).all(axis=1)]
     return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7])
 
 
@@ -138,5 +148,7 @@ def route_of(message: Any) -> Route:
 
 
 def yaw_of(q: Any) -> float:
-    """Yaw of a geometry_msgs/Quaternion, rad, counter-clockwise positive."""
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
+    """Yaw of a geometry_msgs/Quaternion, rad, counter-clockwise positive; NaN of no rotation."""
+    sine, cosine = 2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z)
+    # atan2 makes an angle of infinite numbers, too.
+    return math.atan2(sine, cosine) if math.isfinite(sine) and math.isfinite(cosine) else math.nan

@@ -87,7 +87,7 @@ class Driver:
         self._action: Action = FULL_BRAKE_ACTION
         self._human: Control | None = None  # who drives instead of the policy, and how
         self._interrupted = False
-        self._collisions_ns: list[int] = []
+        self._collision_ns = 0  # stamp of the last one
 
     @property
     def route(self) -> Route | None:
@@ -150,7 +150,7 @@ class Driver:
 
     def collided(self, stamp_ns: int) -> None:
         """A collision was reported, with the time of its frame."""
-        self._collisions_ns.append(stamp_ns)
+        self._collision_ns = max(self._collision_ns, stamp_ns)
 
     def observe(
         self, pixels: Frame, ego: EgoState, human: Control | None = None, users: RoadUsers = NOBODY
@@ -220,8 +220,8 @@ class Driver:
         return Report()
 
     def _collided(self) -> bool:
-        collided = any(stamp_ns > self.begun_ns for stamp_ns in self._collisions_ns)
-        self._collisions_ns.clear()
+        collided = self._collision_ns > self.begun_ns
+        self._collision_ns = 0
         return collided
 
     def _judge(
@@ -292,7 +292,7 @@ class Driver:
         self.episode = episode
         # Teleporting makes CARLA report collisions late; they belong to no episode.
         self.begun_ns = ego.stamp_ns
-        self._collisions_ns.clear()
+        self._collision_ns = 0
         self._stack.reset(frame)
         if resuming:
             self._resumed(episode, frame, ego)

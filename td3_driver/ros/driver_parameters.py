@@ -93,7 +93,9 @@ class DriverParameters:
     # Two threads are 1.6 times as fast on an idle two-core machine, and twenty times as slow
     # when anything else wants a core: OpenMP's threads spin while they wait for each other.
     learner_threads: int = parameter(
-        1, "Threads of the learner's arithmetic; runs repeat only with the same number.", low=1
+        1, "Threads of the learner's arithmetic; runs repeat only with the same number.",
+        low=1,
+        high=256,
     )
     answer_within_s: float = parameter(
         0.8,

@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.road_users import NOBODY
+from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
@@ -179,4 +180,6 @@ class Intake:
             if self._status is None:
                 return
             human = control_of(self._status.control)
+            if not human.finite:
+                human = FULL_BRAKE
         self._on_frame(Sighting(image, odometry, self._sent_ns, human, users))

@@ -23,6 +23,7 @@ from td3_driver.ros.intake import Intake
 from td3_driver.ros.reports import Reports
 from td3_driver.ros.watch import Watch
 from td3_driver.ros.wires import Wires
+from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
 WATCH_PERIOD_S = 0.1
@@ -157,13 +158,13 @@ class Pilot:
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
-            road_map = RoadMap(message.opendrive, message.map_name)
+            road_map = RoadMap(message.opendrive, shown(message.map_name))
             lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
             self.session.driver.set_map(road_map)
         except RoadMapError as error:
             self.end(1, f"{names.WORLD_INFO}: {error}")
         else:
-            self._logger.info(f"driving in {message.map_name}, {lanes} lanes")
+            self._logger.info(f"driving in {road_map.name}, {lanes} lanes")
             for note in road_map.notes:
                 self._logger.warning(note)
 

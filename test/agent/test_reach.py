@@ -11,7 +11,8 @@ import torch
 from small_agent import SMALL
 
 from td3_driver.agent import CheckpointError, TD3Agent, checkpoint
-from td3_driver.agent.reach import Reach, ReachError, check_name, shown
+from td3_driver.agent.reach import Reach, ReachError, check_name
+from td3_driver.text import shown
 
 
 @pytest.fixture

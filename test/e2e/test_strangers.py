@@ -4,28 +4,36 @@
 One driver process for all; the tests build on each other.
 """
 
+import array
+import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from builtin_interfaces.msg import Time
+from carla_msgs.msg import CarlaCollisionEvent
+from derived_object_msgs.msg import Object
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
+from shape_msgs.msg import SolidPrimitive
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from td3_driver.agent import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.checkpoint_services import MOST_WAITING
 
-from .faulty_world import FaultyWorld
+from .faulty_world import FaultyWorld, Messages
 from .running import Node, learner_of
 
 CONFIG = """
 agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000}
 driving: {episode: {stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}}
 """
+Spoil = Callable[[Messages], None]
 SERVICES = "/save_checkpoint", "/load_checkpoint"
 
 
@@ -179,6 +187,77 @@ def test_parameters_that_are_fixed_stay(world: FaultyWorld, driver: Node, home: 
         assert answer.reason, name
     assert world.step() is not None
     assert "Traceback" not in driver.output
+
+
+def odometry(field: str, value: float) -> Spoil:
+    """Odometry with an absurd number in one place."""
+
+    def spoil(messages: Messages) -> None:
+        *parents, leaf = field.split(".")
+        part = messages["odometry"]
+        for name in parents:
+            part = getattr(part, name)
+        setattr(part, leaf, value)
+
+    return spoil
+
+
+def image(width: int, height: int, step: int, size: int, encoding: str = "bgra8") -> Spoil:
+    """A picture that says of itself what is not so, or is absurdly large."""
+
+    def spoil(messages: Messages) -> None:
+        picture = messages["image"]
+        picture.width, picture.height, picture.step = width, height, step
+        picture.encoding, picture.data = encoding, array.array("B", bytes(size))
+
+    return spoil
+
+
+SPOILT = [
+    *(odometry(f"pose.pose.position.{axis}", value) for axis in "xyz" for value in (1e300, -1e8)),
+    *(odometry(f"twist.twist.{part}", 1e300) for part in ("linear.x", "linear.y", "angular.z")),
+    odometry("twist.twist.linear.x", math.nan),
+    odometry("pose.pose.orientation.z", math.inf),
+    image(2**32 - 1, 2**32 - 1, 2**32 - 1, 4),
+    image(64, 48, 0, 0),
+    image(0, 0, 0, 0),
+    image(64, 48, 256, 64 * 48 * 4, "x" * 100_000),
+    image(64, 48, 256, 64 * 48 * 4, "bayer\n\x1b[2J"),
+    image(5000, 4000, 5000, 20_000_000, "mono8"),
+]
+
+
+def test_absurd_topics_brake_the_car_and_teach_it_nothing(
+    world: FaultyWorld, driver: Node
+) -> None:
+    for _ in range(20):
+        world.step()
+    for spoil in SPOILT:
+        assert world.step(spoil) == FULL_BRAKE, SPOILT.index(spoil)
+        world.step()
+    collision = CarlaCollisionEvent(header=Header(stamp=Time(sec=2**31 - 1, nanosec=2**32 - 1)))
+    flood = world.node.create_publisher(
+        CarlaCollisionEvent, "/carla/ego_vehicle/collision", 1000
+    )
+    for _ in range(500):
+        flood.publish(collision)
+    world.step()
+    world.node.destroy_publisher(flood)
+    # Another car of absurd size and speed beside the road, and a crowd.
+    absurd = Object(shape=SolidPrimitive(type=SolidPrimitive.BOX, dimensions=[1e300] * 3))
+    absurd.twist.linear.x, absurd.pose.position.x = 1e300, math.nan
+    world.users = [absurd, *(Object() for _ in range(20_000))]
+    for _ in range(3):
+        world.step(within_s=30.0)
+    world.users = []
+    for _ in range(40):
+        world.step()
+    learner = world.values("td3_driver: learner")
+    assert learner["updates_discarded"] == "0"
+    assert all(math.isfinite(float(learner[name])) for name in ("critic_loss", "actor_loss"))
+    assert float(learner["critic_loss"]) < 1e3
+    assert "Traceback" not in driver.output
+    assert all(line.isprintable() for line in driver.lines)
 
 
 def test_a_request_that_waits_when_the_learner_hangs_is_answered_too(
