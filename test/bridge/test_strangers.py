@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +118,25 @@ def test_a_pattern_takes_no_time(client: Client) -> None:
         answer = client.call(BLUEPRINTS, filter=pattern)
         assert time.monotonic() - began_s < 5.0
         assert all(".pseudo." in name for name in answer.blueprints)
+
+
+def test_without_security_libraries_nobody_runs_unprotected_who_asked_for_them(
+    tmp_path: Path,
+) -> None:
+    """As `docs/reliability.md` says; with a Fast DDS that has them, the keys are not found."""
+    done = subprocess.run(
+        [sys.executable, "-m", "td3_driver.world.world_node"],
+        env={
+            **os.environ,
+            "ROS_SECURITY_ENABLE": "true",
+            "ROS_SECURITY_STRATEGY": "Enforce",
+            "ROS_SECURITY_KEYSTORE": str(tmp_path),
+            "ROS_SECURITY_ENCLAVE_OVERRIDE": "/td3",
+        },
+        capture_output=True, text=True, timeout=60.0, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "secur" in done.stderr.lower()
 
 
 def test_there_is_an_end_to_what_can_be_put_into_the_world(
