@@ -23,7 +23,11 @@ ARGUMENTS = {
     "sync": ("auto", "Odometry of an image: exact, nearest, interpolate; auto: as stamps are."),
     "steps": ("0", "Environment steps in total; 0: until stopped."),
     "save_freq": ("1000", "Environment steps between checkpoints."),
-    "checkpoint_dir": ("checkpoints", "Folder of checkpoints and TensorBoard."),
+    "checkpoint_dir": (
+        "",
+        "Folder of checkpoints and TensorBoard; empty: that of `resume`, else a new one in runs/.",
+    ),
+    "overwrite": ("false", "Delete another run that checkpoint_dir holds; else it is refused."),
     "resume": ("", "Checkpoint to go on from; empty: begin anew."),
     "seed": ("0", "Seed of everything random."),
     "device": ("cpu", "Where the learner computes: cpu or cuda."),
@@ -53,11 +57,17 @@ ARGUMENTS = {
 
 DRIVER_ARGUMENTS = (
     "mode", "episodes", "role_name", "camera", "preset", "stepping", "sync", "steps",
-    "save_freq", "checkpoint_dir", "resume", "seed", "device", "on_loss", "autostart",
+    "save_freq", "checkpoint_dir", "overwrite", "resume", "seed", "device", "on_loss",
+    "autostart",
 )  # fmt: skip
 INTEGERS = ("steps", "episodes", "save_freq", "seed")
-BOOLEANS = ("autostart",)
+BOOLEANS = ("autostart", "overwrite")
 WORLD_ARGUMENTS = ("role_name", "camera", "seed", "map", "appearance")
+# For the name of a run's folder: the town, the map, or how difficult the generated roads are.
+PLACE = PythonExpression(
+    ["'", LaunchConfiguration("town"), "' if '", LaunchConfiguration("world"),
+     "' == 'carla' else r'''", LaunchConfiguration("map"), "''' or 'easy'"]
+)  # fmt: skip
 LOCKSTEP = PythonExpression(["'", LaunchConfiguration("stepping"), "' == 'lockstep'"])
 
 
@@ -126,7 +136,11 @@ def generate_launch_description() -> LaunchDescription:
                 package="td3_driver",
                 executable="driver_node",
                 name="td3_driver",
-                parameters=[LaunchConfiguration("params_file"), configured(DRIVER_ARGUMENTS)],
+                parameters=[
+                    LaunchConfiguration("params_file"),
+                    configured(DRIVER_ARGUMENTS),
+                    {"place": ParameterValue(PLACE, value_type=str)},
+                ],
                 output="screen",
                 on_exit=Shutdown(),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
@@ -17,11 +18,28 @@ APPEARANCES = ("plain", "random", "mixed")
 SYNC_MODES = ("exact", "nearest", "interpolate")
 TOLERANCE_S = 0.1
 
+CHECKPOINT_HELP = "checkpoint of the policy; without it runs/latest/best.pth"
+
 
 def usage_error(args: argparse.Namespace, message: str) -> int:
     """Say what was wrong with the arguments; the exit code for that."""
     print(f"td3_driver {args.command}: {message}", file=sys.stderr)
     return 2
+
+
+def checkpoint_or_newest(args: argparse.Namespace) -> Path:
+    """`--checkpoint`, else the best of the newest run, which is named.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    from td3_driver.online.run_folder import newest_best
+
+    if args.checkpoint is not None:
+        return Path(args.checkpoint)
+    found = newest_best()
+    print(f"td3_driver {args.command}: {found}", file=sys.stderr)
+    return found
 
 
 def add_difficulty(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 import yaml
 
 from td3_driver.configuration import load_configuration, preset_names
@@ -64,6 +65,30 @@ def test_launch_arguments_are_described_and_known_to_the_nodes() -> None:
         assert integers & given <= set(ast.literal_eval(named["INTEGERS"]))
         booleans = {field.name for field in dataclasses.fields(parameters) if field.type == "bool"}
         assert booleans & given <= set(ast.literal_eval(named["BOOLEANS"]))
+
+
+@pytest.mark.parametrize(
+    ("world", "town", "map_file", "place"),
+    [
+        ("carla", "Town03", "", "Town03"),
+        ("embedded", "Town01", "", "easy"),
+        ("embedded", "Town01", "/maps/Bob's town.xodr", "/maps/Bob's town.xodr"),
+    ],
+)
+def test_launched_runs_are_named_after_where_they_drive(
+    world: str, town: str, map_file: str, place: str
+) -> None:
+    given = {"world": world, "town": town, "map": map_file}
+    call = constants(TRAIN_LAUNCH)["PLACE"]
+    assert isinstance(call, ast.Call)
+    assert isinstance(call.args[0], ast.List)
+    parts = [
+        given[ast.literal_eval(part.args[0])]
+        if isinstance(part, ast.Call)
+        else ast.literal_eval(part)
+        for part in call.args[0].elts
+    ]
+    assert eval("".join(parts), {}) == place  # as launch's PythonExpression does
 
 
 def test_evaluate_launch_declares_only_arguments_of_the_launch_file_that_it_includes() -> None:

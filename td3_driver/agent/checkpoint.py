@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint files: written whole or not at all, verified before use, never run.
 
-A file is a zip archive as `torch.save` writes it; the archive's comment, its last bytes, is the
-SHA-256 of everything before. What the contents mean is in snapshot.py; this module knows only
-their keys.
+What the contents mean is in snapshot.py, how they lie in a file in checkpoint_file.py; this module
+knows only their keys.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
-import struct
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +17,17 @@ from typing import Any, BinaryIO
 import torch
 
 from td3_driver.agent import durable_file
+from td3_driver.agent.checkpoint_file import (
+    CheckpointError,
+    append_hash,
+    glance,
+    is_ours,
+    may_replace,
+    one_line,
+    open_file,
+    parse,
+    verify_hash,
+)
 from td3_driver.agent.migration import FORMAT_VERSION, migrate
 
 LATEST = "latest.pth"
@@ -30,35 +36,27 @@ REPLAY_SUFFIX = ".replay"
 _PLAIN = (str, bool, int, float, type(None))
 _NAMED = re.compile(r"td3_(\d+)\.pth")
 _NAMED_REPLAY = re.compile(r"td3_\d+\.replay")
-_MARK = b"td3_driver sha256 "
-_COMMENT_BYTES = len(_MARK) + 64
 _FIRST_WITH_HASH = 2  # format_version
-# The zip archive's last record without a comment: signature, six fields, length of the comment.
-_ARCHIVE_END = struct.Struct("<4s16sH")
-_CHUNK = 1 << 20
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, is damaged, or does not fit; the message is one line."""
 
 
 def write(path: str | Path, payload: Mapping[str, Any]) -> None:
     """Write a file that is there completely or not at all, even if the power fails.
 
     Args:
-        path: Where; folders are created, and a file already there is replaced.
+        path: Where; folders are created, and a checkpoint already there is replaced.
         payload: Tensors and plain Python data; nothing else could be read again.
 
     Raises:
-        CheckpointError: If it cannot be written, or holds a value of another type; a file
-            already there is unchanged.
+        CheckpointError: If it cannot be written, holds a value of another type, or would replace
+            what is no checkpoint of this package; a file already there is unchanged.
     """
     path = Path(path)
     _check_plain("", payload)
+    _check_replaceable(path)
 
     def fill(file: BinaryIO) -> None:
         torch.save(dict(payload), file)
-        _append_hash(file)
+        append_hash(file)
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,14 +75,14 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        file = path.open("rb")
+        file = open_file(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such checkpoint file") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {one_line(error)}") from error
     with file:
-        has_hash = _verify_hash(path, file)
-        payload = _parse(path, file, check_archive=not has_hash)
+        has_hash = verify_hash(path, file)
+        payload = parse(path, file, check_archive=not has_hash)
     if not isinstance(payload, dict) or "actor_state_dict" not in payload:
         raise CheckpointError(f"{path}: is no checkpoint of this package, it has no actor")
     version = payload.get("format_version")
@@ -100,16 +98,6 @@ def read(path: str | Path) -> dict[str, Any]:
     if not has_hash and version >= _FIRST_WITH_HASH:
         raise CheckpointError(f"{path}: is damaged: the SHA-256 at its end is missing")
     return current
-
-
-def is_ours(path: str | Path) -> bool:
-    """Whether a file ends in this package's mark, sound or not."""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - _COMMENT_BYTES, 0))
-            return file.read().startswith(_MARK)
-    except OSError:
-        return False
 
 
 def publish_latest(path: str | Path) -> Path:
@@ -138,7 +126,7 @@ def newest(directory: str | Path) -> Path | None:
     """
     found = _numbered(Path(directory))
     latest = Path(directory) / LATEST
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         found.append((latest.stat().st_mtime_ns, -1, latest))
     for *_, path in sorted(found, reverse=True):
         if _is_valid(path):
@@ -146,17 +134,21 @@ def newest(directory: str | Path) -> Path | None:
     return None
 
 
-def retain(directory: str | Path, keep_last: int, keep_every: int = 0) -> list[Path]:
+def retain(
+    directory: str | Path, keep_last: int, keep_every: int = 0, run: str | None = None
+) -> list[Path]:
     """Delete the checkpoints that are no longer wanted, and the replays beside them.
 
     Kept are the `keep_last` numbered files written last, those whose step is a multiple of
-    `keep_every`, `latest.pth` and `best.pth`. A replay is kept with the `keep_last` files only:
-    it is what a run is resumed from, and too large to keep for ever.
+    `keep_every`, `latest.pth` and `best.pth`, and all files that this package or, where `run` is
+    given, that run did not write. A replay is kept with the `keep_last` files only: it is what a
+    run is resumed from, and too large to keep for ever.
 
     Args:
         directory: Where the files are.
         keep_last: At least 1, so the file just written is always kept.
         keep_every: In environment steps; 0 keeps none for ever.
+        run: Whose files to look at, as `provenance` of the checkpoints has it; None: anybody's.
 
     Returns:
         What was deleted.
@@ -168,15 +160,24 @@ def retain(directory: str | Path, keep_last: int, keep_every: int = 0) -> list[P
     if keep_last < 1 or keep_every < 0:
         raise ValueError(f"retain: {keep_last} is not >= 1, or {keep_every} not >= 0")
     folder = Path(directory)
-    ordered = [(step, path) for _, step, path in sorted(_numbered(folder), reverse=True)]
-    last = {path for _, path in ordered[:keep_last]}
-    unwanted = [path for step, path in ordered[keep_last:] if not keep_every or step % keep_every]
-    replays = {path.with_suffix(REPLAY_SUFFIX) for path in last}
-    unwanted += [
-        path
-        for path in folder.glob(f"*{REPLAY_SUFFIX}")
-        if _NAMED_REPLAY.fullmatch(path.name) and path not in replays
-    ]
+    unwanted: list[Path] = []
+    last: set[Path] = set()
+    for _, step, path in sorted(_numbered(folder), reverse=True):
+        replay = path.with_suffix(REPLAY_SUFFIX)
+        for_ever = bool(keep_every) and step % keep_every == 0
+        if len(last) == keep_last and for_ever and not replay.exists():
+            continue  # nothing to decide, so it is not read
+        payload = _written_by(path, run)
+        if payload is None:
+            continue
+        if len(last) < keep_last:
+            last.add(path)
+            continue
+        if payload["replay"] and replay.exists():  # first: killed between, none is left alone
+            unwanted.append(replay)
+        if not for_ever:
+            unwanted.append(path)
+    unwanted += _spare_names(folder, {path.with_suffix(REPLAY_SUFFIX) for path in last})
     for path in unwanted:
         try:
             path.unlink(missing_ok=True)
@@ -185,68 +186,51 @@ def retain(directory: str | Path, keep_last: int, keep_every: int = 0) -> list[P
     return unwanted
 
 
-def one_line(error: Exception) -> str:
-    """The gist of an error: torch's messages run over many lines."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def run_of(path: str | Path) -> str | None:
+    """The name of the run that wrote a checkpoint, by its `provenance`; None where unknown."""
+    payload = _written_by(Path(path), None)
+    return None if payload is None else (payload.get("provenance") or {}).get("run")
 
 
-def _append_hash(file: BinaryIO) -> None:
-    """Announce the comment in the archive's end, then write it: the SHA-256 of all before."""
-    file.seek(-_ARCHIVE_END.size, os.SEEK_END)
-    signature, fields, comment = _ARCHIVE_END.unpack(file.read(_ARCHIVE_END.size))
-    if signature != b"PK\x05\x06" or comment:
-        raise RuntimeError("torch.save wrote an archive of unknown form")
-    file.seek(-_ARCHIVE_END.size, os.SEEK_END)
-    file.write(_ARCHIVE_END.pack(signature, fields, _COMMENT_BYTES))
-    digest = _digest(file, file.tell())
-    file.write(_MARK + digest.encode())
+def _check_replaceable(path: Path) -> None:
+    if not may_replace(path):
+        raise CheckpointError(
+            f"{path}: cannot be written: what is there is no checkpoint of this package"
+        )
 
 
-def _digest(file: BinaryIO, length: int) -> str:
-    """SHA-256, in hexadecimal, of a file's first `length` bytes; reads up to there."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while length and (chunk := file.read(min(length, _CHUNK))):
-        digest.update(chunk)
-        length -= len(chunk)
-    return digest.hexdigest()
-
-
-def _verify_hash(path: Path, file: BinaryIO) -> bool:
-    """Whether the file carries its SHA-256; CheckpointError if that is wrong."""
-    length = file.seek(0, os.SEEK_END) - _COMMENT_BYTES
-    if length < 0:
-        return False
-    file.seek(length)
-    comment = file.read()
-    if not comment.startswith(_MARK):
-        return False
-    if comment != _MARK + _digest(file, length).encode():
-        raise CheckpointError(f"{path}: is damaged: its SHA-256 is wrong")
-    return True
-
-
-def _parse(path: Path, file: BinaryIO, *, check_archive: bool) -> object:
+def _written_by(path: Path, run: str | None) -> dict[str, Any] | None:
+    """The contents, tensors unread, of a marked file that is of this run; else None."""
+    if not is_ours(path):
+        return None
     try:
-        file.seek(0)
-        if check_archive:  # torch.load checks no checksum
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise zipfile.BadZipFile(f"checksum of {damaged} is wrong")
-            file.seek(0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TorchScript archives, before they are refused
-            payload: object = torch.load(file, map_location="cpu", weights_only=True)
-    # Parsers meet damage in every way: no narrower type covers them.
-    except Exception as error:
-        raise CheckpointError(f"{path}: is damaged or no checkpoint: {one_line(error)}") from error
-    return payload
+        payload = glance(path)
+    except CheckpointError:  # of what is damaged nobody knows whose it is
+        return None
+    if not isinstance(payload, dict) or "replay" not in payload:
+        return None
+    own = run is None or (payload.get("provenance") or {}).get("run") == run
+    return payload if own else None
+
+
+def _spare_names(folder: Path, wanted: set[Path]) -> list[Path]:
+    """Replays without a checkpoint that are one file with a wanted one.
+
+    A process killed between replay and checkpoint leaves them; nothing is lost with the name.
+    """
+    logs = [path.stat() for path in wanted if path.exists()]
+    return [
+        path
+        for path in folder.glob(f"*{REPLAY_SUFFIX}")
+        if _NAMED_REPLAY.fullmatch(path.name)
+        and not path.with_suffix(".pth").exists()
+        and any(os.path.samestat(path.stat(), log) for log in logs)
+    ]
 
 
 def _publish(path: Path, name: str) -> Path:
     published = path.with_name(name)
+    _check_replaceable(published)
     try:
         durable_file.publish(path, published)
     except OSError as error:
@@ -260,7 +244,7 @@ def _numbered(folder: Path) -> list[tuple[int, int, Path]]:
     for path in folder.glob("td3_*.pth"):
         named = _NAMED.fullmatch(path.name)
         if named:
-            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+            with contextlib.suppress(OSError):  # deleted since it was listed, or a link to itself
                 found.append((path.stat().st_mtime_ns, int(named[1]), path))
     return found
 
@@ -295,11 +279,13 @@ __all__ = [
     "LATEST",
     "CheckpointError",
     "is_ours",
+    "may_replace",
     "newest",
     "one_line",
     "publish_best",
     "publish_latest",
     "read",
     "retain",
+    "run_of",
     "write",
 ]

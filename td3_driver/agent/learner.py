@@ -15,7 +15,8 @@ import pickle
 import signal
 import socket
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,7 +27,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver.agent import checkpoint, resume
-from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.agent.checkpoint import CheckpointError, one_line
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.messages import (
@@ -43,6 +44,7 @@ from td3_driver.agent.messages import (
     Trained,
 )
 from td3_driver.agent.policy import flatten
+from td3_driver.agent.reach import Reach
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.agent.resume import RunSettings
@@ -64,8 +66,9 @@ class _DriverGoneError(Exception):
 class LearnerSpec:
     """What the process needs to start; everything in it can be sent to a spawned process.
 
-    `niceness` is the share of processor time that it leaves to driving once it has begun, as of
-    nice(1).
+    `reach` has the run's folder and what else requests may name; `run` is the run's name in
+    `provenance` of its checkpoints, by which old ones are deleted. `niceness` is the share of
+    processor time that it leaves to driving once it has begun, as of nice(1).
     """
 
     settings: RunSettings
@@ -79,6 +82,8 @@ class LearnerSpec:
     keep_every: int
     replay: Replay
     weights: SharedWeights
+    reach: Reach
+    run: str
     niceness: int = 0
     demonstrations: Replay | None = None
     demonstration_share: float = 0.5
@@ -172,48 +177,52 @@ class Learner:
         """Copy the state now, write it beside the training; files and answers keep their order."""
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
         payload = self._agent.checkpoint_payload(request.run)
-        self._files.submit(self._write, request, payload).add_done_callback(self._look_at)
+        payload["provenance"]["run"] = self._spec.run
+        self._files.submit(self._answer, lambda: self._written(request, payload))
 
-    def _look_at(self, written: Future[None]) -> None:
-        """Say what nobody foresaw; whoever asked for the file waits for an answer."""
-        error = written.exception()
-        if error is not None and not isinstance(error, _DriverGoneError):
-            _LOG.critical("internal error while saving", exc_info=error)
-            self._send(Refused(f"internal error while saving: {error!r}"))
+    def _written(self, request: Save, payload: dict[str, Any]) -> Event:
+        reach = self._spec.reach
+        path = reach.new_file(request.path, request.env_steps)
+        # `latest.pth` and what is deleted are of the run's folder; elsewhere lies what is others'.
+        own = path.parent.samefile(reach.folder) if path.parent.exists() else True
+        if request.rows is None:
+            resume.write(payload, path, publish=own)
+        else:
+            replay, rows = self._spec.replay, request.rows
+            self._link = resume.write(payload, path, replay, rows, self._link, publish=own)
+        if own:
+            self._retain(path.parent)
+        return Saved(path, request.env_steps)
 
-    def _write(self, request: Save, payload: dict[str, Any]) -> None:
+    def _answer(self, work: Callable[[], Event]) -> None:
+        """Do what was asked for; whatever comes of it, there is an answer."""
         try:
-            if request.rows is None:
-                resume.write(payload, request.path)
-            else:
-                replay, rows = self._spec.replay, request.rows
-                self._link = resume.write(payload, request.path, replay, rows, self._link)
+            event = work()
         except (CheckpointError, OSError) as error:
-            self._send(Refused(str(error)))
-            return
-        self._send(Saved(request.path.resolve(), request.env_steps))
-        self._retain(request.path.parent)
+            event = Refused(one_line(error))
+        except Exception as error:  # noqa: BLE001 it is said, and the answer is not withheld
+            _LOG.exception("a request failed")
+            event = Refused(f"internal error: {type(error).__name__}: {one_line(error)}")
+        self._send(event)
 
     def _retain(self, folder: Path) -> None:
         """Delete old files; what cannot be deleted does not undo the save, which is answered."""
-        if not self._spec.keep_last:
+        spec = self._spec
+        if not spec.keep_last:
             return
         try:
-            checkpoint.retain(folder, self._spec.keep_last, self._spec.keep_every)
+            checkpoint.retain(folder, spec.keep_last, spec.keep_every, spec.run)
         except (CheckpointError, OSError) as error:
             _LOG.error("%s", error)
 
     def _load(self, request: Load) -> None:
         self._files.submit(_nothing).result()  # what was saved before may be what is loaded
-        try:
-            self._send(self._load_now(request))
-        except (CheckpointError, OSError) as error:
-            self._send(Refused(str(error)))
+        self._answer(lambda: self._load_now(request))
 
     def _load_now(self, request: Load) -> Event:
-        path = request.path or checkpoint.newest(request.directory)
+        path = self._path_of(request)
         if path is None:
-            return Refused(f"{request.directory}: no valid checkpoint in this folder")
+            return Refused(f"{self._spec.reach.folder}: no valid checkpoint in this folder")
         replay = self._spec.replay if request.replay else None
         resumed = resume.load(self._agent, path, replay, self._spec.settings)
         self._nonfinite_in_a_row = 0
@@ -222,6 +231,11 @@ class Learner:
         loaded = self._loaded(path.resolve(), resumed.run)
         filled = resumed.link is not None
         return replace(loaded, replay=filled, lost=resumed.lost, changed=resumed.changed)
+
+    def _path_of(self, request: Load) -> Path | None:
+        if request.path is None:
+            return checkpoint.newest(self._spec.reach.folder)
+        return request.path if request.anywhere else self._spec.reach.file(request.path)
 
     def _loaded(self, path: Path | None, run: dict[str, Any]) -> Loaded:
         agent = self._agent

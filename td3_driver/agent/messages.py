@@ -21,8 +21,9 @@ class Train:
 
 @dataclass(frozen=True)
 class Save:
-    """Write a checkpoint and move `latest.pth` to it.
+    """Write a checkpoint; if in the run's folder, also move `latest.pth` to it.
 
+    `path` is within the learner's `Reach`; names without a folder are of files in the run's.
     `run` is the driving side's state: counters and random generators, plain Python types.
     `rows` of the replay are saved beside it; None: the replay is not saved.
     """
@@ -36,14 +37,15 @@ class Save:
 
 @dataclass(frozen=True)
 class Load:
-    """Go back to a checkpoint; no path means the newest valid one in `directory`.
+    """Go back to a checkpoint; no path means the newest valid one in the run's folder.
 
+    `anywhere`: who started the run named the path; else it must be within the learner's `Reach`.
     `replay`: fill the replay too, if it was saved; nobody may write to it meanwhile.
     """
 
     path: Path | None
-    directory: Path
     replay: bool
+    anywhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
 
     Args:
         replay: The buffer.
-        path: Where, `td3_<step>.replay`; folders are created, a file already there is replaced.
+        path: Where, `td3_<step>.replay`; folders are created, a replay already there is replaced.
         rows: As the `head` of `Replay.sample`; at least 1.
         previous: What the last save of this buffer into this folder returned, or what the buffer
             was restored from; the new rows are appended to that file. None writes all rows.
@@ -49,6 +49,8 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
     path = Path(path)
     if not 1 <= rows <= replay.rows_written:
         raise CheckpointError(f"{path}: {rows} rows are not in 1 .. {replay.rows_written}")
+    if not replay_log.may_replace(path):
+        raise CheckpointError(f"{path}: cannot be written: what is there is no replay file")
     # The oldest row that sampling below `rows` can reach, see `Replay.sample`.
     oldest = max(0, rows - replay.capacity + replay.margin + 1)
     reaches = previous if previous and oldest < previous.rows <= rows else None

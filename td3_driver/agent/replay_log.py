@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.agent.checkpoint import CheckpointError, one_line
+from td3_driver.agent.checkpoint_file import open_file
 from td3_driver.agent.meaning import Meaning, differences, flat
 from td3_driver.agent.provenance import package_version
 
@@ -185,6 +186,17 @@ def meaning(path: Path) -> Meaning | None:
     """
     found = _described(_header_of(path)).get("meaning")
     return found if isinstance(found, dict) else None
+
+
+def may_replace(path: Path) -> bool:
+    """Whether writing here loses nothing but a replay file."""
+    try:
+        with open_file(path) as file:
+            return file.read(len(_MAGIC)) in (_MAGIC, b"")
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def last_digest(path: Path) -> str:

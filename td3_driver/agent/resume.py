@@ -87,14 +87,19 @@ def write(
     replay: Replay | None = None,
     rows: int = 0,
     previous: ReplayLink | None = None,
+    *,
+    publish: bool = True,
 ) -> ReplayLink | None:
-    """What `save` does once the agent's state is copied; may run beside the training."""
+    """What `save` does once the agent's state is copied; may run beside the training.
+
+    `publish`: move `latest.pth` beside the file to it.
+    """
     path = Path(path)
     link = None
     if replay is not None and rows > 0:
         link = replay_file.save(replay, path.with_suffix(".replay"), rows, previous)
     checkpoint.write(path, {**payload, "replay": link.to_mapping() if link else None})
-    if path.name != checkpoint.LATEST:
+    if publish and path.name != checkpoint.LATEST:
         checkpoint.publish_latest(path)
     return link
 

@@ -292,7 +292,7 @@ class TD3Agent:
         """Write a checkpoint file, atomically; folders are created.
 
         Args:
-            filepath: For example `checkpoints/td3_1000.pth`.
+            filepath: For example `runs/mine/td3_1000.pth`.
             run: Plain data of the caller's to keep along with it.
 
         Raises:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from td3_driver.arguments import Commands
+from td3_driver.text import printable
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -109,13 +110,8 @@ def _reporting(
 
 
 def _fail(args: argparse.Namespace, reason: str) -> int:
-    print(_printable(f"td3_driver checkpoint {args.action}: {reason}"), file=sys.stderr)
+    print(printable(f"td3_driver checkpoint {args.action}: {reason}"), file=sys.stderr)
     return 1
-
-
-def _printable(text: str) -> str:
-    """One line without control characters: names in a stranger's file may hold any."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 # The imports are in the functions: `--help` and wrong usage need no torch.
@@ -169,7 +165,7 @@ def _convert(args: argparse.Namespace) -> int:
     imported = convert(args.source, args.destination, args.name)
     print(f"{args.destination}: from {imported.origin}")
     for note in imported.notes:
-        print(_printable(f"  {note}"))
+        print(printable(f"  {note}"))
     return 0
 
 

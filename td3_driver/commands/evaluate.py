@@ -7,9 +7,11 @@ import argparse
 from pathlib import Path
 
 from td3_driver.arguments import (
+    CHECKPOINT_HELP,
     Commands,
     add_difficulty,
     add_surroundings,
+    checkpoint_or_newest,
     not_negative,
     positive,
     surroundings,
@@ -30,8 +32,8 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    policy = parser.add_mutually_exclusive_group(required=True)
-    policy.add_argument("--checkpoint", type=Path, metavar="FILE", help="checkpoint to drive")
+    policy = parser.add_mutually_exclusive_group()
+    policy.add_argument("--checkpoint", type=Path, metavar="FILE", help=CHECKPOINT_HELP)
     policy.add_argument("--policy", choices=POLICIES, help="a policy that needs no checkpoint")
     add("--episodes", type=positive, default=10, metavar="N", help="routes to drive")
     add(
@@ -66,7 +68,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if len(lengths) > 2 or lengths != sorted(lengths):
         return usage_error(args, "--route-length: give one length, or the shortest and longest")
     options = Options(
-        checkpoint=args.checkpoint,
+        checkpoint=None if args.policy else checkpoint_or_newest(args),
         policy=args.policy or "",
         episodes=args.episodes,
         map_file=args.map,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from td3_driver.arguments import Commands, add_bag_topics
+from td3_driver.arguments import CHECKPOINT_HELP, Commands, add_bag_topics, checkpoint_or_newest
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -21,7 +21,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add = parser.add_argument
     add("bag", type=Path, metavar="BAG", help="rosbag2 folder, .mcap, .db3 or ROS 1 .bag file")
-    add("--checkpoint", type=Path, required=True, metavar="FILE", help="checkpoint of the policy")
+    add("--checkpoint", type=Path, metavar="FILE", help=CHECKPOINT_HELP)
     add("--out", type=Path, default=Path("replay"), metavar="DIR", help="folder to write to")
     add_bag_topics(parser)
     add(
@@ -58,7 +58,7 @@ def _replay(args: argparse.Namespace) -> int:
 
     options = Options(
         bag=args.bag,
-        checkpoint=args.checkpoint,
+        checkpoint=checkpoint_or_newest(args),
         out=args.out,
         image=args.image,
         odometry=args.odometry,

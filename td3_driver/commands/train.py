@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from td3_driver.arguments import (
     Commands,
@@ -18,6 +19,9 @@ from td3_driver.arguments import (
     usage_error,
     world_parameters,
 )
+
+if TYPE_CHECKING:
+    from td3_driver.online.run_folder import RunFolder
 
 DEFAULT_STEPS = 10_000
 LAST_DOMAIN = 232  # that UDP has ports for
@@ -52,10 +56,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add(
         "--checkpoint-dir",
         type=Path,
-        default=Path("checkpoints"),
         metavar="DIR",
-        help="folder of checkpoints and TensorBoard",
+        help="folder of the run; without it that of --resume, else a new one,"
+        " runs/<when>_<map or difficulty>_<preset>_s<seed>, to which runs/latest leads",
     )
+    add("--overwrite", action="store_true", help="delete another run that --checkpoint-dir holds")
     add(
         "--save-replay",
         action="store_true",
@@ -119,7 +124,7 @@ def _domain(text: str) -> str:
 def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor shapely.
     from td3_driver.configuration import load_configuration, preset_names
-    from td3_driver.online.folder import prepare_folder
+    from td3_driver.online.run_folder import record
     from td3_driver.ros.domains import claim
     from td3_driver.ros.recorder_node import recorder_parameters
     from td3_driver.ros.train import TrainOptions, train
@@ -136,11 +141,19 @@ def _train(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--resume {args.resume}: no such file")
     if args.prefill is not None and not args.prefill.is_file():
         raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
-    prepare_folder(args.checkpoint_dir)
+    world = {
+        **world_parameters(args),
+        "control_patience_s": PATIENCE_S,
+        # A moment in which nothing ran must not shift the rest of a run by one tick.
+        "ignore_late_commands": True,
+    }
+    recorder = None if args.record is None else recorder_parameters(args.record.resolve())
+    run = _folder(args)  # last, when nothing else is wrong
+    record(run, {"world": world})
     driver = {
         "steps": args.steps,
         "save_freq": args.save_freq,
-        "checkpoint_dir": str(args.checkpoint_dir.resolve()),
+        "checkpoint_dir": str(run.path),
         "resume": str(args.resume.resolve()) if args.resume else "",
         "prefill": str(args.prefill.resolve()) if args.prefill else "",
         "prefill_share": args.prefill_share,
@@ -154,13 +167,7 @@ def _train(args: argparse.Namespace) -> int:
         # A frame may be long in coming on a busy machine; a world that ended is noticed at once.
         "world_timeout_s": 3.0 * PATIENCE_S,
     }
-    world = {
-        **world_parameters(args),
-        "control_patience_s": PATIENCE_S,
-        # A moment in which nothing ran must not shift the rest of a run by one tick.
-        "ignore_late_commands": True,
-    }
-    evaluator = ["--folder", str(args.checkpoint_dir.resolve()), "--difficulty", args.difficulty]
+    evaluator = ["--folder", str(run.path), "--run", run.name, "--difficulty", args.difficulty]
     evaluator += ["--traffic", str(args.traffic), "--pedestrians", str(args.pedestrians)]
     if args.scenery:
         evaluator.append("--scenery")
@@ -168,5 +175,19 @@ def _train(args: argparse.Namespace) -> int:
         evaluator += ["--map", str(args.map.resolve())]
     if args.resume is not None:
         evaluator.append("--resume")
-    recorder = None if args.record is None else recorder_parameters(args.record.resolve())
-    return train(TrainOptions(driver, world, evaluator, args.steps, recorder))
+    return train(TrainOptions(driver, world, evaluator, args.steps, run, recorder))
+
+
+def _folder(args: argparse.Namespace) -> RunFolder:
+    """The run's folder, claimed."""
+    from td3_driver.online.run_folder import Wording, claim, new_folder
+
+    if args.checkpoint_dir is not None:
+        folder = args.checkpoint_dir.resolve()
+    elif args.resume is not None:
+        folder = args.resume.resolve().parent
+    else:
+        place = args.difficulty if args.map is None else str(args.map)
+        folder = new_folder(place, args.preset, args.seed)
+    words = Wording("--checkpoint-dir", "--resume", "--overwrite")
+    return claim(folder, args.resume, words, overwrite=args.overwrite)

@@ -17,6 +17,10 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.route import Route
 from td3_driver.driving.types import Control, EgoState, Pose
 
+# Who publishes may be anybody. What is beyond these is nobody's place or speed.
+MOST_OBJECTS = 5000
+_LARGEST = 1e7
+
 
 def stamp_ns(stamp: Any) -> int:
     """A builtin_interfaces/Time in nanoseconds."""
@@ -41,7 +45,8 @@ def ego_state(message: Any) -> EgoState:
 def road_users(message: Any) -> RoadUsers:
     """Who else is on the road, from derived_object_msgs/ObjectArray of `/carla/<role>/objects`.
 
-    The bridge gives pose and twist in the map frame and a box's length, width and height.
+    The bridge gives pose and twist in the map frame and a box's length, width and height. Left out
+    are those with a number that is none or absurd, and who comes after the first `MOST_OBJECTS`.
     """
     rows = [
         (
@@ -53,11 +58,11 @@ def road_users(message: Any) -> RoadUsers:
             at.twist.linear.y,
             at.twist.angular.z,
         )
-        for at in message.objects
+        for at in message.objects[:MOST_OBJECTS]
         if len(at.shape.dimensions) >= 2
     ]
     given = np.array(rows, np.float64).reshape(-1, 8)
-    table: NDArray[np.float64] = given[np.isfinite(given).all(axis=1)]
+    table: NDArray[np.float64] = given[(np.abs(given) < _LARGEST).all(axis=1)]
     return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7])
 
 
@@ -91,8 +96,10 @@ def route_of(message: Any) -> Route:
 def yaw_of(q: Any) -> float:
     """Yaw of a geometry_msgs/Quaternion of any length, rad, counter-clockwise positive.
 
-    NaN where all its numbers are 0: it was not filled in.
+    NaN where all its numbers are 0, for it was not filled in, or one is not finite.
     """
-    if q.w == q.x == q.y == q.z == 0.0:
-        return math.nan
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), q.w * q.w + q.x * q.x - q.y * q.y - q.z * q.z)
+    sine = 2.0 * (q.w * q.z + q.x * q.y)
+    cosine = q.w * q.w + q.x * q.x - q.y * q.y - q.z * q.z
+    # atan2 makes an angle of infinite numbers, and of none, too.
+    told = math.isfinite(sine) and math.isfinite(cosine) and (q.w, q.x, q.y, q.z) != (0, 0, 0, 0)
+    return math.atan2(sine, cosine) if told else math.nan

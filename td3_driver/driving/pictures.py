@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# Who publishes may be anybody; this is nobody's camera.
+MOST_PIXELS = 4096 * 4096
 Pixels = NDArray[np.uint8]
 
 # OpenCV names a pattern by its second row and column, ROS by its first.
@@ -65,8 +67,13 @@ def pixels(message: Any) -> Pixels:
     A view of the message's buffer where its encoding allows.
 
     Raises:
-        ImageError: unknown encoding, or a buffer that does not fit height and step.
+        ImageError: unknown encoding, a buffer that does not fit height and step, or more than
+            `MOST_PIXELS`: to look at them would take longer than a frame may.
     """
+    if message.height * message.width > MOST_PIXELS:
+        raise ImageError(
+            f"image of {message.width} x {message.height} pixels; at most {MOST_PIXELS} are read"
+        )
     encoding = str(message.encoding)
     if encoding in _PLANAR:
         return _planar(message, *_PLANAR[encoding])

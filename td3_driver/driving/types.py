@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+LARGEST_M = 1e7  # of a coordinate: a quarter of the way around the Earth
+FASTEST_MPS = 500.0
+
 
 def wrap_angle(angle_rad: float) -> float:
     """The same angle in [-pi, pi)."""
@@ -44,6 +47,14 @@ class EgoState:
         speeds = (self.speed_mps, self.lateral_speed_mps, self.yaw_rate_radps)
         return all(map(math.isfinite, (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad, *speeds)))
 
+    @property
+    def plausible(self) -> bool:
+        """A car may be there and so fast; what is far beyond must not be learned from."""
+        pose, turning = self.pose, self.yaw_rate_radps
+        near = max(abs(pose.x_m), abs(pose.y_m), abs(pose.z_m)) < LARGEST_M
+        fast = max(abs(self.speed_mps), abs(self.lateral_speed_mps))
+        return self.finite and near and fast < FASTEST_MPS and abs(turning) < FASTEST_MPS
+
 
 @dataclass(frozen=True)
 class Control:
@@ -57,6 +68,11 @@ class Control:
     brake: float = 0.0
     hand_brake: bool = False
     reverse: bool = False
+
+    @property
+    def finite(self) -> bool:
+        """Every number is one."""
+        return all(map(math.isfinite, (self.throttle, self.steer, self.brake)))
 
     def moves_like(self, other: Control) -> bool:
         """Whether both move a car in the same way, as far as single precision tells."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chooses `best.pth` while a run learns: a process beside it that only reads its files.
 
-`python -m td3_driver.evaluation.selection --folder DIR --since-ns N [--map FILE]
-[--resume] [--difficulty NAME] [--traffic N] ...`
+`python -m td3_driver.evaluation.selection --folder DIR --since-ns N [--run NAME]
+[--map FILE] [--resume] [--difficulty NAME] [--traffic N] ...`
 
 Evaluates every new `td3_<step>.pth`, in the order of their writing, until its standard input is
 closed; then what is left, the newest first, for there may not be the time for all. SIGTERM ends it
@@ -68,13 +68,22 @@ class Selection:
         folder: of the checkpoints.
         given: the courses that every checkpoint drives.
         since_ns: the run's beginning: files written before belong to another run.
+        run: its name in `provenance` of its checkpoints. Those with another name are passed over,
+            and a best.pth with another name stays.
         resume: go on with the run that was evaluated last in this folder, if there is one.
     """
 
     def __init__(
-        self, folder: Path, given: Sequence[Course], since_ns: int, *, resume: bool
+        self,
+        folder: Path,
+        given: Sequence[Course],
+        since_ns: int,
+        *,
+        resume: bool,
+        run: str = "",
     ) -> None:
         self._folder = folder
+        self._name = run
         self._courses = given
         rows = evaluations.newest_run(folder) if resume else []
         best = evaluations.best(rows)
@@ -106,8 +115,10 @@ class Selection:
         durable_file.publish(path, self._held)
         try:
             trained = _loaded(self._held)
+            self._check_owner(self._held)
             row = self._row(path, trained, written_ns)
             if row["best"]:
+                self._check_owner(self._folder / checkpoint.BEST)
                 checkpoint.publish_best(self._held)
                 self._best_worth = evaluations.worth(row)
         finally:
@@ -119,6 +130,10 @@ class Selection:
         """Let go of the file that is being evaluated."""
         with contextlib.suppress(OSError):  # the folder may be gone
             self._held.unlink(missing_ok=True)
+
+    def _check_owner(self, path: Path) -> None:
+        if self._name and checkpoint.run_of(path) not in (None, self._name):
+            raise ValueError(f"{path.name} is another run's")
 
     def _row(self, path: Path, trained: Trained, written_ns: int) -> dict[str, Any]:
         policy = _Judged(trained.policy)
@@ -248,6 +263,7 @@ def main() -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--run", default="")
     parser.add_argument("--since-ns", type=int, required=True)
     parser.add_argument("--map", type=Path)
     add_difficulty(parser)
@@ -270,7 +286,9 @@ def _main() -> None:
             difficulty=args.difficulty,
             world=WorldConfig(**surroundings(args)),
         )
-        selection = Selection(args.folder, list(given), args.since_ns, resume=args.resume)
+        selection = Selection(
+            args.folder, list(given), args.since_ns, resume=args.resume, run=args.run
+        )
     except (OSError, ValueError) as error:
         sys.exit(f"evaluation: {error}")
     try:

@@ -28,6 +28,10 @@ Then = Callable[[Event], None]
 MOST_OUTSTANDING = 100
 
 
+def _nobody(event: Event) -> None:
+    """Who asked was answered otherwise."""
+
+
 class LearnerLink:
     """Keeps account of requests and answers. Nothing here waits for the learner.
 
@@ -99,8 +103,14 @@ class LearnerLink:
         return said
 
     def hang(self, reason: str) -> None:
-        """It owes an answer for too long: ask nothing more of it until it gives one."""
+        """It owes an answer for too long: ask nothing more of it until it gives one.
+
+        Who waits for a file hears that now; should its answer come later, it is nobody's.
+        """
         self._unreachable = Refused(reason)
+        waiting, self._asked = self._asked, deque([_nobody] * len(self._asked))
+        for then in waiting:
+            then(self._unreachable)
 
     def handle(self, event: Event) -> None:
         """Take in an event; whoever asked for it hears it through `answer`."""

@@ -24,6 +24,7 @@ from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.purpose import Purpose
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.meaning import of_experience, of_policy
+from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.session import LATEST, Session, SessionConfig
 
 ACTION_DIM = 2
@@ -70,6 +71,7 @@ class Run:
         policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
         self.replay = Replay(agent.replay_capacity, *ROW, meaning=meaning)
         self._config = config
+        session = config.session
         weights = SharedWeights(policy.parameter_count)
         spec = LearnerSpec(
             settings=RunSettings(agent, of_policy(driving), config.session.settings),
@@ -78,11 +80,13 @@ class Run:
             device=config.device,
             seed=config.seed,
             threads=config.learner_threads,
-            log_dir=config.session.checkpoint_dir / "tensorboard",
+            log_dir=session.checkpoint_dir / TENSORBOARD if session.learning else None,
             keep_last=config.keep_last,
             keep_every=config.keep_every,
             replay=self.replay,
             weights=weights,
+            reach=session.reach,
+            run=session.run.name if session.run else "",
             # In lock-step driving waits for the learner; in real time it comes first.
             niceness=0 if config.session.lockstep else REALTIME_NICENESS,
             demonstrations=_demonstrations(config, meaning),
@@ -110,7 +114,8 @@ class Run:
         if event.path is not None:
             return True
         if self._config.resume is not None:
-            self.session.load(self._config.resume, replay=self.session.learning)
+            learning = self.session.learning
+            self.session.load(self._config.resume, replay=learning, anywhere=True)
             return False
         if self.session.learning and not (self._config.session.checkpoint_dir / LATEST).exists():
             self.session.save_latest()

@@ -13,6 +13,7 @@ from typing import Any
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.learner_client import LearnerClient
 from td3_driver.agent.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
+from td3_driver.agent.reach import Reach
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
@@ -22,6 +23,7 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control, EgoState
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.learner_link import LearnerLink, Then
+from td3_driver.online.run_folder import RunFolder
 
 # In real time at most so many updates wait at the learner, and at most so many are remembered
 # when it is too slow: after a pause it must not make up for lost time in one burst.
@@ -45,7 +47,9 @@ class SessionConfig:
     Attributes:
         steps: environment steps in total, resumed ones included; 0: no end.
         save_freq: steps between checkpoints; 0: only at the end.
-        checkpoint_dir: where they go.
+        checkpoint_dir: where they go; of an agent that only drives, where it came from.
+        reach: what requests may name.
+        run: that the folder is this run's; None: nothing is written.
         lockstep: act only with every update owed so far in the weights, so that runs repeat.
         learning: make updates and checkpoints; else the agent drives as it is.
         episodes: end after so many episodes; 0: no end.
@@ -57,6 +61,8 @@ class SessionConfig:
     steps: int
     save_freq: int
     checkpoint_dir: Path
+    reach: Reach
+    run: RunFolder | None
     lockstep: bool
     learning: bool = True
     episodes: int = 0
@@ -149,6 +155,9 @@ class Session:
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
         """Ask for a checkpoint (default `td3_<step>.pth`); `then` gets `Saved` or `Refused`."""
+        if not self.learning:
+            then(Refused("mode evaluate changes nothing, and saves nothing"))
+            return
         path = path or self._config.checkpoint_dir / f"td3_{self.env_steps}.pth"
         rows = self._replay.rows_written if self._config.save_replay else None
         self._save(path, rows, then)
@@ -167,13 +176,15 @@ class Session:
         then: Then = _nothing,
         *,
         replay: bool = False,
+        anywhere: bool = False,
     ) -> None:
         """Ask to go back to a checkpoint (default: the newest valid one in the folder).
 
         `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
-        filled too; only before anything is driven. The state is the file's, settings remain.
+        filled too; only before anything is driven. The state is the file's, settings remain. With
+        `anywhere` the path is not a stranger's, and may lead anywhere.
         """
-        self.link.ask(Load(path, self._config.checkpoint_dir, replay), then)
+        self.link.ask(Load(path, replay, anywhere), then)
 
     def handle(self, event: Event) -> None:
         """Take in what the learner says."""

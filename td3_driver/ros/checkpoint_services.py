@@ -11,8 +11,13 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from td3_driver.agent.messages import Event, Loaded, Refused, Saved
+from td3_driver.agent.reach import ReachError, check_name
+from td3_driver.online.learner_link import Then
 from td3_driver.online.session import Session
 from td3_driver.ros.wires import Wires
+
+# Each that waits holds a copy of the agent, tens of megabytes.
+MOST_WAITING = 8
 
 
 class CheckpointServices:
@@ -21,12 +26,13 @@ class CheckpointServices:
     Args:
         wires: makes them.
         session: does the work.
-        path: gives the file to use, None for the usual one.
+        path: gives the file to use, as it was asked for; empty for the usual one.
     """
 
-    def __init__(self, wires: Wires, session: Session, path: Callable[[], Path | None]) -> None:
+    def __init__(self, wires: Wires, session: Session, path: Callable[[], str]) -> None:
         self._session = session
         self._path = path
+        self._waiting = 0
         group = ReentrantCallbackGroup()  # a waiting answer must not keep others out
         wires.serve(Trigger, "/save_checkpoint", self._save, group)
         wires.serve(Trigger, "/load_checkpoint", self._load, group)
@@ -34,16 +40,30 @@ class CheckpointServices:
     async def _save(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        answer: Future = Future()
-        self._session.save(self._path(), answer.set_result)
-        return _told(response, await answer)
+        return _told(response, await self._asked(self._session.save))
 
     async def _load(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
+        return _told(response, await self._asked(self._session.load))
+
+    async def _asked(self, work: Callable[[Path | None, Then], None]) -> Event:
+        """The answer of the learner, which looks at the disk; here nothing may wait for one."""
+        if self._waiting >= MOST_WAITING:
+            return Refused(f"{self._waiting} requests are waiting for their answers already")
+        given = self._path()
+        try:
+            check_name(given)
+        except ReachError as error:
+            return Refused(f"parameter checkpoint_path: {error}")
         answer: Future = Future()
-        self._session.load(self._path(), answer.set_result)
-        return _told(response, await answer)
+        self._waiting += 1
+        try:
+            work(Path(given) if given else None, answer.set_result)
+            event: Event = await answer
+        finally:
+            self._waiting -= 1
+        return event
 
 
 def _told(response: Trigger.Response, event: Event) -> Trigger.Response:

@@ -29,12 +29,17 @@ class Program:
         module: Python module to run.
         arguments: of its command line.
         on_line: called from a thread with each line that it writes.
+        keeps: file descriptors that it keeps open as long as it lives.
     """
 
     END = signal.SIGTERM
 
     def __init__(
-        self, module: str, arguments: Sequence[str], on_line: Callable[[str], None]
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None],
+        keeps: Sequence[int] = (),
     ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -44,6 +49,7 @@ class Program:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=keeps,
             preexec_fn=_end_with_parent,
         )
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
@@ -96,17 +102,22 @@ class Child(Program):
         module: Python module to run, e.g. `td3_driver.ros.driver_node`.
         parameters: the node's parameters.
         on_line: called from a thread with each line that it logs.
+        keeps: as of `Program`.
     """
 
     END = signal.SIGINT
 
     def __init__(
-        self, module: str, parameters: Mapping[str, object], on_line: Callable[[str], None]
+        self,
+        module: str,
+        parameters: Mapping[str, object],
+        on_line: Callable[[str], None],
+        keeps: Sequence[int] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
         file = Path(self._folder.name) / "parameters.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
-        super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line)
+        super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line, keeps)
 
     def stop(self, within_s: float) -> int:
         """As `Program.stop`; its parameters are removed."""

@@ -185,6 +185,9 @@ class Commander:
             return self._blind("camera", f"{self._topics.image}: {error}; braking")
         if not ego.finite:
             return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
+        if not ego.plausible:
+            where = f"({ego.pose.x_m:g}, {ego.pose.y_m:g}) m, {ego.speed_mps:g} m/s"
+            return self._blind("odometry", f"{self._topics.of('odometry')}: {where}; braking")
         self._conditions.over(*_OF_FRAMES)
         return self._session.observe(picture, ego, seen.human, seen.users)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 
 import cv2
@@ -18,7 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.driver_parameters import DriverParameters, check_paths
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.pilot import Pilot
 from td3_driver.ros.process import (
@@ -61,7 +62,9 @@ class DriverNode(LifecycleNode):
         self._shut_down = False
         with foreseen():
             super().__init__("td3_driver")
-            self._autostart = declare(self, DriverParameters, self._why_fixed).autostart
+            self._started = declare(self, DriverParameters, self._why_fixed)
+        self._autostart = self._started.autostart
+        self._overwrites = self._started.overwrite
         self.add_post_set_parameters_callback(self._on_parameters)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
@@ -91,6 +94,7 @@ class DriverNode(LifecycleNode):
                 raise self._refusal
             if self.failure is None:
                 self.trigger_activate()
+            self._autostart = False  # from now on a manager asks, and wants an answer
         while self.failure is None and not self._may_leave(stop):
             executor.spin_once(timeout_sec=0.1)
         if self.failure is not None:
@@ -114,9 +118,11 @@ class DriverNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the run; where a manager asks, also wait for the agent to be there."""
         try:
-            given = read(self, DriverParameters)
+            given = replace(read(self, DriverParameters), overwrite=self._overwrites)
+            check_paths(given, self._started)
             made = ReplayPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
+            self._overwrites = False  # from now on it would be this process's own run
             self._apply_parameters()
         except ForeseenError as error:
             self._refusal = error

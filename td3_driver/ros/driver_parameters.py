@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rclpy.logging import get_logging_directory
+
+from td3_driver.agent.reach import Reach, ReachError
 from td3_driver.agent.replay_log import last_digest
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.synchronisation import MODES, TOLERANCE_S, Sync
-from td3_driver.online.folder import prepare_folder
 from td3_driver.online.meaning import of_policy
 from td3_driver.online.run import RunConfig
+from td3_driver.online.run_folder import RUNS, Wording, claim, new_folder, record
 from td3_driver.online.session import SessionConfig
 from td3_driver.ros.parameters import parameter
 
@@ -72,11 +75,26 @@ class DriverParameters:
     keep_every: int = parameter(
         0, "Of those beyond keep_last, keep the ones at multiples of so many steps.", low=0
     )
-    checkpoint_dir: str = parameter("checkpoints", "Folder of the checkpoints and TensorBoard.")
+    checkpoint_dir: str = parameter(
+        "",
+        "Folder of the run: checkpoints, TensorBoard, run.yaml. Empty: that of `resume`, else "
+        "a new one, runs/<when>_<place>_<preset>_s<seed>.",
+    )
+    overwrite: bool = parameter(
+        False, "Delete another run that checkpoint_dir holds; else it is refused.", at_start=True
+    )
+    place: str = parameter("ros", "Town or map, for the name of a new folder.")
+    checkpoint_roots: str = parameter(
+        "",
+        "Folders, separated by ':', in which checkpoint_path may lie besides checkpoint_dir, and "
+        "all paths that are set while the node runs.",
+        at_start=True,
+    )
     checkpoint_path: str = parameter(
         "",
-        "File of /save_checkpoint and /load_checkpoint; empty: a new td3_<step>.pth when saving, "
-        "the newest valid one when loading.",
+        "File of /save_checkpoint and /load_checkpoint, named .pth, in checkpoint_dir or below "
+        "checkpoint_roots; empty: a new td3_<step>.pth when saving, the newest valid one when "
+        "loading.",
         read_only=False,
     )
     resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.")
@@ -91,7 +109,9 @@ class DriverParameters:
     # Two threads are 1.6 times as fast on an idle two-core machine, and twenty times as slow
     # when anything else wants a core: OpenMP's threads spin while they wait for each other.
     learner_threads: int = parameter(
-        1, "Threads of the learner's arithmetic; runs repeat only with the same number.", low=1
+        1, "Threads of the learner's arithmetic; runs repeat only with the same number.",
+        low=1,
+        high=256,
     )
     answer_within_s: float = parameter(
         0.8,
@@ -140,13 +160,43 @@ def synchronisation(given: DriverParameters) -> Sync:
     return Sync(mode, given.sync_tolerance_s)
 
 
+PATHS = ("checkpoint_dir", "resume", "prefill", "config_file")
+_WORDS = Wording("checkpoint_dir:=", "resume:=", "overwrite:=true")
+
+
+def check_paths(given: DriverParameters, started: DriverParameters) -> None:
+    """See that nobody but who started the node has it read or write where they like.
+
+    Args:
+        given: the parameters now.
+        started: as the node was started.
+
+    Raises:
+        ValueError: a path was set while the node runs, and leads elsewhere than
+            `checkpoint_roots` and the folder of the run.
+    """
+    reach = reach_of(started, Path(started.checkpoint_dir or RUNS).resolve())
+    for name in PATHS:
+        value = getattr(given, name)
+        if value and value != getattr(started, name):
+            try:
+                reach.of(Path(value).absolute())
+            except ReachError as error:
+                raise ValueError(f"parameter {name}: {error}") from error
+
+
+def reach_of(given: DriverParameters, folder: Path) -> Reach:
+    """What requests may name, in a run in this folder."""
+    roots = (Path(root).resolve() for root in given.checkpoint_roots.split(":") if root)
+    return Reach(folder, tuple(roots))
+
+
 def run_config(given: DriverParameters) -> RunConfig:
     """Parameters to a run.
 
     Raises:
         ValueError, OSError: what they ask for cannot be done; one line says why.
     """
-    folder = Path(given.checkpoint_dir).resolve()
     configuration = load_configuration(given.preset, given.config_file)
     resume = Path(given.resume).resolve() if given.resume else None
     if resume is not None and not resume.is_file():
@@ -157,7 +207,11 @@ def run_config(given: DriverParameters) -> RunConfig:
     learning = given.mode == "train"
     if resume is None and not learning:
         raise ValueError("parameter resume: empty; mode evaluate needs the checkpoint to drive")
-    prepare_folder(folder)
+    folder = _folder(given, resume)
+    run = claim(folder, resume, _WORDS, overwrite=given.overwrite) if learning else None
+    if run is not None:
+        about = {"parameters": asdict(given), "configuration": configuration.to_mapping()}
+        record(run, about | {"ros_logs": str(get_logging_directory())})
     lockstep = given.stepping == "lockstep"
     return RunConfig(
         configuration=configuration,
@@ -165,6 +219,8 @@ def run_config(given: DriverParameters) -> RunConfig:
             steps=given.steps,
             save_freq=given.save_freq,
             checkpoint_dir=folder,
+            run=run,
+            reach=reach_of(given, folder),
             lockstep=lockstep,
             learning=learning,
             episodes=given.episodes,
@@ -188,6 +244,14 @@ def run_config(given: DriverParameters) -> RunConfig:
         prefill=prefill,
         prefill_share=given.prefill_share,
     )
+
+
+def _folder(given: DriverParameters, resume: Path | None) -> Path:
+    if given.checkpoint_dir:
+        return Path(given.checkpoint_dir).resolve()
+    if resume is not None:
+        return resume.parent
+    return new_folder(given.place, given.preset, given.seed)
 
 
 def _about(prefill: Path, share: float) -> dict[str, object]:

@@ -17,6 +17,7 @@ from std_msgs.msg import Bool
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.road_users import NOBODY
 from td3_driver.driving.synchronisation import Sync
+from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
@@ -201,8 +202,9 @@ class Intake:
         if self._status is not None:
             done = control_of(self._status.control)
             of_this_tick = stamp_ns(self._status.header.stamp) == stamp_ns(odometry.header.stamp)
-            executed = done if of_this_tick else None
-            human = done if self.override else None
+            executed = done if of_this_tick and done.finite else None
+            if self.override:
+                human = done if done.finite else FULL_BRAKE
         elif self.override:
             return
         self._on_frame(Sighting(image, odometry, self._sent_ns, executed, human, users))

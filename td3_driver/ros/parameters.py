@@ -41,8 +41,12 @@ def parameter(
     high: float | None = None,
     choices: Sequence[str] = (),
     read_only: bool = True,
+    at_start: bool = False,
 ) -> Any:
-    """A dataclass field that is a node parameter."""
+    """A dataclass field that is a node parameter.
+
+    `at_start`: whoever starts the node alone may give it, also where the node is managed.
+    """
     return dataclasses.field(
         default=default,
         metadata={
@@ -51,6 +55,7 @@ def parameter(
             "high": high,
             "choices": tuple(choices),
             "read_only": read_only,
+            "at_start": at_start,
         },
     )
 
@@ -105,7 +110,7 @@ def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDes
     text = meta["description"]
     if meta["choices"]:
         text += f" One of: {', '.join(meta['choices'])}."
-    read_only = meta["read_only"] and not managed
+    read_only = meta["at_start"] or (meta["read_only"] and not managed)
     descriptor = ParameterDescriptor(description=text, read_only=read_only)
     if meta["low"] is not None:
         low, high = meta["low"], meta["high"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
@@ -12,6 +11,7 @@ from rclpy.node import Node
 from td3_driver.agent.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.online.run import Run
+from td3_driver.online.run_folder import point_newest
 from td3_driver.ros import names
 from td3_driver.ros.checkpoint_services import CheckpointServices
 from td3_driver.ros.commander import Commander
@@ -25,6 +25,7 @@ from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.reports import Reports
 from td3_driver.ros.watch import Watch
 from td3_driver.ros.wires import Wires
+from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
 WATCH_PERIOD_S = 0.1
@@ -55,7 +56,13 @@ class Pilot:
         self._wires = Wires(node)
         with foreseen():
             self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
-            self._run = Run(run_config(given), self._wires.bell(self.hear_learner).trigger)
+            config = run_config(given)
+            self._folder = config.session.run
+            self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
+        if self._folder is not None:
+            self._logger.info(f"the run's folder is {self._folder.path}")
+            if note := point_newest(self._folder.path):
+                self._logger.warning(note)
         self.session = self._run.session
         self._conditions = Conditions(node.get_logger())
         self._commander = Commander(
@@ -155,6 +162,8 @@ class Pilot:
                 self._logger.info(f"saved {event.path} at step {event.env_steps}")
             elif isinstance(event, Refused):
                 self._logger.error(event.reason)
+        if self._folder is not None:
+            self._folder.release()
 
     # What comes in.
 
@@ -188,13 +197,13 @@ class Pilot:
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
-            road_map = RoadMap(message.opendrive, message.map_name)
+            road_map = RoadMap(message.opendrive, shown(message.map_name))
             lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
             self.session.driver.set_map(road_map)
         except RoadMapError as error:
             self.end(1, f"{names.WORLD_INFO}: {error}")
         else:
-            self._logger.info(f"driving in {message.map_name}, {lanes} lanes")
+            self._logger.info(f"driving in {road_map.name}, {lanes} lanes")
             for note in road_map.notes:
                 self._logger.warning(note)
 
@@ -309,9 +318,8 @@ class Pilot:
         self._watch.actions(self.session.driver)
         self._reports.status()
 
-    def _checkpoint_path(self) -> Path | None:
-        given = str(self._wires.node.get_parameter("checkpoint_path").value)
-        return Path(given).resolve() if given else None
+    def _checkpoint_path(self) -> str:
+        return str(self._wires.node.get_parameter("checkpoint_path").value)
 
     def _log_timing(self) -> None:
         frames, latencies = self._commander.frames, self._commander.latencies

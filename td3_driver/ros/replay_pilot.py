@@ -32,6 +32,7 @@ from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import Wires
+from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
 ROUTE = "~/route"
@@ -119,7 +120,7 @@ class ReplayPilot:
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
-            self._shadow.set_map(RoadMap(message.opendrive, message.map_name))
+            self._shadow.set_map(RoadMap(message.opendrive, shown(message.map_name)))
         except RoadMapError as error:
             self.end(1, f"{names.WORLD_INFO}: {error}")
 
@@ -139,8 +140,15 @@ class ReplayPilot:
         except ImageError as error:
             self.end(1, f"{self._topics.image}: {error}")
             return
+        ego = ego_state(seen.odometry)
+        if not ego.plausible:
+            self._logger.warning(
+                f"{self._topics.of('odometry')}: no place or speed of a car; frame left out",
+                throttle_duration_sec=10.0,
+            )
+            return
         self._shadow.routes_come = self._node.count_publishers(ROUTE) > 0
-        action = self._shadow.see(picture, ego_state(seen.odometry))
+        action = self._shadow.see(picture, ego)
         self._propose(seen.odometry.header, action)
         if action is not None:
             self._latencies.add(time.monotonic() - began_s)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from td3_driver.online import evaluations
+from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.children import Child, Program
 from td3_driver.ros.recorder_node import RECORDING
@@ -41,12 +43,16 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line said, checked: parameters of the nodes, arguments of the evaluator."""
+    """What the command line said, checked: parameters of the nodes, arguments of the evaluator.
+
+    `run` is the folder that was claimed for the run.
+    """
 
     driver: Mapping[str, object]
     world: Mapping[str, object]
     evaluator: Sequence[str]
     steps: int
+    run: RunFolder
     recorder: Mapping[str, object] | None = None  # parameters of recorder_node; None: no bag
 
 
@@ -72,7 +78,8 @@ def _train(options: TrainOptions) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
             signal.signal(number, lambda signum, _: asked.append(signum))
-    progress = Progress(options.steps)
+    progress = Progress(options.steps, options.run.path / LOG)
+    keeps = () if options.run.lock is None else (options.run.lock.fileno(),)
     with ExitStack() as stack:  # ended in the reverse order, whatever happens
         stack.callback(rclpy.try_shutdown)
         stack.callback(progress.close)
@@ -84,8 +91,9 @@ def _train(options: TrainOptions) -> int:
         stack.callback(world.stop, WORLD_STOP_S)
         if recorder is not None:
             recorder.wait(lambda: bool(asked))
-        driver = Child("td3_driver.ros.driver_node", options.driver, progress.log)
-        evaluator = Evaluator([*options.evaluator, "--since-ns", str(began_ns)], progress.log)
+        driver = Child("td3_driver.ros.driver_node", options.driver, progress.log, keeps)
+        arguments = [*options.evaluator, "--since-ns", str(began_ns)]
+        evaluator = Evaluator(arguments, progress.log, keeps)
         stack.callback(evaluator.stop, EVALUATOR_STOP_S)
         stack.callback(driver.stop, DRIVER_STOP_S)
         completed = _follow(progress, driver, world, evaluator, asked)
@@ -96,7 +104,7 @@ def _train(options: TrainOptions) -> int:
         if completed and code == 0:
             evaluator.finish(lambda: bool(asked))
     if code == 0 or progress.episodes:
-        print(progress.table(str(options.driver["checkpoint_dir"])))
+        print(progress.table(options.run.path))
     return 0 if code == 0 and recorded and not lost else 1
 
 
@@ -124,8 +132,10 @@ class Recorder(Child):
 class Evaluator(Program):
     """The process that chooses best.pth. Learning neither waits for it nor needs it."""
 
-    def __init__(self, arguments: Sequence[str], log: Callable[[str], None]) -> None:
-        super().__init__("td3_driver.evaluation.selection", arguments, log)
+    def __init__(
+        self, arguments: Sequence[str], log: Callable[[str], None], keeps: Sequence[int]
+    ) -> None:
+        super().__init__("td3_driver.evaluation.selection", arguments, log, keeps)
         os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
         self._log = log
         self._lost = False
@@ -184,7 +194,8 @@ def _follow(
 class Progress:
     """The bar of a terminal, or a line now and then where there is none, and the last table."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, log_file: Path) -> None:
+        self._log_file = log_file
         self._terminal = sys.stderr.isatty()
         self._bar: Any = tqdm(
             total=steps, bar_format=BAR, dynamic_ncols=True, disable=not self._terminal
@@ -194,8 +205,14 @@ class Progress:
         self._started_s = self._logged_s = time.monotonic()
 
     def log(self, line: str) -> None:
-        """A line of a node, above the bar."""
+        """A line of a node, above the bar and into the run's log."""
         self._bar.write(line, file=sys.stderr)
+        self._keep(line)
+
+    def _keep(self, text: str) -> None:
+        # Its folder may be gone, its disk full: the nodes that write there say so.
+        with contextlib.suppress(OSError), self._log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
 
     def learner(self, message: DiagnosticStatus) -> None:
         """`~/learner` of the driver."""
@@ -214,7 +231,7 @@ class Progress:
         """End the bar."""
         self._bar.close()
 
-    def table(self, folder: str) -> str:
+    def table(self, folder: Path) -> str:
         """What the run came to, and where its files are."""
         learner = self._learner or {"env_steps": "0", "updates": "0", "episodes": "0"}
         minutes = (time.monotonic() - self._started_s) / 60.0
@@ -224,12 +241,14 @@ class Progress:
             ("episodes", learner["episodes"]),
             ("wall time", f"{minutes:.1f} min"),
             *self._recent_rows(),
-            ("checkpoints", folder),
+            ("run", str(folder)),
             ("newest", learner.get("checkpoint", "") or "none"),
-            ("best", _best(Path(folder))),
-            ("TensorBoard", str(Path(folder) / "tensorboard")),
+            ("best", _best(folder)),
+            ("TensorBoard", str(folder / TENSORBOARD)),
         ]
-        return "\n".join(f"  {name:<18} {value}" for name, value in rows)
+        text = "\n".join(f"  {name:<18} {value}" for name, value in rows)
+        self._keep(text)
+        return text
 
     def _recent_rows(self) -> list[tuple[str, str]]:
         if not self.episodes:

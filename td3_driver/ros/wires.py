@@ -13,6 +13,9 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
+# By default DDS drops requests beyond ten that wait, and who asked would never hear of it.
+_SERVICE = QoSProfile(depth=200)
+
 
 class Wires:
     """Makes ROS entities on a node and destroys them all in `cut`."""
@@ -38,7 +41,9 @@ class Wires:
         self, kind: type, name: str, callback: Callable[[Any, Any], Any], group: CallbackGroup
     ) -> None:
         """A service."""
-        made = self.node.create_service(kind, name, callback, callback_group=group)
+        made = self.node.create_service(
+            kind, name, callback, qos_profile=_SERVICE, callback_group=group
+        )
         self._cuts.append(lambda: self.node.destroy_service(made))
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ driver.
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from fnmatch import fnmatch
 
@@ -17,13 +16,16 @@ import numpy as np
 from carla_msgs.srv import DestroyObject, GetBlueprints, SpawnObject
 from rclpy.node import Node
 
-from td3_driver.driving.types import Pose
+from td3_driver.driving.types import LARGEST_M, Pose
 from td3_driver.ros import names
 from td3_driver.ros.conversions import pose_of
+from td3_driver.text import shown
 from td3_driver.world import objects_file as objects
 from td3_driver.world.bridge_messages import EGO_ID, sensor_ids
 from td3_driver.world.simulation import OccupiedError, Simulation
 
+MOST_ACTORS = 1000
+LONGEST_PATTERN = 200
 _DRAWS = 50  # of a random place, until one is free
 
 
@@ -55,7 +57,8 @@ class ActorServices:
             else:
                 response.id = self._spawn_sensor(request)
         except SpawnError as error:
-            self._node.get_logger().warning(f"Error spawning object '{request.type}': {error}")
+            kind = shown(request.type)
+            self._node.get_logger().warning(f"Error spawning object '{kind}': {shown(str(error))}")
             response.id, response.error_string = -1, str(error)
         else:
             self.present.add(response.id)
@@ -76,7 +79,7 @@ class ActorServices:
     ) -> GetBlueprints.Response:
         known = (objects.VEHICLE, *objects.SENSOR_TYPES)
         response.blueprints = sorted(
-            name for name in known if ".pseudo." in name or fnmatch(name, request.filter or "*")
+            name for name in known if ".pseudo." in name or _matches(name, request.filter or "*")
         )
         return response
 
@@ -89,7 +92,12 @@ class ActorServices:
         return EGO_ID
 
     def _park(self, request: SpawnObject.Request) -> int:
-        """At the given place, or at one drawn from those where the car could start."""
+        """At the given place, or at one drawn from those where the car could start.
+
+        Each slows every tick, for whoever drives.
+        """
+        if len(self.present) >= MOST_ACTORS:
+            raise SpawnError(f"{len(self.present)} actors are there, as many as there may be")
         self._tell_model(request)
         for _ in range(_DRAWS if request.random_pose else 1):
             with suppress(OccupiedError):
@@ -100,13 +108,15 @@ class ActorServices:
         if request.random_pose:
             return self._simulation.spawn_pose(self._rng)
         pose = pose_of(request.transform)
-        if not all(map(math.isfinite, (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad))):
-            raise SpawnError(f"transform {pose}: expected finite numbers")
+        numbers = (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad)
+        if not all(abs(number) < LARGEST_M for number in numbers):
+            raise SpawnError(f"transform {pose}: expected finite numbers below {LARGEST_M:g}")
         return pose
 
     def _tell_model(self, request: SpawnObject.Request) -> None:
-        if not fnmatch(objects.VEHICLE, request.type):
-            self._node.get_logger().warning(f"{request.type}: simulated as {objects.VEHICLE}")
+        if not _matches(objects.VEHICLE, request.type):
+            kind = shown(request.type)
+            self._node.get_logger().warning(f"{kind}: simulated as {objects.VEHICLE}")
 
     def _spawn_sensor(self, request: SpawnObject.Request) -> int:
         if request.attach_to and request.attach_to not in self.present:
@@ -121,6 +131,11 @@ class ActorServices:
         there = ", ".join(sensor.id for sensor in self._sensors.values() if sensor.attached)
         where = f"on actor {request.attach_to}" if request.attach_to else "in the world"
         raise SpawnError(f"'{request.id}' {where} is not simulated; the car carries {there}")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """As the bridge does, but for patterns of a length that takes minutes."""
+    return len(pattern) <= LONGEST_PATTERN and fnmatch(name, pattern)
 
 
 def _check_camera(sensor: objects.Sensor, request: SpawnObject.Request) -> None:

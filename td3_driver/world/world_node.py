@@ -24,7 +24,7 @@ from rclpy.parameter import Parameter
 from rclpy.subscription import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
 
-from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
 from td3_driver.ros.company import Company, refusal
 from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
@@ -221,10 +221,13 @@ class WorldNode(Node):
             self._simulation.set_target_velocity(forward_mps, left_mps, -yaw_rate_radps)
 
     def _finite(self, *values: float) -> bool:
-        finite = all(map(math.isfinite, values))
-        if not finite:
-            self.get_logger().warning(f"ignored a command that is not finite: {values}")
-        return finite
+        within = all(abs(value) < LARGEST_M for value in values)
+        if not within:
+            self.get_logger().warning(
+                f"ignored a command that is not finite or absurd: {values}",
+                throttle_duration_sec=1.0,
+            )
+        return within
 
 
 def _spin(

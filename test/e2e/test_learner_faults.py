@@ -50,6 +50,7 @@ def driver(world: FaultyWorld, folder: Path) -> Iterator[Node]:
     node = Node(
         "ros.driver_node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
         f"resume:={folder}/critic/td3_0.pth", "on_loss:=drive", "learner_timeout_s:=1.0",
+        f"checkpoint_roots:={folder}",
         "answer_within_s:=0.3", "world_timeout_s:=60.0", "save_freq:=0",
     )  # fmt: skip
     try:

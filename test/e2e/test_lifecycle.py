@@ -37,7 +37,10 @@ def drives(world: FaultyWorld) -> bool:
 
 
 def test_the_states_do_what_their_names_say(world: FaultyWorld, tmp_path: Path) -> None:
-    node = Node("ros.driver_node", "autostart:=false", "world_timeout_s:=60.0")
+    node = Node(
+        "ros.driver_node", "autostart:=false", "world_timeout_s:=60.0",
+        f"checkpoint_roots:={tmp_path}",
+    )  # fmt: skip
     try:
         assert world.state() == "unconfigured"
         # A bad parameter fails configure with the reason, and may be put right.

@@ -157,6 +157,7 @@ def test_mistakes_get_one_line_and_their_exit_code(
     flat = TD3Agent(23, 2, use_dict_buffer=False)
     flat.save_checkpoint(str(tmp_path / "flat.pth"))
     out, pursuit = tmp_path / "out", ("--policy", "pure_pursuit")
+    monkeypatch.chdir(tmp_path)
     cases: list[tuple[tuple[str, ...], int, str]] = [
         (("--checkpoint", "gone.pth"), 1, "gone.pth: there is no such checkpoint file"),
         (("--checkpoint", str(tmp_path / "broken.pth")), 1, "broken.pth: is damaged"),
@@ -167,7 +168,7 @@ def test_mistakes_get_one_line_and_their_exit_code(
         ((*pursuit, "--route-length", "90", "60"), 2, "--route-length"),
         ((*pursuit, "--checkpoint", "gone.pth"), 2, "not allowed with argument"),
         (("--policy", "fast"), 2, "invalid choice: 'fast'"),
-        ((), 2, "--checkpoint --policy is required"),
+        ((), 1, "there is no runs/latest: train first"),
         ((*pursuit, "--episodes", "0"), 2, "not a positive whole number"),
     ]
     capfd.readouterr()
