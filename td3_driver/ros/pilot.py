@@ -15,7 +15,7 @@ from td3_driver.online.run_folder import point_newest
 from td3_driver.ros import names
 from td3_driver.ros.checkpoint_services import CheckpointServices
 from td3_driver.ros.commander import Commander
-from td3_driver.ros.company import Company, refusal
+from td3_driver.ros.company import refusal
 from td3_driver.ros.conditions import Conditions
 from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver_parameters import DriverParameters, run_config, synchronisation
@@ -70,12 +70,8 @@ class Pilot:
         )
         self._reports = Reports(self._wires, self._run, self._commander, self._conditions)
         self._listen()
-        company = (
-            Company(node, "driver", self._topics.control),
-            Company(node, "world", self._topics.image),
-        )
         self._watch = Watch(
-            given, self._topics, self._intake, self._commander, self._conditions, company
+            given, self._topics, self._intake, self._commander, self._conditions, node
         )
         CheckpointServices(self._wires, self.session, self._checkpoint_path)
         self._wires.every(WATCH_PERIOD_S, self._look)
@@ -141,7 +137,7 @@ class Pilot:
             self._brake_if_moving,
             self._reports.status,
             self._reports.wait_for_listeners,
-            self._log_timing,
+            self._reports.log_timing,
             self._end_learner,
             self._wires.cut,
         )
@@ -320,13 +316,3 @@ class Pilot:
 
     def _checkpoint_path(self) -> str:
         return str(self._wires.node.get_parameter("checkpoint_path").value)
-
-    def _log_timing(self) -> None:
-        frames, latencies = self._commander.frames, self._commander.latencies
-        if frames.frames:
-            self._logger.info(
-                f"{frames.frames} frames, {frames.missed} missed, {frames.stale} stale, "
-                f"{self._commander.leaked} leaked; latency "
-                f"p50 {latencies.percentile_ms(50):.1f} ms, p99 {latencies.percentile_ms(99):.1f} "
-                f"ms, {latencies.late} late"
-            )

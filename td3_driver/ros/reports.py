@@ -29,6 +29,7 @@ class Reports:
         self, wires: Wires, run: Run, commander: Commander, conditions: Conditions
     ) -> None:
         self._clock = wires.node.get_clock()
+        self._logger = wires.node.get_logger()
         self._run = run
         self._commander = commander
         self._conditions = conditions
@@ -100,6 +101,17 @@ class Reports:
             self._learning(values),
             diagnostics.status("td3_driver: checkpoint", checkpoint, age),
         ]
+
+    def log_timing(self) -> None:
+        """The last word on how frames were answered."""
+        frames, latencies = self._commander.frames, self._commander.latencies
+        if frames.frames:
+            self._logger.info(
+                f"{frames.frames} frames, {frames.missed} missed, {frames.stale} stale, "
+                f"{self._commander.leaked} leaked; latency "
+                f"p50 {latencies.percentile_ms(50):.1f} ms, p99 {latencies.percentile_ms(99):.1f} "
+                f"ms, {latencies.late} late"
+            )
 
     def _safety(self) -> DiagnosticStatus:
         conditions, commander = self._conditions, self._commander

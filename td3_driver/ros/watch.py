@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
+from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.driver import Driver
@@ -28,9 +28,12 @@ class Watch:
         intake: Intake,
         commander: Commander,
         conditions: Conditions,
-        company: Sequence[Company],
+        node: Node,
     ) -> None:
-        self._company = company
+        self._company = (
+            Company(node, "driver", topics.control),
+            Company(node, "world", topics.image),
+        )
         self._given = given
         self._topics = topics
         self._intake = intake
