@@ -20,6 +20,7 @@ from td3_driver.agent.learner_client import LearnerClient
 from td3_driver.agent.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
 from td3_driver.agent.outbox import BACKLOG_BYTES, Outbox
 from td3_driver.agent.policy import Policy
+from td3_driver.agent.reach import Reach
 from td3_driver.agent.resume import RunSettings
 from td3_driver.agent.weights import SharedWeights
 
@@ -68,13 +69,13 @@ def test_nobody_is_told_anything_once_the_reader_is_gone() -> None:
 class Told:
     """A real learner process and what it says."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         config = AgentConfig(**SMALL)
         state_dim = config.cnn_features + VECTOR
         weights = SharedWeights(Policy(state_dim, ACTION, 1.0, True, config).parameter_count)
         spec = LearnerSpec(
             RunSettings(config), state_dim, ACTION, "cpu", seed=0, threads=1, log_dir=None,
-            keep_last=0, keep_every=0, replay=fill(), weights=weights,
+            keep_last=0, keep_every=0, replay=fill(), weights=weights, reach=Reach(folder), run="",
         )  # fmt: skip
         self.client = LearnerClient(spec, lambda: None)
         self.events: list[Event] = []
@@ -90,8 +91,8 @@ class Told:
 
 
 @pytest.fixture
-def learner() -> Iterator[Told]:
-    told = Told()
+def learner(tmp_path: Path) -> Iterator[Told]:
+    told = Told(tmp_path)
     yield told
     told.client.stop(within_s=0.0)
 

@@ -89,7 +89,7 @@ def test_a_new_folder_is_taken(tmp_path: Path) -> None:
     documents = list(yaml.safe_load_all((tmp_path / "run.yaml").read_text()))
     assert [document["seed"] for document in documents] == [3, 4]
     assert {document["run"] for document in documents} == {run.name}
-    assert "pytest" in documents[0]["command"]
+    assert "python" in documents[0]["command"]
     assert documents[0]["versions"].keys() >= {"package", "git", "torch", "numpy", "python"}
 
 

@@ -19,6 +19,7 @@ from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.learner import Learner, LearnerSpec
 from td3_driver.agent.messages import Load, Loaded, Refused, Stop, Train
 from td3_driver.agent.policy import Policy
+from td3_driver.agent.reach import Reach
 from td3_driver.agent.resume import RunSettings
 from td3_driver.agent.snapshot import components
 from td3_driver.agent.weights import SharedWeights
@@ -306,12 +307,12 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
     spec = LearnerSpec(
         settings=settings_of(DrivingConfig()), state_dim=21, action_dim=ACTION, device="cpu",
         seed=0, threads=1, log_dir=None, keep_last=0, keep_every=0, replay=experience(),
-        weights=SharedWeights(policy.parameter_count),
+        weights=SharedWeights(policy.parameter_count), reach=Reach(tmp_path), run="",
     )  # fmt: skip
     ours, theirs = multiprocessing.Pipe()
     requests = io.BytesIO()
     learner = Learner(spec, requests, theirs)
-    ask(requests, Load(path, tmp_path, replay=at_start), Train(6, None), Stop())
+    ask(requests, Load(path, replay=at_start), Train(6, None), Stop())
     learner.serve()
     _, loaded = ours.recv(), ours.recv()
     assert isinstance(loaded, Loaded)
@@ -325,7 +326,7 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
         expected.train(experience())
     for key, part in components(expected):
         assert same(part.state_dict(), dict(components(learner._agent))[key].state_dict()), key
-    ask(requests, Load(tmp_path / "nowhere.pth", tmp_path, replay=False), Stop())
+    ask(requests, Load(tmp_path / "nowhere.pth", replay=False), Stop())
     learner.serve()
     ours.recv()  # Trained
     assert isinstance(ours.recv(), Refused)
