@@ -116,7 +116,7 @@ def test_each_purpose_has_starts_of_its_own(large_town: RoadMap) -> None:
     assert len(every) >= 150
     shares = {purpose: len(found) / len(every) for purpose, found in blocks.items()}
     assert shares == {
-        Purpose.TRAINING: pytest.approx(0.7, abs=0.03),
+        Purpose.TRAINING: pytest.approx(0.7, abs=0.04),
         Purpose.TUNING: pytest.approx(0.05, abs=0.02),
         Purpose.SELECTION: pytest.approx(0.05, abs=0.02),
         Purpose.EVALUATION: pytest.approx(0.2, abs=0.02),
