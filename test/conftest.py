@@ -15,26 +15,26 @@ import pytest
 
 from td3_driver.driving.road_map import RoadMap
 
-MAPS = Path(__file__).resolve().parents[2] / "shared" / "maps"
+from .towns import STREETS, opendrive_of, town_of
 
 
-@pytest.fixture(scope="session")
-def town01_file() -> Path:
-    file = MAPS / "Town01.xodr"
-    if not file.is_file():
-        pytest.skip(f"CARLA's Town01 is not at {file}; it is test input, not part of the project")
-    return file
-
-
-@pytest.fixture(scope="session", params=["Town01", "Town02"])
+@pytest.fixture(params=[STREETS, "Town01", "Town02"], scope="session")
 def town(request: pytest.FixtureRequest) -> RoadMap:
-    """One of CARLA's towns."""
-    file = MAPS / f"{request.param}.xodr"
-    if not file.is_file():
-        pytest.skip(f"CARLA's towns are not in {MAPS}; they are test input, not of the project")
-    return RoadMap.from_file(file)
+    """Our own town, and two of CARLA's."""
+    return town_of(request.param)
 
 
-@pytest.fixture(scope="session")
-def town01(town01_file: Path) -> RoadMap:
-    return RoadMap.from_file(town01_file)
+@pytest.fixture(params=[STREETS, "Town01"], scope="session")
+def large_town(request: pytest.FixtureRequest) -> RoadMap:
+    """Our own town, and CARLA's first."""
+    return town_of(request.param)
+
+
+@pytest.fixture(params=[STREETS, "Town01"], scope="session")
+def town_file(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same as a file."""
+    file = tmp_path_factory.mktemp("town") / f"{request.param}.xodr"
+    file.write_text(opendrive_of(request.param))
+    return file

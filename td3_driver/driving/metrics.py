@@ -168,7 +168,7 @@ def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: f
 
 
 Number = Callable[[EpisodeMetrics], float]
-Interval = tuple[float | None, float | None]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,8 @@ class _Ratio:
     root: bool = False
 
     def __call__(self, totals: FloatArray, overs: FloatArray) -> FloatArray:
-        """Over the last axis; inf where it is over nothing, nan where that is nothing, too."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.divide(totals.sum(axis=-1), overs.sum(axis=-1))
+        """Over the last axis."""
+        ratio = totals.sum(axis=-1) / overs.sum(axis=-1)
         return np.asarray(np.sqrt(ratio) if self.root else ratio)
 
 
@@ -227,8 +226,7 @@ _MEANS = {
 class Estimate:
     """A mean over episodes and its 95 % interval.
 
-    None: a rate where nothing was driven, an end of an interval that is beyond all numbers, the
-    interval of one episode alone.
+    None: a rate where nothing was driven, and its interval; most intervals of one episode alone.
     """
 
     mean: float | None
@@ -238,9 +236,10 @@ class Estimate:
 def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Estimate]:
     """Means over episodes with 95 % confidence intervals.
 
-    The interval of `success_rate` is Wilson's (1927); the others are percentiles of a bootstrap
-    over episodes (Efron 1979), `RESAMPLES` of them, drawn with `seed`. A resample in which nothing
-    was driven has a rate above all others if something happened in it, else none.
+    The interval of `success_rate` is Wilson's (1927), that of `collisions_per_km` Garwood's (1936)
+    for rare events, both of which say how little a few drives without a failure prove. The others
+    are percentiles of a bootstrap over episodes (Efron 1979), `RESAMPLES` of them, drawn with
+    `seed`.
 
     Raises:
         ValueError: no episode.
@@ -253,36 +252,51 @@ def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Es
     for name, ratio in _MEANS.items():
         totals = np.array([ratio.total(episode) for episode in episodes])
         overs = np.array([ratio.over(episode) for episode in episodes])
+        events, over = round(float(totals.sum())), float(overs.sum())
+        if not over:
+            estimates[name] = Estimate(None, None)
+            continue
         interval: Interval | None = None
         if name == "success_rate":
-            interval = wilson(round(float(totals.sum())), count)
+            interval = wilson(events, count)
+        elif name == "collisions_per_km":
+            low, high = garwood(events)
+            interval = (low / over, high / over)
         elif count > 1:
-            interval = _percentiles(ratio(totals[drawn], overs[drawn]))
-        estimates[name] = Estimate(_number(ratio(totals, overs)), interval)
+            low, high = np.percentile(ratio(totals[drawn], overs[drawn]), (2.5, 97.5))
+            interval = (float(low), float(high))
+        estimates[name] = Estimate(float(ratio(totals, overs)), interval)
     return estimates
 
 
-def _percentiles(values: FloatArray) -> Interval | None:
-    """That of 2.5 % and that of 97.5 %; None where no value is known."""
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return None
-    with np.errstate(invalid="ignore"):  # between a number and infinity is no number
-        low, high = np.percentile(known, (2.5, 97.5))
-    return _number(low), _number(high)
-
-
-def _number(value: FloatArray) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: int, trials: int) -> Interval:
     """Wilson's 95 % score interval of a rate."""
     rate, z2 = successes / trials, _WILSON_Z**2
     middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
     spread = math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
     half = _WILSON_Z * spread / (1 + z2 / trials)
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def garwood(events: int) -> Interval:
+    """Garwood's exact 95 % interval of how many events were to be expected where so many came."""
+
+    def at_most(count: int, expected: float) -> float:
+        """Poisson: how likely so many, or fewer, are."""
+        return math.fsum(
+            math.exp(number * math.log(expected) - expected - math.lgamma(number + 1))
+            for number in range(count + 1)
+        )
+
+    def solved(count: int, probability: float) -> float:
+        """What is to be expected where so many, or fewer, have this probability."""
+        low, high = 1e-12, 10.0 * (count + 2)
+        for _ in range(80):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if at_most(count, middle) > probability else (low, middle)
+        return high
+
+    return (solved(events - 1, 0.975) if events else 0.0), solved(events, 0.025)
 
 
 def _falling(value: float, half: float) -> float:

@@ -214,11 +214,14 @@ def summary(drives: Sequence[Drive]) -> dict[str, Any]:
     infractions.update(f"collision_{kind}" for drive in drives for kind in drive.trace.struck)
     return {
         "episodes": len(drives),
-        **{name: _or_none(estimate.mean) for name, estimate in estimates.items()},
+        **{
+            name: None if estimate.mean is None else rounded(estimate.mean)
+            for name, estimate in estimates.items()
+        },
         "never_started": sum(metric.never_started for metric in metrics),
         "infractions": dict(sorted(infractions.items())),
         "confidence_95": {
-            name: estimate.interval and [_or_none(end) for end in estimate.interval]
+            name: estimate.interval and [rounded(end) for end in estimate.interval]
             for name, estimate in estimates.items()
         },
     }
@@ -237,10 +240,6 @@ def per_episode(drives: Sequence[Drive]) -> list[dict[str, Any]]:
         where = {"episode": number, "map": drive.course.road_map.name, "seed": drive.course.seed}
         rows.append({**where, **numbers, "ended_at_m": [rounded(x_m), rounded(y_m)]})
     return rows
-
-
-def _or_none(value: float | None) -> float | None:
-    return None if value is None else rounded(value)
 
 
 def rounded(value: float) -> float:

@@ -89,7 +89,7 @@ def _text(column: _Column, value: float | None) -> str:
 def _cell(column: _Column, values: Mapping[str, Any]) -> tuple[str, str]:
     """A mean, and its interval; "" without one."""
     interval = values["confidence_95"][column.key]
-    ends = [_text(column, end) if end is not None else "∞" for end in interval or ()]
+    ends = [_text(column, end) for end in interval or ()]
     return _text(column, values[column.key]), " – ".join(ends)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bridge does, as tables; each fact cites the line of carla_bridge.md it comes from."""
+"""The bridge, as tables; each fact cites its line of test/data/bridge/carla_bridge.md."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def test_pure_pursuit_reaches_the_end_and_earns_most(roads: RoadMap) -> None:
     assert per_step > 0.5
 
 
-def test_pure_pursuit_through_the_junctions_of_town01(town01: RoadMap) -> None:
-    ended = drive(Pursuit(), town01, frames=3000)
+def test_pure_pursuit_through_the_junctions_of_a_town(large_town: RoadMap) -> None:
+    ended = drive(Pursuit(), large_town, frames=3000)
     assert len(ended) >= 2
     assert all(one.success for one in ended)
     assert all(one.lateral_rmse_m < 0.1 for one in ended)

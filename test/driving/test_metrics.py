@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from td3_driver.driving.metrics import (
     EpisodeMetrics,
     Trace,
+    garwood,
     measure,
     quality,
     summarise,
@@ -188,12 +189,18 @@ def test_a_rate_of_nothing_driven_is_no_number() -> None:
     stood = episode(steps=1, collisions=0, distance_m=0.0)
     for drives in ([at_once, at_once], [stood, stood], [at_once, stood]):
         assert summarise(drives)["collisions_per_km"].mean is None
-    assert summarise([stood, stood])["collisions_per_km"].interval is None
-    # Where resamples are all crashes and no way, there is no upper end.
-    found = summarise([at_once, at_once, episode(collisions=0, distance_m=500.0)])
-    interval = found["collisions_per_km"].interval
-    assert interval is not None
-    assert interval == (0.0, None)
+        assert summarise(drives)["collisions_per_km"].interval is None
+
+
+def test_no_collision_in_so_many_km_does_not_mean_none_ever() -> None:
+    """SciPy's chi2.ppf((0.025, 0.975), (2 k, 2 k + 2)) / 2, for k = 0, 1, 14 and 300."""
+    assert garwood(0) == pytest.approx((0.0, 3.688879), abs=1e-6)
+    assert garwood(1) == pytest.approx((0.025318, 5.571643), abs=1e-6)
+    assert garwood(14) == pytest.approx((7.653930, 23.489621), abs=1e-6)
+    assert garwood(300) == pytest.approx((267.009275, 335.941126), abs=1e-6)
+    found = summarise([episode(collisions=0, distance_m=500.0)])["collisions_per_km"]
+    assert found.mean == 0.0
+    assert found.interval == pytest.approx((0.0, 7.377759), abs=1e-6)
 
 
 @given(

@@ -81,12 +81,12 @@ def test_random_routes_stay_on_lanes_and_repeat(seed: int) -> None:
         assert road_map.places.lane_at(x_m, y_m) is not None
 
 
-def test_routes_in_town01_pass_junctions(town01: RoadMap) -> None:
+def test_routes_in_a_town_pass_junctions(large_town: RoadMap) -> None:
     rng = np.random.default_rng(0)
     with_junctions = 0
     for _ in range(10):
-        route = random_route(town01, rng, 400.0)
-        passed = [town01.places.lane_at(x, y) for x, y in route.points_m[::5]]
+        route = random_route(large_town, rng, 400.0)
+        passed = [large_town.places.lane_at(x, y) for x, y in route.points_m[::5]]
         assert all(place is not None for place in passed)
         with_junctions += any(place.lane.junction_id is not None for place in passed if place)
         headings = np.unwrap(np.arctan2(*np.diff(route.points_m, axis=0).T[::-1]))
@@ -107,37 +107,37 @@ def test_routes_are_smooth_wherever_they_go(town: RoadMap, purpose: Purpose) -> 
         assert np.abs(np.diff(headings)).max() < 0.4
 
 
-def test_each_purpose_has_starts_of_its_own(town01: RoadMap) -> None:
-    blocks = {purpose: start_blocks(town01, purpose) for purpose in Purpose}
+def test_each_purpose_has_starts_of_its_own(large_town: RoadMap) -> None:
+    blocks = {purpose: start_blocks(large_town, purpose) for purpose in Purpose}
     for one, other in itertools.combinations(Purpose, 2):
         assert not blocks[one] & blocks[other], (one, other)
     # All blocks but a few that 800 draws miss.
     every = set().union(*blocks.values())
-    assert len(every) >= 180
+    assert len(every) >= 150
     shares = {purpose: len(found) / len(every) for purpose, found in blocks.items()}
     assert shares == {
-        Purpose.TRAINING: pytest.approx(0.7, abs=0.03),
+        Purpose.TRAINING: pytest.approx(0.7, abs=0.04),
         Purpose.TUNING: pytest.approx(0.05, abs=0.02),
         Purpose.SELECTION: pytest.approx(0.05, abs=0.02),
         Purpose.EVALUATION: pytest.approx(0.2, abs=0.02),
     }
 
 
-def test_training_begins_before_turns(town01: RoadMap) -> None:
+def test_training_begins_before_turns(large_town: RoadMap) -> None:
     def share_that_turns(choices: int) -> float:
         rng = np.random.default_rng(4)
-        routes = [training_route(town01, rng, 300.0, choices) for _ in range(100)]
+        routes = [training_route(large_town, rng, 300.0, choices) for _ in range(100)]
         return sum(route.bend_rad(50.0) > 1.0 for route in routes) / len(routes)
 
-    assert share_that_turns(1) < 0.35
-    assert share_that_turns(4) > 0.6
+    assert share_that_turns(1) < 0.5
+    assert share_that_turns(4) > share_that_turns(1) + 0.25
 
 
-def test_a_training_route_is_the_one_of_its_choices_that_bends_most(town01: RoadMap) -> None:
+def test_a_training_route_is_the_one_of_its_choices_that_bends_most(large_town: RoadMap) -> None:
     one, other = np.random.default_rng(5), np.random.default_rng(5)
     for _ in range(10):
-        drawn = [random_route(town01, one, 300.0) for _ in range(3)]
-        chosen = training_route(town01, other, 300.0, 3)
+        drawn = [random_route(large_town, one, 300.0) for _ in range(3)]
+        chosen = training_route(large_town, other, 300.0, 3)
         bends_rad = [route.bend_rad(50.0) for route in drawn]
         assert np.array_equal(chosen.points_m, drawn[int(np.argmax(bends_rad))].points_m)
     assert one.bit_generator.state == other.bit_generator.state
@@ -165,6 +165,8 @@ def start_blocks(road_map: RoadMap, purpose: Purpose) -> set[tuple[LaneId, int]]
     for start in starts:
         gaps_m = {lane: np.hypot(*(line_m - start).T) for lane, line_m in lines.items()}
         lane = min(gaps_m, key=lambda lane: float(gaps_m[lane].min()))
+        if sum(gap_m.min() < 0.1 for gap_m in gaps_m.values()) > 1:
+            continue  # where one lane leads into another it may be either's
         steps = np.diff(lines[lane][: int(np.argmin(gaps_m[lane])) + 1], axis=0)
         blocks.add((lane, round(np.sum(np.hypot(*steps.T)) / START_SPACING_M) // 6))
     return blocks
@@ -269,9 +271,13 @@ def test_the_shortest_route_is_no_longer_than_any_other(town: RoadMap) -> None:
     rng = np.random.default_rng(4)
     for _ in range(20):
         found = random_route(town, rng, 300.0)
-        start, goal = tuple(found.points_m[0]), tuple(found.points_m[-1])
+        places = [town.places.lane_at(*point) for point in found.points_m]
+        outside = [place is not None and place.lane.junction_id is None for place in places]
+        # In a junction several lanes pass through a place, and any of them may be meant.
+        end = max(i for i in range(10, len(outside)) if all(outside[i - 5 : i + 5]))
+        start, goal = tuple(found.points_m[0]), tuple(found.points_m[end])
         shortest = shortest_route(town, start, goal)
-        assert shortest.length_m <= found.length_m + 2.0
+        assert shortest.length_m <= end + 2.0
         assert np.hypot(*(shortest.points_m[0] - start)) < 0.5
         assert np.hypot(*(shortest.points_m[-1] - goal)) < 1.5
         assert np.hypot(*np.diff(shortest.points_m, axis=0).T).max() < 1.001

@@ -162,8 +162,8 @@ def test_resume_goes_on_from_where_it_was(thousand_steps: Finished, tmp_path: Pa
     assert payload["episodes"] > saved(start)["episodes"]
 
 
-def test_training_on_town01(town01_file: Path, tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "700", "--map", str(town01_file))
+def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
+    done = train(tmp_path, "--steps", "700", "--map", str(town_file))
     assert done.code == 0, done.output
     payload = saved(tmp_path / "td3_700.pth")
     for name in NETWORKS:

@@ -2,7 +2,6 @@
 """CARLA's own towns: our lanes are those of CARLA's own library, and pure pursuit drives them."""
 
 import math
-from pathlib import Path
 
 import carla
 import numpy as np
@@ -17,23 +16,14 @@ from td3_driver.opendrive.document import read_document
 from td3_driver.world.roads import generate_opendrive
 from td3_driver.world.simulation import WorldConfig
 
-from ..conftest import MAPS
+from ..towns import STREETS, town_of
 
 
-def town_map(name: str) -> RoadMap:
-    file: Path = MAPS / f"{name}.xodr"
-    if not file.is_file():
-        pytest.skip(f"CARLA's towns are not in {MAPS}; they are test input, not of the project")
-    return RoadMap.from_file(file)
-
-
-@pytest.mark.parametrize("name", ["Town01", "Town02", "Town03", "easy", "city"])
+@pytest.mark.parametrize("name", [STREETS, "Town01", "Town02", "Town03", "easy", "city"])
 def test_lanes_are_those_of_carla_s_library(name: str) -> None:
     """Every seventh point of each lane: place, height, width and direction."""
-    if name.startswith("Town"):
-        road_map = town_map(name)
-    else:
-        road_map = RoadMap(generate_opendrive(3, name), name)
+    generated = name in ("easy", "city")
+    road_map = RoadMap(generate_opendrive(3, name), name) if generated else town_of(name)
     theirs = carla.Map(name, road_map.opendrive)
     roads = {int(key): road for key, road in read_document(road_map.opendrive).roads.items()}
     compared = 0
@@ -59,10 +49,10 @@ def test_lanes_are_those_of_carla_s_library(name: str) -> None:
     assert compared > 300
 
 
-@pytest.mark.parametrize("name", ["Town01", "Town02"])
+@pytest.mark.parametrize("name", [STREETS, "Town01", "Town02"])
 def test_links_are_those_of_carla_s_library(name: str) -> None:
     """Its topology, which is right in these towns: no road of theirs has several sections."""
-    road_map = town_map(name)
+    road_map = town_of(name)
     theirs = {
         tuple((at.road_id, at.section_id, at.lane_id) for at in pair)
         for pair in carla.Map(name, road_map.opendrive).get_topology()
@@ -70,9 +60,9 @@ def test_links_are_those_of_carla_s_library(name: str) -> None:
     assert {(tuple(a), tuple(b)) for a, b in road_map.lane_graph.edges} == theirs
 
 
-@pytest.mark.parametrize("name", ["Town01", "Town02", "Town03"])
+@pytest.mark.parametrize("name", [STREETS, "Town01", "Town02", "Town03"])
 def test_nothing_of_a_town_is_left_out(name: str) -> None:
-    road_map = town_map(name)
+    road_map = town_of(name)
     assert road_map.notes == ()
     graph = road_map.lane_graph
     assert len(graph) == len(road_map.lanes)
@@ -83,11 +73,11 @@ def test_nothing_of_a_town_is_left_out(name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", ["Town01", "Town02", "Town03"])
+@pytest.mark.parametrize("name", [STREETS, "Town01", "Town02", "Town03"])
 def test_pure_pursuit_drives_the_towns(name: str) -> None:
     """Fifty routes of 200 to 700 m, 97 % of them to their end."""
     given = courses(
-        town_map(name),
+        town_of(name),
         50,
         purpose=Purpose.EVALUATION,
         seed=0,

@@ -18,6 +18,8 @@ from td3_driver.world.contact import strike
 from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.vehicle import LENGTH_M, MASS_KG, Vehicle
 
+from ..towns import STREETS
+
 Box = tuple[tuple[float, float, float], tuple[float, float]]
 
 metres = st.floats(-4.0, 4.0)
@@ -93,7 +95,7 @@ def test_a_neighbour_in_the_next_lane_is_not_touched() -> None:
     assert strike(vehicle, body(0.0, 2.1, 0.0, (0.0, 0.0))) == []
 
 
-@pytest.mark.parametrize("town", ["Town02"], indirect=True)
+@pytest.mark.parametrize("town", [STREETS, "Town02"], indirect=True)
 def test_the_world_tells_whom_the_car_struck(town: RoadMap) -> None:
     """Full throttle down the road ends in somebody's back, or in the hedge."""
     simulation = Simulation(WorldConfig(traffic=60, image_width=16, image_height=12), town)

@@ -70,8 +70,8 @@ def test_a_standing_car_is_cut_off_not_terminated() -> None:
     assert ends == [(False, False)] * 4 + [(False, True)]
 
 
-def test_it_drives_on_a_given_map(town01_file: Path) -> None:
-    env = made(map=town01_file, render_mode="rgb_array")
+def test_it_drives_on_a_given_map(town_file: Path) -> None:
+    env = made(map=town_file, render_mode="rgb_array")
     env.reset(seed=1)
     assert env.render().shape == (120, 160, 3)
 

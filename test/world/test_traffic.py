@@ -21,11 +21,12 @@ from td3_driver.world.traffic import Traffic
 from td3_driver.world.walkers import Walkers, find_crossings
 
 from ..opendrive.making import lane, read, road, section, touches
+from ..towns import STREETS
 
 STEP_S = 0.05
 FAR_AWAY = Pose(1e5, 1e5, 0.0)
-IN_TOWN01 = pytest.mark.parametrize("town", ["Town01"], indirect=True)
-IN_TOWN02 = pytest.mark.parametrize("town", ["Town02"], indirect=True)
+IN_TOWN01 = pytest.mark.parametrize("town", [STREETS, "Town01"], indirect=True)
+IN_TOWN02 = pytest.mark.parametrize("town", [STREETS, "Town02"], indirect=True)
 SMALL = {"image_width": 16, "image_height": 12}
 
 
