@@ -14,10 +14,10 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
 from td3_driver.agent import TD3Agent, checkpoint
-from td3_driver.bags.reading import Reader
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.conversions import control_of
