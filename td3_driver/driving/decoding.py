@@ -98,8 +98,9 @@ def yaw_of(q: Any) -> float:
 
     NaN where all its numbers are 0, for it was not filled in, or one is not finite.
     """
-    sine = 2.0 * (q.w * q.z + q.x * q.y)
-    cosine = q.w * q.w + q.x * q.x - q.y * q.y - q.z * q.z
+    square = q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z
     # atan2 makes an angle of infinite numbers, and of none, too.
-    told = math.isfinite(sine) and math.isfinite(cosine) and (q.w, q.x, q.y, q.z) != (0, 0, 0, 0)
-    return math.atan2(sine, cosine) if told else math.nan
+    if not math.isfinite(square) or square == 0.0:
+        return math.nan
+    whole = 1.0 if abs(square - 1.0) < 1e-6 else square  # so what we sent comes back to the bit
+    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), whole - 2.0 * (q.y * q.y + q.z * q.z))
