@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -211,7 +212,7 @@ def run_config(given: DriverParameters) -> RunConfig:
     run = claim(folder, resume, _WORDS, overwrite=given.overwrite) if learning else None
     if run is not None:
         about = {"parameters": asdict(given), "configuration": configuration.to_mapping()}
-        record(run, about | {"ros_logs": str(get_logging_directory())})
+        record(run, about | {"ros_log": _ros_log()})
     lockstep = given.stepping == "lockstep"
     return RunConfig(
         configuration=configuration,
@@ -244,6 +245,12 @@ def run_config(given: DriverParameters) -> RunConfig:
         prefill=prefill,
         prefill_share=given.prefill_share,
     )
+
+
+def _ros_log() -> str:
+    """Where ROS writes this process's log: the file, or at least its folder."""
+    folder = Path(get_logging_directory())
+    return str(max(folder.glob(f"*_{os.getpid()}_*.log"), default=folder))
 
 
 def _folder(given: DriverParameters, resume: Path | None) -> Path:

@@ -224,8 +224,7 @@ class WorldNode(Node):
         within = all(abs(value) < LARGEST_M for value in values)
         if not within:
             self.get_logger().warning(
-                f"ignored a command that is not finite or absurd: {values}",
-                throttle_duration_sec=1.0,
+                f"ignored a command that is not finite, or absurd: {values}"
             )
         return within
 

@@ -177,3 +177,4 @@ def test_a_node_of_its_own_makes_a_run_too(desk: Path, monkeypatch: pytest.Monke
     assert {folder: content(folder) for folder in before} == before
     (document,) = documents(new)
     assert document["parameters"]["seed"] == 5
+    assert "latest.pth at step 0" in Path(document["ros_log"]).read_text()

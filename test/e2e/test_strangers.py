@@ -254,8 +254,7 @@ def test_absurd_topics_brake_the_car_and_teach_it_nothing(
         world.step()
     learner = world.values("td3_driver: learner")
     assert learner["updates_discarded"] == "0"
-    assert all(math.isfinite(float(learner[name])) for name in ("critic_loss", "actor_loss"))
-    assert float(learner["critic_loss"]) < 1e3
+    assert 0.0 < float(learner["critic_loss"]) < 1e3
     assert "Traceback" not in driver.output
     assert all(line.isprintable() for line in driver.lines)
 
