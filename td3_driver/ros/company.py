@@ -12,6 +12,7 @@ from rclpy.node import Node
 # Within that long a node hears of those that were there before it, and they of it: mostly at once,
 # else with Fast DDS' announcements each 3 s. So long it is the one that came last.
 NEWCOMER_S = 5.0
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # a publisher is heard of before its node
 
 
 class Company:
@@ -40,6 +41,8 @@ class Company:
             f"{info.node_namespace.rstrip('/')}/{info.node_name}"
             for info in self._node.get_publishers_info_by_topic(self._topic)
         ]
+        if any(_UNKNOWN in name for name in names):  # the next look will tell
+            return []
         if (own := self._node.get_fully_qualified_name()) in names:
             names.remove(own)
         return [f"{self._role} {name}" for name in sorted(names)]

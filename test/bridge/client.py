@@ -76,6 +76,11 @@ SERVICES = {
 }
 
 
+def number_of(stamp_ns: int) -> int:
+    """The frame of a stamp, which CARLA cuts off: 0.949999999 s is the 19th. -1 of none."""
+    return round(stamp_ns / STEP_NS) if stamp_ns >= 0 else -1
+
+
 class World:
     """world_node as a process, and what it says; leaving it checks that it ended in order."""
 
@@ -193,7 +198,7 @@ class Client:
         """The last frame, from the image's stamp; all other messages of it have come, too."""
         stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
         stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
-        return round(max(stamps) / STEP_NS) if len(stamps) == 1 else -1
+        return number_of(max(stamps)) if len(stamps) == 1 else -1
 
     def publish(self, topic: str, message: object) -> None:
         topic = topic if topic in self.publishers else f"{ROLE}/{topic}"
@@ -205,7 +210,7 @@ class Client:
     def answer(self, frames: int = 1, **control: float) -> None:
         """One command, and wait for the frame that follows, so many times."""
         for _ in range(frames):
-            seen = round(self.stamp(IMAGE) / STEP_NS)
+            seen = number_of(self.stamp(IMAGE))
             self.command(**control)
             self.until(lambda seen=seen: self.frame() > seen)
 

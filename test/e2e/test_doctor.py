@@ -209,7 +209,7 @@ def test_a_driver_at_work_and_a_second_one(
             ),
             bystander.create_publisher(Odometry, "/carla/ego_vehicle/odometry", 10),
         ]
-        driver.wait_for("also published by /bystander")
+        driver.wait_for("this domain also has driver /bystander")
         code, table = doctor(seconds=4)
         for publisher in rivals:
             bystander.destroy_publisher(publisher)
