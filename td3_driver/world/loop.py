@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from types import SimpleNamespace
 
+from td3_driver.driving.decoding import pose_of
 from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.driving.encoding import set_pose
 from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.road_users import RoadUsers
+from td3_driver.driving.types import Pose
 from td3_driver.world.simulation import Simulation, Tick
 
 
 def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, Report]:
     """Carry out the driver's command in the world and show the driver what came of it."""
     if command.place is not None:
-        height_m = command.place.z_m + PLACE_ABOVE_GROUND_M
-        world.reset_pose(replace(command.place, z_m=height_m))
+        world.reset_pose(_as_sent(command.place))
     if command.halt:
         world.set_target_velocity(0.0)
     tick = world.step(command.control)
@@ -30,3 +32,10 @@ def road_users(tick: Tick) -> RoadUsers:
     return RoadUsers(
         others.poses, others.sizes_m[:, :2], others.velocities_mps, others.yaw_rates_radps
     )
+
+
+def _as_sent(place: Pose) -> Pose:
+    """The pose that arrives: a quaternion keeps a yaw but for its last bit."""
+    message = SimpleNamespace(position=SimpleNamespace(), orientation=SimpleNamespace())
+    set_pose(message, place, above_m=PLACE_ABOVE_GROUND_M)
+    return pose_of(message)

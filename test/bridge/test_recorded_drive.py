@@ -43,8 +43,8 @@ from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
 from .client import STEP_NS, World
 
-FRAMES = 600
-CONFIG = WorldConfig(seed=4, image_width=64, image_height=48, traffic=12, pedestrians=6)
+FRAMES, LONGEST = 300, 2000
+CONFIG = WorldConfig(seed=4, image_width=64, image_height=48, traffic=20, pedestrians=6)
 STORE = typestore()
 TOPICS = drive_recorder.TYPES
 IMAGE, STATUS = drive_recorder.IMAGE, f"{ROLE}/vehicle_status"
@@ -126,18 +126,23 @@ def quality(latched: bool) -> QoSProfile:
 
 
 def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterator[Tick]:
-    """The same drive over topics and in this process, where it is recorded."""
+    """The same drive over topics and in this process, where it is recorded.
+
+    By a pursuit that is blind to traffic, and on until it has struck somebody.
+    """
     config = DrivingConfig()
-    driver = Driver(config, Pursuit(config), None, 6)
+    driver = Driver(config, Pursuit(config), None, 2)
     driver.set_map(world.road_map)
     done = live.connect()
     last_ns, tick = live.newest_ns(), world.step(done.get(STEP_NS, Control()))
     while tick.stamp_ns < last_ns:
         tick = world.step(done.get(tick.stamp_ns + STEP_NS, Control()))
     driver.observe(tick.image, tick.ego)
-    episodes = 0
-    for _ in range(FRAMES):
+    episodes = frames = 0
+    struck = False
+    while frames < FRAMES or (not struck and frames < LONGEST):
         yield tick
+        frames, struck = frames + 1, struck or bool(tick.collisions)
         command = driver.decide()
         recorder.tick(tick)
         if driver.episodes > episodes and driver.route is not None:
@@ -156,7 +161,7 @@ def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterat
         live.send("vehicle_control_cmd", control_message(command.control, stamp))
         tick, _ = advance(world, driver, command)
         live.until(lambda due_ns=tick.stamp_ns: live.newest_ns() == due_ns)
-    live.until(lambda: len(live.heard[CONTROL]) == FRAMES)
+    live.until(lambda: len(live.heard[CONTROL]) == frames)
 
 
 @dataclasses.dataclass(frozen=True)
