@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import TypeVar
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.handle import InvalidHandle
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -88,7 +90,8 @@ class Stop:
         while self._reader.recv(1):
             self.requested = True
             if self._wake is not None:
-                self._wake()
+                with contextlib.suppress(InvalidHandle):  # the node has gone meanwhile
+                    self._wake()
 
 
 def free_abandoned_segments() -> None:
@@ -134,6 +137,9 @@ def run_node(
     except BaseException:  # noqa: BLE001 - SystemExit, too: the loop alone says when all is done
         log_internal_error()
     finally:
+        # From here on nothing is left to do; Python's end would give signals their default again.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         rclpy.try_shutdown()
     sys.exit(code)
 

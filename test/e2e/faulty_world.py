@@ -88,6 +88,8 @@ class FaultyWorld:
         skip: Collection[str] = (),
     ) -> int:
         """One step of the world and what it publishes of it; the stamp, ns."""
+        if self.commands:
+            self._control = control_of(self.commands[-1])
         control = self.human or self._control
         tick = self._simulation.step(control)
         messages = {
