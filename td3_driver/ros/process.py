@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import signal
 import socket
@@ -19,7 +18,6 @@ from typing import TypeVar
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.handle import InvalidHandle
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -72,6 +70,7 @@ class Stop:
     def __init__(self) -> None:
         self.requested = False
         self._wake: Callable[[], None] | None = None
+        self._waking = threading.Lock()
         self._reader, writer = socket.socketpair()
         writer.setblocking(False)
         self._writer = writer  # kept open as long as signals may write to it
@@ -86,11 +85,16 @@ class Stop:
         # Executor.wake() would not: spin_once goes on waiting until there is a callback to run.
         self._wake = node.create_guard_condition(lambda: None).trigger
 
+    def rests(self) -> None:
+        """The node is about to go: signals wake nobody any more."""
+        with self._waking:
+            self._wake = None
+
     def _wait(self) -> None:
         while self._reader.recv(1):
             self.requested = True
-            if self._wake is not None:
-                with contextlib.suppress(InvalidHandle):  # the node has gone meanwhile
+            with self._waking:
+                if self._wake is not None:
                     self._wake()
 
 
@@ -129,6 +133,7 @@ def run_node(
         stop.wakes(node)
         executor.add_node(node)
         ended = loop(node, executor, stop)
+        stop.rests()
         executor.shutdown()
         node.destroy_node()
         code = ended
