@@ -119,7 +119,8 @@ class DriverNode(LifecycleNode):
         """Make the run; where a manager asks, also wait for the agent to be there."""
         try:
             given = replace(read(self, DriverParameters), overwrite=self._overwrites)
-            check_paths(given, self._started)
+            with foreseen():
+                check_paths(given, self._started)
             made = ReplayPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
             self._overwrites = False  # from now on it would be this process's own run
