@@ -17,7 +17,7 @@ from td3_driver.opendrive.curves import FloatArray
 _FURTHEST_APART_M = 1.0
 _SHARPEST_RAD = 1.0
 LEAST_M = 0.01  # of a lane section's length, and of a step whose direction tells something
-_STEEPEST = 0.5  # rise per metre; no street in the world has 0.4
+_STEEPEST = 0.4  # rise per metre: more than any street has, and than a car can climb
 _STEP_M = 0.1  # up or down at one place, beyond that
 _NARROWEST_M, _WIDEST_M = 0.5, 50.0  # a lane that is nowhere wider, or wider anywhere, is none
 

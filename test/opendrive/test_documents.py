@@ -128,3 +128,19 @@ def test_entities_that_multiply_are_refused() -> None:
     text = f'<!DOCTYPE x [{layers}]><OpenDRIVE><road id="&a8;"/></OpenDRIVE>'
     with pytest.raises(RoadMapError, match="map bad: not readable as XML"):
         RoadMap(text, "bad")
+
+
+@pytest.mark.parametrize("word", ["1_000", "١٢", "0x10", "1e", "--1", " "])
+def test_what_xml_calls_no_number(word: str) -> None:
+    with pytest.raises(RoadMapError, match="expected a number of at most"):
+        read(road(0, 30.0, section(0, lane(-1, widths=f'<width a="{word}"/>'))))
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"PK\x03\x04"])
+def test_a_compressed_file(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "town.xodr"
+    file.write_bytes(content + bytes(99))
+    with pytest.raises(RoadMapError, match="compressed; unpack it first"):
+        RoadMap.from_file(file)
+    with pytest.raises(RoadMapError, match="a folder; expected"):
+        RoadMap.from_file(tmp_path)

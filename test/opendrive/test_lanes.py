@@ -207,3 +207,31 @@ def test_lanes_without_marks_or_with_strange_ones(kind: str) -> None:
     lines = only(read(road(0, 20.0, section(0, lane(-1, marks=marks))))).right_lines
     expected = {"": [], "none": [Marking.NONE], "curb": [Marking.CURB]}
     assert [line.kind for line in lines] == expected.get(kind, [Marking.OTHER])
+
+
+@pytest.mark.parametrize(("grade", "driven"), [(0.35, True), (0.5, False), (2.0, False)])
+def test_a_road_that_no_car_can_climb_is_left_out(grade: float, driven: bool) -> None:
+    slope = f'<elevationProfile><elevation s="0" b="{grade}"/></elevationProfile>'
+    found = read(road(0, 50.0, ONE_LANE), road(1, 50.0, ONE_LANE, at=(0.0, 9.0, 0.0), more=slope))
+    assert (LaneId(1, 0, -1) in found.lanes) == driven
+    assert ("road 1 section 0 lane -1: it climbs by" in "".join(found.notes)) != driven
+
+
+def test_a_step_in_a_road_is_no_way() -> None:
+    step = '<elevationProfile><elevation s="0"/><elevation s="25" a="3"/></elevationProfile>'
+    found = read(road(0, 50.0, ONE_LANE), road(1, 50.0, ONE_LANE, at=(0.0, 9.0, 0.0), more=step))
+    assert keys(found) == {(0, 0, -1)}
+
+
+def test_of_several_records_at_one_place_the_last_counts() -> None:
+    twice = '<width sOffset="0" a="9"/><width sOffset="0" a="3"/>'
+    offset = '<laneOffset s="0" a="5"/><laneOffset s="0" a="0"/>'
+    found = only(read(road(0, 20.0, section(0, lane(-1, widths=twice)), offset=offset)))
+    assert found.line_m[0] == pytest.approx([0.0, -1.5])
+
+
+def test_a_lane_on_the_middle_of_its_own_bend_is_no_line() -> None:
+    """Its reference line turns around the lane's middle: all of its points are one."""
+    bend = f'<arc curvature="{1 / HALF_M}"/>'
+    found = read(road(0, 50.0, ONE_LANE), road(1, 4.0, section(0, lane(1)), shape=bend))
+    assert "road 1 section 0 lane 1: its middle is a point" in found.notes[0]
