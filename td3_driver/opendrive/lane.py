@@ -19,6 +19,7 @@ _SHARPEST_RAD = 1.0
 LEAST_M = 0.01  # of a lane section's length, and of a step whose direction tells something
 _STEEPEST = 0.4  # rise per metre: more than any street has, and than a car can climb
 _STEP_M = 0.1  # up or down at one place, beyond that
+_SLOPE_POINTS = 8  # 4 m: a slope, not a step
 _NARROWEST_M, _WIDEST_M = 0.5, 50.0  # a lane that is nowhere wider, or wider anywhere, is none
 
 
@@ -119,12 +120,13 @@ class Lane:
         lengths_m = np.hypot(steps[:, 0], steps[:, 1])
         if self.length_m < LEAST_M / 2.0:
             return "its middle is a point"
-        climbs_m = np.abs(np.diff(self.height_m)) - _STEEPEST * lengths_m
-        at = int(np.argmax(climbs_m))
-        if climbs_m[at] > _STEP_M:
-            by_m = abs(self.height_m[at + 1] - self.height_m[at])
-            where = f"within {lengths_m[at]:.2g} m at {_place(self.line_m[at])}"
-            return f"it climbs by {by_m:.2g} m {where}"
+        for lag in (1, min(_SLOPE_POINTS, len(lengths_m))):
+            ways_m = self.along_m[lag:] - self.along_m[:-lag]
+            climbs_m = np.abs(self.height_m[lag:] - self.height_m[:-lag])
+            at = int(np.argmax(climbs_m - _STEEPEST * ways_m))
+            if climbs_m[at] - _STEEPEST * ways_m[at] > _STEP_M:
+                where = f"within {ways_m[at]:.2g} m at {_place(self.line_m[at])}"
+                return f"it climbs by {climbs_m[at]:.2g} m {where}"
         at = int(np.argmax(lengths_m))
         if lengths_m[at] > _FURTHEST_APART_M:
             return f"its middle jumps by {lengths_m[at]:.1f} m at {_place(self.line_m[at])}"
