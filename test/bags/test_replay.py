@@ -351,7 +351,10 @@ def test_a_baseline_that_was_better_fails(
 
 
 def test_user_mistakes_get_one_line(
-    drive: Drive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    drive: Drive,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = ("--out", tmp_path / "out")
     for words in (
@@ -362,4 +365,6 @@ def test_user_mistakes_get_one_line(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("td3_driver replay: ")
         assert "none" in line
-    assert command("replay", drive.bag) == 2
+    monkeypatch.chdir(tmp_path)  # where no run is
+    assert command("replay", drive.bag) == 1
+    assert "--checkpoint" in capsys.readouterr().err
