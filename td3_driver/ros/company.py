@@ -12,6 +12,8 @@ from rclpy.node import Node
 # Within that long a node hears of those that were there before it, and they of it: mostly at once,
 # else with Fast DDS' announcements each 3 s. So long it is the one that came last.
 NEWCOMER_S = 5.0
+# What counts of the time between two looks: a process that the machine lets wait hears nothing.
+_LOOK_S = 0.5
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"  # a publisher is heard of before its node
 
 
@@ -26,15 +28,19 @@ class Company:
 
     def __init__(self, node: Node, role: str, topic: str) -> None:
         self._node, self._role, self._topic = node, role, topic
-        self._settled_s = time.monotonic() + NEWCOMER_S
+        self._looked_s = time.monotonic()
+        self._listened_s = 0.0
 
     @property
     def newcomer(self) -> bool:
         """Others were here before: if there is one too many, it is us."""
-        return time.monotonic() < self._settled_s
+        return self._listened_s < NEWCOMER_S
 
     def others(self) -> list[str]:
         """Those beside our node, each with its role, if there are too many; else nobody."""
+        now_s = time.monotonic()
+        self._listened_s += min(now_s - self._looked_s, _LOOK_S)
+        self._looked_s = now_s
         if self._node.count_publishers(self._topic) < 2:
             return []
         names = [

@@ -42,7 +42,7 @@ def driver(
     config.write_text(CONFIG)
     node = Node(
         "ros.driver_node", f"checkpoint_dir:={disk}", f"config_file:={config}", "save_freq:=0",
-        "keep_last:=2", "world_timeout_s:=60.0", "answer_within_s:=8.0",
+        "keep_last:=2", "world_timeout_s:=60.0", "answer_within_s:=60.0",
     )  # fmt: skip
     try:
         world.spin(lambda: world.heard, 30.0, "the driver listens")
