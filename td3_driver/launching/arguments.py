@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of the launch files, and their check; knows neither `launch` nor ROS.
+
+What is given on the command line goes over the parameter file, and that over the default.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from td3_driver.arguments import APPEARANCES, DIFFICULTIES, SYNC_MODES
+from td3_driver.share import preset_names, share_directory
+
+DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
+_LAST_PORT = 65535
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+# How a parameter file may name the driver's section, from ROS 2's rules for such files.
+_SECTIONS = ("/**", "/*", DRIVER, f"/{DRIVER}")
+# Of `launch` itself, for everything that it starts.
+OF_LAUNCH = (
+    "emulate_tty", "launch-prefix", "launch-prefix-filter", "sigkill_timeout", "sigterm_timeout",
+)  # fmt: skip
+
+Value = str | int | float | bool
+
+
+class ArgumentsError(RuntimeError):
+    """Arguments that cannot be followed, one a line; `launch` shows a RuntimeError's text."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a launch file.
+
+    Args:
+        name: as it is given, and as the nodes' parameter is called.
+        default: as text; None: it must be given.
+        description: for `ros2 launch ... --show-args`.
+        kind: type of its value.
+        choices: the values there are; besides, an empty default stands for itself.
+        low: smallest number, itself allowed unless `above_low`.
+        high: largest number.
+        above_low: the smallest number itself is too small.
+        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder.
+        topic_part: it becomes a part of topics' names.
+        nodes: the nodes of which it is a parameter, `DRIVER` and `WORLD`.
+    """
+
+    name: str
+    default: str | None
+    description: str
+    kind: type = str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    above_low: bool = False
+    exists: str = ""
+    topic_part: bool = False
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """The description, with the choices."""
+        if not self.choices:
+            return self.description
+        return f"{self.description} One of: {', '.join(self.choices)}."
+
+    def value(self, text: str) -> Value:
+        """What the text says.
+
+        Raises:
+            ValueError: nothing that this argument may be; the message says what would be.
+        """
+        if self.kind is bool:
+            if text.lower() not in _TRUE + _FALSE:
+                raise ValueError("neither true nor false")
+            return text.lower() in _TRUE
+        if self.kind in (int, float):
+            return self._number(text)
+        self._check_text(text)
+        return text
+
+    def _number(self, text: str) -> int | float:
+        try:
+            number: int | float = int(text) if self.kind is int else float(text)
+        except ValueError:
+            number = math.nan
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        fits = low < number <= high if self.above_low else low <= number <= high
+        if not fits or not math.isfinite(number):
+            raise ValueError(f"not {self._range()}")
+        return number
+
+    def _range(self) -> str:
+        what = "a whole number" if self.kind is int else "a number"
+        if self.low is None:
+            return what
+        if self.above_low:
+            return f"{what} above {self.low:g}"
+        if self.high is None:
+            return f"{what} of at least {self.low:g}"
+        return f"{what} from {self.low:g} to {self.high:g}"
+
+    def _check_text(self, text: str) -> None:
+        if text == "" and self.default == "":
+            return
+        if text == "":
+            raise ValueError("empty")
+        if self.choices and text not in self.choices:
+            raise ValueError(f"not one of {', '.join(self.choices)}")
+        if self.topic_part and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+            raise ValueError("not a part of a topic's name (letters, digits and _)")
+        if self.exists == "file" and not Path(text).is_file():
+            raise ValueError("no such file")
+        if self.exists == "bag" and not Path(text).exists():
+            raise ValueError("no such bag")
+
+
+_BOTH, _DRIVER, _WORLD = (DRIVER, WORLD), (DRIVER,), (WORLD,)
+_ROLE_NAME = Argument(
+    "role_name", "ego_vehicle", "CARLA role name of the car.", topic_part=True, nodes=_BOTH
+)
+_CAMERA = Argument(
+    "camera", "rgb_front", "Id of the front camera.", topic_part=True, nodes=_BOTH
+)
+_SYNC = Argument(
+    "sync", "auto", "Odometry of an image: auto: as stamps are.",
+    choices=("auto", *SYNC_MODES), nodes=_DRIVER,
+)  # fmt: skip
+_USE_SIM_TIME = Argument(
+    "use_sim_time", "true",
+    "Stamps outside frames are /clock's, which world, bridge and player publish.",
+    kind=bool, nodes=_DRIVER,
+)  # fmt: skip
+
+
+def train_arguments() -> tuple[Argument, ...]:
+    """Of train.launch.py.
+
+    Raises:
+        FileNotFoundError: the package's own files are not there.
+    """
+    config = share_directory() / "config"
+    return (
+        Argument(
+            "world", "embedded", "Where to drive; carla needs carla_ros_bridge.",
+            choices=("embedded", "carla"),
+        ),
+        Argument(
+            "mode", "train", "evaluate: drive the checkpoint of `resume` greedily.",
+            choices=("train", "evaluate"), nodes=_DRIVER,
+        ),
+        Argument(
+            "episodes", "0", "End after so many episodes; 0: no end.",
+            kind=int, low=0, nodes=_DRIVER,
+        ),
+        _ROLE_NAME,
+        _CAMERA,
+        Argument(
+            "preset", "default", "Networks, learning and reward: a file of config/presets.",
+            choices=tuple(preset_names()), nodes=_DRIVER,
+        ),
+        Argument(
+            "stepping", "lockstep", "realtime: 20 Hz, whether answered or not.",
+            choices=("lockstep", "realtime"), nodes=_DRIVER,
+        ),
+        _SYNC,
+        Argument(
+            "steps", "0", "Environment steps in total; 0: until stopped.",
+            kind=int, low=0, nodes=_DRIVER,
+        ),
+        Argument(
+            "save_freq", "1000", "Environment steps between checkpoints; 0: at the end only.",
+            kind=int, low=0, nodes=_DRIVER,
+        ),
+        Argument(
+            "checkpoint_dir", "",
+            "Folder of checkpoints and TensorBoard; empty: that of `resume`, else a new one in "
+            "runs/.",
+            nodes=_DRIVER,
+        ),
+        Argument(
+            "overwrite", "false", "Delete another run that checkpoint_dir holds; else refused.",
+            kind=bool, nodes=_DRIVER,
+        ),
+        Argument(
+            "resume", "", "Checkpoint to go on from; empty: begin anew.",
+            exists="file", nodes=_DRIVER,
+        ),
+        Argument("seed", "0", "Seed of everything random.", kind=int, low=0, nodes=_BOTH),
+        Argument(
+            "device", "cpu", "Where the learner computes.", choices=("cpu", "cuda"), nodes=_DRIVER
+        ),
+        Argument(
+            "on_loss", "exit",
+            "World or learner lost: exit; wait (braking); drive (without learner).",
+            choices=("exit", "wait", "drive"), nodes=_DRIVER,
+        ),
+        Argument(
+            "autostart", "true",
+            "false: a lifecycle manager configures and activates the driver.",
+            kind=bool, nodes=_DRIVER,
+        ),
+        _USE_SIM_TIME,
+        Argument(
+            "params_file", str(config / "td3_driver.yaml"),
+            "Parameter file of driver_node; the arguments that are given go over it.",
+            exists="file",
+        ),
+        Argument(
+            "map", "", "world:=embedded: OpenDRIVE file; empty: generated roads.",
+            exists="file", nodes=_WORLD,
+        ),
+        Argument(
+            "difficulty", DIFFICULTIES[0], "world:=embedded: of generated roads.",
+            choices=DIFFICULTIES, nodes=_WORLD,
+        ),
+        Argument(
+            "traffic", "0", "world:=embedded: other vehicles.",
+            kind=int, low=0, high=1000, nodes=_WORLD,
+        ),
+        Argument(
+            "pedestrians", "0", "world:=embedded: pedestrians who cross the road.",
+            kind=int, low=0, high=1000, nodes=_WORLD,
+        ),
+        Argument(
+            "scenery", "false", "world:=embedded: buildings and trees beside the roads.",
+            kind=bool, nodes=_WORLD,
+        ),
+        Argument(
+            "appearance", "",
+            "world:=embedded: light: plain; random, new with each reset; mixed, with every "
+            "other; empty: mixed to train, plain to evaluate.",
+            choices=APPEARANCES, nodes=_WORLD,
+        ),
+        Argument("host", "localhost", "world:=carla: host of the CARLA server."),
+        Argument(
+            "port", "2000", "world:=carla: port of the CARLA server.",
+            kind=int, low=1, high=_LAST_PORT,
+        ),
+        Argument("town", "Town01", "world:=carla: town to load."),
+        Argument(
+            "bridge", "start",
+            "world:=carla: start the bridge and spawn the car, or expect both to run.",
+            choices=("start", "expect"),
+        ),
+        Argument(
+            "timeout", "20", "world:=carla: how long the bridge waits for the server, s.",
+            kind=float, low=0, above_low=True,
+        ),
+        Argument(
+            "objects_definition_file", str(config / "ego_vehicle.json"),
+            "world:=carla: car and sensors to spawn.", exists="file",
+        ),
+    )  # fmt: skip
+
+
+def evaluate_arguments() -> tuple[Argument, ...]:
+    """Of evaluate.launch.py: those of train.launch.py, with other defaults and without `mode`.
+
+    Raises:
+        FileNotFoundError: as of `train_arguments`.
+    """
+    other = {
+        "resume": {"default": None, "description": "The checkpoint to drive. Required."},
+        "episodes": {"default": "10"},
+        "seed": {"default": "1000", "description": "Seed of the routes and generated roads."},
+    }
+    return tuple(
+        replace(argument, **other.get(argument.name, {}))  # type: ignore[arg-type]
+        for argument in train_arguments()
+        if argument.name != "mode"
+    )
+
+
+def replay_arguments() -> tuple[Argument, ...]:
+    """Of replay.launch.py."""
+    return (
+        Argument("bag", None, "The rosbag2 folder to play. Required.", exists="bag"),
+        Argument("resume", None, "The checkpoint to ask. Required.", exists="file", nodes=_DRIVER),
+        Argument(
+            "rate", "1.0", "How much faster than it was recorded.",
+            kind=float, low=0, above_low=True,
+        ),
+        Argument(
+            "delay", "8.0", "Wait so long for the checkpoint to be loaded before playing, s.",
+            kind=float, low=0,
+        ),
+        replace(_ROLE_NAME, nodes=_DRIVER),
+        replace(_CAMERA, nodes=_DRIVER),
+        _SYNC,
+        _USE_SIM_TIME,
+    )  # fmt: skip
+
+
+def checked(
+    arguments: Sequence[Argument], texts: Mapping[str, str], given: Iterable[str]
+) -> dict[str, Value]:
+    """The value of every argument.
+
+    Args:
+        arguments: of the launch file.
+        texts: what each of them is, given or by default.
+        given: the names of those that were given; for the others the parameter file counts, if
+            the launch file has one.
+
+    Raises:
+        ArgumentsError: a line for each that cannot be followed.
+    """
+    problems: list[str] = []
+    values: dict[str, Value] = {}
+    in_file: dict[str, str] = {}
+    file = texts.get("params_file", "")
+    if file:
+        try:
+            in_file = _driver_section(Path(file))
+        except (OSError, ValueError) as error:
+            problems.append(f"params_file:={file}: {error}")
+    for argument in arguments:
+        name, text, source = argument.name, texts[argument.name], ""
+        if name == "params_file" and problems:
+            continue
+        if DRIVER in argument.nodes and name in in_file and name not in given:
+            text, source = in_file[name], f"params_file {file}: "
+        try:
+            values[name] = argument.value(text)
+        except ValueError as error:
+            said = f"{name}: {text}" if source else f"{name}:={text}"
+            problems.append(f"{source}{said}: {error}")
+    if problems:
+        raise ArgumentsError("\n".join(problems))
+    return values
+
+
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """See that there are no arguments but known ones; `launch` ignores them.
+
+    Raises:
+        ArgumentsError: a line for each of the others.
+    """
+    names = sorted({*known, *OF_LAUNCH})
+    lines = []
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            guess = f"; did you mean {near[0]}?" if near else "; --show-args lists them"
+            lines.append(f"{name}: no such argument{guess}")
+    if lines:
+        raise ArgumentsError("\n".join(lines))
+
+
+def _driver_section(file: Path) -> dict[str, str]:
+    """What a parameter file says of the driver, each value as one would give it."""
+    if not file.is_file():
+        raise FileNotFoundError("no such file")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+    found: dict[str, Any] = {}
+    for name, section in content.items() if isinstance(content, dict) else ():
+        if not isinstance(section, dict) or not isinstance(
+            section.get("ros__parameters", {}), dict
+        ):
+            raise ValueError(f"{name}: not a section with ros__parameters")
+        if name in _SECTIONS:
+            found |= section.get("ros__parameters", {})
+    if not isinstance(content, dict):
+        raise ValueError("not a parameter file (node name, ros__parameters, values)")
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in found.items()
+    }

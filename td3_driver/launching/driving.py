@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver with its world, the embedded one or CARLA's bridge, as a launch description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from td3_driver.launching.actions import described, node, others, parameters_of
+from td3_driver.launching.arguments import DRIVER, WORLD, Argument, Value
+
+
+def driving(
+    arguments: Sequence[Argument], fixed: Mapping[str, Value] | None = None
+) -> LaunchDescription:
+    """Learn to drive, or drive a checkpoint.
+
+    Args:
+        arguments: of the launch file.
+        fixed: parameters of the driver besides.
+    """
+
+    def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
+        told = {**values, **(fixed or {})}
+        driver = node(
+            context,
+            "driver_node",
+            [
+                str(told["params_file"]),
+                parameters_of(DRIVER, arguments, told),
+                {"place": ParameterValue(place(told), value_type=str), **(fixed or {})},
+            ],
+            name=DRIVER,
+        )
+        return [*_world(context, arguments, told), driver]
+
+    return described(arguments, start)
+
+
+def place(values: Mapping[str, Value]) -> str:
+    """For the name of a run's folder: the town, the map, or how difficult the roads are."""
+    if values["world"] == "carla":
+        return str(values["town"])
+    return str(values["map"] or values["difficulty"])
+
+
+def _world(
+    context: LaunchContext, arguments: Sequence[Argument], values: Mapping[str, Value]
+) -> list[Action]:
+    lockstep = values["stepping"] == "lockstep"
+    if values["world"] == "embedded":
+        usual = "mixed" if values["mode"] == "train" else "plain"
+        told = {**values, "appearance": values["appearance"] or usual}
+        parameters = parameters_of(WORLD, arguments, told)
+        return [node(context, "world_node", [parameters, {"synchronous_mode": lockstep}])]
+    if values["bridge"] == "expect":
+        return []
+    bridge = _include(
+        "carla_ros_bridge",
+        "carla_ros_bridge.launch.py",
+        {
+            **{name: str(values[name]) for name in ("host", "port", "town", "timeout")},
+            "synchronous_mode": str(lockstep),
+            "synchronous_mode_wait_for_vehicle_control_command": str(lockstep),
+            "fixed_delta_seconds": "0.05",
+            # The bridge's default is a list that it searches as one string, so that any
+            # part of a role name matches; one name matches itself.
+            "ego_vehicle_role_name": str(values["role_name"]),
+        },
+    )
+    spawner = _include(
+        "carla_spawn_objects",
+        "carla_spawn_objects.launch.py",
+        {"objects_definition_file": str(values["objects_definition_file"])},
+    )
+    return [others(context, [bridge, spawner])]
+
+
+def _include(
+    package: str, launch_file: str, arguments: Mapping[str, str]
+) -> IncludeLaunchDescription:
+    path = PathJoinSubstitution([FindPackageShare(package), launch_file])
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
+    )
