@@ -30,8 +30,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from td3_driver.launching.arguments import Argument, Value, check_names, checked
-from td3_driver.ros.starting import SIGINT_LATER
 from td3_driver.ros.tether import tethered
+from td3_driver.start import UNINTERRUPTED
 
 Start = Callable[[LaunchContext, Mapping[str, Value]], Sequence[Action]]
 # After SIGINT and 5 s later SIGTERM: so long may the driver take to save.
@@ -91,7 +91,7 @@ def node(
         name=name,
         parameters=parameters,
         output="screen",
-        prefix=_prefix(context, executable, [*SIGINT_LATER, *tethered()]),
+        prefix=_prefix(context, executable, [*UNINTERRUPTED, *tethered()]),
         sigkill_timeout=LaunchConfiguration("sigkill_timeout", default=DRIVER_STOP_S),
     )
 

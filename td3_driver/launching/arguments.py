@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from td3_driver.arguments import APPEARANCES, DIFFICULTIES, SYNC_MODES
+from td3_driver.ros.command_line import ParameterFileError, sections
 from td3_driver.share import preset_names, share_directory
 
 DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
@@ -319,18 +320,15 @@ def checked(
     problems: list[str] = []
     values: dict[str, Value] = {}
     in_file: dict[str, str] = {}
-    file = texts.get("params_file", "")
-    if file:
+    if Path(texts.get("params_file", "")).is_file():
         try:
-            in_file = _driver_section(Path(file))
-        except (OSError, ValueError) as error:
-            problems.append(f"params_file:={file}: {error}")
+            in_file = _driver_section(Path(texts["params_file"]))
+        except ParameterFileError as error:
+            problems.append(f"params_file: {error}")
     for argument in arguments:
         name, text, source = argument.name, texts[argument.name], ""
-        if name == "params_file" and problems:
-            continue
         if DRIVER in argument.nodes and name in in_file and name not in given:
-            text, source = in_file[name], f"params_file {file}: "
+            text, source = in_file[name], f"params_file {texts['params_file']}: "
         try:
             values[name] = argument.value(text)
         except ValueError as error:
@@ -359,23 +357,16 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _driver_section(file: Path) -> dict[str, str]:
-    """What a parameter file says of the driver, each value as one would give it."""
-    if not file.is_file():
-        raise FileNotFoundError("no such file")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+    """What a parameter file says of the driver, each value as one would give it.
+
+    Raises:
+        ParameterFileError: it is no such file.
+    """
+    sections(file)
     found: dict[str, Any] = {}
-    for name, section in content.items() if isinstance(content, dict) else ():
-        if not isinstance(section, dict) or not isinstance(
-            section.get("ros__parameters", {}), dict
-        ):
-            raise ValueError(f"{name}: not a section with ros__parameters")
-        if name in _SECTIONS:
-            found |= section.get("ros__parameters", {})
-    if not isinstance(content, dict):
-        raise ValueError("not a parameter file (node name, ros__parameters, values)")
+    for name, section in yaml.safe_load(file.read_bytes()).items():
+        if name in _SECTIONS and isinstance(section, dict):
+            found |= section.get("ros__parameters") or {}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in found.items()

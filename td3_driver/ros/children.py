@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from td3_driver.ros.tether import tethered
+from td3_driver.start import UNINTERRUPTED
 
 
 class Program:
@@ -39,8 +40,9 @@ class Program:
         on_line: Callable[[str], None],
         keeps: Sequence[int] = (),
     ) -> None:
+        start = [sys.executable, "-m", "td3_driver.start"]
         self._process = subprocess.Popen(
-            [*tethered(), sys.executable, "-m", module, *arguments],
+            [*UNINTERRUPTED, *tethered(), *start, module, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,
