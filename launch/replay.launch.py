@@ -8,7 +8,8 @@ from launch.action import Action
 from launch.actions import ExecuteProcess
 
 from td3_driver.launching.actions import described, node, others, parameters_of
-from td3_driver.launching.arguments import DRIVER, Value, replay_arguments
+from td3_driver.launching.arguments import DRIVER, Value
+from td3_driver.launching.tables import replay_arguments
 
 ARGUMENTS = replay_arguments()
 

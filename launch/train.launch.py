@@ -3,8 +3,8 @@
 
 from launch import LaunchDescription
 
-from td3_driver.launching.arguments import train_arguments
 from td3_driver.launching.driving import driving
+from td3_driver.launching.tables import train_arguments
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -9,26 +9,14 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 import yaml
 
-from td3_driver.configuration import load_configuration, preset_names
+from td3_driver.configuration import load_configuration
 from td3_driver.ros.driver_parameters import DriverParameters
-from td3_driver.world.world_node import WorldParameters
+from td3_driver.share import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = Path(sys.prefix)
-TRAIN_LAUNCH = ROOT / "launch" / "train.launch.py"
-EVALUATE_LAUNCH = ROOT / "launch" / "evaluate.launch.py"
-
-
-def constants(file: Path) -> dict[str, ast.expr]:
-    """The module-level assignments of a launch file, which cannot be imported without ROS."""
-    found = {}
-    for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
-    return found
 
 
 def test_manifest_names_every_ros_package_that_is_imported() -> None:
@@ -43,65 +31,6 @@ def test_manifest_names_every_ros_package_that_is_imported() -> None:
     ros |= {"rclpy", "ament_index_python", "rcl_interfaces", "builtin_interfaces"} & imported
     assert ros <= declared
     assert manifest.attrib["format"] == "3"
-
-
-def test_launch_arguments_are_described_and_known_to_the_nodes() -> None:
-    named = constants(TRAIN_LAUNCH)
-    arguments = named["ARGUMENTS"]
-    assert isinstance(arguments, ast.Dict)
-    keys = {ast.literal_eval(key) for key in arguments.keys if key is not None}
-    for key, value in zip(arguments.keys, arguments.values, strict=True):
-        assert isinstance(value, ast.Tuple)
-        assert len(ast.literal_eval(value.elts[1])) > 10, key
-    for constant, parameters in (
-        ("DRIVER_ARGUMENTS", DriverParameters),
-        ("WORLD_ARGUMENTS", WorldParameters),
-    ):
-        names = {field.name for field in dataclasses.fields(parameters)}
-        given = set(ast.literal_eval(named[constant]))
-        assert given <= names
-        assert given <= keys
-        integers = {field.name for field in dataclasses.fields(parameters) if field.type == "int"}
-        assert integers & given <= set(ast.literal_eval(named["INTEGERS"]))
-        booleans = {field.name for field in dataclasses.fields(parameters) if field.type == "bool"}
-        assert booleans & given <= set(ast.literal_eval(named["BOOLEANS"]))
-
-
-@pytest.mark.parametrize(
-    ("world", "town", "map_file", "place"),
-    [
-        ("carla", "Town03", "", "Town03"),
-        ("embedded", "Town01", "", "easy"),
-        ("embedded", "Town01", "/maps/Bob's town.xodr", "/maps/Bob's town.xodr"),
-    ],
-)
-def test_launched_runs_are_named_after_where_they_drive(
-    world: str, town: str, map_file: str, place: str
-) -> None:
-    given = {"world": world, "town": town, "map": map_file}
-    call = constants(TRAIN_LAUNCH)["PLACE"]
-    assert isinstance(call, ast.Call)
-    assert isinstance(call.args[0], ast.List)
-    parts = [
-        given[ast.literal_eval(part.args[0])]
-        if isinstance(part, ast.Call)
-        else ast.literal_eval(part)
-        for part in call.args[0].elts
-    ]
-    assert eval("".join(parts), {}) == place  # as launch's PythonExpression does
-
-
-def test_evaluate_launch_declares_only_arguments_of_the_launch_file_that_it_includes() -> None:
-    known = {ast.literal_eval(key) for key in constants(TRAIN_LAUNCH)["ARGUMENTS"].keys if key}
-    declared = [
-        node
-        for node in ast.walk(ast.parse(EVALUATE_LAUNCH.read_text()))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
-    ]
-    assert len(declared) == 3
-    for call in declared:
-        assert ast.literal_eval(call.args[0]) in known
-        assert "description" in {keyword.arg for keyword in call.keywords}
 
 
 def test_parameter_file_and_presets_are_valid() -> None:
@@ -159,7 +88,7 @@ def test_colcon_builds_the_package(tmp_path: Path) -> None:
     ):
         assert (prefix / relative).is_file(), relative
     installed = next(prefix.glob("lib/python3.*/site-packages"))
-    script = "from td3_driver.configuration import share_directory as s; print(s())"
+    script = "from td3_driver.share import share_directory as s; print(s())"
     found = subprocess.run(
         [sys.executable, "-c", script],
         env={**environment, "PYTHONPATH": str(installed),

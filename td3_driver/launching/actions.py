@@ -34,6 +34,7 @@ from td3_driver.ros.tether import tethered
 from td3_driver.start import UNINTERRUPTED
 
 Start = Callable[[LaunchContext, Mapping[str, Value]], Sequence[Action]]
+_PACKAGE = "td3_driver"
 # After SIGINT and 5 s later SIGTERM: so long may the driver take to save.
 DRIVER_STOP_S = "15"
 
@@ -85,7 +86,7 @@ def node(
 ) -> Node:
     """A node of this package."""
     return Node(
-        package="td3_driver",
+        package=_PACKAGE,
         executable=executable,
         exec_name=executable,
         name=name,
@@ -160,11 +161,18 @@ def _refuse_unknown(
 
     Where another launch file includes this one the arguments are that one's, and unknown here.
     """
-    file = Path(context.get_locals_as_dict().get("current_launch_file_path", ""))
-    if file.name in {Path(word).name for word in sys.argv[1:]}:
+    if _was_asked_for(Path(context.get_locals_as_dict().get("current_launch_file_path", ""))):
         typed = [word.split(":=", 1)[0] for word in context.argv if ":=" in word]
         known = {each.name for each in arguments} | _declared(context, actions)
         check_names(typed, known)
+
+
+def _was_asked_for(launch_file: Path) -> bool:
+    """The command line names this launch file, by its package or by its path."""
+    words = sys.argv[1:]
+    if _PACKAGE in words and launch_file.name in words:
+        return True
+    return launch_file.resolve() in [Path(word).resolve() for word in words]
 
 
 def _declared(context: LaunchContext, actions: Sequence[Action]) -> set[str]:

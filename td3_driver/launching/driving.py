@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import PathJoinSubstitution
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
 from td3_driver.launching.actions import described, node, others, parameters_of
-from td3_driver.launching.arguments import DRIVER, WORLD, Argument, Value
+from td3_driver.launching.arguments import (
+    DRIVER,
+    WORLD,
+    Argument,
+    ArgumentsError,
+    Value,
+    place,
+)
 
 
 def driving(
@@ -29,6 +36,8 @@ def driving(
 
     def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
         told = {**values, **(fixed or {})}
+        if told["mode"] == "evaluate" and not told["resume"]:
+            raise ArgumentsError("resume: empty; mode:=evaluate needs the checkpoint to drive")
         driver = node(
             context,
             "driver_node",
@@ -42,13 +51,6 @@ def driving(
         return [*_world(context, arguments, told), driver]
 
     return described(arguments, start)
-
-
-def place(values: Mapping[str, Value]) -> str:
-    """For the name of a run's folder: the town, the map, or how difficult the roads are."""
-    if values["world"] == "carla":
-        return str(values["town"])
-    return str(values["map"] or values["difficulty"])
 
 
 def _world(
@@ -86,7 +88,14 @@ def _world(
 def _include(
     package: str, launch_file: str, arguments: Mapping[str, str]
 ) -> IncludeLaunchDescription:
-    path = PathJoinSubstitution([FindPackageShare(package), launch_file])
+    try:
+        share = Path(get_package_share_directory(package))
+    except PackageNotFoundError as error:
+        raise ArgumentsError(
+            f"world:=carla: no package {package} here; source the workspace that has the bridge, "
+            "or start bridge and car yourself (bridge:=expect)"
+        ) from error
     return IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
+        PythonLaunchDescriptionSource(str(share / launch_file)),
+        launch_arguments=arguments.items(),
     )
