@@ -19,18 +19,77 @@ ROOT = Path(__file__).resolve().parents[1]
 PREFIX = Path(sys.prefix)
 
 
-def test_manifest_names_every_ros_package_that_is_imported() -> None:
-    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
-    declared = {element.text for element in manifest.iter() if element.tag.endswith("depend")}
-    imported = set()
-    for file in (ROOT / "td3_driver").rglob("*.py"):
+# What the code imports, by rosdep's key; everything else is a ROS package of the module's name.
+KEYS = {
+    "PIL": "python3-pil",
+    "cv2": "python3-opencv",
+    "gymnasium": "python3-gymnasium-pip",
+    "jinja2": "python3-jinja2",
+    "matplotlib": "python3-matplotlib",
+    "networkx": "python3-networkx",
+    "numpy": "python3-numpy",
+    "rosbags": "python3-rosbags-pip",
+    "shapely": "python3-shapely",
+    "torch": "python3-torch",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
+# rosdep has no key for them; `pip install` by these names.
+WITHOUT_KEY = {
+    "onnx": "onnx",
+    "onnxscript": "onnxscript",
+    "pyclothoids": "scenariogeneration",
+    "scenariogeneration": "scenariogeneration",
+    "vehiclemodels": "commonroad-vehicle-models",
+}
+# What is used, but not by an import.
+ALSO = {
+    "python3-onnxruntime-pip",  # by name, at runtime
+    "python3-pytorch-pip",  # the same as python3-torch
+    "python3-tensorboard-pip",  # by torch
+    "rosbag2_storage_mcap", "ros2bag", "ros2launch", "ros2run",
+}  # fmt: skip
+
+
+def imported() -> set[str]:
+    """Top-level modules of others that the code imports."""
+    found = set()
+    for file in [*(ROOT / "td3_driver").rglob("*.py"), *(ROOT / "launch").glob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module.split(".")[0])
-    ros = {name for name in imported if name.endswith(("_msgs", "_srvs"))}
-    ros |= {"rclpy", "ament_index_python", "rcl_interfaces", "builtin_interfaces"} & imported
-    assert ros <= declared
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"td3_driver", "backports"}  # of rosbags
+
+
+def test_manifest_names_what_is_used_and_nothing_else() -> None:
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    declared = {element.text for element in manifest.iter("exec_depend")}
+    used = {KEYS.get(name, name) for name in imported() - set(WITHOUT_KEY)}
+    assert declared == used | ALSO
     assert manifest.attrib["format"] == "3"
+
+
+def test_the_documents_say_what_rosdep_has_no_key_for() -> None:
+    text = (ROOT / "docs" / "carla.md").read_text()
+    assert all(name in text for name in WITHOUT_KEY.values())
+
+
+def test_a_sourced_ros_installation_stays_out_of_what_make_runs() -> None:
+    sourced = {
+        "PYTHONPATH": "/opt/ros/lib/python3/site-packages",
+        "AMENT_PREFIX_PATH": "/opt/ros",
+        "LD_LIBRARY_PATH": "/opt/ros/lib",
+        "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp",
+    }
+    shown = subprocess.run(
+        ["make", "--eval", "show:\n\t@env", "show"],
+        env={**os.environ, **sourced}, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = {line.split("=")[0] for line in shown.stdout.splitlines()}
+    assert "PATH" in names
+    assert not names & set(sourced)
 
 
 def test_parameter_file_and_presets_are_valid() -> None:
