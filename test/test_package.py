@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 import yaml
 
 from td3_driver.configuration import load_configuration
@@ -112,7 +113,8 @@ def test_installed_commands_run_in_a_fresh_shell() -> None:
     assert "train" in done.stdout
 
 
-def test_colcon_builds_the_package(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--symlink-install",)], ids=["copied", "linked"])
+def test_colcon_builds_the_package(options: tuple[str, ...], tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "PATH": f"{PREFIX / 'bin'}:{os.environ['PATH']}",
@@ -128,7 +130,7 @@ def test_colcon_builds_the_package(tmp_path: Path) -> None:
     assert listed.stdout.split() == ["td3_driver"]  # not interfaces/carla_msgs
     built = subprocess.run(
         [*colcon, "build", "--base-paths", str(ROOT), "--build-base", str(tmp_path / "build"),
-         "--install-base", str(tmp_path / "install")],
+         "--install-base", str(tmp_path / "install"), *options],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
@@ -147,6 +149,9 @@ def test_colcon_builds_the_package(tmp_path: Path) -> None:
     ):
         assert (prefix / relative).is_file(), relative
     installed = next(prefix.glob("lib/python3.*/site-packages"))
+    if options:  # a link to where it was built, for the import system and for the executables
+        installed = tmp_path / "build" / "td3_driver"
+        assert (installed / "td3_driver").is_symlink()
     script = "from td3_driver.share import share_directory as s; print(s())"
     found = subprocess.run(
         [sys.executable, "-c", script],
@@ -154,4 +159,4 @@ def test_colcon_builds_the_package(tmp_path: Path) -> None:
              "AMENT_PREFIX_PATH": f"{prefix}:{PREFIX}"},
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert found.stdout.strip() == str(prefix / "share" / "td3_driver")
+    assert found.stdout.strip() == str(ROOT if options else prefix / "share" / "td3_driver")
