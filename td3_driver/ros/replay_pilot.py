@@ -71,6 +71,7 @@ class ReplayPilot:
         self._frames = self._proposals = 0
         self._world_info: str | None = None
         self._leave_by_s = float("inf")
+        self._players: set[tuple[int, ...]] = set()  # publishers that playing may begin with
         self._wires = PlayedWires(node)
         self._topics = topics
         wires, default = self._wires, names.VOLATILE_10
@@ -84,13 +85,13 @@ class ReplayPilot:
         sync, tell = synchronisation(given), self._logger.info
         self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=True)
         wires.every(STATUS_PERIOD_S, self._look)
-        self._look_for_player = wires.alarm(self._tell_when_ready)
+        wires.every(LOOK_PERIOD_S, self._look_for_player)
 
     def activate(self) -> None:
         """Watch."""
         self._intake.begin()
+        self._players = set()
         self._logger.info(f"waiting for {self._watched}")
-        self._look_for_player(LOOK_PERIOD_S)
 
     def deactivate(self) -> None:
         """Be silent."""
@@ -143,13 +144,16 @@ class ReplayPilot:
     def _watched(self) -> str:
         return f"{self._topics.image} and {self._topics.of('odometry')}"
 
-    def _tell_when_ready(self) -> None:
-        """When a player's topics are there, which may wait for that (`--start-paused`)."""
-        topics = self._topics.image, self._topics.of("odometry")
-        if all(self._node.count_publishers(topic) for topic in topics):
+    def _look_for_player(self) -> None:
+        """Say that a player's topics are there: it may wait for that (`--start-paused`)."""
+        if not self._intake.active:
+            return
+        look = self._node.get_publishers_info_by_topic
+        found = [look(topic) for topic in (self._topics.image, self._topics.of("odometry"))]
+        players = {tuple(info.endpoint_gid) for infos in found for info in infos}
+        if all(found) and not players <= self._players:
             self._logger.info(f"{names.READY_TO_PLAY} {self._watched}")
-        else:
-            self._look_for_player(LOOK_PERIOD_S)
+            self._players = players
 
     def _look(self) -> None:
         self._intake.go_on_without_users(STATUS_PERIOD_S)
