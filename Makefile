@@ -9,6 +9,13 @@ SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh \
 
 BENCH := .venv-bench
 
+# Where a ROS installation is sourced: its Python packages are not those of the environment, one of
+# them (launch_testing) breaks any newer pytest, and its libraries would go before the wheels'.
+unexport PYTHONPATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
+ifdef AMENT_PREFIX_PATH
+unexport AMENT_PREFIX_PATH LD_LIBRARY_PATH
+endif
+
 .PHONY: train test test-all lint setup bench fuzz soak clean
 train: $(READY)
 	@$(VENV)/bin/td3_driver train $(ARGS)

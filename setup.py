@@ -34,8 +34,8 @@ setup(
     entry_points={
         "console_scripts": [
             "td3_driver = td3_driver.cli:main",
-            "driver_node = td3_driver.ros.driver_node:main",
-            "world_node = td3_driver.world.world_node:main",
+            "driver_node = td3_driver.start:driver_node",
+            "world_node = td3_driver.start:world_node",
         ],
     },
 )

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from td3_driver import signals
 from td3_driver.commands import checkpoint, doctor, evaluate, prefill, replay, train, world
 from td3_driver.console import readers_may_leave
 
@@ -18,6 +19,8 @@ COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 
 def main() -> None:
     """Entry point of `td3_driver`."""
+    # They end a command as Ctrl-C does, whoever sends them: what it has open is closed.
+    signals.handle(signals.raise_once(KeyboardInterrupt()))
     with readers_may_leave():
         sys.exit(_run())
 
@@ -33,6 +36,7 @@ def _run() -> int:
     except KeyboardInterrupt:
         print(f"td3_driver {args.command}: interrupted", file=sys.stderr)
         code = 1
+    signals.ignore()  # Python's end, with nothing left to do, would answer with a traceback
     return code
 
 

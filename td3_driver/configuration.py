@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from td3_driver.agent.config import AgentConfig
 from td3_driver.driving.driver import DrivingConfig
+from td3_driver.share import preset_names, share_directory
 
 T = TypeVar("T")
 
@@ -34,24 +34,6 @@ class Configuration:
     def to_mapping(self) -> dict[str, Any]:
         """Plain Python types, as they stand in a checkpoint."""
         return {"agent": self.agent.to_mapping(), "driving": dataclasses.asdict(self.driving)}
-
-
-def share_directory() -> Path:
-    """Where `launch/` and `config/` lie: the installed share folder, or a source checkout."""
-    source = Path(__file__).resolve().parents[1]
-    if (source / "package.xml").is_file():
-        return source
-    try:
-        return Path(get_package_share_directory("td3_driver"))
-    except PackageNotFoundError as error:
-        raise ConfigurationError(
-            f"no share folder of td3_driver: neither {source} nor AMENT_PREFIX_PATH has it"
-        ) from error
-
-
-def preset_names() -> list[str]:
-    """The presets that come with the package."""
-    return sorted(path.stem for path in (share_directory() / "config" / "presets").glob("*.yaml"))
 
 
 def load_configuration(preset: str, overrides: str | Path | None = None) -> Configuration:

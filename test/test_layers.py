@@ -30,6 +30,8 @@ FORBIDDEN = {
                    "td3_driver.online", "td3_driver.ros", "td3_driver.evaluation"},
     "evaluation": {"rclpy", "td3_driver.ros"},
     "ros": {"td3_driver.evaluation", "scipy", "shapely"},
+    "launching": ROS | {"torch", "cv2", "numpy", "td3_driver.agent", "td3_driver.driving",
+                        "td3_driver.world", "td3_driver.online", "td3_driver.evaluation"},
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

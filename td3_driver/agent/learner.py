@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import pickle
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from td3_driver.agent.messages import (
     Load,
     Loaded,
     Log,
+    Lost,
     Refused,
     Request,
     Save,
@@ -60,6 +60,10 @@ _LOG = logging.getLogger(__name__)
 
 class _DriverGoneError(Exception):
     """Nobody makes requests any more, or hears of events."""
+
+
+class _UnfitError(Exception):
+    """What the process was started with cannot be followed on this machine; one line says why."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,13 @@ class Learner:
         spec: how to learn.
         requests: a stream of pickled `Request`s.
         events: takes `Event`s.
+
+    Raises:
+        _UnfitError: the device or the folder of `spec` cannot be used.
     """
 
     def __init__(self, spec: LearnerSpec, requests: BinaryIO, events: Connection) -> None:
+        _check_device(spec.device)
         self._spec = spec
         self._requests = requests
         self._events = events
@@ -119,7 +127,7 @@ class Learner:
             self._demonstrations = Demonstrations(
                 spec.demonstrations, spec.demonstration_share, self._agent.device
             )
-        self._writer = SummaryWriter(str(spec.log_dir)) if spec.log_dir else None
+        self._writer = _writer(spec.log_dir)
         self._send(self._loaded(None, {}))
 
     def serve(self) -> None:
@@ -271,6 +279,23 @@ class Learner:
             raise _DriverGoneError from error
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # by what is missing: build, driver or card
+        raise _UnfitError(
+            f"device {device}: cannot be used ({one_line(error)}); use cpu, or install a PyTorch "
+            f"that fits this machine (this one is {torch.__version__})"
+        ) from error
+
+
+def _writer(folder: Path | None) -> SummaryWriter | None:
+    try:
+        return SummaryWriter(str(folder)) if folder else None
+    except OSError as error:
+        raise _UnfitError(f"TensorBoard: {folder}: {error.strerror or error}") from error
+
+
 def _nothing() -> None:
     """Its turn comes when every file before it is written."""
 
@@ -284,9 +309,7 @@ def yield_processor(niceness: int) -> None:
 
 
 def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
-    """Entry point of the spawned process."""
-    # Ctrl-C reaches the whole terminal; the driver decides when learning ends, by its requests.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Entry point of the spawned process, which signals do not reach (`LearnerClient`)."""
     torch.set_num_threads(spec.threads)
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
@@ -299,5 +322,8 @@ def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
             learner.close()
     except _DriverGoneError:
         return  # the driver is gone; everything it asked for has been done
+    except (_UnfitError, torch.cuda.OutOfMemoryError) as error:
+        with contextlib.suppress(OSError):  # the driver is gone
+            events.send(Lost(one_line(error)))
     finally:
         events.close()

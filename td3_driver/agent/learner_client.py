@@ -3,20 +3,42 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import pickle
+import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from td3_driver.agent import learner
 from td3_driver.agent.learner import LearnerSpec
 from td3_driver.agent.messages import Event, Lost, Request, Stop
 from td3_driver.agent.outbox import Outbox
+from td3_driver.signals import ENDING
 
 STOP_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def _deaf_to_signals() -> Iterator[None]:
+    """A process that is started within never sees a signal that asks it to end.
+
+    Ctrl-C, systemd and `timeout` ask the whole group; the driver decides when learning ends, by
+    closing the pipe. A blocked signal is inherited, and so blocked from the process' first moment
+    on, while it imports for seconds; ours waits meanwhile, or goes to another thread.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        resource_tracker.ensure_running()  # a process too; its start lets signals through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LearnerClient:
@@ -36,7 +58,10 @@ class LearnerClient:
         self._process = context.Process(
             target=learner.run, args=(spec, requests, theirs), daemon=True
         )
-        self._process.start()
+        with _deaf_to_signals():
+            self._process.start()
+        # Should nobody stop it, multiprocessing would send SIGTERM and wait for ever.
+        atexit.register(self._process.kill)
         requests.close()
         theirs.close()
         self._events: deque[Event] = deque()
@@ -71,6 +96,7 @@ class LearnerClient:
         self._thread.join(within_s)  # until it closes its end of the pipe
         self._process.kill()  # what is left is taking torch down, which takes a second
         self._process.join()
+        atexit.unregister(self._process.kill)
 
     def _listen(self, events: Connection) -> None:
         while True:
@@ -82,6 +108,8 @@ class LearnerClient:
                     self._post(Lost(f"the learner process ended ({self._exit_reason()})"))
                 return
             self._post(event)
+            if isinstance(event, Lost):  # it has said why itself
+                return
 
     def _post(self, event: Event) -> None:
         self._events.append(event)

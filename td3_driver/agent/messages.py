@@ -120,7 +120,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Lost:
-    """The learner process has ended without being asked to."""
+    """The learner process has ended without being asked to, or says why it is about to."""
 
     reason: str
 

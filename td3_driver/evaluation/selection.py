@@ -5,8 +5,8 @@
 [--map FILE] [--resume] [--difficulty NAME] [--traffic N] ...`
 
 Evaluates every new `td3_<step>.pth`, in the order of their writing, until its standard input is
-closed; then what is left, the newest first, for there may not be the time for all. SIGTERM ends it
-at once.
+closed; then what is left, the newest first, for there may not be the time for all. A signal ends
+it at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import contextlib
 import math
 import re
 import select
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from td3_driver import signals
 from td3_driver.agent import checkpoint, durable_file
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.agent.judgement import values_of
@@ -272,7 +272,7 @@ def _main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signals.handle(signals.raise_once(SystemExit(0)))
     # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
     threading.excepthook = lambda failed: _say(f"{failed.thread}: {failed.exc_value}")
     try:

@@ -72,7 +72,11 @@ class SessionConfig:
 
 
 class Session:
-    """Drives, stores, and asks the learner for what is due. See `ros.driver_node` for its use."""
+    """Drives, stores, and asks the learner for what is due. See `ros.driver_node` for its use.
+
+    Attributes:
+        unsaved: why the last save that was due has not come about (yet); empty: it has.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Session:
         self.updating = True  # ask for updates; may be switched while driving
         self.last_checkpoint: Path | None = None
         self.saved_s: float | None = None  # when, as of time.monotonic
+        self.unsaved = ""
         self.link = LearnerLink(learner)
         self._config = config
         self._agent = agent
@@ -164,11 +169,20 @@ class Session:
 
     def save_latest(self) -> None:
         """Ask for `latest.pth` alone, without the replay."""
-        self._save(self._config.checkpoint_dir / LATEST, None, _nothing)
+        self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
         episodes = self._driver.episodes
         self.link.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
+
+    def _due(self) -> Then:
+        """Takes the answer to a save that is nobody else's wish."""
+        self.unsaved = "the learner has not answered"
+
+        def answered(event: Event) -> None:
+            self.unsaved = event.reason if isinstance(event, Refused) else ""
+
+        return answered
 
     def load(
         self,
@@ -218,7 +232,7 @@ class Session:
     def _save_if_due(self) -> None:
         every = self._config.save_freq
         if self.finished or (every > 0 and self.env_steps % every == 0):
-            self.save()
+            self.save(then=self._due())
         elif self.env_steps % AUTOSAVE_STEPS == 0:
             self.save_latest()
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import subprocess
 import sys
@@ -15,15 +14,15 @@ from pathlib import Path
 
 import yaml
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from td3_driver.ros.tether import tethered
+from td3_driver.start import UNINTERRUPTED
 
 
 class Program:
     """A Python module as a process.
 
-    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it is
-    told to end by the kernel should the parent be killed.
+    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it ends
+    should the parent be killed.
 
     Args:
         module: Python module to run.
@@ -41,8 +40,9 @@ class Program:
         on_line: Callable[[str], None],
         keeps: Sequence[int] = (),
     ) -> None:
+        start = [sys.executable, "-m", "td3_driver.start"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [*UNINTERRUPTED, *tethered(), *start, module, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,
@@ -50,7 +50,6 @@ class Program:
             errors="replace",
             start_new_session=True,
             pass_fds=keeps,
-            preexec_fn=_end_with_parent,
         )
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         self._reader.start()
@@ -124,7 +123,3 @@ class Child(Program):
         code = super().stop(within_s)
         self._folder.cleanup()
         return code
-
-
-def _end_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from td3_driver.ros.command_line import check
 from td3_driver.ros.driver_parameters import DriverParameters, check_paths
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.pilot import Pilot
@@ -33,6 +34,13 @@ from td3_driver.ros.process import (
 from td3_driver.ros.replay_pilot import ReplayPilot
 
 LOAD_WITHIN_S = 120.0
+PURPOSE = (
+    "Drives a car in CARLA, through the CARLA bridge, or in the embedded world of world_node: "
+    "answers each camera frame with one control command, learns from it in a process beside it "
+    "(TD3), and writes checkpoints; or drives a checkpoint, and learns nothing (mode evaluate), "
+    "or only says what it would do (mode replay). Ctrl-C brakes and saves. A managed node, which "
+    "configures and activates itself unless autostart is false."
+)
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
 
@@ -60,6 +68,7 @@ class DriverNode(LifecycleNode):
         self._stop: Stop | None = None
         self._refusal: ForeseenError | None = None
         self._shut_down = False
+        self._code = 0  # of the process
         with foreseen():
             super().__init__("td3_driver")
             self._started = declare(self, DriverParameters, self._why_fixed)
@@ -88,7 +97,7 @@ class DriverNode(LifecycleNode):
             return 1
 
     def _serve(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
-        if self._autostart:
+        if self._autostart and not stop.requested:
             self.trigger_configure()
             if self._refusal is not None:
                 raise self._refusal
@@ -99,11 +108,10 @@ class DriverNode(LifecycleNode):
             executor.spin_once(timeout_sec=0.1)
         if self.failure is not None:
             raise self.failure
-        if self._pilot is None:
-            return 0
-        code = self._pilot.exit_code or 0
-        self._pilot.close()
-        return code
+        if self._pilot is not None:
+            self._pilot.close()
+            self._code = self._pilot.exit_code or self._code
+        return self._code
 
     def _may_leave(self, stop: Stop) -> bool:
         if self._pilot is None:
@@ -160,8 +168,8 @@ class DriverNode(LifecycleNode):
 
     @_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Save `latest.pth` and free everything."""
-        self._free()
+        """Save `latest.pth` and free everything; should that fail, the exit code will say so."""
+        self._code = self._free() or self._code
         return _SUCCESS
 
     @_transition
@@ -172,10 +180,12 @@ class DriverNode(LifecycleNode):
             self._pilot.end(0, "shut down")
         return _SUCCESS
 
-    def _free(self) -> None:
-        if self._pilot is not None:
-            self._pilot.save_and_close()
-            self._pilot = None
+    def _free(self) -> int:
+        pilot, self._pilot = self._pilot, None
+        if pilot is None:
+            return 0
+        pilot.save_and_close()
+        return pilot.exit_code or 0
 
     # Parameters.
 
@@ -195,6 +205,7 @@ class DriverNode(LifecycleNode):
 
 def main() -> None:
     """Entry point of `driver_node`."""
+    check("driver_node", PURPOSE, DriverParameters)
     # One thread each: two cores are shared by the world, this node and the learner.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

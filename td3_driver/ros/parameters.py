@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -25,6 +26,8 @@ from rclpy.exceptions import (
 )
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from td3_driver.ros.command_line import given_files, sections
 
 T = TypeVar("T")
 
@@ -70,7 +73,8 @@ def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) ->
             nothing where they may. Without it they are never to be set.
 
     Raises:
-        ParameterError: a given value has the wrong type, range or choice.
+        ParameterError: a given value has the wrong type, range or choice; or what is given is of
+            another node, or of none, which ROS would pass over.
     """
     values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -83,6 +87,7 @@ def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) ->
         except ParameterException as error:
             raise ParameterError(f"parameter {field.name}: {error}") from error
         _check_choice(field, values[field.name])
+    _check_meant(node, [*values])
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     def check(parameters: list[Parameter]) -> SetParametersResult:
@@ -123,6 +128,25 @@ def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDes
                 FloatingPointRange(from_value=float(low), to_value=float(top))
             ]
     return descriptor
+
+
+def _check_meant(node: Node, known: Sequence[str]) -> None:
+    name = node.get_fully_qualified_name()
+    for file in given_files():
+        others = sections(file)
+        if not {name, "/**"} & {*others}:  # rclpy knows no other pattern
+            raise ParameterError(
+                f"params file {file}: has parameters for {', '.join(others)}, none for {name}, "
+                "which is this node"
+            )
+    # There is no public way to these: all that was given for this node.
+    unknown = [given for given in node._parameter_overrides if not node.has_parameter(given)]
+    if unknown:
+        near = get_close_matches(unknown[0], known, 1)
+        hint = f" (do you mean {near[0]}?)" if near else ""
+        raise ParameterError(
+            f"parameter {', '.join(unknown)}: {name} has none of that name{hint}; --help lists all"
+        )
 
 
 def _check_fixed(field: dataclasses.Field[Any], reason: str) -> None:

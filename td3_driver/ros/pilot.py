@@ -101,7 +101,7 @@ class Pilot:
         else:
             self._logger.info(reason)
         self._may_drive()
-        if self.ready and self.session.learning and not self.session.finished:
+        if self._learns and not self.session.finished:
             self.session.save_latest()
             self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
 
@@ -111,12 +111,17 @@ class Pilot:
         self._leave_by_s = min(self._leave_by_s, time.monotonic() + LAST_SAVE_WITHIN_S)
 
     @property
+    def _learns(self) -> bool:
+        """The learner has something to finish: not while it starts, nor where it only drives."""
+        return self.ready and self.session.learning
+
+    @property
     def may_leave(self) -> bool:
         """It is to end, and nothing is left to do."""
         if self.exit_code is None:
             return False
-        done = self.session.link.idle and not self._commander.waiting
-        return done or time.monotonic() > self._leave_by_s
+        done = self.session.link.idle or not self._learns
+        return (done and not self._commander.waiting) or time.monotonic() > self._leave_by_s
 
     def brake_at_once(self) -> None:
         """Whatever happened; unless another may be driving."""
@@ -128,7 +133,7 @@ class Pilot:
         each_of(self._save, self.close)
 
     def _save(self) -> None:
-        if self.ready and self.session.learning:
+        if self._learns:
             self.session.save_latest()
 
     def close(self) -> None:
@@ -149,15 +154,17 @@ class Pilot:
     def _end_learner(self) -> None:
         """It finishes what it was asked first, unless it hangs."""
         learner = self._run.learner
-        if self.session.link.reachable:
+        if self._learns and self.session.link.reachable:
             learner.stop()
         else:
             learner.stop(within_s=0.0)
         while (event := learner.poll()) is not None:
+            self.session.handle(event)
             if isinstance(event, Saved):
                 self._logger.info(f"saved {event.path} at step {event.env_steps}")
-            elif isinstance(event, Refused):
-                self._logger.error(event.reason)
+        if reason := self.session.unsaved:
+            self.exit_code = 1
+            self._logger.error(f"what was learned last is not saved: {reason}")
         if self._folder is not None:
             self._folder.release()
 
@@ -240,9 +247,8 @@ class Pilot:
         self.ready = self._run.greeted(event)
 
     def _on_refused(self, event: Refused) -> None:
-        if not self.ready or self.session.finished:  # nothing to begin with, or to end with
+        if not self.ready:  # nothing to begin with
             self.end(1, event.reason)
-            self.exit_code = 1
         else:
             self._logger.error(event.reason)
 
@@ -258,7 +264,9 @@ class Pilot:
         self._commander.starting = not self.ready and goes_on and link.reachable
 
     def _on_learner_loss(self, reason: str) -> None:
-        if self.given.on_loss == "exit":
+        if self.exit_code is not None:  # should it have owed a save, that will be said
+            return
+        if self.given.on_loss == "exit" or not self.ready:  # nobody to drive, or to wait for
             self.end(1, reason)
         elif self.given.on_loss == "drive":
             text = f"{reason}; driving on with the last weights, learning nothing"

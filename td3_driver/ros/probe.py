@@ -20,6 +20,7 @@ from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
@@ -82,7 +83,7 @@ class Heard:
 
 def listen(topics: names.EgoTopics, seconds: float) -> Heard:
     """Join the graph for so long."""
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(NODE)
     executor = SingleThreadedExecutor()
     executor.add_node(node)

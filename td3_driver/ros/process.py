@@ -22,6 +22,9 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from td3_driver import signals
+from td3_driver.ros.command_line import given_files, sections
+
 N = TypeVar("N", bound=Node)
 SHARED_MEMORY = Path("/dev/shm")
 _SEGMENT_LOCKS = f"fastrtps_{'[0-9a-f]' * 16}_el"
@@ -75,9 +78,7 @@ class Stop:
         writer.setblocking(False)
         self._writer = writer  # kept open as long as signals may write to it
         signal.set_wakeup_fd(writer.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
-                signal.signal(number, lambda *_: None)
+        signals.handle(lambda *_: None)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def wakes(self, node: Node) -> None:
@@ -123,17 +124,17 @@ def run_node(
     A `ForeseenError` is one line, anything else that is raised is logged with its traceback; the
     exit code of both is 1.
     """
+    stop = Stop()
     free_abandoned_segments()
     code = 1
     try:
         _begin()
         executor = SingleThreadedExecutor()
-        stop = Stop()
         node = make()
         stop.wakes(node)
         executor.add_node(node)
         ended = loop(node, executor, stop)
-        stop.rests()
+        stop.rests()  # before what it wakes is gone
         executor.shutdown()
         node.destroy_node()
         code = ended
@@ -143,13 +144,16 @@ def run_node(
         log_internal_error()
     finally:
         # From here on nothing is left to do; Python's end would give signals their default again.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        signals.ignore()
+        stop.rests()
         rclpy.try_shutdown()
     sys.exit(code)
 
 
 def _begin() -> None:
+    with foreseen():  # ROS would name its own source files, too
+        for file in given_files():
+            sections(file)
     try:
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # of the command line and the files that it names

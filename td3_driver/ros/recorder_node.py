@@ -30,8 +30,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import check_new, open_writer, quality
-from td3_driver.configuration import share_directory
 from td3_driver.ros.process import ForeseenError, Stop, foreseen, run_node
+from td3_driver.share import share_directory
 
 # By a topic's last part.
 _TYPES: dict[str, Any] = {

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
-import signal
 import sys
 import time
 import traceback
@@ -22,6 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from td3_driver import signals
 from td3_driver.online import evaluations
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
@@ -75,9 +76,7 @@ def _train(options: TrainOptions) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
-            signal.signal(number, lambda signum, _: asked.append(signum))
+    signals.handle(lambda number, _: asked.append(number))
     progress = Progress(options.steps, options.run.path / LOG)
     keeps = () if options.run.lock is None else (options.run.lock.fileno(),)
     with ExitStack() as stack:  # ended in the reverse order, whatever happens
@@ -96,16 +95,24 @@ def _train(options: TrainOptions) -> int:
         evaluator = Evaluator(arguments, progress.log, keeps)
         stack.callback(evaluator.stop, EVALUATOR_STOP_S)
         stack.callback(driver.stop, DRIVER_STOP_S)
-        completed = _follow(progress, driver, world, evaluator, asked)
+        ended = _follow(progress, driver, world, evaluator, asked)
         code = driver.stop(DRIVER_STOP_S)
-        lost = world.exit_code is not None
+        lost = ended is _End.LOST or (world.exit_code is not None and not asked)
         world.stop(WORLD_STOP_S)
         recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
-        if completed and code == 0:
+        if ended is _End.ALONE and code == 0:
             evaluator.finish(lambda: bool(asked))
     if code == 0 or progress.episodes:
         print(progress.table(options.run.path))
     return 0 if code == 0 and recorded and not lost else 1
+
+
+class _End(enum.Enum):
+    """Why the driver was followed no longer."""
+
+    ALONE = "it ended by itself"
+    ASKED = "stopping"
+    LOST = "the world is lost"
 
 
 class Recorder(Child):
@@ -164,8 +171,8 @@ class Evaluator(Program):
 
 def _follow(
     progress: Progress, driver: Child, world: Child, evaluator: Evaluator, asked: list[int]
-) -> bool:
-    """Show what happens until the driver ends; whether it did so by itself."""
+) -> _End:
+    """Show what happens until the driver ends, and have it end when that is asked for."""
     node = rclpy.create_node("td3_driver_progress")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -173,22 +180,27 @@ def _follow(
         node.create_subscription(
             DiagnosticStatus, f"/td3_driver/{topic}", callback, names.VOLATILE_10
         )
-    leave_by_s = float("inf")
+    end, leave_by_s = _End.ALONE, float("inf")
     while driver.exit_code is None and time.monotonic() < leave_by_s:
         executor.spin_once(timeout_sec=0.1)
-        evaluator.watch()
-        lost = world.exit_code is not None and leave_by_s == float("inf")
-        if asked or lost:
-            asked.clear()
-            why = f"the world is lost (exit code {world.exit_code})" if lost else "stopping"
-            progress.log(f"{why}: braking, saving latest.pth")
-            driver.interrupt()
-            leave_by_s = time.monotonic() + DRIVER_STOP_S
+        if end is not _End.ALONE:
+            continue
+        if asked:  # looked at first: whoever asks the whole group asks the others, too
+            end = _End.ASKED
+        elif world.exit_code is not None:
+            end = _End.LOST
+        else:
+            evaluator.watch()
+            continue
+        exit_code = f" (exit code {world.exit_code})" if end is _End.LOST else ""
+        progress.log(f"{end.value}{exit_code}: braking, saving latest.pth")
+        driver.interrupt()
+        leave_by_s = time.monotonic() + DRIVER_STOP_S
     for _ in range(LAST_MESSAGES):  # those that came with the driver's end
         executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
     node.destroy_node()
-    return leave_by_s == float("inf")
+    return end
 
 
 class Progress:

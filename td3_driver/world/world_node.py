@@ -26,6 +26,7 @@ from std_msgs.msg import Bool
 
 from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
+from td3_driver.ros.command_line import check
 from td3_driver.ros.company import Company, refusal
 from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
@@ -36,6 +37,11 @@ from td3_driver.world.bridge_topics import BridgeTopics
 from td3_driver.world.objects_file import Car
 from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
 
+PURPOSE = (
+    "Stands in for a CARLA server and its bridge: simulates a road network, a car with a camera, "
+    "and traffic, publishes the bridge's topics, and obeys its commands. With synchronous_mode "
+    "each tick waits for one command of driver_node."
+)
 STARTUP_PATIENCE_S = 1.0
 # With `bridge_races` some ticks take so much longer to publish.
 SLOW_SHARE, SLOW_PUBLISHING_S = 0.005, 0.02
@@ -241,7 +247,9 @@ def _spin(
 
 
 def main(overrides: Mapping[str, object] | None = None) -> None:
-    """Entry point of `world_node`; `overrides` are parameter values from a command line."""
+    """Entry point of `world_node`; `overrides` are those of `td3_driver world`."""
+    if overrides is None:
+        check("world_node", PURPOSE, WorldParameters)
     cv2.setNumThreads(1)  # two cores are shared with the driver and the learner
     run_node(
         lambda: WorldNode(overrides),

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver with its world, the embedded one or CARLA's bridge, as a launch description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.parameter_descriptions import ParameterValue
+
+from td3_driver.launching.actions import described, node, others, parameters_of
+from td3_driver.launching.arguments import (
+    DRIVER,
+    WORLD,
+    Argument,
+    ArgumentsError,
+    Value,
+    place,
+)
+
+
+def driving(
+    arguments: Sequence[Argument], fixed: Mapping[str, Value] | None = None
+) -> LaunchDescription:
+    """Learn to drive, or drive a checkpoint.
+
+    Args:
+        arguments: of the launch file.
+        fixed: parameters of the driver besides.
+    """
+
+    def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
+        told = {**values, **(fixed or {})}
+        if told["mode"] == "evaluate" and not told["resume"]:
+            raise ArgumentsError("resume: empty; mode:=evaluate needs the checkpoint to drive")
+        driver = node(
+            context,
+            "driver_node",
+            [
+                str(told["params_file"]),
+                parameters_of(DRIVER, arguments, told),
+                {"place": ParameterValue(place(told), value_type=str), **(fixed or {})},
+            ],
+            name=DRIVER,
+        )
+        return [*_world(context, arguments, told), driver]
+
+    return described(arguments, start)
+
+
+def _world(
+    context: LaunchContext, arguments: Sequence[Argument], values: Mapping[str, Value]
+) -> list[Action]:
+    lockstep = values["stepping"] == "lockstep"
+    if values["world"] == "embedded":
+        usual = "mixed" if values["mode"] == "train" else "plain"
+        told = {**values, "appearance": values["appearance"] or usual}
+        parameters = parameters_of(WORLD, arguments, told)
+        return [node(context, "world_node", [parameters, {"synchronous_mode": lockstep}])]
+    if values["bridge"] == "expect":
+        return []
+    bridge = _include(
+        "carla_ros_bridge",
+        "carla_ros_bridge.launch.py",
+        {
+            **{name: str(values[name]) for name in ("host", "port", "town", "timeout")},
+            "synchronous_mode": str(lockstep),
+            "synchronous_mode_wait_for_vehicle_control_command": str(lockstep),
+            "fixed_delta_seconds": "0.05",
+            # The bridge's default is a list that it searches as one string, so that any
+            # part of a role name matches; one name matches itself.
+            "ego_vehicle_role_name": str(values["role_name"]),
+        },
+    )
+    spawner = _include(
+        "carla_spawn_objects",
+        "carla_spawn_objects.launch.py",
+        {"objects_definition_file": str(values["objects_definition_file"])},
+    )
+    return [others(context, [bridge, spawner])]
+
+
+def _include(
+    package: str, launch_file: str, arguments: Mapping[str, str]
+) -> IncludeLaunchDescription:
+    try:
+        share = Path(get_package_share_directory(package))
+    except PackageNotFoundError as error:
+        raise ArgumentsError(
+            f"world:=carla: no package {package} here; source the workspace that has the bridge, "
+            "or start bridge and car yourself (bridge:=expect)"
+        ) from error
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(share / launch_file)),
+        launch_arguments=arguments.items(),
+    )

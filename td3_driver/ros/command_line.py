@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of a node: its help, what is none of ROS', and its files of parameters."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_USAGE = "%(prog)s [--help] [--ros-args [-p NAME:=VALUE ...] [--params-file FILE ...] ...]"
+_TYPES = {bool: "bool", int: "integer", float: "double", str: "string"}
+
+
+class ParameterFileError(ValueError):
+    """A file of parameters cannot be used; one line says why."""
+
+
+def check(program: str, purpose: str, parameters: type) -> None:
+    """Look at what of `sys.argv` is not ROS'; `--help` is answered, and ends the process.
+
+    Args:
+        program: the executable.
+        purpose: what it does, in a few sentences.
+        parameters: the dataclass of its parameters; see `parameters.parameter`.
+
+    Raises:
+        SystemExit: with code 0 after `--help`; with code 2 where there is an argument that
+            neither ROS nor the node takes, which ROS would pass over.
+    """
+    ours, _ = _split(sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        prog=program,
+        usage=_USAGE,
+        description=textwrap.fill(purpose, _width()),
+        epilog=_described(parameters),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _, unknown = parser.parse_known_args(ours)
+    if unknown:
+        given = f"unknown argument {unknown[0]}"
+        parser.exit(2, f"{program}: {given}; parameters are given as --ros-args -p NAME:=VALUE\n")
+
+def given_files() -> list[Path]:
+    """The `--params-file`s of this process."""
+    _, words = _split(sys.argv[1:])
+    options = itertools.pairwise(words)
+    return [Path(file) for option, file in options if option == "--params-file"]
+
+
+def sections(file: Path) -> list[str]:
+    """The nodes that a file has parameters for, by their full names, or "/**" for all nodes.
+
+    Raises:
+        ParameterFileError: it cannot be read, or is no such file.
+    """
+    try:
+        content = yaml.safe_load(file.read_bytes())
+    except OSError as error:
+        raise ParameterFileError(f"params file {file}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ParameterFileError(
+            f"params file {file}: not YAML: {' '.join(str(error).split())}"
+        ) from error
+    found = _nodes(content, "") if isinstance(content, dict) else []
+    if not found:
+        raise ParameterFileError(
+            f"params file {file}: expected NODE: {{ros__parameters: {{NAME: VALUE}}}}"
+        )
+    return found
+
+
+def _nodes(content: Mapping[Any, Any], name: str) -> list[str]:
+    nodes = [name] if "ros__parameters" in content else []
+    for key, value in content.items():
+        if isinstance(value, dict) and key != "ros__parameters":
+            nodes += _nodes(value, f"{name}/{str(key).strip('/')}")
+    return nodes
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is the node's own, and what is between `--ros-args` and `--`."""
+    ours: list[str] = []
+    theirs: list[str] = []
+    taking = ours
+    for word in words:
+        if word == "--ros-args":
+            taking = theirs
+        elif word == "--" and taking is theirs:
+            taking = ours
+        else:
+            taking.append(word)
+    return ours, theirs
+
+
+def _described(parameters: type) -> str:
+    lines = ["parameters:"]
+    for field in dataclasses.fields(parameters):
+        meta, default = field.metadata, field.default
+        kind = _TYPES[type(default)]
+        shown = str(default).lower() if isinstance(default, bool) else default
+        facts = [kind, f"default {shown}" if shown != "" else "default empty"]
+        if meta["low"] is not None:
+            top = "" if meta["high"] is None else f" to {meta['high']:g}"
+            facts.append(f"{meta['low']:g}{top}" if top else f"{meta['low']:g} or more")
+        if meta["choices"]:
+            facts.append(f"one of {', '.join(meta['choices'])}")
+        if not meta["read_only"]:
+            facts.append("may be set while it runs")
+        lines.append(f"  {field.name}: {', '.join(facts)}")
+        lines.append(textwrap.indent(textwrap.fill(meta["description"], _width() - 6), " " * 6))
+    return "\n".join(lines)
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size().columns - 2, 40)

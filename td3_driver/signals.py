@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The signals that ask a process to end: Ctrl-C, systemd and `timeout`, a terminal that closes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def handle(handler: Handler) -> None:
+    """Have each of them handled; one that is ignored, as nohup has it, stays so."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def ignore() -> None:
+    """From now on they change nothing."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def raise_once(error: BaseException) -> Handler:
+    """A handler that raises `error`, once: the next signal does not cut short what it ends."""
+
+    def handler(number: int, frame: FrameType | None) -> NoReturn:
+        ignore()
+        raise error
+
+    return handler
