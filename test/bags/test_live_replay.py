@@ -23,13 +23,16 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 
+from td3_driver.evaluation.progress import Progress
+from td3_driver.evaluation.replay import replay
+from td3_driver.online.trained import Trained
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import stamp_ns, stamp_of
 
 from ..e2e.running import Node
 from .conftest import Drive
 from .making import reordered, rewrite, without
-from .test_replay import actions, replayed
+from .test_replay import TOPICS, actions
 
 COUNTS = ("frames", "compared", "dropped_frames", "lost_messages", "time_jumps")
 LOST = {"dropped_frames": 0, "lost_messages": 0}
@@ -216,18 +219,19 @@ def playing(driver: Node, bag: Path, *, best_effort: bool = False) -> Iterator[P
         player.close()
 
 
-def own_actions(drive: Drive, bag: Path | None = None) -> dict[int, np.ndarray]:
+def own_actions(trained: Trained, bag: Path) -> dict[int, np.ndarray]:
     """What an offline replay of the bag gives, by stamp."""
-    offline = replayed(drive, bag or drive.bag)
+    with Progress() as progress:
+        offline = replay(bag, trained.policy, trained.driving, TOPICS, progress)
     stamps = np.round(offline.rows["stamp_s"] * 1e9).astype(np.int64)
     return dict(zip(stamps.tolist(), actions(offline), strict=True))
 
 
 def differences(
-    drive: Drive, bag: Path, found: dict[int, CarlaEgoVehicleControl]
+    trained: Trained, bag: Path, found: dict[int, CarlaEgoVehicleControl]
 ) -> tuple[set[int], float]:
     """Frames for which live and offline not both propose; the largest difference of the others."""
-    wanted, safety = own_actions(drive, bag), drive.trained.driving.safety
+    wanted, safety = own_actions(trained, bag), trained.driving.safety
     rows = [
         (message.steer / safety.max_steer - wanted[stamp][0],
          message.throttle - message.brake - wanted[stamp][1])
@@ -261,7 +265,7 @@ def test_live_equals_offline_in_whatever_order_it_was_recorded(
         before = {name: int(player.status[name]) for name in COUNTS}
         found = player.play_all()
         assert len(found) > 100
-        assert differences(drive, bag, found) == (set(), pytest.approx(0.0, abs=1e-6))
+        assert differences(drive.trained, bag, found) == (set(), pytest.approx(0.0, abs=1e-6))
         compared = before["compared"] + len(found)
         player.spin_until(lambda: int(player.status["compared"]) == compared)
         assert {name: int(player.status[name]) - before[name] for name in LOST} == LOST
@@ -279,7 +283,7 @@ def test_it_moves_nothing(drive: Drive, driver: Node) -> None:
 
 
 def test_a_loop_begins_anew(drive: Drive, driver: Node) -> None:
-    rounds, wanted = [], own_actions(drive)
+    rounds, wanted = [], own_actions(drive.trained, drive.bag)
     with playing(driver, drive.bag) as player:
         before = {name: int(player.status[name]) for name in COUNTS}
         for _ in range(2):

@@ -24,14 +24,18 @@ from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.bags.reading import Bag
 from td3_driver.configuration import load_configuration
 from td3_driver.online.run import ROW
+from td3_driver.online.trained import load
 from td3_driver.ros import names
 from td3_driver.ros.conversions import stamp_of
 
 from ..e2e.conftest import Finished, train
 from ..e2e.running import Node, wait_until
 from .conftest import Drive
+from .test_live_replay import LOST, differences, playing, ros
 from .test_prefill import COLUMNS, column, prefilled
 from .test_replay import command
+
+__all__ = ["ros"]  # a fixture
 
 STEPS = 250
 EGO = "/carla/ego_vehicle"
@@ -68,6 +72,21 @@ def test_the_bag_of_a_training_gives_the_transitions_that_were_learned_from(
         # Only the newest row goes on in the bag: what was done there, and what that was worth.
         last = rows - 1 if name in ("actions", "rewards", "flags") else rows
         assert np.array_equal(mine[:last], theirs[:last]), name
+
+
+def test_its_live_replay_equals_the_offline_one(trained: Finished, ros: None) -> None:
+    """Frame by frame, as the recorder has heard them, through a driver of its own."""
+    bag, file = trained.folder.parent / "bag", trained.folder / f"td3_{STEPS}.pth"
+    driver = Node("ros.driver_node", "mode:=replay", f"resume:={file}", "use_sim_time:=true")
+    try:
+        driver.wait_for("waiting for")
+        with playing(driver, bag) as player:
+            found = player.play_all()
+            assert len(found) > STEPS // 2
+            assert differences(load(file), bag, found) == (set(), pytest.approx(0.0, abs=1e-6))
+            assert {name: int(player.status[name]) for name in LOST} == LOST
+    finally:
+        driver.kill()
 
 
 def test_rosbag2_accepts_the_bag(trained: Finished) -> None:
@@ -161,9 +180,8 @@ def test_a_folder_that_is_there_is_not_recorded_into(
     assert "exists already" in capsys.readouterr().err
 
 
-def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path) -> None:
+def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path, ros: None) -> None:
     """Up to a chunk of MCAP, 1 MB, is in memory; what is in the file can be read."""
-    rclpy.init(args=[])
     node = rclpy.create_node("car")
     publisher = node.create_publisher(Odometry, f"{EGO}/odometry", names.VOLATILE_10)
     folder = tmp_path / "bag"
@@ -186,7 +204,6 @@ def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path) -> None:
     finally:
         recorder.kill()
         node.destroy_node()
-        rclpy.try_shutdown()
     with Bag(folder) as bag:
         stamps = [m.message.header.stamp for m in bag.messages(f"{EGO}/odometry")]
         assert any("no metadata.yaml" in line for line in bag.warnings)
