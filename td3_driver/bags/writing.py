@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New bags as ROS 2 Jazzy writes them: MCAP, with message definitions, quality of service."""
+"""New bags as ROS 2 Humble writes them, and as it and every later one reads and reindexes them.
+
+MCAP, with message definitions and quality of service, metadata of version 5: the newest that
+Humble has, and later ones read it as it is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import yaml
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -15,11 +21,62 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
 
 from td3_driver.bags.reading import BagError
 
-FORMAT_VERSION: Literal[9] = 9  # rosbag2_storage/bag_metadata.hpp of Jazzy
+FORMAT_VERSION = 5  # rosbag2_storage/bag_metadata.hpp of Humble
+# The oldest that `rosbags` writes; quality of service is a text in it, as in version 5.
+_NEAREST_VERSION: Literal[8] = 8
+_ROOT = "rosbag2_bagfile_information"
+_FIELDS = (
+    "version",
+    "storage_identifier",
+    "duration",
+    "starting_time",
+    "message_count",
+    "topics_with_message_count",
+    "compression_format",
+    "compression_mode",
+    "relative_file_paths",
+    "files",
+)
+_TOPIC_FIELDS = ("name", "type", "serialization_format", "offered_qos_profiles")
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
+
+
+class _NumberedMcap(McapWriter):
+    """`<bag>_0.mcap`: a file without a number is none of a bag for `ros2 bag reindex`."""
+
+    def __init__(self, path: Path, compression: Any) -> None:
+        super().__init__(path, compression)
+        self.path = self.path.rename(path / f"{path.name}_0.mcap")
+
+    def close(self, version: int, metadata: str) -> None:
+        """Write the end of the file, which repeats what metadata.yaml says."""
+        about = _as_version_5(yaml.safe_load(metadata))
+        super().close(FORMAT_VERSION, _text(about))
+
+
+class BagWriter(Writer):
+    """A new bag, a folder with an MCAP file."""
+
+    STORAGE_PLUGINS: Mapping[StoragePlugin, type[Any]] = {
+        **Writer.STORAGE_PLUGINS,
+        StoragePlugin.MCAP: _NumberedMcap,
+    }
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, version=_NEAREST_VERSION, storage_plugin=StoragePlugin.MCAP)
+
+    def close(self) -> None:
+        """Write what is left, the index, and metadata.yaml."""
+        super().close()
+        about = yaml.safe_load(self.metapath.read_text())
+        about[_ROOT] = _as_version_5(about[_ROOT])
+        written = self.metapath.with_suffix(".yaml.tmp")
+        written.write_text(_text(about))
+        written.replace(self.metapath)
 
 
 def check_new(path: Path) -> None:
@@ -32,14 +89,14 @@ def check_new(path: Path) -> None:
         raise BagError(f"bag {path}: exists already; choose a new folder to record into")
 
 
-def open_writer(path: Path) -> Writer:
+def open_writer(path: Path) -> BagWriter:
     """A writer for a new bag, a folder with an MCAP file, already opened.
 
     Raises:
         BagError: there is something at `path` already.
     """
     check_new(path)
-    writer = Writer(path, version=FORMAT_VERSION, storage_plugin=StoragePlugin.MCAP)
+    writer = BagWriter(path)
     writer.open()
     return writer
 
@@ -57,3 +114,21 @@ def quality(*, latched: bool, depth: int = 10) -> Qos:
         _FOREVER,
         False,
     )
+
+
+def _as_version_5(about: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of version 8 as version 5 has it: without what came since."""
+    topics = [
+        {
+            "topic_metadata": {name: topic["topic_metadata"][name] for name in _TOPIC_FIELDS},
+            "message_count": topic["message_count"],
+        }
+        for topic in about["topics_with_message_count"]
+    ]
+    changed = {"version": FORMAT_VERSION, "topics_with_message_count": topics}
+    return {name: changed.get(name, about[name]) for name in _FIELDS}
+
+
+def _text(about: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(about, sort_keys=False, width=2**20)
+    return text

@@ -127,6 +127,11 @@ class Episode:
         self._lateral_square_sum = 0.0
         self._terms: Counter[str] = Counter()
 
+    @property
+    def on_its_way(self) -> bool:
+        """The car is on the route, and looks along it."""
+        return not self._terminal_reason(collided=False)
+
     def pick_up(self, ego: EgoState, *, collided: bool) -> bool:
         """Go on after steps that nobody saw; False where the episode cannot."""
         self.place = self.route.place(ego.pose, self.place.s_m)

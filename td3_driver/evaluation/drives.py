@@ -2,8 +2,9 @@
 """A recorded drive as the driver would have seen it: frame by frame, cut into episodes.
 
 The parts are those of driving: observation, route, reward, ends. Where our own driver drove and
-its routes were recorded, episodes begin where they began then. Elsewhere one begins at the first
-frame, and again after each end, and has no limit of time. Gaps, teleports and collisions end one.
+its routes were recorded, episodes begin where they began then, or, where that frame is missing,
+with the next. Elsewhere one begins at the first frame, and again after each end, and has no limit
+of time. Gaps, teleports and collisions end one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from td3_driver.driving.observation import (
     vector_observation,
 )
 from td3_driver.driving.pictures import ImageError, compressed_pixels, pixels
+from td3_driver.driving.recorded_routes import RecordedRoutes
 from td3_driver.driving.reward import Action
 from td3_driver.driving.route import Route
 from td3_driver.driving.safety import action_of
@@ -101,6 +103,9 @@ class Drives:
         self._episode: Episode | None = None
         self._before: tuple[int, EgoState, Action | None] | None = None  # the frame before
         self._section = _Section(log, self._jumps)
+        self._routes = RecordedRoutes()
+        for stamp_ns, route in log.routes.items():
+            self._routes.add(stamp_ns, route)
         self._not_before_ns = 0
 
     def why_no_frame(self) -> str:
@@ -113,9 +118,11 @@ class Drives:
         for index, picture in self._matched():
             ego, frame = self._log.ego(index), grey_frame(picture, self._config.view)
             self._cut(index, ego)
-            outcome = self._judge(ego, frame)
+            before_ns = None if self._before is None else self._before[1].stamp_ns
+            recorded = self._routes.begun(before_ns, ego.stamp_ns)
+            outcome = None if recorded is not None else self._judge(ego, frame)
             if outcome is None:
-                self._begin(index, ego, frame)
+                self._begin(index, ego, frame, recorded)
             control = self._log.control(index)
             action = action_of(control, self._config.safety) if control is not None else None
             self._before = (index, ego, action)
@@ -167,7 +174,7 @@ class Drives:
             self._episode = None
 
     def _judge(self, ego: EgoState, frame: Frame) -> Outcome | None:
-        if self._episode is None or self._before is None or ego.stamp_ns in self._log.routes:
+        if self._episode is None or self._before is None:
             return None
         _, before, action = self._before
         collided = self._log.collided(before.stamp_ns, ego.stamp_ns)
@@ -184,11 +191,11 @@ class Drives:
             self._not_before_ns = ego.stamp_ns + AFTER_COLLISION_NS
         return outcome
 
-    def _begin(self, index: int, ego: EgoState, frame: Frame) -> None:
+    def _begin(self, index: int, ego: EgoState, frame: Frame, recorded: Route | None) -> None:
         """Begin an episode, if one can begin here."""
         self._episode = None
-        if self._log.routes:
-            route = self._log.routes.get(ego.stamp_ns)
+        if self._routes:
+            route = recorded
         elif ego.stamp_ns >= self._not_before_ns:
             route = self._section.route_from(index)
         else:
@@ -196,9 +203,7 @@ class Drives:
         if route is None:
             return
         episode = Episode(self.counts["episodes"], route, ego, self._judging)
-        place, judging = episode.place, self._judging
-        lost = abs(place.lateral_m) > judging.off_road_m
-        if lost or abs(place.heading_error_rad) > judging.wrong_way_rad:
+        if not episode.on_its_way:
             return
         self.counts["episodes"] += 1
         self._episode = episode

@@ -176,10 +176,6 @@ def replay_arguments() -> tuple[Argument, ...]:
             "rate", "1.0", "How much faster than it was recorded.",
             kind=float, low=0, above_low=True,
         ),
-        Argument(
-            "delay", "8.0", "Wait so long for the checkpoint to be loaded before playing, s.",
-            kind=float, low=0,
-        ),
         replace(_ROLE_NAME, nodes=_DRIVER),
         replace(_CAMERA, nodes=_DRIVER),
         _SYNC,

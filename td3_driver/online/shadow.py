@@ -2,16 +2,19 @@
 """A policy that watches another drive and says, frame by frame, what it would do.
 
 It sees what it would see driving. Where routes come with the recording, an episode begins with
-each and ends as in driving; else it follows the lanes ahead, straight on at junctions.
+each and ends as in driving; else it follows the lanes ahead, straight on at junctions. Topics have
+no order among each other, and a recording keeps the one in which they happened to come: a route
+may be told of before its first frame, or some frames after it.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
-from td3_driver.driving.continuity import GAP_NS, furthest_m
+from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.map_matching import Lanes
@@ -22,13 +25,18 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
+from td3_driver.driving.recorded_routes import RecordedRoutes
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.route import Route
 from td3_driver.driving.safety import safe_action
+from td3_driver.driving.synchronisation import driven
 from td3_driver.driving.types import EgoState
+from td3_driver.online.timing import Cadence
 
-REMEMBERED = 20  # frames that may still get their other half
+REMEMBERED = 20  # frames that may still get their command or their route
+COLLISIONS_REMEMBERED = 100  # a car that scrapes along a wall reports one in each tick
 
 
 class Errors:
@@ -68,6 +76,16 @@ class Errors:
             del half[next(iter(half))]
 
 
+@dataclass
+class _Seen:
+    """A frame, and whether anything was proposed for it."""
+
+    frame: Frame
+    ego: EgoState
+    users: RoadUsers
+    proposed: bool = False
+
+
 class Shadow:
     """See the module.
 
@@ -76,76 +94,165 @@ class Shadow:
         config: ends of episodes, limits.
 
     Attributes:
-        routes_come: routes are recorded; episodes begin with them alone.
         episodes: begun so far.
+        outside_episodes: frames so far for which nothing was proposed.
+        dropped_frames: frames that are missing between two others, by the gaps between stamps.
         time_jumps: how often time went back, or on by more than a gap.
     """
 
     def __init__(self, policy: Policy, config: DrivingConfig) -> None:
-        self.routes_come = False
-        self.episodes = self.time_jumps = 0
+        self.episodes = self.outside_episodes = self.dropped_frames = self.time_jumps = 0
         self._policy, self._config = policy, config
+        self._road_map: RoadMap | None = None
         self._lanes: Lanes | None = None
-        self._route: tuple[int, Route] | None = None  # recorded, and the stamp that it begins at
+        self._routes_come = False
+        self._routes = RecordedRoutes(REMEMBERED)
+        self._new_routes: list[tuple[int, Route]] = []  # told of since the last frame
+        self._collisions_ns: deque[int] = deque(maxlen=COLLISIONS_REMEMBERED)
+        self._new_collisions_ns: list[int] = []
+        # One more, so that of each remembered frame the one before it is known, too.
+        self._seen: deque[_Seen] = deque(maxlen=REMEMBERED + 1)
+        self._cadence = Cadence()
         self._stack = FrameStack()
         self._episode: Episode | None = None
         self._begun_ns = 0  # stamp of the episode's first frame
-        self._before: tuple[Frame, EgoState] | None = None
 
     def set_map(self, road_map: RoadMap) -> None:
         """The roads from now on."""
-        self._lanes = Lanes(road_map)
+        self._road_map, self._lanes = road_map, None
 
-    def see(self, pixels: Frame, ego: EgoState) -> Action | None:
+    def see(
+        self,
+        pixels: Frame,
+        ego: EgoState,
+        users: RoadUsers = NOBODY,
+        *,
+        routes_come: bool = False,
+    ) -> Action | None:
         """The action for this frame; None where there is no route to follow.
 
         Args:
             pixels: the camera's picture, see `grey_frame`.
             ego: the car at the same stamp.
+            users: who else is on the road at the same stamp.
+            routes_come: somebody tells of routes: episodes begin with them alone, from now on
+                until time jumps; a player's topics end before what it has played is all seen.
         """
-        frame = grey_frame(pixels, self._config.view)
-        if self._before is not None and self._interrupted(self._before[1], ego):
+        seen = _Seen(grey_frame(pixels, self._config.view), ego, users)
+        before = self._seen[-1] if self._seen else None
+        self._cadence.picture(ego.stamp_ns)
+        if before is not None and not _time_jumps(before.ego, ego):
+            self.dropped_frames += self._cadence.missed(before.ego.stamp_ns, ego.stamp_ns)
+        elif before is not None:
+            self.time_jumps += 1
+            self._routes_come = bool(self._new_routes)
+            if ego.stamp_ns <= before.ego.stamp_ns:
+                self._begin_anew()
+        self._new_routes, self._new_collisions_ns = [], []
+        self._routes_come |= routes_come
+        self._seen.append(seen)
+        action = self._advance(before, seen)
+        self.outside_episodes += action is None
+        return action
+
+    def follow(self, stamp_ns: int, route: Route) -> list[tuple[int, Action]]:
+        """A recorded route; the actions along it for the frames that were seen already.
+
+        Args:
+            stamp_ns: stamp of its first frame.
+            route: the route.
+
+        Returns:
+            Stamps, ns, and actions, rising; they replace what was proposed for these frames. None
+            where the episode has begun with this route already: the topic is latched.
+        """
+        self._routes.add(stamp_ns, route)
+        self._new_routes.append((stamp_ns, route))
+        self._routes_come = True
+        seen = list(self._seen)
+        frames = list(zip([None, *seen], seen, strict=False))
+        if len(seen) > REMEMBERED:
+            del frames[0]
+        begins = [i for i, frame in enumerate(frames) if self._route_of(*frame) is route]
+        if not begins:
+            return []
+        frames = frames[begins[-1] :]
+        begun = self._episode if self._begun_ns == frames[0][1].ego.stamp_ns else None
+        if begun is not None and np.array_equal(begun.route.points_m, route.points_m):
+            return []
+        actions = []
+        for before, now in frames:
+            answered, action = now.proposed, self._advance(before, now)
+            if action is not None:
+                actions.append((now.ego.stamp_ns, action))
+                self.outside_episodes -= not answered
+        return actions
+
+    def collided(self, stamp_ns: int) -> None:
+        """A collision was reported, with the time of its frame, which ends the episode."""
+        self._collisions_ns.append(stamp_ns)
+        self._new_collisions_ns.append(stamp_ns)
+        if self._seen and self._begun_ns < stamp_ns <= self._seen[-1].ego.stamp_ns:
+            self._episode = None  # it was seen already
+
+    def _begin_anew(self) -> None:
+        """Another round, or another recording: what was told of the last one does not count."""
+        self._routes = RecordedRoutes(REMEMBERED)
+        for stamp_ns, route in self._new_routes:
+            self._routes.add(stamp_ns, route)
+        self._collisions_ns.clear()
+        self._collisions_ns.extend(self._new_collisions_ns)
+
+    def _route_of(self, before: _Seen | None, now: _Seen) -> Route | None:
+        goes_on = before is not None and before.ego.stamp_ns < now.ego.stamp_ns
+        before_ns = before.ego.stamp_ns if before is not None and goes_on else None
+        return self._routes.begun(before_ns, now.ego.stamp_ns)
+
+    def _advance(self, before: _Seen | None, now: _Seen) -> Action | None:
+        """Go on by a frame."""
+        action = self._judge(before, now)
+        now.proposed = now.proposed or action is not None
+        return action
+
+    def _judge(self, before: _Seen | None, now: _Seen) -> Action | None:
+        if before is not None and _interrupted(before.ego, now.ego):
             self._episode = None
-        self._before = frame, ego
-        if self._route is not None and self._route[0] == ego.stamp_ns:
-            return self._begin(self._route[1])
-        if self._episode is None:
-            return self._begin(self._ahead(ego))
-        outcome = self._episode.step(ego, np.zeros(2, np.float32), collided=False)
+        route = self._route_of(before, now)
+        if route is not None:
+            return self._begin(route, now)
+        if self._episode is None or before is None:
+            return self._begin(self._ahead(now.ego), now)
+        since_ns, now_ns = before.ego.stamp_ns, now.ego.stamp_ns
+        outcome = self._episode.step(
+            now.ego,
+            np.zeros(2, np.float32),
+            collided=any(since_ns < stamp_ns <= now_ns for stamp_ns in self._collisions_ns),
+            users=now.users,
+        )
         if outcome.ended:
             self._episode = None
             return None
-        self._stack.push(frame)
-        return self._propose(self._episode, ego)
+        self._stack.push(now.frame)
+        return self._propose(self._episode, now.ego)
 
-    def follow(self, stamp_ns: int, route: Route) -> Action | None:
-        """A recorded route; the first action along it if its first frame was seen already.
-
-        Topics have no order among each other: it may come before that frame or after it. In a
-        bag's second round the first round's route has begun the episode already.
-        """
-        self._route = stamp_ns, route
-        if self._before is None or self._before[1].stamp_ns != stamp_ns:
+    def _begin(self, route: Route | None, now: _Seen) -> Action | None:
+        self._episode = None
+        if route is None:
             return None
-        begun = self._episode if self._begun_ns == stamp_ns else None
-        if begun is not None and np.array_equal(begun.route.points_m, route.points_m):
+        episode = Episode(self.episodes, route, now.ego, self._config.episode)
+        if not episode.on_its_way:
             return None
-        return self._begin(route)
-
-    def _begin(self, route: Route | None) -> Action | None:
-        if route is None or self._before is None:
-            return None
-        frame, ego = self._before
-        self._episode = Episode(self.episodes, route, ego, self._config.episode)
-        self._begun_ns = ego.stamp_ns
+        self._episode, self._begun_ns = episode, now.ego.stamp_ns
         self.episodes += 1
         self._policy.begin_episode()
-        self._stack.reset(frame)
-        return self._propose(self._episode, ego)
+        self._stack.reset(now.frame)
+        return self._propose(episode, now.ego)
 
     def _ahead(self, ego: EgoState) -> Route | None:
-        if self.routes_come or self._lanes is None:
+        if self._routes_come or self._road_map is None:
             return None
+        if self._lanes is None:
+            self._lanes = Lanes(self._road_map)
         return self._lanes.ahead(ego.pose, self._config.episode.route_length_m)
 
     def _propose(self, episode: Episode, ego: EgoState) -> Action:
@@ -156,11 +263,10 @@ class Shadow:
         situation = Situation(observation, ego, episode.route, episode.place)
         return safe_action(self._policy.act(situation))
 
-    def _interrupted(self, before: EgoState, now: EgoState) -> bool:
-        gone_ns = now.stamp_ns - before.stamp_ns
-        if not 0 < gone_ns <= GAP_NS:
-            self.time_jumps += 1
-            return True
-        moved_m = math.hypot(now.pose.x_m - before.pose.x_m, now.pose.y_m - before.pose.y_m)
-        fastest_mps = max(abs(before.speed_mps), abs(now.speed_mps))
-        return moved_m > furthest_m(fastest_mps, gone_ns * 1e-9)
+
+def _time_jumps(before: EgoState, now: EgoState) -> bool:
+    return not 0 < now.stamp_ns - before.stamp_ns <= GAP_NS
+
+
+def _interrupted(before: EgoState, now: EgoState) -> bool:
+    return _time_jumps(before, now) or not driven(before, now)

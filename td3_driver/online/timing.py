@@ -110,6 +110,11 @@ class Cadence:
         elif last_ns is not None and stamp_ns > last_ns:
             self._gaps_ns.append(stamp_ns - last_ns)
 
+    def missed(self, before_ns: int, now_ns: int) -> int:
+        """How many pictures are missing between two that came one after the other."""
+        period_ns = min(self._gaps_ns, default=0)
+        return max(round((now_ns - before_ns) / period_ns) - 1, 0) if period_ns else 0
+
     def tick(self, stamp_ns: int) -> None:
         """A tick's odometry has come."""
         last_ns, self._stamp_ns = self._stamp_ns, stamp_ns

@@ -128,7 +128,7 @@ class Commander:
             self._open = None
 
     def take(self, seen: Sighting, usual_s: float) -> Report:
-        """Take in one tick; `answer` gives the command, now or later.
+        """Take in one tick; `answer` gives the command.
 
         Args:
             seen: what came of it.
@@ -154,9 +154,7 @@ class Commander:
         if leaked:
             self._session.interrupt()  # the action took effect a tick later than it was meant to
             return Report()
-        report = Report() if self.braking else self._observe(seen)
-        self.answer()
-        return report
+        return Report() if self.braking else self._observe(seen)
 
     def _leaks(self, seen: Sighting) -> bool:
         """Whether the command before this frame ends the world's wait for this one's, too.

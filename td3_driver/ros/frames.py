@@ -12,11 +12,17 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.road_users import RoadUsers
-from td3_driver.driving.synchronisation import Mode, Paired, Pairing, Sync
+from td3_driver.driving.synchronisation import (
+    ODOMETRIES_KEPT,
+    PICTURES_KEPT,
+    Mode,
+    Paired,
+    Pairing,
+    Sync,
+)
 from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
 
-UNMATCHED_KEPT = 10
 # So many more images for which odometry came before and after, but none of their stamp, than
 # images that had some.
 _OWN_STAMPS = 5
@@ -55,7 +61,7 @@ class FrameMatcher:
         """The pair that this image completes, if any."""
         odometry = _taken(self._odometries, stamp_ns(message.header.stamp))
         if odometry is None:
-            _keep(self._images, message)
+            _keep(self._images, message, PICTURES_KEPT)
             return None
         self._images.clear()
         return message, odometry
@@ -64,7 +70,8 @@ class FrameMatcher:
         """The pair that this odometry completes, if any."""
         image = _taken(self._images, stamp_ns(message.header.stamp))
         if image is None:
-            _keep(self._odometries, message)
+            # Small, and quicker than pictures are: more so than ten where a recording is played.
+            _keep(self._odometries, message, ODOMETRIES_KEPT)
             return None
         self._odometries.clear()
         return image, message
@@ -80,11 +87,11 @@ def _taken(waiting: OrderedDict[int, Message], time_ns: int) -> Message | None:
             return message
 
 
-def _keep(waiting: OrderedDict[int, Message], message: Message) -> None:
+def _keep(waiting: OrderedDict[int, Message], message: Message, kept: int) -> None:
     time_ns = stamp_ns(message.header.stamp)
     waiting.pop(time_ns, None)
     waiting[time_ns] = message
-    while len(waiting) > UNMATCHED_KEPT:
+    while len(waiting) > kept:
         waiting.popitem(last=False)
 
 

@@ -27,6 +27,9 @@ LATCHED_1 = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 
+# Said by `driver_node` in mode replay when a player is there; `replay.launch.py` waits for it.
+READY_TO_PLAY = "ready to play: watching"
+
 CLOCK = "/clock"
 STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"

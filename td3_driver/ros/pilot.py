@@ -191,6 +191,9 @@ class Pilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         report = self._commander.take(seen, self._intake.cadence.period_s)
+        # With its command the world goes on: so in a recording a route comes with its first frame.
+        self._reports.route(seen.odometry)
+        self._commander.answer()
         if report.warning:
             self._logger.warning(report.warning)
         self._reports.frame(report, seen.odometry)

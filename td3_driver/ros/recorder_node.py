@@ -2,7 +2,7 @@
 """Records topics into a bag (MCAP) from a process of its own, so that driving never waits for it.
 
 Messages are written as they came, without being decoded. `config/record_topics.yaml` has the
-topics; rosbag2's own recorder takes the same file.
+topics, and how rosbag2's own recorder is given them.
 """
 
 from __future__ import annotations

@@ -10,31 +10,40 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from carla_msgs.msg import CarlaEgoVehicleControl, CarlaWorldInfo
+from carla_msgs.msg import CarlaCollisionEvent, CarlaEgoVehicleControl, CarlaWorldInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
-from std_msgs.msg import Header
 
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.driving.decoding import route_of
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_map import RoadMap, RoadMapError
 from td3_driver.driving.safety import action_of, control_of
-from td3_driver.online.shadow import Errors, Shadow
+from td3_driver.online.shadow import REMEMBERED, Errors, Shadow
 from td3_driver.online.timing import Latencies
 from td3_driver.online.trained import Trained, load
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.conversions import ImageError, control_message, ego_state, pixels, stamp_ns
+from td3_driver.ros.conversions import (
+    ImageError,
+    control_message,
+    ego_state,
+    pixels,
+    stamp_ns,
+    stamp_of,
+)
 from td3_driver.ros.conversions import control_of as control_from
 from td3_driver.ros.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.process import each_of, foreseen
-from td3_driver.ros.wires import Wires
+from td3_driver.ros.wires import PlayedWires
 from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
+LOOK_PERIOD_S = 0.1
+# Asked to stop, it takes in what has come already; a camera may go on all the same.
+QUIET_S, LAST_FRAMES_WITHIN_S = 0.2, 2.0
 ROUTE = "~/route"
 
 
@@ -60,22 +69,29 @@ class ReplayPilot:
         self._shadow = Shadow(trained.policy, trained.driving)
         self._errors, self._latencies = Errors(), Latencies(given.control_period_s)
         self._frames = self._proposals = 0
-        self._wires = Wires(node)
+        self._world_info: str | None = None
+        self._leave_by_s = float("inf")
+        self._players: set[tuple[int, ...]] = set()  # publishers that playing may begin with
+        self._wires = PlayedWires(node)
         self._topics = topics
         wires, default = self._wires, names.VOLATILE_10
         self._proposal = wires.publish(CarlaEgoVehicleControl, "~/proposed_control", default)
         self._status = wires.publish(DiagnosticStatus, "~/replay", default)
         self._diagnostics = wires.publish(DiagnosticArray, "/diagnostics", default)
         wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
-        wires.listen(PathMessage, ROUTE, self._on_route, default)
+        wires.listen(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
+        wires.listen(PathMessage, ROUTE, self._on_route, names.LATCHED_1)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
         sync, tell = synchronisation(given), self._logger.info
-        self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=False)
-        wires.every(STATUS_PERIOD_S, self._publish_status)
+        self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=True)
+        wires.every(STATUS_PERIOD_S, self._look)
+        wires.every(LOOK_PERIOD_S, self._look_for_player)
 
     def activate(self) -> None:
         """Watch."""
         self._intake.begin()
+        self._players = set()
+        self._logger.info(f"waiting for {self._watched}")
 
     def deactivate(self) -> None:
         """Be silent."""
@@ -85,6 +101,7 @@ class ReplayPilot:
         """Leave."""
         if self.exit_code is None:
             self.exit_code = code
+            self._leave_by_s = time.monotonic() + LAST_FRAMES_WITHIN_S
             # On lines of their own: rclpy knows a message by its line, and fixes its severity.
             if code:
                 self._logger.error(reason)
@@ -97,8 +114,11 @@ class ReplayPilot:
 
     @property
     def may_leave(self) -> bool:
-        """It is to end."""
-        return self.exit_code is not None
+        """It is to end, and has looked at what came before that."""
+        if self.exit_code is None:
+            return False
+        now_s = time.monotonic()
+        return now_s > min(self._leave_by_s, self._intake.image_s + QUIET_S)
 
     def brake_at_once(self) -> None:
         """It moves no car."""
@@ -114,11 +134,38 @@ class ReplayPilot:
     def _log_values(self) -> None:
         said = ", ".join(f"{name} {_short(value)}" for name, value in self._values().items())
         self._logger.info(f"replay: {said}")
+        if self._frames and not self._proposals:
+            self._logger.warning(
+                f"nothing proposed: no frame came within {REMEMBERED} frames of a route on "
+                f"{ROUTE}, or, without such a topic, no lane of {names.WORLD_INFO} was near"
+            )
+
+    @property
+    def _watched(self) -> str:
+        return f"{self._topics.image} and {self._topics.of('odometry')}"
+
+    def _look_for_player(self) -> None:
+        """Say that a player's topics are there: it may wait for that (`--start-paused`)."""
+        if not self._intake.active:
+            return
+        look = self._node.get_publishers_info_by_topic
+        found = [look(topic) for topic in (self._topics.image, self._topics.of("odometry"))]
+        players = {tuple(info.endpoint_gid) for infos in found for info in infos}
+        if all(found) and not players <= self._players:
+            self._logger.info(f"{names.READY_TO_PLAY} {self._watched}")
+            self._players = players
+
+    def _look(self) -> None:
+        self._intake.go_on_without_users(STATUS_PERIOD_S)
+        self._publish_status()
 
     def hear_learner(self) -> None:
         """There is no learner."""
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
+        if message.opendrive == self._world_info:  # a bag's next round
+            return
+        self._world_info = message.opendrive
         try:
             self._shadow.set_map(RoadMap(message.opendrive, shown(message.map_name)))
         except RoadMapError as error:
@@ -130,7 +177,11 @@ class ReplayPilot:
         except ValueError as error:
             self._logger.warning(f"{ROUTE}: {error}")
             return
-        self._propose(message.header, self._shadow.follow(stamp_ns(message.header.stamp), route))
+        for time_ns, action in self._shadow.follow(stamp_ns(message.header.stamp), route):
+            self._propose(time_ns, action)
+
+    def _on_collision(self, message: CarlaCollisionEvent) -> None:
+        self._shadow.collided(stamp_ns(message.header.stamp))
 
     def _on_frame(self, seen: Sighting) -> None:
         self._frames += 1
@@ -138,7 +189,9 @@ class ReplayPilot:
         try:
             picture = pixels(seen.image)
         except ImageError as error:
-            self.end(1, f"{self._topics.image}: {error}")
+            self._logger.warning(
+                f"{self._topics.image}: {error}; frame left out", throttle_duration_sec=10.0
+            )
             return
         ego = ego_state(seen.odometry)
         if not ego.plausible:
@@ -147,18 +200,17 @@ class ReplayPilot:
                 throttle_duration_sec=10.0,
             )
             return
-        self._shadow.routes_come = self._node.count_publishers(ROUTE) > 0
-        action = self._shadow.see(picture, ego)
-        self._propose(seen.odometry.header, action)
+        routes_come = self._node.count_publishers(ROUTE) > 0
+        action = self._shadow.see(picture, ego, seen.users, routes_come=routes_come)
         if action is not None:
+            self._propose(ego.stamp_ns, action)
             self._latencies.add(time.monotonic() - began_s)
 
-    def _propose(self, header: Header, action: Action | None) -> None:
-        if action is None:
-            return
+    def _propose(self, time_ns: int, action: Action) -> None:
         self._proposals += 1
-        self._errors.proposed(stamp_ns(header.stamp), action)
-        self._proposal.publish(control_message(control_of(action, self._safety), header.stamp))
+        self._errors.proposed(time_ns, action)
+        control = control_of(action, self._safety)
+        self._proposal.publish(control_message(control, stamp_of(time_ns)))
 
     def _on_control(self, message: CarlaEgoVehicleControl) -> None:
         driven = action_of(control_from(message), self._safety)
@@ -168,6 +220,9 @@ class ReplayPilot:
         return {
             "frames": self._frames,
             "proposals": self._proposals,
+            "outside_episodes": self._shadow.outside_episodes,
+            "dropped_frames": self._shadow.dropped_frames,
+            "lost_messages": self._wires.lost,
             "compared": self._errors.count,
             "episodes": self._shadow.episodes,
             "time_jumps": self._shadow.time_jumps,

@@ -45,8 +45,8 @@ class Reports:
         self._driven = wires.publish(PathMessage, "~/trajectory", default)
         self._reward = wires.publish(Float32MultiArray, "~/reward", default)
 
-    def frame(self, report: Report, odometry: Odometry) -> None:
-        """One frame: what it brought, and where the car was."""
+    def route(self, odometry: Odometry) -> None:
+        """The route of an episode that begins with this frame."""
         driver = self._run.session.driver
         if driver.episode is None:
             self._begun_ns = None
@@ -55,7 +55,10 @@ class Reports:
             self._trajectory.clear()
             points = driver.episode.route.points_m.tolist()
             self._route.publish(path_message(points, odometry.header))
-        if driver.episode is not None:
+
+    def frame(self, report: Report, odometry: Odometry) -> None:
+        """One frame: what it brought, and where the car was."""
+        if self._run.session.driver.episode is not None:
             position = odometry.pose.pose.position
             self._trajectory.append((position.x, position.y))
         self._header = odometry.header

@@ -11,10 +11,18 @@ from rclpy.clock import Clock, ClockType
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.subscription import Subscription, SubscriptionEventCallbacks
 
 # By default DDS drops requests beyond ten that wait, and who asked would never hear of it.
 _SERVICE = QoSProfile(depth=200)
+# Five seconds of a drive at 20 Hz: a town's map takes half of one to be read.
+_PLAYED_DEPTH = 100
 
 
 class Wires:
@@ -80,3 +88,60 @@ class Wires:
         """Destroy what was made, newest first."""
         while self._cuts:
             self._cuts.pop()()
+
+
+class PlayedWires(Wires):
+    """Wires to a recording that is played: with whatever quality of service it was recorded.
+
+    A subscription asks for what it is to have, and for less once a publisher offers less. It keeps
+    more messages than it is asked to, since a player does not wait for who listens.
+
+    Attributes:
+        lost: messages that came never or too late, as far as DDS tells, those that were sent
+            before anyone listened too.
+    """
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.lost = 0
+        self._heard: dict[str, Subscription] = {}
+
+    def listen(
+        self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
+    ) -> None:
+        """A subscription."""
+        self._cuts.append(lambda: self.node.destroy_subscription(self._heard.pop(topic)))
+        self._subscribe(kind, topic, callback, qos.reliability, qos.durability)
+
+    def _subscribe(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[..., None],
+        reliability: ReliabilityPolicy,
+        durability: DurabilityPolicy,
+    ) -> None:
+        def on_incompatible(event: Any) -> None:
+            if self._heard.get(topic) is not made:  # told of two publishers at once
+                return
+            self.node.destroy_subscription(made)
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            less = (
+                (reliability, DurabilityPolicy.VOLATILE)
+                if policy == "DURABILITY"
+                else (ReliabilityPolicy.BEST_EFFORT, durability)
+            )
+            self._subscribe(kind, topic, callback, *less)
+
+        def on_lost(event: Any) -> None:
+            self.lost += event.total_count_change
+
+        made = self._heard[topic] = self.node.create_subscription(
+            kind,
+            topic,
+            callback,
+            QoSProfile(depth=_PLAYED_DEPTH, reliability=reliability, durability=durability),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=on_incompatible, message_lost=on_lost
+            ),
+        )

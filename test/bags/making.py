@@ -76,6 +76,44 @@ def rewrite(
     return target
 
 
+def reordered(
+    source: Path,
+    target: Path,
+    when_ns: Callable[[str, int], int],
+    until_ns: int,
+    *,
+    with_quality: bool = True,
+) -> Path:
+    """The same messages up to a time, in the order in which a recorder heard them.
+
+    Args:
+        source, target: the bags.
+        when_ns: when a message of a topic was heard that was sent at a time.
+        until_ns: sent before that.
+        with_quality: the quality of service is known.
+    """
+    writer = open_writer(target)
+    with Reader(source) as reader:
+        connections = {
+            connection.topic: writer.add_connection(
+                connection.topic,
+                connection.msgtype,
+                typestore=TYPES,
+                offered_qos_profiles=connection.ext.offered_qos_profiles if with_quality else (),
+            )
+            for connection in reader.connections
+        }
+        heard = [
+            (when_ns(connection.topic, time_ns), number, connection.topic, bytes(data))
+            for number, (connection, time_ns, data) in enumerate(reader.messages())
+            if time_ns < until_ns
+        ]
+    for time_ns, _, topic, data in sorted(heard):
+        writer.write(connections[topic], time_ns, data)
+    writer.close()
+    return target
+
+
 def without(*topics: str) -> Change:
     """A change that leaves topics out, by the end of their names."""
 

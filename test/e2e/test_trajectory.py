@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`~/trajectory` is an episode's: a car that reaches no start draws nothing, for ever."""
+"""`~/trajectory` and `~/route` are an episode's: a car that reaches no start draws nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose
 from nav_msgs.msg import Path as PathMessage
 
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros import names
+from td3_driver.ros.conversions import stamp_ns
 
 from .faulty_world import FaultyWorld
 from .running import Node
@@ -32,6 +35,15 @@ def world() -> Iterator[Immovable]:
     world.close()
 
 
+def noting(sent_ns: dict[int, int]) -> Callable[[Any, dict[str, int]], None]:
+    """A callback that notes when a message was published, by its stamp."""
+
+    def note(message: Any, info: dict[str, int]) -> None:
+        sent_ns[stamp_ns(message.header.stamp)] = info["source_timestamp"]
+
+    return note
+
+
 def test_it_grows_only_while_an_episode_runs(world: Immovable, tmp_path: Path) -> None:
     node = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", "world_timeout_s:=60.0")
     drawn: list[int] = []
@@ -41,6 +53,11 @@ def test_it_grows_only_while_an_episode_runs(world: Immovable, tmp_path: Path) -
         lambda message: drawn.append(len(message.poses)),
         names.VOLATILE_10,
     )
+    routes_ns: dict[int, int] = {}
+    commands_ns: dict[int, int] = {}
+    listen, control = world.node.create_subscription, "/carla/ego_vehicle/vehicle_control_cmd"
+    listen(PathMessage, "/td3_driver/route", noting(routes_ns), names.VOLATILE_10)
+    listen(CarlaEgoVehicleControl, control, noting(commands_ns), names.VOLATILE_10)
     try:
         node.wait_for("latest.pth at step 0")
         world.begin()
@@ -54,6 +71,9 @@ def test_it_grows_only_while_an_episode_runs(world: Immovable, tmp_path: Path) -
         drawn.clear()
         world.spin(lambda: bool(drawn), 10.0, "a trajectory")
         assert drawn[-1] > 0
+        # With its command the world goes on: a route has to be out before it.
+        assert routes_ns
+        assert all(sent_ns < commands_ns[stamp] for stamp, sent_ns in routes_ns.items())
         assert node.stop() == 0, node.output
     finally:
         node.kill()

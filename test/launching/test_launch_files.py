@@ -2,6 +2,7 @@
 """The launch files through `ros2 launch`, from a real colcon installation; where there is one."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from ..bags.conftest import Drive, drive
+from ..bags.test_replay import replayed
+
+__all__ = ["drive"]  # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = Path(sys.prefix)
@@ -154,6 +160,19 @@ class Launched:
         self.process.wait()
 
 
+@pytest.fixture(scope="module")
+def player(workspace: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`ros2 bag` and `ros2 service` are ours where rosbag2 is not installed."""
+    ours = tmp_path_factory.mktemp("ros2") / "ros2"
+    ours.write_text(
+        "#!/bin/sh\ncase $1 in bag|service) "
+        f'cd {ROOT} && exec {sys.executable} -m test.launching.played "$@";; esac\n'
+        f'exec {ROS2} "$@"\n'
+    )
+    ours.chmod(0o755)
+    workspace["PATH"] = f"{ours.parent}:{os.environ['PATH']}"
+
+
 @pytest.fixture
 def launch(workspace: dict[str, str], tmp_path: Path) -> Iterator[object]:
     made: list[Launched] = []
@@ -240,6 +259,18 @@ def test_the_bridge_s_processes_end_with_ours_and_ours_with_theirs(launch) -> No
     killed.wait_for("driving in")
     killed.process.kill()
     killed.code()
+
+
+def test_a_replay_proposes_from_the_first_frame_on(launch, player: None, drive: Drive) -> None:
+    """Driver and player start together; nothing is lost while they look for each other."""
+    given = (f"bag:={drive.bag}", f"resume:={drive.checkpoint}", "rate:=3.0")
+    run = launch("td3_driver", "replay.launch.py", *given)
+    assert run.code() == 0, run.output
+    assert "all acknowledged" in run.output
+    offline = replayed(drive, drive.bag)
+    told = re.search(r"replay: frames (\d+), proposals (\d+), .* lost_messages 0,", run.output)
+    assert told is not None, run.output
+    assert (int(told[1]), int(told[2])) == (offline.counts["frames"], len(offline.rows["steer"]))
 
 
 def test_included_by_another_launch_file_it_minds_its_own_business(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
-from td3_driver.driving.synchronisation import Sync
+from td3_driver.driving.synchronisation import PICTURES_KEPT, Sync
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
-from td3_driver.ros.frames import UNMATCHED_KEPT, FrameMatcher, Frames, Pair
+from td3_driver.ros.frames import FrameMatcher, Frames, Pair
 
 MS = 1_000_000
 
@@ -74,7 +74,7 @@ def interleavings(draw: Any) -> list[tuple[str, int]]:
         open_ = [
             kind
             for kind, other in (("image", "odometry"), ("odometry", "image"))
-            if sent[kind] < count and sent[kind] - sent[other] < UNMATCHED_KEPT
+            if sent[kind] < count and sent[kind] - sent[other] < PICTURES_KEPT
         ]
         kind = draw(st.sampled_from(open_))
         sent[kind] += 1
