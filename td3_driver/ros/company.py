@@ -8,11 +8,22 @@ import time
 from collections.abc import Sequence
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 # Within that long a node hears of those that were there before it, and they of it: mostly at once,
 # else with Fast DDS' announcements each 3 s. So long it is the one that came last.
 NEWCOMER_S = 5.0
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"  # a publisher is heard of before its node
+_NO_NODE = "_CREATED_BY_BARE_DDS_APP_"
+
+
+def name_of(end: TopicEndpointInfo) -> str:
+    """The node of a publisher or subscriber: its full name, or what is known of it instead."""
+    if end.node_name == _UNKNOWN:
+        return "a node of unknown name"
+    if end.node_name == _NO_NODE:
+        return "a program that is no ROS node"
+    return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
 
 
 class Company:
@@ -27,6 +38,7 @@ class Company:
     def __init__(self, node: Node, role: str, topic: str) -> None:
         self._node, self._role, self._topic = node, role, topic
         self._settled_s = time.monotonic() + NEWCOMER_S
+        self._known_s = time.monotonic()  # when all of them had names
 
     @property
     def newcomer(self) -> bool:
@@ -36,13 +48,14 @@ class Company:
     def others(self) -> list[str]:
         """Those beside our node, each with its role, if there are too many; else nobody."""
         if self._node.count_publishers(self._topic) < 2:
+            self._known_s = time.monotonic()
             return []
-        names = [
-            f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-            for info in self._node.get_publishers_info_by_topic(self._topic)
-        ]
-        if any(_UNKNOWN in name for name in names):  # the next look will tell
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        if all(end.node_name != _UNKNOWN for end in publishers):
+            self._known_s = time.monotonic()
+        elif time.monotonic() - self._known_s < NEWCOMER_S:  # a later look will tell
             return []
+        names = [name_of(end) for end in publishers]
         if (own := self._node.get_fully_qualified_name()) in names:
             names.remove(own)
         return [f"{self._role} {name}" for name in sorted(names)]

@@ -3,16 +3,32 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+# What comes back within so long is not said again; unless it stays.
+FLAPPING_S = 2.0
+
+
+@dataclass
+class _Condition:
+    """What is so: since when, as of time.monotonic, and whether the log says it."""
+
+    level: bytes
+    text: str
+    since_s: float
+    said: bool = False
 
 
 class Conditions:
     """Conditions by name, each with a level and a text.
+
+    One that comes and goes many times a second is said once.
 
     Attributes:
         counts: how often each was met, its repetitions included.
@@ -21,36 +37,54 @@ class Conditions:
     def __init__(self, logger: RcutilsLogger) -> None:
         self.counts: Counter[str] = Counter()
         self._logger = logger
-        self._now: dict[str, tuple[bytes, str]] = {}
+        self._now: dict[str, _Condition] = {}
+        self._last: dict[str, tuple[str, float]] = {}  # what it was last, and until when
 
     def meet(self, name: str, text: str, level: bytes = ERROR) -> None:
         """It has happened, perhaps again: counted each time."""
         self.counts[name] += 1
-        if name not in self._now:
-            # On lines of their own: rclpy knows a message by its line, and fixes its severity.
-            if level == ERROR:
-                self._logger.error(text)
-            else:
-                self._logger.warning(text)
-        self._now[name] = level, text
+        since_s = self._now[name].since_s if name in self._now else time.monotonic()
+        said = name in self._now and self._now[name].said
+        self._now[name] = _Condition(level, text, since_s, said)
+        self._say(name)
 
     def hold(self, name: str, text: str, level: bytes = ERROR) -> None:
         """It is so, perhaps still: counted once while it lasts."""
-        if name not in self._now:
+        if name in self._now:
+            self._say(name)
+        else:
             self.meet(name, text, level)
 
     def over(self, *names: str) -> None:
         """It is so no more, if it was."""
         for name in names:
-            if self._now.pop(name, None):
-                self._logger.info(f"{name}: all right again")
+            condition = self._now.pop(name, None)
+            if condition is not None:
+                self._last[name] = condition.text, time.monotonic()
+                if condition.said:
+                    self._logger.info(f"{name}: all right again")
+
+    def _say(self, name: str) -> None:
+        """Say it, if it is not said yet; where it has just been so, not before it lasts."""
+        condition = self._now[name]
+        text, over_s = self._last.get(name, ("", 0.0))
+        back = condition.text == text and condition.since_s - over_s < FLAPPING_S
+        lasts = time.monotonic() - condition.since_s > FLAPPING_S
+        if condition.said or (back and not lasts):
+            return
+        condition.said = True
+        # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+        if condition.level == ERROR:
+            self._logger.error(condition.text)
+        else:
+            self._logger.warning(condition.text)
 
     @property
     def level(self) -> bytes:
         """The worst of what is so."""
-        return max((level for level, _ in self._now.values()), default=DiagnosticStatus.OK)
+        return max((now.level for now in self._now.values()), default=DiagnosticStatus.OK)
 
     @property
     def text(self) -> str:
         """All that is so, in one line."""
-        return "; ".join(text for _, text in self._now.values())
+        return "; ".join(now.text for now in self._now.values())

@@ -142,6 +142,7 @@ class Pilot:
             self._brake_if_moving,
             self._reports.status,
             self._reports.wait_for_listeners,
+            self._reports.log_results,
             self._reports.log_timing,
             self._end_learner,
             self._wires.cut,
@@ -235,8 +236,9 @@ class Pilot:
 
     def _on_loaded(self, event: Loaded) -> None:
         if event.path is not None:
+            what = "resuming at" if self.session.learning else "driving with the agent of"
             place = f"step {event.env_steps} from {event.path}"
-            self._logger.info(f"resuming at {place}; {event.settings}")
+            self._logger.info(f"{what} {place}; {event.settings}")
         if event.lost:
             refill = f"learning goes on with {self._run.learning_starts} new transitions"
             self._logger.warning(f"{event.lost}; {refill}")
@@ -318,7 +320,8 @@ class Pilot:
             self._conditions.hold("world", f"{reason}; braking and waiting")
 
     def _status(self) -> None:
-        self._watch.publishers()
+        if self.exit_code is None:  # else that may be why, and is said
+            self._watch.publishers()
         self._watch.actions(self.session.driver)
         self._reports.status()
 
