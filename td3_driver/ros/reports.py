@@ -12,6 +12,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from td3_driver.agent.health import RANGES, complaints
+from td3_driver.agent.messages import Loaded, Saved
 from td3_driver.driving import results
 from td3_driver.driving.driver import Report
 from td3_driver.driving.episode import EpisodeSummary
@@ -66,6 +67,20 @@ class Reports:
         if report.ended is not None:
             self._publish_episode(report.ended)
             self._log_episode(report.ended)
+
+    def loaded(self, event: Loaded) -> None:
+        """The learner's agent is there."""
+        if event.path is not None:
+            what = "resuming at" if self._run.session.learning else "driving with the agent of"
+            place = f"step {event.env_steps} from {event.path}"
+            self._logger.info(f"{what} {place}; {event.settings}")
+        if event.lost:
+            refill = f"learning goes on with {self._run.learning_starts} new transitions"
+            self._logger.warning(f"{event.lost}; {refill}")
+
+    def saved(self, event: Saved) -> None:
+        """A checkpoint stands on disk."""
+        self._logger.info(f"saved {event.path} at step {event.env_steps}")
 
     def status(self) -> None:
         """Where the run stands and how the node does."""
