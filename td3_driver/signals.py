@@ -10,6 +10,14 @@ from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+
+class Interrupted(BaseException):
+    """The process was asked to end.
+
+    Not KeyboardInterrupt: where one has passed through `exec`, Python kills itself in the end.
+    """
+
+
 Handler = Callable[[int, FrameType | None], object]
 
 
