@@ -4,7 +4,6 @@
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from td3_driver.ros import conditions
 from td3_driver.ros.conditions import FLAPPING_S, WARN, Conditions
 
 
@@ -19,13 +18,13 @@ class Log:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [100.0]
-    monkeypatch.setattr(conditions.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("td3_driver.ros.conditions.time.monotonic", lambda: clock[0])
     return clock
 
 
 def test_what_comes_and_goes_many_times_a_second_is_said_once(now: list[float]) -> None:
     log = Log()
-    made = Conditions(log)  # type: ignore[arg-type]
+    made = Conditions(log)
     for _ in range(50):
         made.meet("time", "the stamps jumped", WARN)
         assert made.text == "the stamps jumped"
@@ -43,7 +42,7 @@ def test_what_comes_and_goes_many_times_a_second_is_said_once(now: list[float]) 
 
 def test_what_comes_back_and_stays_is_said(now: list[float]) -> None:
     log = Log()
-    made = Conditions(log)  # type: ignore[arg-type]
+    made = Conditions(log)
     made.hold("world", "lost")
     made.over("world")
     made.hold("world", "lost")
@@ -59,7 +58,7 @@ def test_what_comes_back_and_stays_is_said(now: list[float]) -> None:
 
 def test_another_reason_is_said_at_once(now: list[float]) -> None:
     log = Log()
-    made = Conditions(log)  # type: ignore[arg-type]
+    made = Conditions(log)
     made.meet("camera", "too large")
     made.over("camera")
     made.meet("camera", "no picture")
