@@ -27,6 +27,29 @@ START = "-m", "td3_driver.start"
 DRIVER, WORLD = "td3_driver.ros.driver_node", "td3_driver.world.world_node"
 BOTH = signal.SIGTERM, signal.SIGHUP
 
+# A node that is asked to end twice more when all that it was made of is gone.
+LATE = """
+import os, signal, sys, time
+from rclpy.node import Node
+from td3_driver.ros.process import run_node
+
+def loop(node, executor, stop):
+    node.stop = stop
+    return 0
+
+class Late(Node):
+    def destroy_node(self):
+        super().destroy_node()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.stop.requested = False
+            os.kill(os.getpid(), number)
+            while not self.stop.requested:
+                time.sleep(0.01)
+        time.sleep(0.2)
+
+run_node(lambda: Late("late"), loop)
+"""
+
 
 def group(program: Program, number: signal.Signals) -> None:
     os.killpg(program.process.pid, number)
@@ -188,6 +211,15 @@ def test_a_listener_that_is_told_to_end_says_so() -> None:
         assert line in ("td3_driver: interrupted", "td3_driver doctor: interrupted")
     finally:
         command.kill()
+
+
+def test_signals_when_the_node_is_gone_wake_nobody() -> None:
+    program = Program("-c", LATE)
+    try:
+        assert program.wait(30.0) == 0
+        assert program.lines == []
+    finally:
+        program.kill()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
