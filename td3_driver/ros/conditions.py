@@ -11,24 +11,27 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-# What comes back within so long is not said again; unless it stays.
+# What comes back within so long, and so often, is said no more, unless it stays.
 FLAPPING_S = 2.0
+RETURNS = 2
 
 
 @dataclass
 class _Condition:
-    """What is so: since when, as of time.monotonic, and whether the log says it."""
+    """What is so: since when, as of time.monotonic, how often it came back, and whether the log
+    says it."""
 
     level: bytes
     text: str
     since_s: float
+    returns: int
     said: bool = False
 
 
 class Conditions:
     """Conditions by name, each with a level and a text.
 
-    One that comes and goes many times a second is said once.
+    One that comes and goes many times a second is said no more than `RETURNS` times.
 
     Attributes:
         counts: how often each was met, its repetitions included.
@@ -38,14 +41,16 @@ class Conditions:
         self.counts: Counter[str] = Counter()
         self._logger = logger
         self._now: dict[str, _Condition] = {}
-        self._last: dict[str, tuple[str, float]] = {}  # what it was last, and until when
+        self._last: dict[str, tuple[_Condition, float]] = {}  # what was so, and until when
 
     def meet(self, name: str, text: str, level: bytes = ERROR) -> None:
         """It has happened, perhaps again: counted each time."""
         self.counts[name] += 1
-        since_s = self._now[name].since_s if name in self._now else time.monotonic()
-        said = name in self._now and self._now[name].said
-        self._now[name] = _Condition(level, text, since_s, said)
+        if name in self._now:
+            self._now[name].level, self._now[name].text = level, text
+        else:
+            now_s = time.monotonic()
+            self._now[name] = _Condition(level, text, now_s, self._returns(name, text, now_s))
         self._say(name)
 
     def hold(self, name: str, text: str, level: bytes = ERROR) -> None:
@@ -60,17 +65,21 @@ class Conditions:
         for name in names:
             condition = self._now.pop(name, None)
             if condition is not None:
-                self._last[name] = condition.text, time.monotonic()
+                self._last[name] = condition, time.monotonic()
                 if condition.said:
                     self._logger.info(f"{name}: all right again")
 
+    def _returns(self, name: str, text: str, now_s: float) -> int:
+        if name not in self._last:
+            return 0
+        last, over_s = self._last[name]
+        return last.returns + 1 if last.text == text and now_s - over_s < FLAPPING_S else 0
+
     def _say(self, name: str) -> None:
-        """Say it, if it is not said yet; where it has just been so, not before it lasts."""
+        """Say it, if it is not said yet; where it comes and goes, not before it lasts."""
         condition = self._now[name]
-        text, over_s = self._last.get(name, ("", 0.0))
-        back = condition.text == text and condition.since_s - over_s < FLAPPING_S
         lasts = time.monotonic() - condition.since_s > FLAPPING_S
-        if condition.said or (back and not lasts):
+        if condition.said or (condition.returns >= RETURNS and not lasts):
             return
         condition.said = True
         # On lines of their own: rclpy knows a message by its line, and fixes its severity.
