@@ -19,22 +19,24 @@ COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 
 def main() -> None:
     """Entry point of `td3_driver`."""
-    # They end a command as Ctrl-C does, whoever sends them: what it has open is closed.
-    signals.handle(signals.raise_once(KeyboardInterrupt()))
     with readers_may_leave():
         sys.exit(_run())
 
 
 def _run() -> int:
-    args = _parser().parse_args()
-    run: Callable[[argparse.Namespace], int] = args.run
+    name = "td3_driver"
     try:
+        # They end a command as Ctrl-C does, whoever sends them: what it has open is closed.
+        signals.handle(signals.raise_once(signals.Interrupted()))
+        args = _parser().parse_args()
+        name += f" {args.command}"
+        run: Callable[[argparse.Namespace], int] = args.run
         code = run(args)
     except (ValueError, OSError) as error:
-        print(f"td3_driver {args.command}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
-        print(f"td3_driver {args.command}: interrupted", file=sys.stderr)
+    except signals.Interrupted:
+        print(f"{name}: interrupted", file=sys.stderr)
         code = 1
     signals.ignore()  # Python's end, with nothing left to do, would answer with a traceback
     return code

@@ -10,6 +10,14 @@ from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+
+class Interrupted(BaseException):
+    """The process was asked to end.
+
+    Not KeyboardInterrupt: where one has passed through `exec`, Python kills itself in the end.
+    """
+
+
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -21,7 +29,10 @@ def handle(handler: Handler) -> None:
 
 
 def ignore() -> None:
-    """From now on they change nothing."""
+    """From now on they change nothing, not even when Python, ending, takes handlers away.
+
+    For the end alone: Python complains of a signal that came before and is not handled yet.
+    """
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
@@ -30,7 +41,7 @@ def raise_once(error: BaseException) -> Handler:
     """A handler that raises `error`, once: the next signal does not cut short what it ends."""
 
     def handler(number: int, frame: FrameType | None) -> NoReturn:
-        ignore()
+        handle(lambda *_: None)
         raise error
 
     return handler

@@ -23,7 +23,6 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver.agent import checkpoint, resume
 from td3_driver.agent.checkpoint import CheckpointError, one_line
@@ -48,6 +47,7 @@ from td3_driver.agent.reach import Reach
 from td3_driver.agent.replay import Replay
 from td3_driver.agent.replay_log import ReplayLink
 from td3_driver.agent.resume import RunSettings
+from td3_driver.agent.surroundings import UnfitError, check_device, summary_writer
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.agent.weights import SharedWeights
 
@@ -60,10 +60,6 @@ _LOG = logging.getLogger(__name__)
 
 class _DriverGoneError(Exception):
     """Nobody makes requests any more, or hears of events."""
-
-
-class _UnfitError(Exception):
-    """What the process was started with cannot be followed on this machine; one line says why."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +98,11 @@ class Learner:
         events: takes `Event`s.
 
     Raises:
-        _UnfitError: the device or the folder of `spec` cannot be used.
+        UnfitError: the device or the folder of `spec` cannot be used.
     """
 
     def __init__(self, spec: LearnerSpec, requests: BinaryIO, events: Connection) -> None:
-        _check_device(spec.device)
+        check_device(spec.device)
         self._spec = spec
         self._requests = requests
         self._events = events
@@ -127,7 +123,7 @@ class Learner:
             self._demonstrations = Demonstrations(
                 spec.demonstrations, spec.demonstration_share, self._agent.device
             )
-        self._writer = _writer(spec.log_dir)
+        self._writer = summary_writer(spec.log_dir) if spec.log_dir else None
         self._send(self._loaded(None, {}))
 
     def serve(self) -> None:
@@ -279,23 +275,6 @@ class Learner:
             raise _DriverGoneError from error
 
 
-def _check_device(device: str) -> None:
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # by what is missing: build, driver or card
-        raise _UnfitError(
-            f"device {device}: cannot be used ({one_line(error)}); use cpu, or install a PyTorch "
-            f"that fits this machine (this one is {torch.__version__})"
-        ) from error
-
-
-def _writer(folder: Path | None) -> SummaryWriter | None:
-    try:
-        return SummaryWriter(str(folder)) if folder else None
-    except OSError as error:
-        raise _UnfitError(f"TensorBoard: {folder}: {error.strerror or error}") from error
-
-
 def _nothing() -> None:
     """Its turn comes when every file before it is written."""
 
@@ -322,7 +301,7 @@ def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
             learner.close()
     except _DriverGoneError:
         return  # the driver is gone; everything it asked for has been done
-    except (_UnfitError, torch.cuda.OutOfMemoryError) as error:
+    except (UnfitError, torch.cuda.OutOfMemoryError) as error:
         with contextlib.suppress(OSError):  # the driver is gone
             events.send(Lost(one_line(error)))
     finally:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -195,13 +195,14 @@ class _Shots:
         self._steps += 1
 
 
-def _recorder(
-    folder: Path | None, number: int, course: Course
-) -> AbstractContextManager[DriveRecorder | None]:
+@contextmanager
+def _recorder(folder: Path | None, number: int, course: Course) -> Iterator[DriveRecorder | None]:
     if folder is None:
-        return nullcontext()
-    writer = open_writer(folder / f"{number:03d}_{course.road_map.name}")
-    return DriveRecorder(writer, course.road_map, course.config)
+        yield None
+        return
+    # Closed whatever happens from here on: a signal may come before the first frame.
+    with closing(open_writer(folder / f"{number:03d}_{course.road_map.name}")) as writer:
+        yield DriveRecorder(writer, course.road_map, course.config)
 
 
 def summary(drives: Sequence[Drive]) -> dict[str, Any]:

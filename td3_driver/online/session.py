@@ -117,6 +117,11 @@ class Session:
         return 0 < steps <= self.env_steps or 0 < episodes <= self._episodes_ended
 
     @property
+    def episodes(self) -> int:
+        """After how many the run ends; 0: after none."""
+        return self._config.episodes
+
+    @property
     def learning(self) -> bool:
         """The run changes the agent."""
         return self._config.learning
@@ -248,8 +253,10 @@ class Session:
             return
         self.env_steps = event.env_steps
         self._actor.env_steps = event.env_steps
+        if not self.learning:  # whoever is judged drives its own routes, and none to its end
+            self._driver.abandon_episode()
         # A converted file, or one from a loop of the user's own, has no driving side.
-        if event.run.keys() >= _RUN_KEYS:
+        elif event.run.keys() >= _RUN_KEYS:
             self._update_debt = float(event.run["update_debt"])
             open_episode = event.replay and event.run["driver"]["actions"] is not None
             # A world in real time does not repeat itself.

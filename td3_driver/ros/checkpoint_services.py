@@ -25,13 +25,11 @@ class CheckpointServices:
 
     Args:
         wires: makes them.
-        session: does the work.
-        path: gives the file to use, as it was asked for; empty for the usual one.
+        session: does the work, with the file that the node's `checkpoint_path` names.
     """
 
-    def __init__(self, wires: Wires, session: Session, path: Callable[[], str]) -> None:
-        self._session = session
-        self._path = path
+    def __init__(self, wires: Wires, session: Session) -> None:
+        self._node, self._session = wires.node, session
         self._waiting = 0
         group = ReentrantCallbackGroup()  # a waiting answer must not keep others out
         wires.serve(Trigger, "/save_checkpoint", self._save, group)
@@ -51,7 +49,7 @@ class CheckpointServices:
         """The answer of the learner, which looks at the disk; here nothing may wait for one."""
         if self._waiting >= MOST_WAITING:
             return Refused(f"{self._waiting} requests are waiting for their answers already")
-        given = self._path()
+        given = str(self._node.get_parameter("checkpoint_path").value)
         try:
             check_name(given)
         except ReachError as error:

@@ -48,6 +48,7 @@ def check(program: str, purpose: str, parameters: type) -> None:
         given = f"unknown argument {unknown[0]}"
         parser.exit(2, f"{program}: {given}; parameters are given as --ros-args -p NAME:=VALUE\n")
 
+
 def given_files() -> list[Path]:
     """The `--params-file`s of this process."""
     _, words = _split(sys.argv[1:])

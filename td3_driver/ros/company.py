@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 # Within that long a node hears of those that were there before it, and they of it: mostly at once,
 # else with Fast DDS' announcements each 3 s. So long it is the one that came last.
@@ -15,6 +16,16 @@ NEWCOMER_S = 5.0
 # What counts of the time between two looks: a process that the machine lets wait hears nothing.
 _LOOK_S = 0.5
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"  # a publisher is heard of before its node
+_NO_NODE = "_CREATED_BY_BARE_DDS_APP_"
+
+
+def name_of(end: TopicEndpointInfo) -> str:
+    """The node of a publisher or subscriber: its full name, or what is known of it instead."""
+    if end.node_name == _UNKNOWN:
+        return "a node of unknown name"
+    if end.node_name == _NO_NODE:
+        return "a program that is no ROS node"
+    return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
 
 
 class Company:
@@ -28,7 +39,7 @@ class Company:
 
     def __init__(self, node: Node, role: str, topic: str) -> None:
         self._node, self._role, self._topic = node, role, topic
-        self._looked_s = time.monotonic()
+        self._looked_s = self._known_s = time.monotonic()  # known: when all of them had names
         self._listened_s = 0.0
 
     @property
@@ -39,16 +50,17 @@ class Company:
     def others(self) -> list[str]:
         """Those beside our node, each with its role, if there are too many; else nobody."""
         now_s = time.monotonic()
-        self._listened_s += min(now_s - self._looked_s, _LOOK_S)
-        self._looked_s = now_s
-        if self._node.count_publishers(self._topic) < 2:
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        many = self._node.count_publishers(self._topic) > 1
+        publishers = self._node.get_publishers_info_by_topic(self._topic) if many else []
+        if all(end.node_name != _UNKNOWN for end in publishers):
+            self._known_s = now_s
+        elif now_s - self._known_s < NEWCOMER_S:  # a later look will tell
             return []
-        names = [
-            f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-            for info in self._node.get_publishers_info_by_topic(self._topic)
-        ]
-        if any(_UNKNOWN in name for name in names):  # the next look will tell
+        self._listened_s += min(passed_s, _LOOK_S)
+        if not many:
             return []
+        names = [name_of(end) for end in publishers]
         if (own := self._node.get_fully_qualified_name()) in names:
             names.remove(own)
         return [f"{self._role} {name}" for name in sorted(names)]

@@ -3,16 +3,35 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+# What comes back within so long, and so often, is said no more, unless it stays.
+FLAPPING_S = 2.0
+RETURNS = 2
+
+
+@dataclass
+class _Condition:
+    """What is so: since when, as of time.monotonic, how often it came back, and whether the log
+    says it."""
+
+    level: bytes
+    text: str
+    since_s: float
+    returns: int
+    said: bool = False
 
 
 class Conditions:
     """Conditions by name, each with a level and a text.
+
+    One that comes and goes many times a second is said no more than `RETURNS` times.
 
     Attributes:
         counts: how often each was met, its repetitions included.
@@ -21,36 +40,60 @@ class Conditions:
     def __init__(self, logger: RcutilsLogger) -> None:
         self.counts: Counter[str] = Counter()
         self._logger = logger
-        self._now: dict[str, tuple[bytes, str]] = {}
+        self._now: dict[str, _Condition] = {}
+        self._last: dict[str, tuple[_Condition, float]] = {}  # what was so, and until when
 
     def meet(self, name: str, text: str, level: bytes = ERROR) -> None:
         """It has happened, perhaps again: counted each time."""
         self.counts[name] += 1
-        if name not in self._now:
-            # On lines of their own: rclpy knows a message by its line, and fixes its severity.
-            if level == ERROR:
-                self._logger.error(text)
-            else:
-                self._logger.warning(text)
-        self._now[name] = level, text
+        if name in self._now:
+            self._now[name].level, self._now[name].text = level, text
+        else:
+            now_s = time.monotonic()
+            self._now[name] = _Condition(level, text, now_s, self._returns(name, text, now_s))
+        self._say(name)
 
     def hold(self, name: str, text: str, level: bytes = ERROR) -> None:
         """It is so, perhaps still: counted once while it lasts."""
-        if name not in self._now:
+        if name in self._now:
+            self._say(name)
+        else:
             self.meet(name, text, level)
 
     def over(self, *names: str) -> None:
         """It is so no more, if it was."""
         for name in names:
-            if self._now.pop(name, None):
-                self._logger.info(f"{name}: all right again")
+            condition = self._now.pop(name, None)
+            if condition is not None:
+                self._last[name] = condition, time.monotonic()
+                if condition.said:
+                    self._logger.info(f"{name}: all right again")
+
+    def _returns(self, name: str, text: str, now_s: float) -> int:
+        if name not in self._last:
+            return 0
+        last, over_s = self._last[name]
+        return last.returns + 1 if last.text == text and now_s - over_s < FLAPPING_S else 0
+
+    def _say(self, name: str) -> None:
+        """Say it, if it is not said yet; where it comes and goes, not before it lasts."""
+        condition = self._now[name]
+        lasts = time.monotonic() - condition.since_s > FLAPPING_S
+        if condition.said or (condition.returns >= RETURNS and not lasts):
+            return
+        condition.said = True
+        # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+        if condition.level == ERROR:
+            self._logger.error(condition.text)
+        else:
+            self._logger.warning(condition.text)
 
     @property
     def level(self) -> bytes:
         """The worst of what is so."""
-        return max((level for level, _ in self._now.values()), default=DiagnosticStatus.OK)
+        return max((now.level for now in self._now.values()), default=DiagnosticStatus.OK)
 
     @property
     def text(self) -> str:
         """All that is so, in one line."""
-        return "; ".join(text for _, text in self._now.values())
+        return "; ".join(now.text for now in self._now.values())

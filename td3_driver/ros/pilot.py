@@ -73,7 +73,7 @@ class Pilot:
         self._watch = Watch(
             given, self._topics, self._intake, self._commander, self._conditions, node
         )
-        CheckpointServices(self._wires, self.session, self._checkpoint_path)
+        CheckpointServices(self._wires, self.session)
         self._wires.every(WATCH_PERIOD_S, self._look)
         self._wires.every(STATUS_PERIOD_S, self._status)
 
@@ -142,6 +142,7 @@ class Pilot:
             self._brake_if_moving,
             self._reports.status,
             self._reports.wait_for_listeners,
+            self._reports.log_results,
             self._reports.log_timing,
             self._end_learner,
             self._wires.cut,
@@ -161,7 +162,7 @@ class Pilot:
         while (event := learner.poll()) is not None:
             self.session.handle(event)
             if isinstance(event, Saved):
-                self._logger.info(f"saved {event.path} at step {event.env_steps}")
+                self._reports.saved(event)
         if reason := self.session.unsaved:
             self.exit_code = 1
             self._logger.error(f"what was learned last is not saved: {reason}")
@@ -224,9 +225,11 @@ class Pilot:
                 case Trained():
                     self._watch.updates(self.session.link)
                 case Loaded():
-                    self._on_loaded(event)
+                    self._reports.loaded(event)
+                    self._conditions.over("learning", "update")
+                    self.ready = self._run.greeted(event)
                 case Saved():
-                    self._logger.info(f"saved {event.path} at step {event.env_steps}")
+                    self._reports.saved(event)
                 case Refused():
                     self._on_refused(event)
                 case Lost():
@@ -235,16 +238,6 @@ class Pilot:
                 self._conditions.over("learner")
         self._may_drive()
         self._commander.answer()
-
-    def _on_loaded(self, event: Loaded) -> None:
-        if event.path is not None:
-            place = f"step {event.env_steps} from {event.path}"
-            self._logger.info(f"resuming at {place}; {event.settings}")
-        if event.lost:
-            refill = f"learning goes on with {self._run.learning_starts} new transitions"
-            self._logger.warning(f"{event.lost}; {refill}")
-        self._conditions.over("learning", "update")
-        self.ready = self._run.greeted(event)
 
     def _on_refused(self, event: Refused) -> None:
         if not self.ready:  # nothing to begin with
@@ -321,9 +314,7 @@ class Pilot:
             self._conditions.hold("world", f"{reason}; braking and waiting")
 
     def _status(self) -> None:
-        self._watch.publishers()
+        if self.exit_code is None:  # else that may be why, and is said
+            self._watch.publishers()
         self._watch.actions(self.session.driver)
         self._reports.status()
-
-    def _checkpoint_path(self) -> str:
-        return str(self._wires.node.get_parameter("checkpoint_path").value)

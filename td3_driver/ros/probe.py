@@ -26,6 +26,7 @@ from std_msgs.msg import Bool
 
 from td3_driver.driving.types import Control
 from td3_driver.ros import names
+from td3_driver.ros.company import name_of
 from td3_driver.ros.conversions import control_of, stamp_ns
 
 NODE = "td3_driver_doctor"
@@ -148,7 +149,7 @@ def _look_around(node: Node, heard: Heard) -> None:
 def _ends(infos: list[Any]) -> list[End]:
     return [
         End(
-            node=f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+            node=name_of(info),
             kind=info.topic_type,
             reliable=info.qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT,
             latched=info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,

@@ -12,6 +12,8 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from td3_driver.agent.health import RANGES, complaints
+from td3_driver.agent.messages import Loaded, Saved
+from td3_driver.driving import results
 from td3_driver.driving.driver import Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.online.run import Run
@@ -35,6 +37,7 @@ class Reports:
         self._conditions = conditions
         self._rates = diagnostics.Rates()
         self._trajectory: list[tuple[float, float]] = []  # of the last episode
+        self._drives: list[EpisodeSummary] = []  # of an evaluation
         self._header = Header()
         self._begun_ns: int | None = None  # of the episode whose route is published
         default, latched = names.VOLATILE_10, names.LATCHED_1
@@ -66,6 +69,21 @@ class Reports:
             self._publish_reward({"reward": report.outcome.reward, **report.outcome.terms})
         if report.ended is not None:
             self._publish_episode(report.ended)
+            self._log_episode(report.ended)
+
+    def loaded(self, event: Loaded) -> None:
+        """The learner's agent is there."""
+        if event.path is not None:
+            what = "resuming at" if self._run.session.learning else "driving with the agent of"
+            place = f"step {event.env_steps} from {event.path}"
+            self._logger.info(f"{what} {place}; {event.settings}")
+        if event.lost:
+            refill = f"learning goes on with {self._run.learning_starts} new transitions"
+            self._logger.warning(f"{event.lost}; {refill}")
+
+    def saved(self, event: Saved) -> None:
+        """A checkpoint stands on disk."""
+        self._logger.info(f"saved {event.path} at step {event.env_steps}")
 
     def status(self) -> None:
         """Where the run stands and how the node does."""
@@ -104,6 +122,11 @@ class Reports:
             self._learning(values),
             diagnostics.status("td3_driver: checkpoint", checkpoint, age),
         ]
+
+    def log_results(self) -> None:
+        """What an evaluation came to."""
+        if self._drives:
+            self._logger.info(f"results:\n{results.table(self._drives)}")
 
     def log_timing(self) -> None:
         """The last word on how frames were answered."""
@@ -158,6 +181,15 @@ class Reports:
                 "td3_driver: episode", ended.reason, diagnostics.episode_values(ended)
             )
         )
+
+    def _log_episode(self, ended: EpisodeSummary) -> None:
+        session = self._run.session
+        if session.learning:
+            self._logger.info(f"episode {ended.number + 1}: {results.line(ended)}")
+            return
+        self._drives.append(ended)
+        total = f" of {session.episodes}" if session.episodes else ""
+        self._logger.info(f"drive {len(self._drives)}{total}: {results.line(ended)}")
 
     def _publish_reward(self, terms: dict[str, float]) -> None:
         """The reward and its terms; the dimension's label names them in their order."""

@@ -27,7 +27,7 @@ from std_msgs.msg import Bool
 from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
 from td3_driver.ros.command_line import check
-from td3_driver.ros.company import Company, refusal
+from td3_driver.ros.company import Company, name_of, refusal
 from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
 from td3_driver.ros.process import Stop, foreseen, run_node
@@ -191,7 +191,12 @@ class WorldNode(Node):
         if self._waits and not self._expected:
             # It ends a wait as well, without anyone having seen the frame: the bridge's does.
             self._counts["unexpected"] += 1
-            self.get_logger().warning(f"Unexpected vehicle control command received from {EGO_ID}")
+            ends = self.get_publishers_info_by_topic(self._commands.topic_name)
+            self.get_logger().warning(
+                "Unexpected vehicle control command; the car is commanded by "
+                f"{', '.join(sorted(map(name_of, ends)))}",
+                throttle_duration_sec=10.0,
+            )
         self._expected, self._answered = False, True
         if self._finite(message.throttle, message.steer, message.brake):
             self._control = control_of(message)

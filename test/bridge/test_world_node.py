@@ -67,7 +67,9 @@ def test_surplus_commands_are_told_and_end_the_next_wait() -> None:
         for _ in range(50):
             client.command(brake=1.0)
         client.until(lambda: client.frame() >= seen + 2)
-        client.until(lambda: "Unexpected vehicle control command" in world.output)
+        named = "Unexpected vehicle control command; the car is commanded by /"
+        client.until(lambda: named in world.output)
+        assert world.output.count("Unexpected") == 1
 
 
 def test_late_commands_can_be_left_out() -> None:

@@ -83,7 +83,7 @@ class RunningTrain:
 
 
 class Program:
-    """A process and what it says."""
+    """A process, the first of a group of its own, and what it says."""
 
     def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
@@ -92,6 +92,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, **(environment or {})},
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -59,6 +59,7 @@ def test_a_second_driver_is_refused_and_never_commands(
         second = Node("ros.driver_node", f"checkpoint_dir:={tmp_path / 'second'}", patient)
         assert second.process.wait(30.0) == 1
         assert re.search(r"ROS domain \d+ is taken by driver /td3_driver; end that", second.output)
+        assert second.output.count("driver /td3_driver") == 1
         assert "Traceback" not in second.output
         assert len(world.commands) == heard, "nobody commanded the first one's car"
         learner_of(first)
