@@ -31,6 +31,7 @@ from td3_driver.ros.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.process import each_of, foreseen
+from td3_driver.ros.transforms import Transforms
 from td3_driver.ros.wires import Wires
 from td3_driver.text import shown
 
@@ -69,6 +70,7 @@ class ReplayPilot:
         wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
         wires.listen(PathMessage, ROUTE, self._on_route, default)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
+        self._transforms = Transforms(wires)
         sync, tell = synchronisation(given), self._logger.info
         self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=False)
         wires.every(STATUS_PERIOD_S, self._publish_status)
@@ -134,6 +136,7 @@ class ReplayPilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         self._frames += 1
+        self._transforms.frame(seen.odometry)
         began_s = time.monotonic()
         try:
             picture = pixels(seen.image)
