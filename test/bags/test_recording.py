@@ -150,9 +150,9 @@ def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path) -> None:
 
 
 def test_a_recorder_without_a_type_says_so(tmp_path: Path) -> None:
-    recorder = Node("ros.recorder_node", "record.topics:=[/tf]", f"storage.uri:={tmp_path}/bag")
+    recorder = Node("ros.recorder_node", "record.topics:=[/scan]", f"storage.uri:={tmp_path}/bag")
     assert recorder.process.wait(30.0) == 1
-    recorder.wait_for("record.topics: '/tf' ends in none of")
+    recorder.wait_for("record.topics: '/scan' ends in none of")
 
 
 def test_an_evaluation_is_recorded(drive: Drive, tmp_path: Path) -> None:
