@@ -59,6 +59,7 @@ def wrong_in_rviz(view: dict[str, Any]) -> Iterator[str]:
         yield from (f"{kind}: {part}" for part in parts if part["Class"] not in RVIZ[kind])
 
 
+_FIXED = "<Fixed Frame>"  # as RViz calls it where a frame may be named
 _OF_EACH = ("Class", "Name", "Enabled", "Value")
 
 
@@ -79,7 +80,7 @@ _IS = {
     "number": lambda given: isinstance(given, int | float) and not isinstance(given, bool),
     "text": lambda given: isinstance(given, str),
     "topic": lambda given: isinstance(given, str) and re.fullmatch(r"(/\w+)+", given),
-    "frame": lambda given: isinstance(given, str) and re.fullmatch(r"\w+(/\w+)*", given),
+    "frame": lambda given: isinstance(given, str) and re.fullmatch(rf"{_FIXED}|\w+(/\w+)*", given),
     "color": lambda given: isinstance(given, str) and re.fullmatch(r"\d+; \d+; \d+", given),
 }
 
@@ -95,7 +96,7 @@ def frames_in_rviz(view: dict[str, Any]) -> set[str]:
     manager = view["Visualization Manager"]
     views = (manager["Views"]["Current"], *manager["Views"]["Saved"])
     grids = (each.get("Reference Frame") for each in manager["Displays"])
-    named = {each["Target Frame"] for each in views} | {each for each in grids if each}
+    named = {each["Target Frame"] for each in views} | {*grids} - {None, _FIXED}
     return named | {manager["Global Options"]["Fixed Frame"]}
 
 
@@ -126,6 +127,7 @@ def _wrong_in_scene(name: str, config: dict[str, Any], known: dict[str, Any]) ->
         for part, keys in (
             ({"": config["cameraState"]}, known["camera"]),
             (config["transforms"], known["transform"]),
+            (config["layers"], known["layer"]),
             (config["topics"], settings),
         ):
             for each, values in part.items():
@@ -183,7 +185,8 @@ def frames_in_foxglove(layout: dict[str, Any]) -> set[str]:
         for frame, settings in scene["transforms"].items()
         if settings["visible"]
     }
-    return shown | {scene["followTf"] for scene in scenes}
+    grids = {layer["frameId"] for scene in scenes for layer in scene["layers"].values()}
+    return shown | grids | {scene["followTf"] for scene in scenes}
 
 
 def _type(panel: str) -> str:
