@@ -55,13 +55,16 @@ class Transforms:
                 self._stop_listening()
                 if car_frame and car_frame not in self._told:
                     self._moving = self._wires.publish(TFMessage, names.TF, names.VOLATILE_10)
-        if self._moving is not None and ego_state(odometry).plausible:
+        moving = self._moving
+        if moving is None or not moving.get_subscription_count():
+            return
+        if ego_state(odometry).plausible:
             message = _message(header, car_frame)
             transform, pose = message.transforms[0].transform, odometry.pose.pose
             at, translation = pose.position, transform.translation
             translation.x, translation.y, translation.z = at.x, at.y, at.z
             transform.rotation = pose.orientation
-            self._moving.publish(message)
+            moving.publish(message)
 
     def _on_others(self, message: TFMessage) -> None:
         self._told.update(_tf_name(each.child_frame_id) for each in message.transforms)

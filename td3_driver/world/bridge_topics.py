@@ -138,7 +138,16 @@ class BridgeTopics:
         return lambda tick: publisher.publish(self._messages.status(tick))
 
     def _transform(self, _: str, __: objects.Sensor) -> Publish:
-        return lambda tick: self._tf.publish(self._messages.ego_transform(tick))
+        def publish(tick: Tick) -> None:
+            if self._tf.get_subscription_count():
+                self._tf.publish(self._messages.ego_transform(tick))
+
+        return publish
+
+    def _place(self, tick: Tick, sensor: objects.Sensor) -> None:
+        """Where a sensor is, before what it senses."""
+        if self._tf.get_subscription_count():
+            self._tf.publish(self._messages.sensor_transform(tick, sensor))
 
     def _odometry(self, topic: str, _: objects.Sensor) -> Publish:
         publisher = self._publisher(Odometry, topic)
@@ -153,7 +162,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             for collision in tick.collisions:
-                self._tf.publish(self._messages.sensor_transform(tick, sensor))
+                self._place(tick, sensor)
                 publisher.publish(self._messages.collision(tick, collision, sensor.id))
 
         return publish
@@ -163,7 +172,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             if tick.lane_invasions:
-                self._tf.publish(self._messages.sensor_transform(tick, sensor))
+                self._place(tick, sensor)
                 publisher.publish(self._messages.lane_invasion(tick, sensor.id))
 
         return publish
@@ -186,7 +195,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             if shutter.opens(tick.stamp_ns):
-                self._tf.publish(self._messages.sensor_transform(tick, sensor))
+                self._place(tick, sensor)
                 camera_info.publish(self._messages.camera_info(tick, sensor.id))
                 image.publish(self._messages.image(tick, sensor.id))
 
