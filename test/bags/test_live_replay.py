@@ -25,6 +25,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import stamp_ns, stamp_of
@@ -43,6 +44,7 @@ KINDS = {
     "nav_msgs/msg/Odometry": Odometry,
     "nav_msgs/msg/Path": PathMessage,
     "sensor_msgs/msg/Image": Image,
+    "tf2_msgs/msg/TFMessage": TFMessage,
 }
 PROPOSED = "/td3_driver/proposed_control"
 

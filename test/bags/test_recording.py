@@ -85,7 +85,7 @@ def test_rosbag2_accepts_the_bag(trained: Finished) -> None:
     assert about["message_count"] == sum(topic["message_count"] for topic in topics.values())
     for name, topic in topics.items():
         (quality,) = topic["topic_metadata"]["offered_qos_profiles"]
-        latched = name.endswith(("world_info", "vehicle_info", "route"))
+        latched = name.endswith(("world_info", "vehicle_info", "route", "tf_static"))
         assert quality["durability"] == ("transient_local" if latched else "volatile")
         assert quality["reliability"] == "reliable"
         assert quality["history"] == "keep_last"
