@@ -63,6 +63,19 @@ def turn(orientation: Any, yaw_rad: float, pitch_rad: float = 0.0) -> None:
     orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
 
 
+def new_transform(messages: Messages, header: Any, child_frame_id: str) -> tuple[Any, Any]:
+    """A tf2_msgs/TFMessage with one transform, from the header's frame, that is still to be set.
+
+    Returns:
+        The message, and the geometry_msgs/Transform in it.
+    """
+    message = messages.new("tf2_msgs/msg/TFMessage")
+    stamped = messages.new("geometry_msgs/msg/TransformStamped")
+    stamped.header, stamped.child_frame_id = header, child_frame_id
+    message.transforms.append(stamped)
+    return message, stamped.transform
+
+
 def new_path(messages: Messages, points_m: Iterable[tuple[float, float]], header: Any) -> Any:
     """A nav_msgs/Path of points, x and y in the header's frame, m; without directions."""
     path = messages.new("nav_msgs/msg/Path")

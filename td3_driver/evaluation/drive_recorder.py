@@ -21,6 +21,7 @@ from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.route import Route
 from td3_driver.driving.types import Control
 from td3_driver.world.bridge_messages import TickMessages
+from td3_driver.world.objects_file import CAMERA, COLLISION, LANE_INVASION, Mounting, Sensor
 from td3_driver.world.simulation import Tick, WorldConfig
 
 _EGO, _CAMERA = "ego_vehicle", "rgb_front"
@@ -28,6 +29,7 @@ ROLE = f"/carla/{_EGO}"
 IMAGE = f"{ROLE}/{_CAMERA}/image"
 CONTROL = f"{ROLE}/vehicle_control_cmd"
 TYPES = {
+    "/tf": "tf2_msgs/msg/TFMessage",
     "/carla/world_info": "carla_msgs/msg/CarlaWorldInfo",
     "/td3_driver/route": "nav_msgs/msg/Path",
     f"{ROLE}/collision": "carla_msgs/msg/CarlaCollisionEvent",
@@ -64,6 +66,12 @@ class DriveRecorder:
         self._new = BagMessages(self._store)
         self._messages = TickMessages(self._new, _EGO, config)
         self._road_map: RoadMap | None = road_map
+        self._collision = Sensor(COLLISION, "collision")
+        self._lane_invasion = Sensor(LANE_INVASION, "lane_invasion")
+        mounting = Mounting(
+            config.camera_x_m, config.camera_y_m, config.camera_z_m, pitch=config.camera_pitch_deg
+        )
+        self._camera = Sensor(CAMERA, _CAMERA, mounting)
 
     def __enter__(self) -> DriveRecorder:
         return self
@@ -84,10 +92,15 @@ class DriveRecorder:
             self._road_map = None
         self._write(f"{ROLE}/vehicle_status", time_ns, messages.status(tick))
         for collision in tick.collisions:
-            event = messages.collision(tick, collision, "collision")
+            event = messages.collision(tick, collision, self._collision.id)
+            self._place(tick, self._collision)
             self._write(f"{ROLE}/collision", time_ns, event)
+        if tick.lane_invasions:
+            self._place(tick, self._lane_invasion)
         self._write(f"{ROLE}/objects", time_ns, messages.objects(tick, with_ego=False))
+        self._write("/tf", time_ns, messages.ego_transform(tick))
         self._write(f"{ROLE}/odometry", time_ns, messages.odometry(tick))
+        self._place(tick, self._camera)
         self._write(IMAGE, time_ns, messages.image(tick, _CAMERA))
 
     def command(self, time_ns: int, control: Control) -> None:
@@ -102,6 +115,9 @@ class DriveRecorder:
         header = new_header(self._new, time_ns, "map")
         path = new_path(self._new, route.points_m.tolist(), header)
         self._write("/td3_driver/route", time_ns, path)
+
+    def _place(self, tick: Tick, sensor: Sensor) -> None:
+        self._write("/tf", tick.stamp_ns, self._messages.sensor_transform(tick, sensor))
 
     def _write(self, topic: str, time_ns: int, message: Any) -> None:
         data = self._store.serialize_cdr(message, TYPES[topic])

@@ -31,6 +31,7 @@ LATCHED_1 = QoSProfile(
 READY_TO_PLAY = "ready to play: watching"
 
 CLOCK = "/clock"
+TF, TF_STATIC = "/tf", "/tf_static"  # tf2_msgs/TFMessage
 STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"
 OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: everybody, the car too

@@ -27,6 +27,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import check_new, open_writer, quality
@@ -48,8 +49,10 @@ _TYPES: dict[str, Any] = {
     "vehicle_control_cmd": carla.CarlaEgoVehicleControl,
     "route": PathMessage,
     "episode": DiagnosticStatus,
+    "tf": TFMessage,
+    "tf_static": TFMessage,
 }
-_LATCHED = ("world_info", "vehicle_info", "route")
+_LATCHED = ("world_info", "vehicle_info", "route", "tf_static")
 # As many messages wait here while the disk is slow; in memory, and only then.
 DEPTH = 200
 QUIET_S = 0.2

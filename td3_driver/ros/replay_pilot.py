@@ -37,6 +37,7 @@ from td3_driver.ros.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.frames import Sighting
 from td3_driver.ros.intake import Intake
 from td3_driver.ros.process import each_of, foreseen
+from td3_driver.ros.transforms import Transforms
 from td3_driver.ros.wires import PlayedWires
 from td3_driver.text import shown
 
@@ -82,6 +83,7 @@ class ReplayPilot:
         wires.listen(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
         wires.listen(PathMessage, ROUTE, self._on_route, names.LATCHED_1)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
+        self._transforms = Transforms(wires)
         sync, tell = synchronisation(given), self._logger.info
         self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=True)
         wires.every(STATUS_PERIOD_S, self._look)
@@ -185,6 +187,7 @@ class ReplayPilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         self._frames += 1
+        self._transforms.frame(seen.odometry)
         began_s = time.monotonic()
         try:
             picture = pixels(seen.image)

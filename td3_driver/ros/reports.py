@@ -21,6 +21,7 @@ from td3_driver.ros import diagnostics, names
 from td3_driver.ros.commander import Commander
 from td3_driver.ros.conditions import WARN, Conditions
 from td3_driver.ros.conversions import path_message
+from td3_driver.ros.transforms import Transforms
 from td3_driver.ros.wires import Wires
 
 
@@ -40,6 +41,7 @@ class Reports:
         self._drives: list[EpisodeSummary] = []  # of an evaluation
         self._header = Header()
         self._begun_ns: int | None = None  # of the episode whose route is published
+        self._transforms = Transforms(wires)
         default, latched = names.VOLATILE_10, names.LATCHED_1
         self._episode = wires.publish(DiagnosticStatus, "~/episode", default)
         self._learner = wires.publish(DiagnosticStatus, "~/learner", default)
@@ -61,6 +63,7 @@ class Reports:
 
     def frame(self, report: Report, odometry: Odometry) -> None:
         """One frame: what it brought, and where the car was."""
+        self._transforms.frame(odometry)
         if self._run.session.driver.episode is not None:
             position = odometry.pose.pose.position
             self._trajectory.append((position.x, position.y))

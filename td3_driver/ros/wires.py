@@ -40,10 +40,14 @@ class Wires:
 
     def listen(
         self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
-    ) -> None:
-        """A subscription. rclpy serves them in the order in which they are made."""
+    ) -> Callable[[], object]:
+        """A subscription; the result ends it before `cut` does.
+
+        rclpy serves them in the order in which they are made.
+        """
         made = self.node.create_subscription(kind, topic, callback, qos)
         self._cuts.append(lambda: self.node.destroy_subscription(made))
+        return self._cuts[-1]
 
     def serve(
         self, kind: type, name: str, callback: Callable[[Any, Any], Any], group: CallbackGroup

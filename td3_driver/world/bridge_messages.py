@@ -9,6 +9,7 @@ messages and `evaluate --record` writes them: all that is said of the world is m
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from td3_driver.driving.encoding import (
     Messages,
     new_header,
+    new_transform,
     numbers,
     set_control,
     set_pose,
@@ -26,13 +28,17 @@ from td3_driver.driving.encoding import (
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.turning import MAX_WHEEL_RAD, WHEELBASE_M
 from td3_driver.world.bridge_objects import ObjectArrays
-from td3_driver.world.objects_file import VEHICLE, Car, Sensor
+from td3_driver.world.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
 from td3_driver.world.vehicle import MASS_KG
 
 EGO_ID = 1
 _FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin
 MAP_FRAME = "map"
+# From x ahead, y left, z up to a picture's x right, y down, z ahead.
+_OPTICAL = (-0.5, 0.5, -0.5, 0.5)
+
+_Quaternion = tuple[float, float, float, float]  # x, y, z, w
 
 
 def sensor_ids(car: Car) -> dict[int, Sensor]:
@@ -84,6 +90,25 @@ class TickMessages:
         message.twist.twist.linear.x = ego.speed_mps
         message.twist.twist.linear.y = ego.lateral_speed_mps
         message.twist.twist.angular.z = ego.yaw_rate_radps
+        return message
+
+    def ego_transform(self, tick: Tick) -> Any:
+        """tf2_msgs/TFMessage: the car in the map frame, as in `odometry`."""
+        header = self._header(tick, MAP_FRAME)
+        message, transform = new_transform(self._messages, header, self._role)
+        translation, pose = transform.translation, tick.ego.pose
+        translation.x, translation.y, translation.z = pose.x_m, pose.y_m, pose.z_m
+        turn(transform.rotation, pose.yaw_rad, tick.pitch_rad)
+        return message
+
+    def sensor_transform(self, tick: Tick, sensor: Sensor) -> Any:
+        """tf2_msgs/TFMessage: a sensor on the car; a camera's frame is that of its picture."""
+        header = self._header(tick, self._role)
+        message, transform = new_transform(self._messages, header, f"{self._role}/{sensor.id}")
+        at, translation, rotation = sensor.mounting, transform.translation, transform.rotation
+        translation.x, translation.y, translation.z = at.x, at.y, at.z
+        turned = _turned(at, optical=sensor.type == CAMERA)
+        rotation.x, rotation.y, rotation.z, rotation.w = turned
         return message
 
     def speedometer(self, tick: Tick) -> Any:
@@ -163,6 +188,31 @@ class TickMessages:
 
     def _header(self, tick: Tick, frame_id: str) -> Any:
         return new_header(self._messages, tick.stamp_ns, frame_id)
+
+
+@functools.cache
+def _turned(at: Mounting, *, optical: bool) -> _Quaternion:
+    """The axes of a sensor's frame in those of the car."""
+    roll, pitch, yaw = (math.radians(angle) / 2.0 for angle in (at.roll, at.pitch, at.yaw))
+    turned = (0.0, 0.0, math.sin(yaw), math.cos(yaw))
+    for then in (
+        (0.0, math.sin(pitch), 0.0, math.cos(pitch)),
+        (math.sin(roll), 0.0, 0.0, math.cos(roll)),
+    ):
+        turned = _product(turned, then)
+    return _product(turned, _OPTICAL) if optical else turned
+
+
+def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:
+    """Turned by b and then by a."""
+    ax, ay, az, aw = a
+    bx, by, bz, bw = b
+    return (
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+        aw * bw - ax * bx - ay * by - az * bz,
+    )
 
 
 def _camera_info(messages: Messages, config: WorldConfig) -> Any:

@@ -24,6 +24,7 @@ from rclpy.publisher import Publisher, PublisherEventCallbacks
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
+from tf2_msgs.msg import TFMessage
 
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.ros import names
@@ -73,6 +74,7 @@ class BridgeTopics:
         )
         self._status = self._publisher(CarlaStatus, names.STATUS)
         self._clock = self._publisher(Clock, names.CLOCK)
+        self._tf = self._publisher(TFMessage, names.TF)
         # Latched publishers keep their message only as long as they are there themselves.
         self._world_info = node.create_publisher(
             CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10
@@ -85,6 +87,7 @@ class BridgeTopics:
             objects.COLLISION: self._collision,
             objects.LANE_INVASION: self._lane_invasion,
             objects.OBJECTS: self._objects,
+            objects.TRANSFORM: self._transform,
             objects.ODOMETRY: self._odometry,
             objects.SPEEDOMETER: self._speedometer,
             objects.CAMERA: self._camera,
@@ -134,6 +137,18 @@ class BridgeTopics:
         publisher = self._publisher(CarlaEgoVehicleStatus, f"/carla/{self._role}/vehicle_status")
         return lambda tick: publisher.publish(self._messages.status(tick))
 
+    def _transform(self, _: str, __: objects.Sensor) -> Publish:
+        def publish(tick: Tick) -> None:
+            if self._tf.get_subscription_count():
+                self._tf.publish(self._messages.ego_transform(tick))
+
+        return publish
+
+    def _place(self, tick: Tick, sensor: objects.Sensor) -> None:
+        """Where a sensor is, before what it senses."""
+        if self._tf.get_subscription_count():
+            self._tf.publish(self._messages.sensor_transform(tick, sensor))
+
     def _odometry(self, topic: str, _: objects.Sensor) -> Publish:
         publisher = self._publisher(Odometry, topic)
         return lambda tick: publisher.publish(self._messages.odometry(tick))
@@ -147,6 +162,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             for collision in tick.collisions:
+                self._place(tick, sensor)
                 publisher.publish(self._messages.collision(tick, collision, sensor.id))
 
         return publish
@@ -156,6 +172,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             if tick.lane_invasions:
+                self._place(tick, sensor)
                 publisher.publish(self._messages.lane_invasion(tick, sensor.id))
 
         return publish
@@ -178,6 +195,7 @@ class BridgeTopics:
 
         def publish(tick: Tick) -> None:
             if shutter.opens(tick.stamp_ns):
+                self._place(tick, sensor)
                 camera_info.publish(self._messages.camera_info(tick, sensor.id))
                 image.publish(self._messages.image(tick, sensor.id))
 

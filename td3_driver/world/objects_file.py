@@ -20,12 +20,15 @@ from td3_driver.driving.types import Pose
 VEHICLE = "vehicle.tesla.model3"
 CAMERA = "sensor.camera.rgb"
 ODOMETRY = "sensor.pseudo.odom"
+TRANSFORM = "sensor.pseudo.tf"
 SPEEDOMETER = "sensor.pseudo.speedometer"
 COLLISION = "sensor.other.collision"
 LANE_INVASION = "sensor.other.lane_invasion"
 OBJECTS = "sensor.pseudo.objects"
 CONTROL = "actor.pseudo.control"
-SENSOR_TYPES = (COLLISION, LANE_INVASION, OBJECTS, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL)
+SENSOR_TYPES = (
+    COLLISION, LANE_INVASION, OBJECTS, TRANSFORM, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL,
+)  # fmt: skip
 
 # Of CARLA's camera blueprint.
 _CAMERA_DEFAULTS = {
@@ -43,7 +46,10 @@ class ObjectsFileError(ValueError):
 
 @dataclass(frozen=True)
 class Mounting:
-    """Where a sensor sits in the car's frame: metres (forward, left, up) and degrees."""
+    """Where a sensor sits in the car's frame: metres (forward, left, up) and degrees.
+
+    Turned by roll, pitch, yaw in this order, about the car's axes.
+    """
 
     x: float = 0.0
     y: float = 0.0
@@ -119,6 +125,7 @@ def default_car(role_name: str, camera: str, control_id: str, picture: CameraPic
         Sensor(COLLISION, "collision"),
         Sensor(LANE_INVASION, "lane_invasion"),
         Sensor(OBJECTS, "objects"),
+        Sensor(TRANSFORM, "tf"),
         Sensor(ODOMETRY, "odometry"),
         Sensor(SPEEDOMETER, "speedometer"),
         Sensor(CAMERA, camera, Mounting(x=1.6, z=1.5), attributes),

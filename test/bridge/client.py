@@ -26,7 +26,13 @@ from carla_msgs.msg import (
 )
 from carla_msgs.srv import DestroyObject, GetBlueprints, SpawnObject
 from derived_object_msgs.msg import ObjectArray
-from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
+from geometry_msgs.msg import (
+    Pose,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    TransformStamped,
+    Twist,
+)
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -34,6 +40,7 @@ from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Float32
+from tf2_msgs.msg import TFMessage
 
 ROLE = "/carla/hero"
 STEP_NS = 50_000_000
@@ -79,6 +86,16 @@ SERVICES = {
 def number_of(stamp_ns: int) -> int:
     """The frame of a stamp, which CARLA cuts off: 0.949999999 s is the 19th. -1 of none."""
     return round(stamp_ns / STEP_NS) if stamp_ns >= 0 else -1
+
+
+def axes_of(rotation: Quaternion) -> tuple[tuple[float, float, float], ...]:
+    """A frame's axes x, y, z in the frame that it is turned in."""
+    x, y, z, w = rotation.x, rotation.y, rotation.z, rotation.w
+    return (
+        (1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)),
+        (2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)),
+        (2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)),
+    )
 
 
 class World:
@@ -131,7 +148,7 @@ class Client:
         self.node = rclpy.create_node("client", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.types = {**PER_TICK, **EVENTS, **ONCE, **(more or {})}
+        self.types = {**PER_TICK, **EVENTS, **ONCE, "/tf": TFMessage, **(more or {})}
         self.raw: dict[str, list[bytes]] = {topic: [] for topic in self.types}
         self.sent_ns: dict[str, list[int]] = {topic: [] for topic in self.types}
         for topic, kind in self.types.items():
@@ -199,6 +216,17 @@ class Client:
         stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
         stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
         return number_of(max(stamps)) if len(stamps) == 1 else -1
+
+    def transforms(self) -> dict[str, TransformStamped]:
+        """Those of the last frame, by the frame that they tell of."""
+        now_ns = self.stamp(IMAGE)
+        heard = [deserialize_message(raw, TFMessage).transforms for raw in self.raw["/tf"][-20:]]
+        return {
+            each.child_frame_id: each
+            for transforms in heard
+            for each in transforms
+            if each.header.stamp.sec * 1_000_000_000 + each.header.stamp.nanosec == now_ns
+        }
 
     def publish(self, topic: str, message: object) -> None:
         topic = topic if topic in self.publishers else f"{ROLE}/{topic}"

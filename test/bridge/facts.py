@@ -82,6 +82,7 @@ TOPICS = (
         "|`/carla/objects`, `/carla/R/objects`|derived_object_msgs/ObjectArray|V10|",
         frame_id="map", per_tick=1,
     ),
+    Topic("/tf", "tf2_msgs/msg/TFMessage", "|`/tf`|TF|tf2|`map→R` only with sensor.pseudo.tf"),
     Topic(
         f"{ROLE}/vehicle_control_cmd", "carla_msgs/msg/CarlaEgoVehicleControl",
         "|`/carla/R/vehicle_control_cmd`, `..._cmd_manual`|CarlaEgoVehicleControl|V10|",

@@ -85,7 +85,8 @@ class Live:
             message = STORE.deserialize_cdr(raw, TOPICS[topic])
             if getattr(message, "hand_brake", False):
                 return  # of `connect`, not of the drive
-            when_ns = stamp_ns(message.header.stamp) if hasattr(message, "header") else 0
+            stamped = message.transforms[0] if topic == "/tf" else message
+            when_ns = stamp_ns(stamped.header.stamp) if hasattr(stamped, "header") else 0
             self.heard[topic].append((when_ns, message))
 
         latched, kind = topic in LATCHED, type(MESSAGES.new(TOPICS[topic]))

@@ -16,7 +16,7 @@ from td3_driver.driving.road_map import RoadMap
 from td3_driver.ros.conversions import yaw_of
 from td3_driver.world.world_node import WorldNode
 
-from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client
+from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
 from .facts import SIGNS, SOURCES, TOPICS, Topic
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
@@ -119,6 +119,28 @@ def test_odometry_is_the_car_in_the_map(client: Client) -> None:
     odometry = client.last("odometry")
     assert odometry.child_frame_id == "hero"
     assert not any((*odometry.pose.covariance, *odometry.twist.covariance))
+
+
+def test_transforms_place_the_car_and_its_camera(placed: Client) -> None:
+    """`map→R`, and from there to the picture's axes: x right, y down, z ahead."""
+    placed.answer(20, throttle=0.6, steer=0.3)
+    placed.until(lambda: {*placed.transforms()} == {"hero", "hero/front"})
+    car, camera = (placed.transforms()[frame] for frame in ("hero", "hero/front"))
+    assert (car.header.frame_id, camera.header.frame_id) == ("map", "hero")
+    odometry = placed.last("odometry")
+    assert car.header == odometry.header
+    assert yaw_of(car.transform.rotation) < -0.05, "it has not turned"
+    at, pose = car.transform, odometry.pose.pose
+    for one, other, axes in (
+        (at.translation, pose.position, "xyz"), (at.rotation, pose.orientation, "xyzw"),
+    ):  # fmt: skip
+        assert [getattr(one, axis) for axis in axes] == [getattr(other, axis) for axis in axes]
+    at = camera.transform
+    assert (at.translation.x, at.translation.y, at.translation.z) == (1.6, 0.0, 1.5)
+    right, down, ahead = axes_of(at.rotation)
+    assert right == pytest.approx((0.0, -1.0, 0.0))
+    assert down == pytest.approx((0.0, 0.0, -1.0))
+    assert ahead == pytest.approx((1.0, 0.0, 0.0))
 
 
 def test_objects_are_the_car_and_for_the_car_all_others(placed: Client) -> None:

@@ -25,6 +25,7 @@ from .client import (
     STEP_NS,
     Client,
     World,
+    axes_of,
 )
 
 CONTROL = f"{ROLE}/vehicle_control_cmd"
@@ -107,7 +108,7 @@ def test_objects_file(tmp_path: Path) -> None:
     """The bridge's format: ids become topics, the camera's attributes its picture."""
     camera = {
         "type": "sensor.camera.rgb", "id": "front", "image_size_x": 96, "image_size_y": "64",
-        "spawn_point": {"x": 2.0, "z": 2.4, "pitch": 10.0}, "fov": 70.0,
+        "spawn_point": {"x": 2.0, "y": -0.4, "z": 2.4, "pitch": 10.0}, "fov": 70.0,
     }  # fmt: skip
     lidar = {"type": "sensor.lidar.ray_cast", "id": "lidar"}
     odometry = {"type": "sensor.pseudo.odom", "id": "odom"}
@@ -127,6 +128,16 @@ def test_objects_file(tmp_path: Path) -> None:
         at = client.last(odom).pose.pose
         assert (at.position.x, at.position.y) == pytest.approx((3.0, -4.0), abs=0.01)
         assert yaw_of(at.orientation) == pytest.approx(math.pi / 2)
+        client.until(lambda: bool(client.transforms()))
+        (camera,) = client.transforms().values()  # of the car the file has no sensor.pseudo.tf
+        assert (camera.header.frame_id, camera.child_frame_id) == ("hero", "hero/front")
+        to = camera.transform.translation
+        assert (to.x, to.y, to.z) == (2.0, -0.4, 2.4)
+        cos, sin = math.cos(math.radians(10.0)), math.sin(math.radians(10.0))
+        right, down, ahead = axes_of(camera.transform.rotation)
+        assert right == pytest.approx((0.0, -1.0, 0.0))
+        assert down == pytest.approx((-sin, 0.0, -cos))
+        assert ahead == pytest.approx((cos, 0.0, -sin))
         assert not client.count(f"{ROLE}/speedometer")  # the file has none
         assert client.node.count_publishers(f"{ROLE}/collision") == 0
         assert client.node.count_subscribers(f"{ROLE}/control/set_transform") == 0

@@ -8,14 +8,12 @@ import array
 import itertools
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from carla_msgs.msg import CarlaEgoVehicleControl
 from std_msgs.msg import Float32MultiArray
 
@@ -253,26 +251,6 @@ def test_diagnostics_name_everything(world: FaultyWorld, driver: Node) -> None:
     safety = world.values("td3_driver: safety")
     assert world.diagnostics["td3_driver: safety"].message == "driving"
     assert safety["braked"] == "False"
-
-
-def test_the_layouts_show_topics_that_exist(world: FaultyWorld, driver: Node) -> None:
-    config = Path(__file__).resolve().parents[2] / "config"
-    known = dict(world.node.get_topic_names_and_types())
-    known[TOPICS.camera_info] = ["sensor_msgs/msg/CameraInfo"]  # not of this world
-    for file in ("foxglove_layout.json", "td3_driver.rviz"):
-        text = (config / file).read_text()
-        named = set(re.findall(r"/(?:carla|td3_driver|diagnostics)[\w/]*", text))
-        assert len(named) >= 4
-        assert named <= set(known), named - set(known)
-    layout = json.loads((config / "foxglove_layout.json").read_text())
-    assert panels(layout["layout"]) == set(layout["configById"])
-    yaml.safe_load((config / "td3_driver.rviz").read_text())
-
-
-def panels(layout: dict | str) -> set[str]:
-    if isinstance(layout, str):
-        return {layout}
-    return panels(layout["first"]) | panels(layout["second"])
 
 
 def test_the_reward_s_terms_are_named_in_the_order_of_the_layout(

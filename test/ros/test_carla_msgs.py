@@ -11,6 +11,7 @@ import rclpy
 from carla_msgs import msg, srv
 from derived_object_msgs.msg import Object, ObjectArray
 from rclpy.executors import SingleThreadedExecutor
+from tf2_msgs.msg import TFMessage
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
 HEADER = "std_msgs/Header"
@@ -104,6 +105,11 @@ def test_objects() -> None:
     assert (Object.OBJECT_DETECTED, Object.OBJECT_TRACKED) == (0, 1)
     numbers = [getattr(Object, f"CLASSIFICATION_{name}") for name in OBJECT_CLASSES]
     assert numbers == list(range(12))
+
+
+def test_transforms() -> None:
+    """ros2/geometry2, tf2_msgs: msg/TFMessage.msg."""
+    assert generated(TFMessage) == [("geometry_msgs/TransformStamped[]", "transforms")]
 
 
 PUBLISHER = """
