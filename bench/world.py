@@ -107,7 +107,6 @@ def _drive(world: dict[str, object], pipe: Connection) -> None:
 def _over_dds(traffic: int) -> Figures:
     """As a driver would: one command for each picture."""
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     import rclpy
     from carla_msgs.msg import CarlaEgoVehicleControl
     from derived_object_msgs.msg import ObjectArray
@@ -115,7 +114,9 @@ def _over_dds(traffic: int) -> Figures:
     from sensor_msgs.msg import Image
 
     from td3_driver.ros.children import Child
+    from td3_driver.ros.domains import stay_on_this_machine
 
+    stay_on_this_machine()
     role = f"bench_{os.getpid()}"  # should somebody else use the same domain
     parameters = {
         "map": str(TOWN),

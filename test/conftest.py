@@ -4,11 +4,13 @@
 import os
 from pathlib import Path
 
-from td3_driver.ros.domains import claim
+from td3_driver.ros.domains import claim, stay_on_this_machine
 
 # Before anything imports rclpy or torch.
 os.environ["ROS_DOMAIN_ID"] = str(claim())
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
+    os.environ.pop(name, None)
+stay_on_this_machine()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

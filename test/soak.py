@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from td3_driver.ros.domains import claim
+from td3_driver.ros.domains import claim, stay_on_this_machine
 
 # Beyond the tests' own; their ports are outside the ephemeral range.
 os.environ.setdefault("ROS_DOMAIN_ID", str(claim(range(215, 232))))
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+stay_on_this_machine()
 
 from carla_msgs.msg import CarlaEgoVehicleControl
 

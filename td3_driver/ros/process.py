@@ -22,6 +22,8 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from td3_driver.ros.versions import new_executor
+
 N = TypeVar("N", bound=Node)
 SHARED_MEMORY = Path("/dev/shm")
 _SEGMENT_LOCKS = f"fastrtps_{'[0-9a-f]' * 16}_el"
@@ -127,7 +129,7 @@ def run_node(
     code = 1
     try:
         _begin()
-        executor = SingleThreadedExecutor()
+        executor = new_executor()
         stop = Stop()
         node = make()
         stop.wakes(node)

@@ -31,7 +31,7 @@ class Wires:
         return made
 
     def listen(
-        self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
+        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> None:
         """A subscription. rclpy serves them in the order in which they are made."""
         made = self.node.create_subscription(kind, topic, callback, qos)
