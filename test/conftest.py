@@ -4,13 +4,11 @@
 import os
 from pathlib import Path
 
-from td3_driver.ros.domains import claim, stay_on_this_machine
+from td3_driver.ros.domains import claim, this_machine_only
 
 # Before anything imports rclpy or torch.
 os.environ["ROS_DOMAIN_ID"] = str(claim())
-for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
-    os.environ.pop(name, None)
-stay_on_this_machine()
+os.environ.update([this_machine_only()])
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

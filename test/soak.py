@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from td3_driver.ros.domains import claim, stay_on_this_machine
+from td3_driver.ros.domains import claim, this_machine_only
 
 # Beyond the tests' own; their ports are outside the ephemeral range.
 os.environ.setdefault("ROS_DOMAIN_ID", str(claim(range(215, 232))))
-stay_on_this_machine()
+os.environ.setdefault(*this_machine_only())
 
 from carla_msgs.msg import CarlaEgoVehicleControl
 

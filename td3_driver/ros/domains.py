@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS domains of this machine that nobody uses, and who may hear. Needs no ROS."""
+"""Who hears whom: ROS domains that nobody uses, and no others than this machine. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -45,15 +45,14 @@ def claim(domains: Iterable[int] = DOMAINS) -> int:
     raise RuntimeError(f"all ROS domains are in use: {min(choice)} to {max(choice)}")
 
 
-def stay_on_this_machine() -> None:
-    """Let nobody on the network hear this process or be heard, unless the environment says more.
+def this_machine_only() -> tuple[str, str]:
+    """The environment variable, and its value, with which nobody on the network hears a node.
 
-    To be called before `rclpy.init`. Humble knows another variable, of which Jazzy warns.
+    It counts at `rclpy.init`. Humble's is another, of which Jazzy warns.
     """
     if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
-    else:
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        return "ROS_LOCALHOST_ONLY", "1"
+    return "ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"
 
 
 def _is_quiet(domain: int) -> bool:
