@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from peers import Origin, write_four_files
@@ -156,6 +155,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool
     model = tmp_path / "made" / "actor.onnx"
     assert run("export", tmp_path / "td3_0.pth", "--onnx", model) == 0
     assert "largest difference to torch" in capsys.readouterr().out
+    onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(model)
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -176,6 +176,7 @@ def test_export_of_the_default_sizes(tmp_path: Path) -> None:
     told = {"vector": ["speed in m/s / 30", *["nothing"] * 22], "driving.safety.max_steer": 0.5}
     TD3Agent().save_checkpoint(tmp_path / "td3_0.pth", {"meaning": told})
     assert run("export", tmp_path / "td3_0.pth", "--onnx", tmp_path / "actor.onnx") == 0
+    onnxruntime = pytest.importorskip("onnxruntime")
     inputs = {
         item.name: item
         for item in onnxruntime.InferenceSession(tmp_path / "actor.onnx").get_inputs()
