@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from pathlib import Path
 
+import carla_msgs
 import numpy as np
 import pytest
 import rclpy
@@ -93,7 +93,10 @@ def test_rosbag2_accepts_the_bag(trained: Finished) -> None:
     assert topics["/carla/world_info"]["message_count"] == 1
     assert topics[f"{EGO}/rgb_front/image"]["message_count"] >= STEPS
     # The hash that the built interface package has of the same type.
-    share = Path(sys.prefix) / "share" / "carla_msgs" / "msg"
+    places = [folder / "share/carla_msgs/msg" for folder in Path(carla_msgs.__file__).parents]
+    share = next(place for place in places if place.is_dir())
+    if not list(share.glob("*.json")):
+        pytest.skip("Humble's interface packages have no type hashes; all else holds")
     for name, kind in ((f"{EGO}/vehicle_status", "CarlaEgoVehicleStatus"),
                        (f"{EGO}/vehicle_control_cmd", "CarlaEgoVehicleControl")):  # fmt: skip
         built = json.loads((share / f"{kind}.json").read_text())["type_hashes"]
