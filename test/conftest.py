@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test stands on: a ROS domain of its own, localhost only, few threads."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
