@@ -47,6 +47,8 @@ def node() -> Iterator[Node]:
 def test_callbacks_are_told_when_a_message_was_published(
     node: Node, monkeypatch: pytest.MonkeyPatch, humble: bool
 ) -> None:
+    if humble and not versions.TELLS_MESSAGE_INFO:
+        pytest.skip("this is Humble: the other case tests it")
     if humble:
         monkeypatch.setattr(versions, "TELLS_MESSAGE_INFO", False)
         monkeypatch.setattr(versions, "HumbleExecutor", ServingAsHumbleDoes)
@@ -89,8 +91,8 @@ def test_callbacks_are_told_when_a_message_was_published(
 def test_changes_of_parameters_are_followed_without_humble_s_missing_callback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(Node, "add_post_set_parameters_callback")
-    monkeypatch.delattr(Node, "add_pre_set_parameters_callback")
+    monkeypatch.delattr(Node, "add_post_set_parameters_callback", raising=False)
+    monkeypatch.delattr(Node, "add_pre_set_parameters_callback", raising=False)
     context = rclpy.Context()
     context.init(args=[])
     node = Node("followed", context=context)
