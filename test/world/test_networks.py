@@ -7,6 +7,7 @@ import functools
 from collections import Counter
 from dataclasses import replace
 
+import networkx
 import numpy as np
 import pytest
 
@@ -81,7 +82,7 @@ def test_places_are_of_the_kinds_that_the_difficulty_names() -> None:
 
 def has_roundabout(road_map: RoadMap) -> bool:
     """Whether some lanes lead once around to the left, anticlockwise, in less than 150 m."""
-    networkx = pytest.importorskip("networkx", "3.1")  # bounds cycles
+    pytest.importorskip("networkx", "3.1")  # whose cycles can be bounded
     graph = road_map.lane_graph
     for cycle in networkx.simple_cycles(graph, length_bound=8):
         line_m = np.concatenate([graph.nodes[lane]["line_m"] for lane in cycle])
