@@ -2,9 +2,11 @@
 # The first target sets up .venv (once); afterwards each command starts at once.
 PYTHON ?=
 ARGS ?=
-VENV := .venv
+# Other versions, in an environment of their own: SET=kilted, ubuntu-22.04, ubuntu-24.04.
+SET ?=
+VENV := .venv$(SET:%=-%)
 READY := $(VENV)/.ready
-SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh \
+SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh $(SET:%=setup/%.txt) \
   $(shell find interfaces -type f)
 
 BENCH := .venv-bench
@@ -59,7 +61,7 @@ $(BENCH)/.ready: bench/requirements.txt
 	@touch $@
 
 $(READY): $(SETUP_INPUTS)
-	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV)
+	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV) $(SET)
 
 clean:
-	rm -rf $(VENV) $(BENCH) build install log *.egg-info
+	rm -rf .venv .venv-* build install log *.egg-info

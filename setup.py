@@ -25,7 +25,8 @@ setup(
         (f"share/{PACKAGE}/config/presets", files("config/presets/*.yaml")),
     ],
     python_requires=">=3.10",
-    install_requires=["setuptools"],
+    install_requires=["setuptools"],  # versions of all else: package.xml, requirements.txt
+    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},  # colcon test looks here
     zip_safe=False,
     maintainer="td3_driver maintainers",
     maintainer_email="maintainers@td3-driver.example",

@@ -21,6 +21,7 @@ import numpy as np
 from bench.report import Section
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import Control
+from td3_driver.ros.domains import this_machine_only
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 TOWN = Path(__file__).resolve().parents[2] / "shared/maps/Town01.xodr"
@@ -107,7 +108,7 @@ def _drive(world: dict[str, object], pipe: Connection) -> None:
 def _over_dds(traffic: int) -> Figures:
     """As a driver would: one command for each picture."""
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.update([this_machine_only()])
     import rclpy
     from carla_msgs.msg import CarlaEgoVehicleControl
     from derived_object_msgs.msg import ObjectArray

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes the virtual environment in which everything runs: real ROS 2 from wheels, the bridge's
 # message types built from interfaces/, and this package. Needs Python 3.10-3.12, gcc, g++, make.
+# venv.sh [FOLDER [SET]]: the versions of setup/SET.txt take the place of requirements.txt's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv="$PWD/${1:-.venv}"
+set="${2:+setup/$2.txt}"
 log="$venv/setup.log"
 
 fail() { printf 'td3_driver set-up: %s\n' "$*" >&2; exit 1; }
+[ -z "$set" ] || [ -f "$set" ] || fail "there is no $set, only $(ls setup/*.txt | xargs)"
 say() { printf 'td3_driver set-up: %s\n' "$*"; }
 logged() { "$@" >>"$log" 2>&1; }
 
@@ -44,16 +47,21 @@ rm -rf "$venv"
 bin="$venv/bin"
 
 say "packages"
-if ! logged "$bin/pip" install --disable-pip-version-check -r requirements.txt; then
+packages="$venv/requirements.txt"
+awk -F== 'FILENAME != "requirements.txt" { named[tolower($1)]; ros = ros || /^ros-/; print; next }
+  !(tolower($1) in named) && !(ros && /^ros-/)' ${set:+"$set"} requirements.txt >"$packages"
+if ! logged "$bin/pip" install --disable-pip-version-check -r "$packages"; then
   if grep -qE 'NewConnectionError|name resolution|Network is unreachable|timed out' "$log"; then
     fail "no network: pip does not reach its package index (see $log)"
   fi
-  fail "pip could not install requirements.txt: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+  fail "pip could not install ${set:+$set over }requirements.txt: $(grep -m1 -E '^ERROR' "$log") (see $log)"
 fi
 
 # The wheels' CMake targets name the include folders of the machine that built them.
 site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+numpy=$("$bin/python" -c 'import numpy; print(numpy.get_include())')
 grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i -E \
+  -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages/numpy/_core/include#$numpy#g" \
   -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages#$site#g" \
   -e "s#/opt/python/[^/;\"]+/include/python3\.[0-9]+#$include#g"
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test stands on: a ROS domain of its own, localhost only, few threads."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
-from td3_driver.ros.domains import claim
+from td3_driver.ros.domains import claim, this_machine_only
 
 # Before anything imports rclpy or torch.
 os.environ["ROS_DOMAIN_ID"] = str(claim())
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.update([this_machine_only()])
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from td3_driver.ros.domains import claim
+from td3_driver.ros.domains import claim, this_machine_only
 
 # Beyond the tests' own; their ports are outside the ephemeral range.
 os.environ.setdefault("ROS_DOMAIN_ID", str(claim(range(215, 232))))
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault(*this_machine_only())
 
 from carla_msgs.msg import CarlaEgoVehicleControl
 

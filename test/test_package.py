@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PREFIX = Path(sys.prefix)
 
 
+IN_VENV = pytest.mark.skipif(
+    sys.prefix == sys.base_prefix, reason="not in a virtual environment: colcon has installed it"
+)
+
 # What the code imports, by rosdep's key; everything else is a ROS package of the module's name.
 KEYS = {
     "PIL": "python3-pil",
@@ -102,6 +106,7 @@ def test_parameter_file_and_presets_are_valid() -> None:
         load_configuration(name)
 
 
+@IN_VENV
 def test_installed_commands_run_in_a_fresh_shell() -> None:
     done = subprocess.run(
         [str(PREFIX / "bin" / "td3_driver"), "--help"],
@@ -113,6 +118,7 @@ def test_installed_commands_run_in_a_fresh_shell() -> None:
     assert "train" in done.stdout
 
 
+@IN_VENV
 @pytest.mark.parametrize("options", [(), ("--symlink-install",)], ids=["copied", "linked"])
 def test_colcon_builds_the_package(options: tuple[str, ...], tmp_path: Path) -> None:
     environment = {

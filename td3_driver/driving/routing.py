@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 
 import networkx
@@ -124,7 +125,9 @@ def shortest_route(
     ]
     if not ways:
         raise ValueError(f"map {road_map.name}: no way along its lanes from {start_m} to {goal_m}")
-    lengths_m = [networkx.path_weight(graph, way, "length_m") for way in ways]
+    lengths_m = [
+        sum(graph.edges[step]["length_m"] for step in itertools.pairwise(way)) for way in ways
+    ]
     way = ways[int(np.argmin(lengths_m))]
     lines = [graph.nodes[passed]["line_m"] for passed in way]
     first = _from(graph.nodes[lane]["line_m"], offset_m)

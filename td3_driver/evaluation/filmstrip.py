@@ -75,7 +75,11 @@ def gif(pictures: Sequence[Picture], frame_s: float) -> bytes:
     """An animated GIF of BGR pictures that plays for ever, with the first one's 256 colours."""
     frames = _frames(pictures)
     palette = frames[0].quantize(256)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    # 0 is no dithering; Pillow 9.0 knows no `Image.Dither`.
+    frames = [
+        frame.quantize(palette=palette, dither=0)  # type: ignore[arg-type]
+        for frame in frames
+    ]
     file = io.BytesIO()
     duration_ms = round(1000.0 * frame_s)
     frames[0].save(

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS domains of this machine that nobody uses. Needs no ROS."""
+"""Who hears whom: ROS domains that nobody uses, and no others than this machine. Needs no ROS."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import socket
 import tempfile
@@ -42,6 +43,16 @@ def claim(domains: Iterable[int] = DOMAINS) -> int:
             return domain
         lock.close()
     raise RuntimeError(f"all ROS domains are in use: {min(choice)} to {max(choice)}")
+
+
+def this_machine_only() -> tuple[str, str]:
+    """The environment variable, and its value, with which nobody on the network hears a node.
+
+    It counts at `rclpy.init`. Humble's is another, of which Jazzy warns.
+    """
+    if os.environ.get("ROS_DISTRO") == "humble":
+        return "ROS_LOCALHOST_ONLY", "1"
+    return "ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"
 
 
 def _is_quiet(domain: int) -> bool:

@@ -9,15 +9,15 @@ off. While it is not active it gives no command, so that another may drive.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import wraps
+from typing import Any
 
 import cv2
 import torch
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver_parameters import DriverParameters, check_paths
@@ -71,10 +71,9 @@ class DriverNode(LifecycleNode):
         self._code = 0  # of the process
         with foreseen():
             super().__init__("td3_driver")
-            self._started = declare(self, DriverParameters, self._why_fixed)
+            self._started = declare(self, DriverParameters, self._why_fixed, self._follow)
         self._autostart = self._started.autostart
         self._overwrites = self._started.overwrite
-        self.add_post_set_parameters_callback(self._on_parameters)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Serve until the run is over, something is lost, or a signal came; the exit code.
@@ -132,7 +131,7 @@ class DriverNode(LifecycleNode):
             made = ReplayPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
             self._overwrites = False  # from now on it would be this process's own run
-            self._apply_parameters()
+            self._follow(asdict(given))
         except ForeseenError as error:
             self._refusal = error
             if not self._autostart:
@@ -194,13 +193,14 @@ class DriverNode(LifecycleNode):
             return ""
         return "fixed while the node is configured; clean it up, or start it anew"
 
-    def _on_parameters(self, parameters: list[Parameter]) -> None:
-        self._apply_parameters()
-
-    def _apply_parameters(self) -> None:
-        if isinstance(self._pilot, Pilot):
-            self._pilot.session.updating = bool(self.get_parameter("learning").value)
-            self._pilot.session.explore(float(self.get_parameter("exploration").value))
+    def _follow(self, given: Mapping[str, Any]) -> None:
+        """Those that may change while the node is configured."""
+        if not isinstance(self._pilot, Pilot):
+            return
+        if "learning" in given:
+            self._pilot.session.updating = bool(given["learning"])
+        if "exploration" in given:
+            self._pilot.session.explore(float(given["exploration"]))
 
 
 def main() -> None:

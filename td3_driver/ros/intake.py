@@ -22,6 +22,7 @@ from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.conversions import control_of, road_users, stamp_ns
 from td3_driver.ros.frames import Frames, Pair, Sighting
+from td3_driver.ros.versions import with_sent_ns
 from td3_driver.ros.wires import Wires
 
 # In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
@@ -93,8 +94,9 @@ class Intake:
         # Both neighbours of an image are wanted, however long the frame before it took.
         neighbours = sync.mode in ("nearest", "interpolate")
         odometry = names.VOLATILE_10 if neighbours else frames
-        wires.listen(Odometry, topics.of("odometry"), self._on_odometry, odometry)
-        wires.listen(Image, topics.image, self._on_image, frames)
+        on_odometry = with_sent_ns(self._on_odometry)
+        wires.listen(Odometry, topics.of("odometry"), on_odometry, odometry)
+        wires.listen(Image, topics.image, with_sent_ns(self._on_image), frames)
 
     def begin(self) -> None:
         """Look at what comes in from now on."""
@@ -107,22 +109,22 @@ class Intake:
     def _on_override(self, message: Bool) -> None:
         self.override = message.data
 
-    def _on_image(self, message: Image, info: dict[str, int]) -> None:
+    def _on_image(self, message: Image, sent_ns: int) -> None:
         if not self.active:
             return
         self.image_s = time.monotonic()
-        self._sent_ns = info["source_timestamp"]
+        self._sent_ns = sent_ns
         self.lone = message
         self.cadence.picture(stamp_ns(message.header.stamp))
-        self._pairs(self._frames.image(message, self._sent_ns))
+        self._pairs(self._frames.image(message, sent_ns))
 
-    def _on_odometry(self, message: Odometry, info: dict[str, int]) -> None:
+    def _on_odometry(self, message: Odometry, sent_ns: int) -> None:
         if not self.active:
             return
         self.odometry_s = time.monotonic()
         self.lone = message
         self.cadence.tick(stamp_ns(message.header.stamp))
-        pairs = self._frames.odometry(message, info["source_timestamp"])
+        pairs = self._frames.odometry(message, sent_ns)
         self._pairs(pairs)
         if self._on_bare_tick is None or pairs or self._frames.own_stamps:
             return

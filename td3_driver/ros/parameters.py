@@ -9,7 +9,7 @@ managed node's rule that most parameters are fixed while it is configured.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -63,7 +63,12 @@ def parameter(
     )
 
 
-def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) -> T:
+def declare(
+    node: Node,
+    cls: type[T],
+    fixed: Callable[[], str] | None = None,
+    on_change: Callable[[Mapping[str, Any]], None] | None = None,
+) -> T:
     """Declare every field of `cls` on `node` and return the values.
 
     Args:
@@ -71,6 +76,7 @@ def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) ->
         cls: a dataclass of `parameter` fields.
         fixed: of a managed node: says why its read-only parameters may not be set now, or
             nothing where they may. Without it they are never to be set.
+        on_change: takes the values by name of each change, once it is accepted.
 
     Raises:
         ParameterError: a given value has the wrong type, range or choice; or what is given is of
@@ -98,6 +104,9 @@ def declare(node: Node, cls: type[T], fixed: Callable[[], str] | None = None) ->
                     _check_fixed(fields[given.name], fixed() if fixed else "")
                 except ParameterError as error:
                     return SetParametersResult(successful=False, reason=str(error))
+        # rclpy has checked types and ranges before: from here on nothing refuses the change.
+        if on_change is not None:
+            on_change({given.name: given.value for given in parameters})
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)

@@ -24,6 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from td3_driver import signals
 from td3_driver.ros.command_line import given_files, sections
+from td3_driver.ros.versions import new_executor
 
 N = TypeVar("N", bound=Node)
 SHARED_MEMORY = Path("/dev/shm")
@@ -129,7 +130,7 @@ def run_node(
     code = 1
     try:
         _begin()
-        executor = SingleThreadedExecutor()
+        executor = new_executor()
         node = make()
         stop.wakes(node)
         executor.add_node(node)

@@ -27,6 +27,7 @@ from td3_driver.online import evaluations
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.children import Child, Program
+from td3_driver.ros.domains import this_machine_only
 from td3_driver.ros.recorder_node import RECORDING
 
 DRIVER_STOP_S = 15.0
@@ -73,7 +74,7 @@ def train(options: TrainOptions) -> int:
 def _train(options: TrainOptions) -> int:
     began_ns = time.time_ns()
     # A laptop's run is nobody else's business; ros2 tools on the same machine still see it.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault(*this_machine_only())
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     asked: list[int] = []
     signals.handle(lambda number, _: asked.append(number))

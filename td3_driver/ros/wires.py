@@ -39,7 +39,7 @@ class Wires:
         return made
 
     def listen(
-        self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
+        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> Callable[[], object]:
         """A subscription; the result ends it before `cut` does.
 
@@ -112,10 +112,16 @@ class PlayedWires(Wires):
 
     def listen(
         self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
-    ) -> None:
-        """A subscription."""
-        self._cuts.append(lambda: self.node.destroy_subscription(self._heard.pop(topic)))
+    ) -> Callable[[], object]:
+        """A subscription; the result ends it before `cut` does."""
+
+        def end() -> None:
+            if (made := self._heard.pop(topic, None)) is not None:
+                self.node.destroy_subscription(made)
+
+        self._cuts.append(end)
         self._subscribe(kind, topic, callback, qos.reliability, qos.durability)
+        return end
 
     def _subscribe(
         self,

@@ -9,7 +9,9 @@ import math
 import networkx
 import numpy as np
 import numpy.typing as npt
-import shapely
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
 
 from td3_driver.world.bodies import box_corners
 from td3_driver.world.stretches import stretches_of
@@ -119,15 +121,16 @@ class LaneNetwork:
     def _find_conflicts(self, points: list[FloatArray]) -> npt.NDArray[np.bool_]:
         conflicts = np.zeros((len(self), len(self)), np.bool_)
         guarded = np.flatnonzero(self.guarded)
-        swept = np.array([_swept(points[lane]) for lane in guarded], object)
-        if not len(swept):
-            return conflicts
-        one, other = shapely.STRtree(swept).query(swept, predicate="intersects")
-        conflicts[guarded[one], guarded[other]] = True
+        swept = [_swept(points[lane]) for lane in guarded]
+        boxes_m = np.array([ground.bounds for ground in swept]).reshape(-1, 2, 2)
+        low_m, high_m = boxes_m[:, 0], boxes_m[:, 1]
+        near = np.all((low_m[:, None] <= high_m) & (low_m <= high_m[:, None]), axis=-1)
+        for one, other in np.argwhere(np.triu(near, k=1)):
+            if swept[one].intersects(swept[other]):
+                conflicts[guarded[[one, other]], guarded[[other, one]]] = True
         for lane, following in enumerate(self.successors):
             # Who follows, or drives on, has a leader and needs no more.
             conflicts[following, lane] = conflicts[lane, following] = False
-            conflicts[lane, lane] = False
         return conflicts
 
 
@@ -160,10 +163,10 @@ def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
     return limits
 
 
-def _swept(points_m: FloatArray) -> shapely.Geometry:
+def _swept(points_m: FloatArray) -> BaseGeometry:
     """The ground that vehicles need to drive along a lane."""
     some = points_m[np.unique(np.linspace(0, len(points_m) - 1, 25).astype(int))]
     heading = np.gradient(some, axis=0)
     poses = np.column_stack([some, np.arctan2(heading[:, 1], heading[:, 0])])
     sizes = np.broadcast_to(_SWEPT_M, (len(poses), 2))
-    return shapely.union_all(shapely.polygons(box_corners(poses, sizes)))
+    return unary_union([Polygon(corners) for corners in box_corners(poses, sizes)])

@@ -17,8 +17,8 @@ import networkx
 import numpy as np
 import numpy.typing as npt
 import pyclothoids
-import shapely
 from scenariogeneration import xodr
+from shapely.geometry import LineString
 
 from td3_driver.driving.road_map import LaneId, RoadMap
 from td3_driver.driving.route import Route
@@ -202,7 +202,7 @@ def _is_drivable(road_map: RoadMap, streets: list[tuple[_Cell, _Cell]]) -> bool:
         _sharpest_per_m(line_m) > 1.0 / _MIN_RADIUS_M for line_m in lines_m.values()
     ):
         return False
-    middles = [shapely.LineString(lines_m[LaneId(road, 0, -1)]) for road in range(len(streets))]
+    middles = [LineString(lines_m[LaneId(road, 0, -1)]) for road in range(len(streets))]
     return all(
         middles[one].distance(middles[other]) > _MIN_APART_M
         for one, other in itertools.combinations(range(len(streets)), 2)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An update whose numbers are not finite leaves weights and optimizers as they were."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from typing import Any

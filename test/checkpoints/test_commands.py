@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from peers import Origin, write_four_files
@@ -151,11 +150,13 @@ def test_a_file_of_another_program_is_named_as_such(
 
 @pytest.mark.parametrize("images", [True, False])
 def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool) -> None:
+    pytest.importorskip("onnxscript")
     agent = TD3Agent(21 if images else 5, config=SMALL, use_dict_buffer=images, max_action=0.7)
     agent.save_checkpoint(tmp_path / "td3_0.pth")
     model = tmp_path / "made" / "actor.onnx"
     assert run("export", tmp_path / "td3_0.pth", "--onnx", model) == 0
     assert "largest difference to torch" in capsys.readouterr().out
+    onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(model)
     rng = np.random.default_rng(0)
     for _ in range(10):
@@ -173,9 +174,11 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool
 
 
 def test_export_of_the_default_sizes(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
     told = {"vector": ["speed in m/s / 30", *["nothing"] * 22], "driving.safety.max_steer": 0.5}
     TD3Agent().save_checkpoint(tmp_path / "td3_0.pth", {"meaning": told})
     assert run("export", tmp_path / "td3_0.pth", "--onnx", tmp_path / "actor.onnx") == 0
+    onnxruntime = pytest.importorskip("onnxruntime")
     inputs = {
         item.name: item
         for item in onnxruntime.InferenceSession(tmp_path / "actor.onnx").get_inputs()
@@ -189,6 +192,7 @@ def test_export_of_the_default_sizes(tmp_path: Path) -> None:
 
 
 def test_export_that_cannot_be_written(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxscript")
     (saved.parent / "file").touch()
     text = failure(capsys, "export", saved, "--onnx", saved.parent / "file" / "actor.onnx")
     assert "cannot be written" in text

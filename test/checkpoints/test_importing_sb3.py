@@ -19,9 +19,6 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3 import DDPG, PPO, SAC, TD3
-from stable_baselines3.common.torch_layers import NatureCNN
-from stable_baselines3.common.utils import obs_as_tensor
 
 from td3_driver.agent import CheckpointError, TD3Agent
 from td3_driver.agent.importing.conversion import convert
@@ -29,6 +26,10 @@ from td3_driver.agent.importing.source import Source
 from td3_driver.agent.inspection import verify
 from td3_driver.agent.networks import joined_state
 
+sb3 = pytest.importorskip("stable_baselines3", reason="it writes the files that are read here")
+DDPG, PPO, SAC, TD3 = sb3.DDPG, sb3.PPO, sb3.SAC, sb3.TD3
+NatureCNN = sb3.common.torch_layers.NatureCNN
+obs_as_tensor = sb3.common.utils.obs_as_tensor
 IMAGE = spaces.Box(0, 255, (4, 36, 36), np.uint8)
 VECTOR = spaces.Box(-2, 2, (5,), np.float32)
 SPACES: dict[str, spaces.Space[Any]] = {

@@ -89,7 +89,7 @@ def another_town(world: FaultyWorld) -> None:
         pytest.param(f"{ROS}checkpoint_services:_told", "TypeError", save, id="service"),
         pytest.param(f"{ROS}pilot:Pilot.hear_learner", "ValueError", nothing, id="learner event"),
         pytest.param(
-            f"{ROS}driver_node:DriverNode._apply_parameters",
+            f"{ROS}driver_node:DriverNode._follow",
             "RuntimeError",
             set_exploration,
             id="parameter",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators and accidents do to a run: services, signals, killed processes."""
 
+from __future__ import annotations
+
 import itertools
 import os
 import re

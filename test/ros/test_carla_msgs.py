@@ -11,6 +11,7 @@ import rclpy
 from carla_msgs import msg, srv
 from derived_object_msgs.msg import Object, ObjectArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from tf2_msgs.msg import TFMessage
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
@@ -127,6 +128,8 @@ sys.stdin.read()
 
 def test_two_processes_agree_on_the_type_hashes() -> None:
     """Endpoints with other hashes are other types; this compares what discovery carries."""
+    if not hasattr(TopicEndpointInfo, "topic_type_hash"):
+        pytest.skip("Humble's types have no hashes")
     context = rclpy.Context()
     context.init(args=[])
     node = rclpy.create_node("this", context=context)

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +35,7 @@ def corners_of(box: Box) -> np.ndarray:
 @settings(max_examples=300, deadline=None)
 @given(boxes, boxes)
 def test_boxes_overlap_as_shapely_says_and_part_when_moved(one: Box, other: Box) -> None:
+    shapely = pytest.importorskip("shapely", "2.0")
     ours, theirs = corners_of(one), corners_of(other)
     shared_m2 = shapely.Polygon(ours).intersection(shapely.Polygon(theirs)).area
     found = penetration(ours, theirs)

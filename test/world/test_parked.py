@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import shapely
 
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Pose
@@ -18,6 +17,7 @@ SMALL = {"image_width": 32, "image_height": 24}
 
 
 def test_traffic_stops_behind_it_and_nobody_begins_in_it(loop: RoadMap) -> None:
+    shapely = pytest.importorskip("shapely", "2.0")
     simulation = Simulation(WorldConfig(traffic=15, **SMALL), loop)
     places = [simulation.spawn_pose(seed) for seed in (2, 6)]
     parked = [simulation.park(place) for place in places]

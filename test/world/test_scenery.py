@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import shapely
 
 from td3_driver.driving.road_map import Lane, RoadMap
 from td3_driver.world.scenery import grow
@@ -37,6 +36,7 @@ def feet(shapes: Shapes) -> list[np.ndarray]:
 
 
 def test_nothing_stands_on_a_road_or_a_pavement(grown: Grown) -> None:
+    shapely = pytest.importorskip("shapely", "2.0")
     _, surface, shapes = grown
     grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 12)] * 2), axis=-1).reshape(-1, 2)
     for corners in feet(shapes):
@@ -57,6 +57,7 @@ def test_trees_stand_in_the_hedge_and_buildings_behind_it(grown: Grown) -> None:
 
 
 def test_buildings_do_not_touch(grown: Grown) -> None:
+    shapely = pytest.importorskip("shapely", "2.0")
     _, _, shapes = grown
     hulls = [shapely.MultiPoint(corners).convex_hull for corners in feet(shapes)]
     buildings = np.array([hull for hull in hulls if hull.area > 10.0])

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import shapely
 
 from td3_driver.driving.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
@@ -54,6 +53,7 @@ def box(pose: Pose, velocity_mps: tuple[float, float] = (0.0, 0.0)) -> Bodies:
 
 def overlaps(bodies: Bodies) -> list[tuple[int, int]]:
     """Pairs of rows that share ground, as shapely sees it."""
+    shapely = pytest.importorskip("shapely", "2.0")
     polygons = shapely.polygons(bodies.corners())
     one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
     return [(int(i), int(j)) for i, j in zip(one, other, strict=True) if i < j]
