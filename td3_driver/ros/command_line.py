@@ -9,7 +9,7 @@ import itertools
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ def given_files() -> list[Path]:
     return [Path(file) for option, file in options if option == "--params-file"]
 
 
-def sections(file: Path) -> list[str]:
-    """The nodes that a file has parameters for, by their full names, or "/**" for all nodes.
+def sections(file: Path) -> dict[str, set[str]]:
+    """The parameters' dotted names by the nodes' full names, or "/**" for all nodes.
 
     Raises:
         ParameterFileError: it cannot be read, or is no such file.
@@ -70,7 +70,7 @@ def sections(file: Path) -> list[str]:
         raise ParameterFileError(
             f"params file {file}: not YAML: {' '.join(str(error).split())}"
         ) from error
-    found = _nodes(content, "") if isinstance(content, dict) else []
+    found = _nodes(content, "") if isinstance(content, dict) else {}
     if not found:
         raise ParameterFileError(
             f"params file {file}: expected NODE: {{ros__parameters: {{NAME: VALUE}}}}"
@@ -78,12 +78,22 @@ def sections(file: Path) -> list[str]:
     return found
 
 
-def _nodes(content: Mapping[Any, Any], name: str) -> list[str]:
-    nodes = [name] if "ros__parameters" in content else []
+def _nodes(content: Mapping[Any, Any], name: str) -> dict[str, set[str]]:
+    nodes: dict[str, set[str]] = {}
     for key, value in content.items():
-        if isinstance(value, dict) and key != "ros__parameters":
-            nodes += _nodes(value, f"{name}/{str(key).strip('/')}")
+        if key == "ros__parameters":
+            nodes[name] = set(_names(value, ""))
+        elif isinstance(value, dict):
+            nodes |= _nodes(value, f"{name}/{str(key).strip('/')}")
     return nodes
+
+
+def _names(value: object, name: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield name
+        return
+    for key, inner in value.items():
+        yield from _names(inner, f"{name}.{key}" if name else str(key))
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -141,15 +141,18 @@ def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDes
 
 def _check_meant(node: Node, known: Sequence[str]) -> None:
     name = node.get_fully_qualified_name()
+    of_anybody: set[str] = set()  # what a file says to all nodes need not be meant for this one
     for file in given_files():
         others = sections(file)
+        of_anybody |= others.get("/**", set())
         if not {name, "/**"} & {*others}:  # rclpy knows no other pattern
             raise ParameterError(
                 f"params file {file}: has parameters for {', '.join(others)}, none for {name}, "
                 "which is this node"
             )
     # There is no public way to these: all that was given for this node.
-    unknown = [given for given in node._parameter_overrides if not node.has_parameter(given)]
+    given = {*node._parameter_overrides} - of_anybody
+    unknown = sorted(each for each in given if not node.has_parameter(each))
     if unknown:
         near = get_close_matches(unknown[0], known, 1)
         hint = f" (do you mean {near[0]}?)" if near else ""

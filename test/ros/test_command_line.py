@@ -128,6 +128,11 @@ def test_a_name_that_the_node_does_not_know(start: Start, tmp_path: Path, use: s
         declare(start(*words), DriverParameters)
 
 
+def test_what_is_said_to_all_nodes_may_be_another_s(start: Start, tmp_path: Path) -> None:
+    file = written(tmp_path, "/**: {ros__parameters: {steps: 5, lidar: {rate_hz: 10.0}}}")
+    assert declare(start("--params-file", file), DriverParameters).steps == 5
+
+
 def test_our_own_file_is_one(start: Start) -> None:
     file = share_directory() / "config" / "td3_driver.yaml"
     assert declare(start("--params-file", str(file)), DriverParameters).world_timeout_s == 10.0

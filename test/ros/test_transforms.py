@@ -120,12 +120,12 @@ def test_of_a_car_of_which_somebody_tells_it_does_not(desk: Desk) -> None:
         desk.told.publish(TFMessage(transforms=theirs))
         heard += 1
         desk.drive(1, odometry)
-        return len(desk.moving) == 2 * heard == 4 * LISTENED_FRAMES
+        return heard >= 2 * LISTENED_FRAMES and len(desk.moving) == 2 * heard
 
     desk.until(drive)
     assert {each.child_frame_id for each in desk.moving} == {"hero", "hero/front"}
     assert desk.wires.node.count_publishers("/tf") == 1
-    assert desk.wires.node.count_subscribers("/tf") == 1  # it does not listen any longer
+    desk.until(lambda: desk.wires.node.count_subscribers("/tf") == 1)  # it listens no longer
 
 
 def test_its_own_frame_is_that_of_odometry_whatever_that_is_called(desk: Desk) -> None:

@@ -19,6 +19,7 @@ from rclpy.timer import Rate, Timer
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 class Node:
+    _parameter_overrides: dict[str, Parameter]
     def __init__(
         self,
         node_name: str,

@@ -59,3 +59,5 @@ qos_profile_sensor_data: QoSProfile
 qos_profile_services_default: QoSProfile
 qos_profile_parameters: QoSProfile
 qos_profile_parameter_events: QoSProfile
+
+def qos_policy_name_from_kind(policy_kind: int) -> str: ...
