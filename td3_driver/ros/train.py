@@ -93,7 +93,7 @@ def _train(options: TrainOptions) -> int:
             recorder.wait(lambda: bool(asked))
         driver = Child("td3_driver.ros.driver_node", options.driver, progress.log, keeps)
         arguments = [*options.evaluator, "--since-ns", str(began_ns)]
-        evaluator = Evaluator(arguments, progress.log, keeps)
+        evaluator = Evaluator(options.run.path, arguments, progress.log, keeps)
         stack.callback(evaluator.stop, EVALUATOR_STOP_S)
         stack.callback(driver.stop, DRIVER_STOP_S)
         ended = _follow(progress, driver, world, evaluator, asked)
@@ -137,37 +137,57 @@ class Recorder(Child):
             time.sleep(0.02)
 
 
-class Evaluator(Program):
-    """The process that chooses best.pth. Learning neither waits for it nor needs it."""
+class Evaluator:
+    """The process that chooses best.pth. Learning neither waits for it nor needs it.
+
+    It starts when there is a checkpoint to look at: before, it would only delay the others' start.
+    """
 
     def __init__(
-        self, arguments: Sequence[str], log: Callable[[str], None], keeps: Sequence[int]
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        log: Callable[[str], None],
+        keeps: Sequence[int],
     ) -> None:
-        super().__init__("td3_driver.evaluation.selection", arguments, log, keeps)
-        os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
+        self._folder, self._arguments, self._keeps = folder, arguments, keeps
         self._log = log
+        self._program: Program | None = None
         self._lost = False
 
     def watch(self) -> None:
-        """Say it once should it have ended."""
-        if self.exit_code is not None and not self._lost:
+        """Start it when it is needed; say it once should it have ended."""
+        if self._program is None:
+            if any(self._folder.glob("td3_*.pth")):
+                module = "td3_driver.evaluation.selection"
+                self._program = Program(module, self._arguments, self._log, self._keeps)
+                os.setpriority(os.PRIO_PROCESS, self._program.pid, LOWEST_PRIORITY)
+        elif self._program.exit_code is not None and not self._lost:
             self._lost = True
-            self._log(f"the evaluator ended (exit code {self.exit_code}); best.pth stays as it is")
+            code = self._program.exit_code
+            self._log(f"the evaluator ended (exit code {code}); best.pth stays as it is")
 
     def finish(self, skip: Callable[[], bool]) -> None:
         """Wait for the last evaluations, not for ever and not when asked to `skip` them."""
         self.watch()
-        self.close_input()
-        if self.exit_code is None:
+        if self._program is None:
+            return
+        self._program.close_input()
+        if self._program.exit_code is None:
             self._log(
                 f"waiting up to {LAST_EVALUATION_S:.0f} s for the last evaluation; Ctrl-C skips it"
             )
         leave_by_s = time.monotonic() + LAST_EVALUATION_S
-        while self.exit_code is None:
+        while self._program.exit_code is None:
             if skip() or time.monotonic() > leave_by_s:
                 self._log("the last evaluation is skipped")
                 return
             time.sleep(0.1)
+
+    def stop(self, within_s: float) -> None:
+        """End it."""
+        if self._program is not None:
+            self._program.stop(within_s)
 
 
 def _follow(

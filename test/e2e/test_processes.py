@@ -44,7 +44,7 @@ def started(run: RunningTrain) -> dict[str, int]:
     """Wait until it drives and learns; its processes."""
     run.wait_for("at step 250")
     processes = run.descendants()
-    assert set(processes) == {"world", "driver", "learner", "evaluator"}
+    assert set(processes) - {"evaluator"} == {"world", "driver", "learner"}
     return processes
 
 
