@@ -39,7 +39,7 @@ class Reports:
         self._rates = diagnostics.Rates()
         self._trajectory: list[tuple[float, float]] = []  # of the last episode
         self._drives: list[EpisodeSummary] = []  # of an evaluation
-        self._header = Header()
+        self._header: Header | None = None  # of the newest frame
         self._begun_ns: int | None = None  # of the episode whose route is published
         self._transforms = Transforms(wires)
         default, latched = names.VOLATILE_10, names.LATCHED_1
@@ -100,7 +100,7 @@ class Reports:
         self._learner.publish(learner)
         now = self._clock.now().to_msg()
         self._diagnostics.publish(diagnostics.array(now, *self._statuses(values)))
-        if self._driven.get_subscription_count():
+        if self._header is not None and self._driven.get_subscription_count():
             self._driven.publish(path_message(self._trajectory[::5], self._header))
 
     def wait_for_listeners(self) -> None:

@@ -16,7 +16,7 @@ from td3_driver.configuration import load_configuration
 from td3_driver.online import evaluations
 
 from .conftest import Finished, train
-from .running import RunningTrain
+from .running import RunningTrain, wait_until
 
 CONTRACT_KEYS = [
     "total_it",
