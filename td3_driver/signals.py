@@ -22,9 +22,14 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def handle(handler: Handler) -> None:
-    """Have each of them handled; one that is ignored, as nohup has it, stays so."""
+    """Have each of them handled.
+
+    A terminal's end that is ignored stays so: that is what nohup is for. Ctrl-C does not, as in
+    every ROS node: a shell script has what it starts with `&` ignore it, and so would whatever
+    that starts, which is asked to end by it.
+    """
     for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 

@@ -59,3 +59,18 @@ def test_the_tether_changes_no_signal_handling() -> None:
         [*tethered(), sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["set()"]
+
+
+def test_a_shell_s_background_hears_ctrl_c_and_nohup_is_respected() -> None:
+    """A script's `&` has what it starts ignore SIGINT, with which `train` ends its nodes."""
+    script = """
+import signal
+from td3_driver import signals
+signals.handle(print)
+print([number.name for number in signals.ENDING if signal.getsignal(number) is print])
+"""
+    ignoring = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh"]
+    done = subprocess.run(
+        [*ignoring, sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['SIGINT', 'SIGTERM']\n"
