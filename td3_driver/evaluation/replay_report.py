@@ -107,7 +107,7 @@ def _over_time(rows: Mapping[str, FloatArray]) -> Figure:
         plot(axes, f"driven_{name}", _DRIVEN, "driven")
         plot(axes, name, _POLICY, "policy")
         axes.set_ylim(-1.08, 1.08)
-    steer.legend(ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    steer.legend(ncol=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     plot(value, "q", _POLICY, "min(Q1, Q2)")
     plot(value, "q_driven", _DRIVEN, "of the driven action")
     plot(speed, "speed_mps", _LANE, "speed")

@@ -34,13 +34,14 @@ from geometry_msgs.msg import (
     Twist,
 )
 from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Float32
 from tf2_msgs.msg import TFMessage
+
+from td3_driver.ros.versions import new_executor, with_sent_ns
 
 ROLE = "/carla/hero"
 STEP_NS = 50_000_000
@@ -146,7 +147,7 @@ class Client:
         self.context = rclpy.Context()
         self.context.init(args=[])
         self.node = rclpy.create_node("client", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor = new_executor(self.context)
         self.executor.add_node(self.node)
         self.types = {**PER_TICK, **EVENTS, **ONCE, "/tf": TFMessage, **(more or {})}
         self.raw: dict[str, list[bytes]] = {topic: [] for topic in self.types}
@@ -170,12 +171,12 @@ class Client:
         self.node.destroy_node()
         self.context.try_shutdown()
 
-    def _keeping(self, topic: str) -> Callable[[bytes, dict[str, int]], None]:
-        def keep(message: bytes, info: dict[str, int]) -> None:
+    def _keeping(self, topic: str) -> Callable[..., None]:
+        def keep(message: bytes, sent_ns: int) -> None:
             self.raw[topic].append(message)
-            self.sent_ns[topic].append(info["source_timestamp"])
+            self.sent_ns[topic].append(sent_ns)
 
-        return keep
+        return with_sent_ns(keep)
 
     def connect(self, topics: tuple[str, ...] = tuple(COMMANDS)) -> None:
         """Wait until frames come, and until these commands have someone who listens."""
