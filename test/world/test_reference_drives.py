@@ -40,7 +40,7 @@ def furthest_m(traces: list[Trace]) -> float:
 
 
 def told(name: str, traces: list[Trace]) -> None:
-    """The figures of docs/world.md; pytest shows them with -s."""
+    """The figures of docs/maps.md; pytest shows them with -s."""
     speed_mps = np.concatenate([trace.speed_mps for trace in traces]).mean()
     print(
         f"\n{name}: {len(traces)} routes, RMSE {rmse_m(traces):.3f} m, furthest "
