@@ -224,7 +224,7 @@ def dds_files(pid: int) -> set[Path]:
         with contextlib.suppress(OSError):  # closed meanwhile
             names.add(os.readlink(link))
     paths = map(Path, names)
-    return {path for path in paths if path.match(str(SHARED_MEMORY / "fastrtps_*"))}
+    return {path for path in paths if path.match(str(SHARED_MEMORY / "fast*_*"))}
 
 
 def held(pid: int) -> dict[str, float]:

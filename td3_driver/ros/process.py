@@ -28,7 +28,7 @@ from td3_driver.ros.versions import new_executor
 
 N = TypeVar("N", bound=Node)
 SHARED_MEMORY = Path("/dev/shm")
-_SEGMENT_LOCKS = f"fastrtps_{'[0-9a-f]' * 16}_el"
+_SEGMENT_LOCKS = f"fast*_{'[0-9a-f]' * 16}_el"  # fastrtps; Kilted's Fast DDS 3: fastdds
 _SETTLED_S = 30.0  # a process that starts may not have locked its own yet
 
 
