@@ -11,17 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from os.path import expanduser
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from td3_driver.ros.command_line import ParameterFileError, sections
 
 DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-# How a parameter file may name the driver's section, from ROS 2's rules for such files.
-_SECTIONS = ("/**", "/*", DRIVER, f"/{DRIVER}")
 # Of `launch` itself, for everything that it starts.
 OF_LAUNCH = (
     "emulate_tty", "launch-prefix", "launch-prefix-filter", "sigkill_timeout", "sigterm_timeout",
@@ -47,7 +43,8 @@ class Argument:
         low: smallest number, itself allowed unless `above_low`.
         high: largest number.
         above_low: the smallest number itself is too small.
-        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder.
+        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder;
+            `~` is the user's home, which no shell makes of it behind `:=`.
         topic_part: it becomes a part of topics' names.
         nodes: the nodes of which it is a parameter, `DRIVER` and `WORLD`.
     """
@@ -83,6 +80,8 @@ class Argument:
             return text.lower() in _TRUE
         if self.kind in (int, float):
             return self._number(text)
+        if self.exists:
+            text = expanduser(text)
         self._check_text(text)
         return text
 
@@ -140,15 +139,16 @@ def checked(
     problems: list[str] = []
     values: dict[str, Value] = {}
     in_file: dict[str, str] = {}
-    if Path(texts.get("params_file", "")).is_file():
+    params_file = Path(expanduser(texts.get("params_file", "")))
+    if params_file.is_file():
         try:
-            in_file = _driver_section(Path(texts["params_file"]))
+            in_file = _driver_section(params_file)
         except ParameterFileError as error:
             problems.append(f"params_file: {error}")
     for argument in arguments:
         name, text, source = argument.name, texts[argument.name], ""
         if DRIVER in argument.nodes and name in in_file and name not in given:
-            text, source = in_file[name], f"params_file {texts['params_file']}: "
+            text, source = in_file[name], f"params_file {params_file}: "
         try:
             values[name] = argument.value(text)
         except ValueError as error:
@@ -189,11 +189,8 @@ def _driver_section(file: Path) -> dict[str, str]:
     Raises:
         ParameterFileError: it is no such file.
     """
-    sections(file)
-    found: dict[str, Any] = {}
-    for name, section in yaml.safe_load(file.read_bytes()).items():
-        if name in _SECTIONS and isinstance(section, dict):
-            found |= section.get("ros__parameters") or {}
+    nodes = sections(file)
+    found = {**nodes.get("/**", {}), **nodes.get(f"/{DRIVER}", {})}  # as ROS has it, in any order
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in found.items()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from os.path import expanduser
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -45,10 +46,13 @@ def parameter(
     choices: Sequence[str] = (),
     read_only: bool = True,
     at_start: bool = False,
+    path: bool = False,
 ) -> Any:
     """A dataclass field that is a node parameter.
 
     `at_start`: whoever starts the node alone may give it, also where the node is managed.
+    `path`: of files or folders, also several with ':' between them; `~` is the user's home, which
+    no shell makes of it behind `:=`.
     """
     return dataclasses.field(
         default=default,
@@ -59,6 +63,7 @@ def parameter(
             "choices": tuple(choices),
             "read_only": read_only,
             "at_start": at_start,
+            "path": path,
         },
     )
 
@@ -110,13 +115,17 @@ def declare(
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)
-    return cls(**values)
+    return read(node, cls)
 
 
 def read(node: Node, cls: type[T]) -> T:
     """The values now of what `declare` declared."""
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    return cls(**{field.name: node.get_parameter(field.name).value for field in fields})
+    values = {field.name: node.get_parameter(field.name).value for field in fields}
+    for field in fields:
+        if field.metadata["path"]:
+            values[field.name] = ":".join(map(expanduser, values[field.name].split(":")))
+    return cls(**values)
 
 
 def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDescriptor:
@@ -144,7 +153,7 @@ def _check_meant(node: Node, known: Sequence[str]) -> None:
     of_anybody: set[str] = set()  # what a file says to all nodes need not be meant for this one
     for file in given_files():
         others = sections(file)
-        of_anybody |= others.get("/**", set())
+        of_anybody.update(others.get("/**", {}))
         if not {name, "/**"} & {*others}:  # rclpy knows no other pattern
             raise ParameterError(
                 f"params file {file}: has parameters for {', '.join(others)}, none for {name}, "

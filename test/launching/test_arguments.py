@@ -165,7 +165,33 @@ def test_a_bad_value_in_the_file_names_the_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["td3_driver: [1]\n", "a: b: c\n", "7\n", ""])
+def test_the_node_s_own_section_goes_over_that_of_all_nodes_in_any_order(tmp_path: Path) -> None:
+    own = "td3_driver: {ros__parameters: {role_name: hero}}\n"
+    of_all = "/**: {ros__parameters: {role_name: other, seed: 3}}\n"
+    for content in (own + of_all, of_all + own):
+        (tmp_path / "mine.yaml").write_text(content)
+        values = settled("train", params_file=f"{tmp_path}/mine.yaml")
+        assert (values["role_name"], values["seed"]) == ("hero", 3)
+
+
+def test_a_path_may_begin_with_the_user_s_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("td3_driver: {ros__parameters: {resume: ~/a.pth}}\n")
+    (tmp_path / "a.pth").touch()
+    values = settled("train", params_file="~/mine.yaml")
+    assert values["params_file"] == f"{tmp_path}/mine.yaml"
+    assert values["resume"] == f"{tmp_path}/a.pth"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "td3_driver: [1]\n", "td3_driver: {ros__parameters: [1]}\n", "a: b: c\n", "7\n", "",
+        "td3_driver: {ros__parameters: {resume: }}\n",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_parameter_file_is_refused(content: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(content)

@@ -13,7 +13,7 @@ from td3_driver.configuration import share_directory
 from td3_driver.ros.command_line import ParameterFileError, check, given_files, sections
 from td3_driver.ros.driver_node import PURPOSE
 from td3_driver.ros.driver_parameters import DriverParameters
-from td3_driver.ros.parameters import ParameterError, declare
+from td3_driver.ros.parameters import ParameterError, declare, read
 from td3_driver.world.world_parameters import WorldParameters
 
 Start = Callable[..., Node]
@@ -90,6 +90,8 @@ def test_what_is_ros_own_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None
         ("steps: 5", "expected NODE: {ros__parameters: {NAME: VALUE}}"),
         ("", "expected NODE"),
         ("[1, 2]", "expected NODE"),
+        ("td3_driver: {ros__parameters: }", "expected NODE"),
+        ("a: {ros__parameters: {b: {c: }}}", 'b.c of /a has no value; an empty text is ""'),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, text: str | None, said: str) -> None:
@@ -131,6 +133,18 @@ def test_a_name_that_the_node_does_not_know(start: Start, tmp_path: Path, use: s
 def test_what_is_said_to_all_nodes_may_be_another_s(start: Start, tmp_path: Path) -> None:
     file = written(tmp_path, "/**: {ros__parameters: {steps: 5, lidar: {rate_hz: 10.0}}}")
     assert declare(start("--params-file", file), DriverParameters).steps == 5
+
+
+def test_a_path_may_begin_with_the_user_s_home(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`checkpoint_dir:=~/runs` would make a folder `~`: no shell looks behind `:=`."""
+    monkeypatch.setenv("HOME", "/home/me")
+    node = start("-p", "checkpoint_dir:=~/run", "-p", "checkpoint_roots:=~/a:/b:~")
+    values = declare(node, DriverParameters)
+    assert values == read(node, DriverParameters)
+    assert (values.checkpoint_dir, values.resume) == ("/home/me/run", "")
+    assert values.checkpoint_roots == "/home/me/a:/b:/home/me"
 
 
 def test_our_own_file_is_one(start: Start) -> None:
