@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from os.path import expanduser
 from pathlib import Path
+from typing import Any
 
-from td3_driver.ros.command_line import ParameterFileError, sections
+from td3_driver.ros.command_line import ParameterFileError, given_to
 
 DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -123,7 +124,10 @@ class Argument:
 
 
 def checked(
-    arguments: Sequence[Argument], texts: Mapping[str, str], given: Iterable[str]
+    arguments: Sequence[Argument],
+    texts: Mapping[str, str],
+    given: Iterable[str],
+    driver: str = f"/{DRIVER}",
 ) -> dict[str, Value]:
     """The value of every argument.
 
@@ -132,6 +136,7 @@ def checked(
         texts: what each of them is, given or by default.
         given: the names of those that were given; for the others the parameter file counts, if
             the launch file has one.
+        driver: full name of the driver.
 
     Raises:
         ArgumentsError: a line for each that cannot be followed.
@@ -142,7 +147,10 @@ def checked(
     params_file = Path(expanduser(texts.get("params_file", "")))
     if params_file.is_file():
         try:
-            in_file = _driver_section(params_file)
+            in_file = {
+                name: str(value).lower() if isinstance(value, bool) else str(value)
+                for name, value in driver_parameters(params_file, driver).items()
+            }
         except ParameterFileError as error:
             problems.append(f"params_file: {error}")
     for argument in arguments:
@@ -183,15 +191,14 @@ def place(values: Mapping[str, Value]) -> str:
     return str(values["map"] or values["difficulty"])
 
 
-def _driver_section(file: Path) -> dict[str, str]:
-    """What a parameter file says of the driver, each value as one would give it.
+def driver_parameters(file: Path, driver: str) -> dict[str, Any]:
+    """What a parameter file says to the driver, in whatever namespace that is started.
+
+    Args:
+        file: of parameters.
+        driver: the full name.
 
     Raises:
-        ParameterFileError: it is no such file.
+        ParameterFileError: nothing, or it is no such file.
     """
-    nodes = sections(file)
-    found = {**nodes.get("/**", {}), **nodes.get(f"/{DRIVER}", {})}  # as ROS has it, in any order
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in found.items()
-    }
+    return given_to(file, driver, f"/{DRIVER}")

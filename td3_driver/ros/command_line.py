@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import re
 import shutil
 import sys
 import textwrap
@@ -83,6 +84,40 @@ def sections(file: Path) -> dict[str, dict[str, Any]]:
                     f'params file {file}: {name} of {node} has no value; an empty text is ""'
                 )
     return nodes
+
+
+def given_to(file: Path, *names: str) -> dict[str, Any]:
+    """What a file says to a node: parameters by their dotted names.
+
+    Args:
+        file: of parameters.
+        names: the node's full name, and others by which it is meant.
+
+    Raises:
+        ParameterFileError: nothing, or it is no such file.
+    """
+    nodes = sections(file)
+    found = [node for node in nodes if any(_is_of(node, name) for name in names)]
+    if not found:
+        raise ParameterFileError(
+            f"params file {file}: has parameters for {', '.join(nodes)}, none for {names[0]}, "
+            "which is this node"
+        )
+    return {name: value for node in found for name, value in nodes[node].items()}
+
+
+def given_to_all(file: Path) -> set[str]:
+    """The names of what a file says to all nodes of a namespace, or all there are.
+
+    Raises:
+        ParameterFileError: it is no such file.
+    """
+    return {name for node, given in sections(file).items() if node.endswith("*") for name in given}
+
+
+def _is_of(section: str, node: str) -> bool:
+    """As rclpy: `/*` is any one name, `/**` any number of them; what comes later goes over."""
+    return re.fullmatch(section.replace("/*", r"(/\w+)"), node) is not None
 
 
 def _sections(content: Mapping[Any, Any], name: str) -> Iterator[tuple[str, object]]:

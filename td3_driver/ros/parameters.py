@@ -28,7 +28,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from td3_driver.ros.command_line import given_files, sections
+from td3_driver.ros.command_line import given_files, given_to, given_to_all
 
 T = TypeVar("T")
 
@@ -84,8 +84,9 @@ def declare(
         on_change: takes the values by name of each change, once it is accepted.
 
     Raises:
-        ParameterError: a given value has the wrong type, range or choice; or what is given is of
-            another node, or of none, which ROS would pass over.
+        ParameterError: a given value has the wrong type, range or choice; or there is no such
+            parameter, which ROS would pass over.
+        ParameterFileError: so it would a file of parameters for other nodes.
     """
     values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -152,13 +153,8 @@ def _check_meant(node: Node, known: Sequence[str]) -> None:
     name = node.get_fully_qualified_name()
     of_anybody: set[str] = set()  # what a file says to all nodes need not be meant for this one
     for file in given_files():
-        others = sections(file)
-        of_anybody.update(others.get("/**", {}))
-        if not {name, "/**"} & {*others}:  # rclpy knows no other pattern
-            raise ParameterError(
-                f"params file {file}: has parameters for {', '.join(others)}, none for {name}, "
-                "which is this node"
-            )
+        given_to(file, name)
+        of_anybody |= given_to_all(file)
     # There is no public way to these: all that was given for this node.
     given = {*node._parameter_overrides} - of_anybody
     unknown = sorted(each for each in given if not node.has_parameter(each))

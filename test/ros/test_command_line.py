@@ -103,28 +103,32 @@ def test_a_file_that_is_none(tmp_path: Path, text: str | None, said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "node", ["td3_driver", "/td3_driver", "/**", "other: {ros__parameters: {x: 1}}\ntd3_driver"]
+    "node",
+    [
+        "td3_driver", "/td3_driver", "/**", "/*", "/**/td3_driver",
+        "other: {ros__parameters: {x: 1}}\ntd3_driver",
+    ],
 )
 def test_a_file_for_this_node(start: Start, tmp_path: Path, node: str) -> None:
     file = written(tmp_path, f"{node}: {{ros__parameters: {{steps: 5}}}}")
     assert declare(start("--params-file", file), DriverParameters).steps == 5
 
 
-@pytest.mark.parametrize("name", ["driver", "/a/td3_driver", "a: {td3_driver"])
+@pytest.mark.parametrize("name", ["driver", "/a/td3_driver", "a: {td3_driver", "/*/td3_driver"])
 def test_a_file_for_another_node(start: Start, tmp_path: Path, name: str) -> None:
     ends = "}" if "{" in name else ""
     file = written(tmp_path, f"{name}: {{ros__parameters: {{steps: 5}}}}{ends}")
     full = "/" + name.replace(": {", "/").strip("/")
     said = f"params file {file}: has parameters for {full}, none for /td3_driver, which is this"
-    with pytest.raises(ParameterError) as error:
+    with pytest.raises(ParameterFileError) as error:
         declare(start("--params-file", file), DriverParameters)
     assert str(error.value).startswith(said)
 
 
-@pytest.mark.parametrize("use", ["file", "option"])
+@pytest.mark.parametrize("use", ["td3_driver", "/**/td3_driver", "option"])
 def test_a_name_that_the_node_does_not_know(start: Start, tmp_path: Path, use: str) -> None:
-    file = written(tmp_path, "td3_driver: {ros__parameters: {use_sim_time: true, stpes: 5}}")
-    words = ("--params-file", file) if use == "file" else ("-p", "stpes:=5")
+    file = written(tmp_path, f"{use}: {{ros__parameters: {{use_sim_time: true, stpes: 5}}}}")
+    words = ("-p", "stpes:=5") if use == "option" else ("--params-file", file)
     said = r"parameter stpes: /td3_driver has none of that name \(do you mean steps\?\)"
     with pytest.raises(ParameterError, match=said):
         declare(start(*words), DriverParameters)
