@@ -29,7 +29,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from td3_driver.launching.arguments import Argument, Value, check_names, checked
+from td3_driver.launching.arguments import DRIVER, Argument, Value, check_names, checked
 from td3_driver.ros.tether import tethered
 from td3_driver.start import UNINTERRUPTED
 
@@ -62,7 +62,7 @@ def described(arguments: Sequence[Argument], start: Start) -> LaunchDescription:
 
     def begin(context: LaunchContext) -> list[Action]:
         texts = {each.name: context.launch_configurations[each.name] for each in arguments}
-        values = checked(arguments, texts, given)
+        values = checked(arguments, texts, given, full_name(context, DRIVER))
         actions = start(context, values)
         _refuse_unknown(context, arguments, actions)
         return [*_end_together(), GroupAction(list(actions))]
@@ -84,12 +84,17 @@ def described(arguments: Sequence[Argument], start: Start) -> LaunchDescription:
 def node(
     context: LaunchContext, executable: str, parameters: Sequence[object], name: str | None = None
 ) -> Node:
-    """A node of this package."""
+    """A node of this package.
+
+    Where it has a name its parameters are written under its full name, not for all nodes: so they
+    go over what is for all, wherever on its command line that stands (`SetParameter`).
+    """
     return Node(
         package=_PACKAGE,
         executable=executable,
         exec_name=executable,
         name=name,
+        namespace=None if name is None else "",  # else launch_ros does not know the full name
         parameters=parameters,
         output="screen",
         prefix=_prefix(context, executable, [*UNINTERRUPTED, *tethered()]),
@@ -101,6 +106,12 @@ def others(context: LaunchContext, actions: Sequence[Action]) -> GroupAction:
     """Processes that are not this package's, and launch files of other packages."""
     prefix = _prefix(context, "", tethered())
     return GroupAction([SetLaunchConfiguration("launch-prefix", prefix), *actions])
+
+
+def full_name(context: LaunchContext, name: str) -> str:
+    """Of a node that is started here, perhaps in a namespace of a launch file that includes us."""
+    namespace = context.launch_configurations.get("ros_namespace", "").strip("/")
+    return f"/{namespace}/{name}" if namespace else f"/{name}"
 
 
 def parameters_of(

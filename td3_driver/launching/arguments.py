@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from td3_driver.ros.command_line import ParameterFileError, sections
+from td3_driver.ros.command_line import ParameterFileError, given_to
 
 DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-# How a parameter file may name the driver's section, from ROS 2's rules for such files.
-_SECTIONS = ("/**", "/*", DRIVER, f"/{DRIVER}")
 # Of `launch` itself, for everything that it starts.
 OF_LAUNCH = (
     "emulate_tty", "launch-prefix", "launch-prefix-filter", "sigkill_timeout", "sigterm_timeout",
@@ -47,7 +44,8 @@ class Argument:
         low: smallest number, itself allowed unless `above_low`.
         high: largest number.
         above_low: the smallest number itself is too small.
-        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder.
+        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder;
+            `~` is the user's home, which no shell makes of it behind `:=`.
         topic_part: it becomes a part of topics' names.
         nodes: the nodes of which it is a parameter, `DRIVER` and `WORLD`.
     """
@@ -83,6 +81,8 @@ class Argument:
             return text.lower() in _TRUE
         if self.kind in (int, float):
             return self._number(text)
+        if self.exists:
+            text = expanduser(text)
         self._check_text(text)
         return text
 
@@ -124,7 +124,10 @@ class Argument:
 
 
 def checked(
-    arguments: Sequence[Argument], texts: Mapping[str, str], given: Iterable[str]
+    arguments: Sequence[Argument],
+    texts: Mapping[str, str],
+    given: Iterable[str],
+    driver: str = f"/{DRIVER}",
 ) -> dict[str, Value]:
     """The value of every argument.
 
@@ -133,6 +136,7 @@ def checked(
         texts: what each of them is, given or by default.
         given: the names of those that were given; for the others the parameter file counts, if
             the launch file has one.
+        driver: full name of the driver.
 
     Raises:
         ArgumentsError: a line for each that cannot be followed.
@@ -140,15 +144,19 @@ def checked(
     problems: list[str] = []
     values: dict[str, Value] = {}
     in_file: dict[str, str] = {}
-    if Path(texts.get("params_file", "")).is_file():
+    params_file = Path(expanduser(texts.get("params_file", "")))
+    if params_file.is_file():
         try:
-            in_file = _driver_section(Path(texts["params_file"]))
+            in_file = {
+                name: str(value).lower() if isinstance(value, bool) else str(value)
+                for name, value in driver_parameters(params_file, driver).items()
+            }
         except ParameterFileError as error:
             problems.append(f"params_file: {error}")
     for argument in arguments:
         name, text, source = argument.name, texts[argument.name], ""
         if DRIVER in argument.nodes and name in in_file and name not in given:
-            text, source = in_file[name], f"params_file {texts['params_file']}: "
+            text, source = in_file[name], f"params_file {params_file}: "
         try:
             values[name] = argument.value(text)
         except ValueError as error:
@@ -183,18 +191,14 @@ def place(values: Mapping[str, Value]) -> str:
     return str(values["map"] or values["difficulty"])
 
 
-def _driver_section(file: Path) -> dict[str, str]:
-    """What a parameter file says of the driver, each value as one would give it.
+def driver_parameters(file: Path, driver: str) -> dict[str, Any]:
+    """What a parameter file says to the driver, in whatever namespace that is started.
+
+    Args:
+        file: of parameters.
+        driver: the full name.
 
     Raises:
-        ParameterFileError: it is no such file.
+        ParameterFileError: nothing, or it is no such file.
     """
-    sections(file)
-    found: dict[str, Any] = {}
-    for name, section in yaml.safe_load(file.read_bytes()).items():
-        if name in _SECTIONS and isinstance(section, dict):
-            found |= section.get("ros__parameters") or {}
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in found.items()
-    }
+    return given_to(file, driver, f"/{DRIVER}")

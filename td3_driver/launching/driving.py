@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription
@@ -13,13 +14,14 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.parameter_descriptions import ParameterValue
 
-from td3_driver.launching.actions import described, node, others, parameters_of
+from td3_driver.launching.actions import described, full_name, node, others, parameters_of
 from td3_driver.launching.arguments import (
     DRIVER,
     WORLD,
     Argument,
     ArgumentsError,
     Value,
+    driver_parameters,
     place,
 )
 
@@ -38,11 +40,12 @@ def driving(
         told = {**values, **(fixed or {})}
         if told["mode"] == "evaluate" and not told["resume"]:
             raise ArgumentsError("resume: empty; mode:=evaluate needs the checkpoint to drive")
+        name = full_name(context, DRIVER)
         driver = node(
             context,
             "driver_node",
             [
-                str(told["params_file"]),
+                _typed(driver_parameters(Path(str(told["params_file"])), name)),
                 parameters_of(DRIVER, arguments, told),
                 {"place": ParameterValue(place(told), value_type=str), **(fixed or {})},
             ],
@@ -51,6 +54,14 @@ def driving(
         return [*_world(context, arguments, told), driver]
 
     return described(arguments, start)
+
+
+def _typed(parameters: Mapping[str, Any]) -> dict[str, object]:
+    """Of a file, and read: a text of digits stays one."""
+    return {
+        name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def _world(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import re
 import shutil
 import sys
 import textwrap
@@ -56,8 +57,8 @@ def given_files() -> list[Path]:
     return [Path(file) for option, file in options if option == "--params-file"]
 
 
-def sections(file: Path) -> dict[str, set[str]]:
-    """The parameters' dotted names by the nodes' full names, or "/**" for all nodes.
+def sections(file: Path) -> dict[str, dict[str, Any]]:
+    """The parameters by their dotted names, by the nodes' full names, or "/**" for all nodes.
 
     Raises:
         ParameterFileError: it cannot be read, or is no such file.
@@ -70,30 +71,69 @@ def sections(file: Path) -> dict[str, set[str]]:
         raise ParameterFileError(
             f"params file {file}: not YAML: {' '.join(str(error).split())}"
         ) from error
-    found = _nodes(content, "") if isinstance(content, dict) else {}
-    if not found:
+    found = dict(_sections(content, "")) if isinstance(content, dict) else {}
+    if not found or not all(isinstance(section, dict) for section in found.values()):
         raise ParameterFileError(
             f"params file {file}: expected NODE: {{ros__parameters: {{NAME: VALUE}}}}"
         )
-    return found
-
-
-def _nodes(content: Mapping[Any, Any], name: str) -> dict[str, set[str]]:
-    nodes: dict[str, set[str]] = {}
-    for key, value in content.items():
-        if key == "ros__parameters":
-            nodes[name] = set(_names(value, ""))
-        elif isinstance(value, dict):
-            nodes |= _nodes(value, f"{name}/{str(key).strip('/')}")
+    nodes = {node: dict(_parameters(section, "")) for node, section in found.items()}
+    for node, parameters in nodes.items():
+        for name, value in parameters.items():
+            if value is None:
+                raise ParameterFileError(
+                    f'params file {file}: {name} of {node} has no value; an empty text is ""'
+                )
     return nodes
 
 
-def _names(value: object, name: str) -> Iterator[str]:
+def given_to(file: Path, *names: str) -> dict[str, Any]:
+    """What a file says to a node: parameters by their dotted names.
+
+    Args:
+        file: of parameters.
+        names: the node's full name, and others by which it is meant.
+
+    Raises:
+        ParameterFileError: nothing, or it is no such file.
+    """
+    nodes = sections(file)
+    found = [node for node in nodes if any(_is_of(node, name) for name in names)]
+    if not found:
+        raise ParameterFileError(
+            f"params file {file}: has parameters for {', '.join(nodes)}, none for {names[0]}, "
+            "which is this node"
+        )
+    return {name: value for node in found for name, value in nodes[node].items()}
+
+
+def given_to_all(file: Path) -> set[str]:
+    """The names of what a file says to all nodes of a namespace, or all there are.
+
+    Raises:
+        ParameterFileError: it is no such file.
+    """
+    return {name for node, given in sections(file).items() if node.endswith("*") for name in given}
+
+
+def _is_of(section: str, node: str) -> bool:
+    """As rclpy: `/*` is any one name, `/**` any number of them; what comes later goes over."""
+    return re.fullmatch(section.replace("/*", r"(/\w+)"), node) is not None
+
+
+def _sections(content: Mapping[Any, Any], name: str) -> Iterator[tuple[str, object]]:
+    for key, value in content.items():
+        if key == "ros__parameters":
+            yield name, value
+        elif isinstance(value, dict):
+            yield from _sections(value, f"{name}/{str(key).strip('/')}")
+
+
+def _parameters(value: object, name: str) -> Iterator[tuple[str, object]]:
     if not isinstance(value, dict):
-        yield name
+        yield name, value
         return
     for key, inner in value.items():
-        yield from _names(inner, f"{name}.{key}" if name else str(key))
+        yield from _parameters(inner, f"{name}.{key}" if name else str(key))
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

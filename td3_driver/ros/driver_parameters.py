@@ -36,7 +36,7 @@ class DriverParameters:
         choices=("train", "evaluate", "replay"),
     )
     preset: str = parameter("default", "Preset of networks, learning and reward.")
-    config_file: str = parameter("", "YAML file laid over the preset; empty: none.")
+    config_file: str = parameter("", "YAML file laid over the preset; empty: none.", path=True)
     autostart: bool = parameter(
         True, "Configure and activate at once; else a lifecycle manager does."
     )
@@ -80,6 +80,7 @@ class DriverParameters:
         "",
         "Folder of the run: checkpoints, TensorBoard, run.yaml. Empty: that of `resume`, else "
         "a new one, runs/<when>_<place>_<preset>_s<seed>.",
+        path=True,
     )
     overwrite: bool = parameter(
         False, "Delete another run that checkpoint_dir holds; else it is refused.", at_start=True
@@ -90,6 +91,7 @@ class DriverParameters:
         "Folders, separated by ':', in which checkpoint_path may lie besides checkpoint_dir, and "
         "all paths that are set while the node runs.",
         at_start=True,
+        path=True,
     )
     checkpoint_path: str = parameter(
         "",
@@ -98,9 +100,11 @@ class DriverParameters:
         "loading.",
         read_only=False,
     )
-    resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.")
+    resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.", path=True)
     prefill: str = parameter(
-        "", "Replay file of demonstrations (td3_driver prefill) to learn from too; empty: none."
+        "",
+        "Replay file of demonstrations (td3_driver prefill) to learn from too; empty: none.",
+        path=True,
     )
     prefill_share: float = parameter(
         0.5, "Share of demonstrations in each batch.", low=0.01, high=0.99

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from os.path import expanduser
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
@@ -27,7 +28,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from td3_driver.ros.command_line import given_files, sections
+from td3_driver.ros.command_line import given_files, given_to, given_to_all
 
 T = TypeVar("T")
 
@@ -45,10 +46,13 @@ def parameter(
     choices: Sequence[str] = (),
     read_only: bool = True,
     at_start: bool = False,
+    path: bool = False,
 ) -> Any:
     """A dataclass field that is a node parameter.
 
     `at_start`: whoever starts the node alone may give it, also where the node is managed.
+    `path`: of files or folders, also several with ':' between them; `~` is the user's home, which
+    no shell makes of it behind `:=`.
     """
     return dataclasses.field(
         default=default,
@@ -59,6 +63,7 @@ def parameter(
             "choices": tuple(choices),
             "read_only": read_only,
             "at_start": at_start,
+            "path": path,
         },
     )
 
@@ -79,8 +84,9 @@ def declare(
         on_change: takes the values by name of each change, once it is accepted.
 
     Raises:
-        ParameterError: a given value has the wrong type, range or choice; or what is given is of
-            another node, or of none, which ROS would pass over.
+        ParameterError: a given value has the wrong type, range or choice; or there is no such
+            parameter, which ROS would pass over.
+        ParameterFileError: so it would a file of parameters for other nodes.
     """
     values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -110,13 +116,17 @@ def declare(
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)
-    return cls(**values)
+    return read(node, cls)
 
 
 def read(node: Node, cls: type[T]) -> T:
     """The values now of what `declare` declared."""
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    return cls(**{field.name: node.get_parameter(field.name).value for field in fields})
+    values = {field.name: node.get_parameter(field.name).value for field in fields}
+    for field in fields:
+        if field.metadata["path"]:
+            values[field.name] = ":".join(map(expanduser, values[field.name].split(":")))
+    return cls(**values)
 
 
 def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDescriptor:
@@ -143,13 +153,8 @@ def _check_meant(node: Node, known: Sequence[str]) -> None:
     name = node.get_fully_qualified_name()
     of_anybody: set[str] = set()  # what a file says to all nodes need not be meant for this one
     for file in given_files():
-        others = sections(file)
-        of_anybody |= others.get("/**", set())
-        if not {name, "/**"} & {*others}:  # rclpy knows no other pattern
-            raise ParameterError(
-                f"params file {file}: has parameters for {', '.join(others)}, none for {name}, "
-                "which is this node"
-            )
+        given_to(file, name)
+        of_anybody |= given_to_all(file)
     # There is no public way to these: all that was given for this node.
     given = {*node._parameter_overrides} - of_anybody
     unknown = sorted(each for each in given if not node.has_parameter(each))

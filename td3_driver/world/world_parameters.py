@@ -19,7 +19,9 @@ from td3_driver.world.simulation import Simulation, WorldConfig
 class WorldParameters:
     """Parameters of `world_node`. Names that the bridge has too mean the same."""
 
-    map: str = parameter("", "OpenDRIVE file (.xodr); empty: generate roads from the seed.")
+    map: str = parameter(
+        "", "OpenDRIVE file (.xodr); empty: generate roads from the seed.", path=True
+    )
     seed: int = parameter(0, "Seed of generated roads, textures and the first pose.", low=0)
     difficulty: str = parameter(
         DEFAULT_DIFFICULTY, "Difficulty of generated roads.", choices=tuple(DIFFICULTIES)
@@ -47,7 +49,9 @@ class WorldParameters:
     )
     fixed_delta_seconds: float = parameter(0.05, "Simulated time a tick, s.", low=0.001, high=0.1)
     objects_definition_file: str = parameter(
-        "", "The bridge's objects.json with the car and its sensors; empty: the next three."
+        "",
+        "The bridge's objects.json with the car and its sensors; empty: the next three.",
+        path=True,
     )
     image_width: int = parameter(160, "Camera width, px.", low=16, high=4096)
     image_height: int = parameter(120, "Camera height, px.", low=16, high=4096)

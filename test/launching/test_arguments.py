@@ -165,7 +165,47 @@ def test_a_bad_value_in_the_file_names_the_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["td3_driver: [1]\n", "a: b: c\n", "7\n", ""])
+@pytest.mark.parametrize(
+    ("driver", "role_name"),
+    [("/td3_driver", "own"), ("/a/td3_driver", "a"), ("/b/c/td3_driver", "b")],
+)
+def test_a_file_says_what_ros_takes_it_to_say_in_any_namespace(
+    driver: str, role_name: str, tmp_path: Path
+) -> None:
+    """ROS' patterns; what comes later goes over; the driver's section is its in any namespace."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "/*: {ros__parameters: {role_name: all, seed: 3}}\n"
+        "td3_driver: {ros__parameters: {role_name: own, steps: 5}}\n"
+        "a: {td3_driver: {ros__parameters: {role_name: a}}}\n"
+        "/b/**/td3_driver: {ros__parameters: {role_name: b}}\n"
+        "/**/other: {ros__parameters: {role_name: other}}\n"
+        "/**: {ros__parameters: {seed: 4}}\n"
+    )
+    usual = {each.name: each.default or "" for each in TABLES["train"]}
+    texts = usual | {"params_file": str(file)}
+    values = checked(TABLES["train"], texts, {"params_file"}, driver)
+    assert (values["role_name"], values["steps"], values["seed"]) == (role_name, 5, 4)
+
+
+def test_a_path_may_begin_with_the_user_s_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("td3_driver: {ros__parameters: {resume: ~/a.pth}}\n")
+    (tmp_path / "a.pth").touch()
+    values = settled("train", params_file="~/mine.yaml")
+    assert values["params_file"] == f"{tmp_path}/mine.yaml"
+    assert values["resume"] == f"{tmp_path}/a.pth"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "td3_driver: [1]\n", "td3_driver: {ros__parameters: [1]}\n", "a: b: c\n", "7\n", "",
+        "td3_driver: {ros__parameters: {resume: }}\n", "other: {ros__parameters: {steps: 1}}\n",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_parameter_file_is_refused(content: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(content)

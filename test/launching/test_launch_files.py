@@ -52,19 +52,25 @@ from launch.actions import ExecuteProcess
 def generate_launch_description():
     return LaunchDescription([ExecuteProcess(cmd=["sleep", "1000"])])
 """
-# Another's launch file that includes ours, with an argument and a process of its own.
+# Another's launch file that includes ours in a namespace, with an argument, a process and a
+# parameter for all nodes of its own: that stands first on their command lines.
 PARENT = """
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace, SetParameter
 
 def generate_launch_description():
     return LaunchDescription([
         DeclareLaunchArgument("own", default_value=""),
         ExecuteProcess(cmd=["true"]),
+        PushRosNamespace("car1"),
+        SetParameter("use_sim_time", True),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource("{train}"),
-            launch_arguments={{"steps": "1", "checkpoint_dir": "{run}"}}.items(),
+            launch_arguments={{
+                "steps": "1", "checkpoint_dir": "{run}", "role_name": "hero",
+            }}.items(),
         ),
     ])
 """

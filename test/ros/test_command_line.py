@@ -13,7 +13,7 @@ from td3_driver.configuration import share_directory
 from td3_driver.ros.command_line import ParameterFileError, check, given_files, sections
 from td3_driver.ros.driver_node import PURPOSE
 from td3_driver.ros.driver_parameters import DriverParameters
-from td3_driver.ros.parameters import ParameterError, declare
+from td3_driver.ros.parameters import ParameterError, declare, read
 from td3_driver.world.world_parameters import WorldParameters
 
 Start = Callable[..., Node]
@@ -90,6 +90,8 @@ def test_what_is_ros_own_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None
         ("steps: 5", "expected NODE: {ros__parameters: {NAME: VALUE}}"),
         ("", "expected NODE"),
         ("[1, 2]", "expected NODE"),
+        ("td3_driver: {ros__parameters: }", "expected NODE"),
+        ("a: {ros__parameters: {b: {c: }}}", 'b.c of /a has no value; an empty text is ""'),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, text: str | None, said: str) -> None:
@@ -101,28 +103,32 @@ def test_a_file_that_is_none(tmp_path: Path, text: str | None, said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "node", ["td3_driver", "/td3_driver", "/**", "other: {ros__parameters: {x: 1}}\ntd3_driver"]
+    "node",
+    [
+        "td3_driver", "/td3_driver", "/**", "/*", "/**/td3_driver",
+        "other: {ros__parameters: {x: 1}}\ntd3_driver",
+    ],
 )
 def test_a_file_for_this_node(start: Start, tmp_path: Path, node: str) -> None:
     file = written(tmp_path, f"{node}: {{ros__parameters: {{steps: 5}}}}")
     assert declare(start("--params-file", file), DriverParameters).steps == 5
 
 
-@pytest.mark.parametrize("name", ["driver", "/a/td3_driver", "a: {td3_driver"])
+@pytest.mark.parametrize("name", ["driver", "/a/td3_driver", "a: {td3_driver", "/*/td3_driver"])
 def test_a_file_for_another_node(start: Start, tmp_path: Path, name: str) -> None:
     ends = "}" if "{" in name else ""
     file = written(tmp_path, f"{name}: {{ros__parameters: {{steps: 5}}}}{ends}")
     full = "/" + name.replace(": {", "/").strip("/")
     said = f"params file {file}: has parameters for {full}, none for /td3_driver, which is this"
-    with pytest.raises(ParameterError) as error:
+    with pytest.raises(ParameterFileError) as error:
         declare(start("--params-file", file), DriverParameters)
     assert str(error.value).startswith(said)
 
 
-@pytest.mark.parametrize("use", ["file", "option"])
+@pytest.mark.parametrize("use", ["td3_driver", "/**/td3_driver", "option"])
 def test_a_name_that_the_node_does_not_know(start: Start, tmp_path: Path, use: str) -> None:
-    file = written(tmp_path, "td3_driver: {ros__parameters: {use_sim_time: true, stpes: 5}}")
-    words = ("--params-file", file) if use == "file" else ("-p", "stpes:=5")
+    file = written(tmp_path, f"{use}: {{ros__parameters: {{use_sim_time: true, stpes: 5}}}}")
+    words = ("-p", "stpes:=5") if use == "option" else ("--params-file", file)
     said = r"parameter stpes: /td3_driver has none of that name \(do you mean steps\?\)"
     with pytest.raises(ParameterError, match=said):
         declare(start(*words), DriverParameters)
@@ -131,6 +137,18 @@ def test_a_name_that_the_node_does_not_know(start: Start, tmp_path: Path, use: s
 def test_what_is_said_to_all_nodes_may_be_another_s(start: Start, tmp_path: Path) -> None:
     file = written(tmp_path, "/**: {ros__parameters: {steps: 5, lidar: {rate_hz: 10.0}}}")
     assert declare(start("--params-file", file), DriverParameters).steps == 5
+
+
+def test_a_path_may_begin_with_the_user_s_home(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`checkpoint_dir:=~/runs` would make a folder `~`: no shell looks behind `:=`."""
+    monkeypatch.setenv("HOME", "/home/me")
+    node = start("-p", "checkpoint_dir:=~/run", "-p", "checkpoint_roots:=~/a:/b:~")
+    values = declare(node, DriverParameters)
+    assert values == read(node, DriverParameters)
+    assert (values.checkpoint_dir, values.resume) == ("/home/me/run", "")
+    assert values.checkpoint_roots == "/home/me/a:/b:/home/me"
 
 
 def test_our_own_file_is_one(start: Start) -> None:
