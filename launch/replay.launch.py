@@ -9,7 +9,7 @@ from launch.actions import ExecuteProcess, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessIO
 from launch.events.process import ProcessExited, ProcessIO
 
-from td3_driver.launching.actions import described, node, others, parameters_of
+from td3_driver.launching.actions import described, errand, node, others, parameters_of
 from td3_driver.launching.arguments import DRIVER, Value
 from td3_driver.launching.tables import replay_arguments
 from td3_driver.ros.names import READY_TO_PLAY
@@ -34,7 +34,7 @@ def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
         if begun or READY_TO_PLAY not in event.text.decode(errors="replace"):
             return []
         begun = True
-        return [ExecuteProcess(cmd=RESUME, name="resume", on_exit=resumed)]
+        return [ExecuteProcess(cmd=errand(RESUME), name="resume", on_exit=resumed)]
 
     def resumed(event: ProcessExited, _: LaunchContext) -> list[Action]:
         failed = f"the player was not resumed: exit code {event.returncode}"

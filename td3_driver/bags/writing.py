@@ -23,6 +23,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
+from td3_driver import signals
 from td3_driver.bags.reading import BagError
 
 FORMAT_VERSION = 5  # rosbag2_storage/bag_metadata.hpp of Humble
@@ -71,12 +72,13 @@ class BagWriter(Writer):
 
     def close(self) -> None:
         """Write what is left, the index, and metadata.yaml."""
-        super().close()
-        about = yaml.safe_load(self.metapath.read_text())
-        about[_ROOT] = _as_version_5(about[_ROOT])
-        written = self.metapath.with_suffix(".yaml.tmp")
-        written.write_text(_text(about))
-        written.replace(self.metapath)
+        with signals.held_back():
+            super().close()
+            about = yaml.safe_load(self.metapath.read_text())
+            about[_ROOT] = _as_version_5(about[_ROOT])
+            written = self.metapath.with_suffix(".yaml.tmp")
+            written.write_text(_text(about))
+            written.replace(self.metapath)
 
 
 def check_new(path: Path) -> None:

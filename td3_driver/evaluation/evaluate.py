@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver import signals
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import DrivingConfig, Policy
 from td3_driver.driving.metrics import EpisodeMetrics, Trace, measure, summarise
@@ -200,9 +201,11 @@ def _recorder(folder: Path | None, number: int, course: Course) -> Iterator[Driv
     if folder is None:
         yield None
         return
-    # Closed whatever happens from here on: a signal may come before the first frame.
-    with closing(open_writer(folder / f"{number:03d}_{course.road_map.name}")) as writer:
-        yield DriveRecorder(writer, course.road_map, course.config)
+    with ExitStack() as stack:
+        with signals.held_back():  # it is closed whatever happens once it was begun
+            bag = open_writer(folder / f"{number:03d}_{course.road_map.name}")
+            stack.callback(bag.close)
+        yield DriveRecorder(bag, course.road_map, course.config)
 
 
 def summary(drives: Sequence[Drive]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ Start = Callable[[LaunchContext, Mapping[str, Value]], Sequence[Action]]
 _PACKAGE = "td3_driver"
 # After SIGINT and 5 s later SIGTERM: so long may the driver take to save.
 DRIVER_STOP_S = "15"
+_ERRAND = "errand"  # as what the shell before an errand is called
 
 
 class _FailedEvent(Event):
@@ -108,6 +109,11 @@ def others(context: LaunchContext, actions: Sequence[Action]) -> GroupAction:
     return GroupAction([SetLaunchConfiguration("launch-prefix", prefix), *actions])
 
 
+def errand(command: Sequence[str]) -> list[str]:
+    """The command line of a process that ends with all others, but whose own end ends none."""
+    return [*tethered()[:-1], _ERRAND, *command]
+
+
 def full_name(context: LaunchContext, name: str) -> str:
     """Of a node that is started here, perhaps in a namespace of a launch file that includes us."""
     namespace = context.launch_configurations.get("ros_namespace", "").strip("/")
@@ -142,6 +148,8 @@ def _end_together() -> list[Action]:
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
         if tethered()[-2] not in event.cmd:  # of a launch file that includes this one
+            return []
+        if _ERRAND in event.cmd:
             return []
         said = f"{event.process_name} ended with exit code {event.returncode}"
         actions: list[Action] = []

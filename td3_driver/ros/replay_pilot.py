@@ -8,12 +8,15 @@ frames that they are for; time may stand still, jump back and begin anew.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaEgoVehicleControl, CarlaWorldInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
+from sensor_msgs.msg import Image
 
 from td3_driver.agent.checkpoint import CheckpointError
 from td3_driver.driving.decoding import route_of
@@ -43,6 +46,8 @@ from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
 LOOK_PERIOD_S = 0.1
+# A player's topics are there within seconds; after that long they will not come.
+PLAYER_WITHIN_S = 10.0
 # Asked to stop, it takes in what has come already; a camera may go on all the same.
 QUIET_S, LAST_FRAMES_WITHIN_S = 0.2, 2.0
 ROUTE = "~/route"
@@ -72,6 +77,7 @@ class ReplayPilot:
         self._frames = self._proposals = 0
         self._world_info: str | None = None
         self._leave_by_s = float("inf")
+        self._warn_at_s = float("inf")
         self._players: set[tuple[int, ...]] = set()  # publishers that playing may begin with
         self._wires = PlayedWires(node)
         self._topics = topics
@@ -93,6 +99,7 @@ class ReplayPilot:
         """Watch."""
         self._intake.begin()
         self._players = set()
+        self._warn_at_s = time.monotonic() + PLAYER_WITHIN_S
         self._logger.info(f"waiting for {self._watched}")
 
     def deactivate(self) -> None:
@@ -156,6 +163,11 @@ class ReplayPilot:
         if all(found) and not players <= self._players:
             self._logger.info(f"{names.READY_TO_PLAY} {self._watched}")
             self._players = players
+            self._warn_at_s = float("inf")
+        elif time.monotonic() > self._warn_at_s:
+            self._warn_at_s = float("inf")
+            wanted = {self._topics.image: Image, self._topics.of("odometry"): Odometry}
+            self._logger.warning(absence(self._node, wanted))
 
     def _look(self) -> None:
         self._intake.go_on_without_users(STATUS_PERIOD_S)
@@ -239,6 +251,25 @@ class ReplayPilot:
         self._status.publish(status)
         now = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.array(now, status))
+
+
+def absence(node: Node, wanted: Mapping[str, type]) -> str:
+    """Which of these topics nobody publishes, and what is published of their types instead.
+
+    Args:
+        node: that looks.
+        wanted: the message's class by the topic's full name.
+    """
+    graph = node.get_topic_names_and_types()
+    parts = []
+    for topic, kind in wanted.items():
+        if node.count_publishers(topic):
+            continue
+        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+        others = [each for each, types in graph if type_name in types and each != topic]
+        there = [each for each in others if node.count_publishers(each)]
+        parts.append(f"{topic} (there is {', '.join(there) or f'no {type_name}'})")
+    return f"nobody publishes {' and '.join(parts)}; role_name and camera say what is looked for"
 
 
 def _trained(resume: str) -> Trained:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import signal
 import sys
 import time
 import traceback
@@ -98,6 +99,9 @@ def _train(options: TrainOptions) -> int:
         stack.callback(driver.stop, DRIVER_STOP_S)
         ended = _follow(progress, driver, world, evaluator, asked)
         code = driver.stop(DRIVER_STOP_S)
+        if code < 0:  # it could not say so itself
+            name = signal.Signals(-code).name
+            progress.log(f"driver killed by {name}: what came after the newest checkpoint is lost")
         lost = ended is _End.LOST or (world.exit_code is not None and not asked)
         world.stop(WORLD_STOP_S)
         recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0

@@ -113,7 +113,7 @@ plans = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plan=plans, capacity=st.integers(16, 70), n_step=st.integers(1, 3), data=st.data())
 def test_samples_are_the_transitions_of_a_plain_list(
     plan: Plan, capacity: int, n_step: int, data: st.DataObject

@@ -66,7 +66,7 @@ def restored(folder: Path, link: ReplayLink, image: tuple[int, int, int] | None 
     return replay
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(2, 150), min_size=1, max_size=8), st.booleans())
 def test_any_sequence_of_saves_restores_exactly(
     tmp_path_factory: pytest.TempPathFactory, stretches: list[int], images: bool

@@ -81,7 +81,7 @@ def test_nothing_but_the_run_s_own_files_is_deleted(tmp_path: Path) -> None:
     assert newest.exists()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(0, 50), unique=True, max_size=12), st.integers(1, 5), st.integers(0, 7)
 )

@@ -74,6 +74,22 @@ def generate_launch_description():
         ),
     ])
 """
+# What ends stays alone with its end; what does not, as a service call for which nobody is there,
+# ends with the others.
+ERRANDS = """
+from launch.actions import ExecuteProcess
+from td3_driver.launching.actions import described, errand, others
+
+def start(context, values):
+    return [
+        others(context, [ExecuteProcess(cmd=["sleep", "1000"])]),
+        ExecuteProcess(cmd=errand(["echo", "done"]), output="screen"),
+        ExecuteProcess(cmd=errand(["sh", "-c", "echo begun; exec sleep 999"]), output="screen"),
+    ]
+
+def generate_launch_description():
+    return described([], start)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -287,3 +303,14 @@ def test_included_by_another_launch_file_it_minds_its_own_business(
     run = launch(str(parent), "own:=1")
     assert run.code() == 0, run.output
     assert (tmp_path / "run" / "td3_1.pth").is_file()
+
+
+def test_an_errand_ends_nobody_and_with_all(launch, tmp_path: Path) -> None:
+    (tmp_path / "errands.launch.py").write_text(ERRANDS)
+    run = launch(str(tmp_path / "errands.launch.py"))
+    run.wait_for("] begun")
+    run.wait_for("process has finished cleanly")
+    assert "was required" not in run.output
+    assert len([line for line in run.nodes().values() if "sleep " in line]) == 2
+    run.process.kill()
+    run.code()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
@@ -49,7 +49,6 @@ def test_images_that_cannot_be_read_are_refused_with_the_reason() -> None:
         conversions.pixels(Image(encoding="bgra8"))
 
 
-@settings(deadline=None)
 @given(yaw=st.floats(-math.pi, math.pi), x=st.floats(-1e4, 1e4), y=st.floats(-1e4, 1e4))
 def test_poses_survive_the_way_there_and_back(yaw: float, x: float, y: float) -> None:
     back = conversions.pose_of(conversions.pose_message(Pose(x, y, yaw, 1.0)))
@@ -57,7 +56,6 @@ def test_poses_survive_the_way_there_and_back(yaw: float, x: float, y: float) ->
     assert math.cos(back.yaw_rad - yaw) == pytest.approx(1.0, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(time_ns=st.integers(0, 2**31 * 10**9 - 1))
 def test_stamps_are_exact(time_ns: int) -> None:
     assert conversions.stamp_ns(conversions.stamp_of(time_ns)) == time_ns

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
@@ -92,7 +92,6 @@ def matched(arrivals: list[tuple[str, int]]) -> list[int]:
     return found
 
 
-@settings(deadline=None)
 @given(arrivals=interleavings())
 def test_every_pair_is_found_whoever_comes_first(arrivals: list[tuple[str, int]]) -> None:
     assert matched(arrivals) == list(range(1, max(n for _, n in arrivals) + 1))
@@ -104,7 +103,6 @@ def test_two_ahead_are_two_pairs() -> None:
     assert matched([(kind, n) for n in (1, 2) for kind in ("image", "odometry")]) == [1, 2]
 
 
-@settings(deadline=None)
 @given(arrivals=interleavings(), sync=st.sampled_from([Sync(), Sync("exact")]))
 def test_with_exact_stamps_frames_are_those_of_the_matcher_at_once(
     arrivals: list[tuple[str, int]], sync: Sync
@@ -239,7 +237,6 @@ def test_time_that_begins_anew_is_followed(sync: Sync) -> None:
         assert stamp_ns(picture.header.stamp) == stamp_ns(place.header.stamp)
 
 
-@settings(deadline=None)
 @given(
     arrivals=st.lists(
         st.tuples(st.sampled_from(["image", "odometry"]), st.integers(0, 3000)), max_size=80

@@ -32,7 +32,7 @@ def corners_of(box: Box) -> np.ndarray:
     return box_corners(np.array([box[0]]), np.array([box[1]]))[0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(boxes, boxes)
 def test_boxes_overlap_as_shapely_says_and_part_when_moved(one: Box, other: Box) -> None:
     shapely = pytest.importorskip("shapely", "2.0")

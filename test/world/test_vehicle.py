@@ -212,7 +212,7 @@ any_control = st.builds(
 any_velocity = st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     velocity=any_velocity | st.just((30.0, 0.0, 0.0)),
     controls=st.lists(any_control, min_size=1, max_size=12),
