@@ -15,7 +15,8 @@ Mode = Literal["exact", "nearest", "interpolate"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 # Odometry of 10 Hz and more; at 10 m/s the nearest one is up to half a metre away then.
 TOLERANCE_S = 0.1
-PICTURES_KEPT = 10
+# Odometry that is lost on the way comes again after 3 s, while a bag plays on.
+PICTURES_KEPT = 100
 ODOMETRIES_KEPT = 400  # two seconds at 200 Hz: pictures take long to be exposed and sent
 
 Picture = TypeVar("Picture")

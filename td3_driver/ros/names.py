@@ -15,6 +15,7 @@ VOLATILE_10 = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # recorder beside it the bridge's time to ask again for what was lost on the way. No subscriber
 # can tell the difference: depth is not part of what DDS matches.
 VOLATILE_200 = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+VOLATILE_600 = QoSProfile(depth=600, reliability=ReliabilityPolicy.RELIABLE)  # three a tick: TF
 LATCHED_10 = QoSProfile(
     depth=10,
     reliability=ReliabilityPolicy.RELIABLE,

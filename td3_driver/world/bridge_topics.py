@@ -74,7 +74,7 @@ class BridgeTopics:
         )
         self._status = self._publisher(CarlaStatus, names.STATUS)
         self._clock = self._publisher(Clock, names.CLOCK)
-        self._tf = self._publisher(TFMessage, names.TF)
+        self._tf = self._publisher(TFMessage, names.TF, names.VOLATILE_600)
         # Latched publishers keep their message only as long as they are there themselves.
         self._world_info = node.create_publisher(
             CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10
@@ -128,10 +128,10 @@ class BridgeTopics:
             self._state.synchronous_mode_running = running
             self._status.publish(self._state)
 
-    def _publisher(self, kind: type, topic: str) -> Publisher:
-        return self._node.create_publisher(
-            kind, topic, names.VOLATILE_200, event_callbacks=_NO_EVENTS
-        )
+    def _publisher(
+        self, kind: type, topic: str, quality: QoSProfile = names.VOLATILE_200
+    ) -> Publisher:
+        return self._node.create_publisher(kind, topic, quality, event_callbacks=_NO_EVENTS)
 
     def _vehicle_status(self) -> Publish:
         publisher = self._publisher(CarlaEgoVehicleStatus, f"/carla/{self._role}/vehicle_status")

@@ -125,7 +125,7 @@ class Player:
                 elif played % 3 == 0:
                     assert images.wait_for_all_acked(Duration(seconds=30))
                 if played % 50 == 0:
-                    at_least = before + played - 60
+                    at_least = before + played - 30
                     self.spin_until(lambda n=at_least: int(self.status["frames"]) >= n)
         frames = before + len(stamps["image"] & stamps["odometry"])
         self.spin_until(lambda: int(self.status["frames"]) == frames)

@@ -31,7 +31,7 @@ def ros1_types() -> Typestore:
     bridge = {
         kind: definition
         for kind, definition in known_types().items()
-        if kind.startswith(("carla_msgs/", "derived_object_msgs/"))
+        if kind.startswith(("carla_msgs/", "derived_object_msgs/", "tf2_msgs/"))
     }
     store.register(bridge)
     return store

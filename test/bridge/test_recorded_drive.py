@@ -123,7 +123,7 @@ class Live:
 
 def quality(latched: bool) -> QoSProfile:
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-    return QoSProfile(depth=200, durability=durability)
+    return QoSProfile(depth=600, durability=durability)
 
 
 def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterator[Tick]:
