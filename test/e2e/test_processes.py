@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import checkpoint
+from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.configuration import load_configuration
+from td3_driver.driving.observation import VECTOR_DIM
 
-from .conftest import Finished
 from .running import Node, Observer, RunningTrain, alive, learner_of, tree, wait_until
 
 
@@ -203,15 +204,16 @@ def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
         world.kill()
 
 
-def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(
-    thousand_steps: Finished, tmp_path: Path
-) -> None:
-    file = thousand_steps.folder / "td3_1000.pth"
+def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -> None:
+    settings = load_configuration("default")
+    file = tmp_path / "given" / "td3_0.pth"
+    agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent)
+    agent.save_checkpoint(file, {"settings": settings.to_mapping()})
     before = file.read_bytes()
     world = Node("world.world_node", "seed:=7")
     driver = Node(
         "ros.driver_node",
-        "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}",
+        "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}/run",
     )  # fmt: skip
     try:
         assert driver.process.wait(120.0) == 0, driver.lines
@@ -220,7 +222,7 @@ def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(
         world.kill()
     driver.wait_for("the run is complete")
     assert file.read_bytes() == before
-    assert not list(tmp_path.glob("*.pth"))
+    assert not list(tmp_path.glob("run/*.pth"))
 
 
 def test_refused_parameters_say_why(tmp_path: Path) -> None:

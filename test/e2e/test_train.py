@@ -154,19 +154,19 @@ def test_another_seed_gives_others(thousand_steps: Finished, tmp_path: Path) -> 
 
 def test_resume_goes_on_from_where_it_was(thousand_steps: Finished, tmp_path: Path) -> None:
     start = thousand_steps.folder / "td3_500.pth"
-    resumed = train(tmp_path, "--resume", str(start), "--steps", "900", "--seed", "3")
+    resumed = train(tmp_path, "--resume", str(start), "--steps", "700", "--seed", "3")
     assert resumed.code == 0, resumed.output
     assert "resuming at step 500" in resumed.output
-    payload = saved(tmp_path / "td3_900.pth")
-    assert payload["env_steps"] == 900
+    payload = saved(tmp_path / "td3_700.pth")
+    assert payload["env_steps"] == 700
     assert payload["total_it"] > saved(start)["total_it"]
     assert payload["episodes"] > saved(start)["episodes"]
 
 
 def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "700", "--map", str(town_file))
+    done = train(tmp_path, "--steps", "450", "--map", str(town_file))
     assert done.code == 0, done.output
-    payload = saved(tmp_path / "td3_700.pth")
+    payload = saved(tmp_path / "td3_450.pth")
     for name in NETWORKS:
         weights = payload[f"{name}_state_dict"].values()
         assert all(torch.isfinite(tensor).all() for tensor in weights)
@@ -174,9 +174,9 @@ def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
 
 
 def test_real_time_stepping_trains_and_ends(tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "400", "--stepping", "realtime")
+    done = train(tmp_path, "--steps", "330", "--stepping", "realtime")
     assert done.code == 0, done.output
-    payload = saved(tmp_path / "td3_400.pth")
+    payload = saved(tmp_path / "td3_330.pth")
     assert payload["total_it"] > 10
 
 
