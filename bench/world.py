@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from bench.report import Section
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
-from td3_driver.ros.domains import this_machine_only
+from td3_driver.ros.train.domains import this_machine_only
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 TOWN = Path(__file__).resolve().parents[2] / "shared/maps/Town01.xodr"
@@ -115,7 +115,7 @@ def _over_dds(traffic: int) -> Figures:
     from rclpy.executors import SingleThreadedExecutor
     from sensor_msgs.msg import Image
 
-    from td3_driver.ros.children import Child
+    from td3_driver.ros.train.children import Child
 
     role = f"bench_{os.getpid()}"  # should somebody else use the same domain
     parameters = {
@@ -124,7 +124,7 @@ def _over_dds(traffic: int) -> Figures:
         "control_patience_s": _PATIENCE_S,
         "role_name": role,
     }
-    world = Child("td3_driver.world.world_node", parameters, print)
+    world = Child("td3_driver.bridge_twin.world_node", parameters, print)
     rclpy.init()
     node = rclpy.create_node("bench")
     executor = SingleThreadedExecutor()

@@ -10,11 +10,11 @@ from typing import Any
 
 Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
 
-# Those of world/roads.py, which `--help` cannot wait for.
+# Those of world/roads/generation.py, which `--help` cannot wait for.
 DIFFICULTIES = ("easy", "curvy", "town", "city")
-# Those of world/appearance.py.
+# Those of world/camera/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
-# Those of driving/synchronisation.py.
+# Those of driving/messages/synchronisation.py.
 SYNC_MODES = ("exact", "nearest", "interpolate")
 TOLERANCE_S = 0.1
 
@@ -99,7 +99,7 @@ def add_bag_topics(parser: argparse.ArgumentParser) -> None:
 
 def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
     """Parameters of `world_node` for the arguments about the world, the map file checked."""
-    from td3_driver.driving.road_map import RoadMap
+    from td3_driver.driving.routes.road_map import RoadMap
 
     if args.map is not None:
         RoadMap.from_file(args.map)

@@ -22,12 +22,12 @@ UNINTERRUPTED = ["env", "--block-signal=INT"]
 
 def driver_node() -> None:
     """Entry point of the executable `driver_node`."""
-    start("td3_driver.ros.driver_node")
+    start("td3_driver.ros.driver.node")
 
 
 def world_node() -> None:
     """Entry point of the executable `world_node`."""
-    start("td3_driver.world.world_node")
+    start("td3_driver.bridge_twin.world_node")
 
 
 def start(module: str) -> None:

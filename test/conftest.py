@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from td3_driver.ros.domains import claim, this_machine_only
+from td3_driver.ros.train.domains import claim, this_machine_only
 
 # Before anything imports rclpy or torch.
 os.environ["ROS_DOMAIN_ID"] = str(claim())
@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis
 import pytest
 
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.signals import ENDING
 
 from .towns import STREETS, opendrive_of, town_of

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from td3_driver.agent.meaning import flat
+from td3_driver.replay.meaning import flat
 from td3_driver.configuration import configuration_from
 from td3_driver.driving.driver import DrivingConfig
 

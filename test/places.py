@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from td3_driver.driving.road_map import LanePlace, RoadMap
+from td3_driver.driving.routes.road_map import LanePlace, RoadMap
 
 
 def places(road_map: RoadMap, spacing_m: float) -> list[LanePlace]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from td3_driver.ros.domains import claim, this_machine_only
+from td3_driver.ros.train.domains import claim, this_machine_only
 
 # Beyond the tests' own; their ports are outside the ephemeral range.
 os.environ.setdefault("ROS_DOMAIN_ID", str(claim(range(215, 232))))
@@ -33,7 +33,7 @@ os.environ.setdefault(*this_machine_only())
 
 from carla_msgs.msg import CarlaEgoVehicleControl
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.types import Control
 from td3_driver.ros.process import SHARED_MEMORY
 

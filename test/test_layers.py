@@ -14,8 +14,8 @@ ROS = {
 }  # fmt: skip
 # World's front ends speak ROS; the world itself does not.
 FRONT_ENDS = {
-    "world/world_node.py", "world/bridge_services.py", "world/bridge_topics.py",
-    "world/world_parameters.py",
+    "bridge_twin/world_node.py", "bridge_twin/services.py", "bridge_twin/topics.py",
+    "bridge_twin/world_parameters.py",
 }  # fmt: skip
 FORBIDDEN = {
     "opendrive": ROS | {"torch", "cv2", "networkx", "td3_driver.driving", "td3_driver.world",

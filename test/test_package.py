@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from td3_driver.configuration import load_configuration
-from td3_driver.ros.driver_parameters import DriverParameters
+from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.share import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]

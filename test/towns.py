@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.world.networks import Network
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.world.roads.networks import Network
+from td3_driver.world.roads.generation import generate_opendrive
 
 STREETS = "streets"
 MAPS = Path(__file__).resolve().parents[2] / "shared" / "maps"

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.agent.config import AgentConfig
-    from td3_driver.agent.replay import Replay
+    from td3_driver.replay.buffer import Replay
     from td3_driver.agent.td3 import TD3Agent
 
 __all__ = ["AgentConfig", "CheckpointError", "Replay", "TD3Agent"]

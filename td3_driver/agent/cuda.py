@@ -23,8 +23,8 @@ from td3_driver.agent.batch import (
     shape_key,
 )
 from td3_driver.agent.networks import write_pixels
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.shared_memory import ArrayType, packed
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.shared_memory import ArrayType, packed
 
 Step = Callable[[TensorBatch], dict[str, Tensor]]
 

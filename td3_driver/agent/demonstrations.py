@@ -12,7 +12,7 @@ from torch import Tensor
 
 from td3_driver.agent.batch import Batch
 from td3_driver.agent.cuda import DeviceFrames
-from td3_driver.agent.replay import Replay
+from td3_driver.replay.buffer import Replay
 
 
 class Demonstrations:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from td3_driver.agent import checkpoint, snapshot
-from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.checkpoints import checkpoint
+from td3_driver.agent import snapshot
+from td3_driver.checkpoints.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
     from td3_driver.agent.td3 import TD3Agent

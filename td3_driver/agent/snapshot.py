@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from td3_driver.agent.checkpoint import FORMAT_VERSION, CheckpointError
+from td3_driver.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.provenance import provenance
+from td3_driver.checkpoints.provenance import provenance
 
 if TYPE_CHECKING:
     from td3_driver.agent.td3 import TD3Agent

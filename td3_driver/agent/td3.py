@@ -30,7 +30,7 @@ from td3_driver.agent.measures import Measures
 from td3_driver.agent.networks import CNN, Actor, Critic, joined_state, target_of
 from td3_driver.agent.optimizers import adam_of, step_unless
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
-from td3_driver.agent.replay import Replay
+from td3_driver.replay.buffer import Replay
 
 
 class TD3Agent:

@@ -99,7 +99,7 @@ def _reporting(
 
     @functools.wraps(action)
     def run(args: argparse.Namespace) -> int:
-        from td3_driver.agent.checkpoint import CheckpointError
+        from td3_driver.checkpoints.checkpoint import CheckpointError
 
         try:
             return action(args)
@@ -118,9 +118,9 @@ def _fail(args: argparse.Namespace, reason: str) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import CheckpointError
-    from td3_driver.agent.importing.conversion import explained
-    from td3_driver.agent.inspection import describe
+    from td3_driver.checkpoints.checkpoint import CheckpointError
+    from td3_driver.interchange.importing.conversion import explained
+    from td3_driver.interchange.inspection import describe
 
     try:
         print(describe(args.file))
@@ -130,9 +130,9 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import CheckpointError
-    from td3_driver.agent.importing.conversion import explained
-    from td3_driver.agent.inspection import verify
+    from td3_driver.checkpoints.checkpoint import CheckpointError
+    from td3_driver.interchange.importing.conversion import explained
+    from td3_driver.interchange.inspection import verify
 
     code = 0
     for path in args.files:
@@ -144,9 +144,9 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import CheckpointError, read
-    from td3_driver.agent.importing.conversion import explained
-    from td3_driver.agent.inspection import differences
+    from td3_driver.checkpoints.checkpoint import CheckpointError, read
+    from td3_driver.interchange.importing.conversion import explained
+    from td3_driver.interchange.inspection import differences
 
     payloads = []
     for path in (args.first, args.second):
@@ -160,7 +160,7 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from td3_driver.agent.importing.conversion import convert
+    from td3_driver.interchange.importing.conversion import convert
 
     imported = convert(args.source, args.destination, args.name)
     print(f"{args.destination}: from {imported.origin}")
@@ -170,9 +170,9 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from td3_driver.agent.checkpoint import CheckpointError
-    from td3_driver.agent.importing.conversion import explained
-    from td3_driver.agent.onnx_export import export
+    from td3_driver.checkpoints.checkpoint import CheckpointError
+    from td3_driver.interchange.importing.conversion import explained
+    from td3_driver.interchange.onnx_export import export
 
     try:
         gap = export(args.file, args.onnx)

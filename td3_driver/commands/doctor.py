@@ -27,7 +27,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from td3_driver.ros.doctor import doctor
+    from td3_driver.ros.doctor.doctor import doctor
     from td3_driver.ros.names import EgoTopics
 
     return doctor(EgoTopics(args.role_name, args.camera, args.control_id), args.seconds)

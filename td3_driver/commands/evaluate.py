@@ -60,7 +60,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _evaluate(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.evaluation.run import Options, run
     from td3_driver.world.simulation import WorldConfig
 

@@ -38,11 +38,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _prefill(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.agent.checkpoint import CheckpointError
+    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.configuration import load_configuration
-    from td3_driver.driving.synchronisation import Sync
-    from td3_driver.evaluation.prefill import prefill
-    from td3_driver.evaluation.progress import Progress
+    from td3_driver.driving.messages.synchronisation import Sync
+    from td3_driver.playback.prefill import prefill
+    from td3_driver.playback.progress import Progress
     from td3_driver.share import preset_names
 
     if args.preset not in preset_names():

@@ -52,9 +52,9 @@ def _share(text: str) -> float:
 
 def _replay(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.agent.checkpoint import CheckpointError
-    from td3_driver.driving.synchronisation import Sync
-    from td3_driver.evaluation.replay_run import Options, run
+    from td3_driver.checkpoints.checkpoint import CheckpointError
+    from td3_driver.driving.messages.synchronisation import Sync
+    from td3_driver.playback.run import Options, run
 
     options = Options(
         bag=args.bag,

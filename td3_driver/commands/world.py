@@ -56,7 +56,7 @@ def _world(args: argparse.Namespace) -> int:
         return usage_error(args, f"--view {args.view}: expected {', '.join(FILM_SUFFIXES)}")
     if args.view is not None:
         return _film(args)
-    from td3_driver.world import world_node
+    from td3_driver.bridge_twin import world_node
 
     _say_notes(args)
     world_node.main(world_parameters(args))
@@ -66,7 +66,7 @@ def _world(args: argparse.Namespace) -> int:
 def _film(args: argparse.Namespace) -> int:
     from td3_driver.evaluation import film
     from td3_driver.online.folder import prepare_folder
-    from td3_driver.world.world_parameters import WorldParameters, car_of, simulation_of
+    from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 
     width, height = FILM_PX
     _say_notes(args)
@@ -83,7 +83,7 @@ def _film(args: argparse.Namespace) -> int:
 
 def _say_notes(args: argparse.Namespace) -> None:
     """What of the map was left out."""
-    from td3_driver.driving.road_map import RoadMap
+    from td3_driver.driving.routes.road_map import RoadMap
 
     if args.map is not None:
         for note in RoadMap.from_file(args.map).notes:

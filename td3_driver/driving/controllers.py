@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from td3_driver.driving.reward import Action
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
 

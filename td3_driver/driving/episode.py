@@ -11,7 +11,7 @@ import numpy as np
 
 from td3_driver.driving.reward import Action, RewardConfig, reward_terms
 from td3_driver.driving.road_users import NOBODY, Leader, RoadUsers, leader
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
 

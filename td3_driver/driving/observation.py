@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
 FRAME_SIZE = 84

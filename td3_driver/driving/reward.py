@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3_driver.driving.road_users import Leader
-from td3_driver.driving.route import RoutePlace
+from td3_driver.driving.routes.route import RoutePlace
 
 Action = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.driving.route import Route
+from td3_driver.driving.routes.route import Route
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

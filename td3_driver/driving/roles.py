@@ -10,7 +10,7 @@ from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
 from td3_driver.driving.observation import Frame, Observation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import Leader
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Control, EgoState, Pose
 

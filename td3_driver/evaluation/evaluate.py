@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from td3_driver import signals
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import DrivingConfig, Policy
-from td3_driver.driving.metrics import EpisodeMetrics, Trace, measure, summarise
+from td3_driver.evaluation.metrics import EpisodeMetrics, Trace, measure, summarise
 from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import Frame, drive_route
 from td3_driver.evaluation.drive_recorder import DriveRecorder
-from td3_driver.world.bodies import Bodies
-from td3_driver.world.roads import DEFAULT_DIFFICULTY, generate_opendrive, road_seed
+from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 _COURSES_PER_SEED = 1000
@@ -107,7 +107,7 @@ def courses(
         purpose: what for.
         seed: of the choice.
         length_m: shortest and longest route; drawn uniformly, m.
-        difficulty: of generated roads; see `world/roads.py`.
+        difficulty: of generated roads; see `world/roads/generation.py`.
         world: camera and surroundings; its seed is not used.
 
     Raises:

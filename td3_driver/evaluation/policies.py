@@ -10,7 +10,7 @@ import numpy as np
 from td3_driver.driving.controllers import PurePursuit
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.reward import Action
-from td3_driver.driving.turning import MAX_WHEEL_RAD
+from td3_driver.driving.routes.turning import MAX_WHEEL_RAD
 from td3_driver.online.trained import ACTION_DIM
 
 HELD_STEPS = 10  # white noise only shakes a car; an action held for half a second moves it

@@ -14,10 +14,10 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from td3_driver.agent import durable_file
+from td3_driver.checkpoints import durable_file
 from td3_driver.bags.writing import check_new
 from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.evaluate import (
     Drive,
@@ -31,7 +31,7 @@ from td3_driver.evaluation.policies import BASELINES
 from td3_driver.evaluation.report import report
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
-from td3_driver.world.roads import DEFAULT_DIFFICULTY
+from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY
 from td3_driver.world.simulation import WorldConfig
 
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} drives [{elapsed}<{remaining}{postfix}]"

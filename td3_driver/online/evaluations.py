@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from td3_driver.agent.durable_file import sync_folder
+from td3_driver.checkpoints.durable_file import sync_folder
 
 FILE = "evaluations.jsonl"
 _NEEDED = {"run", "score", "driving_score", "written_ns"}

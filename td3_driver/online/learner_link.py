@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.messages import (
+from td3_driver.learner.client import LearnerClient
+from td3_driver.learner.messages import (
     Event,
     Load,
     Loaded,

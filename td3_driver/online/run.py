@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.agent import replay_file
-from td3_driver.agent.checkpoint import CheckpointError
+from td3_driver.replay import file as replay_file
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.learner import LearnerSpec
-from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.meaning import Meaning
-from td3_driver.agent.messages import Loaded
+from td3_driver.learner.process import LearnerSpec
+from td3_driver.learner.client import LearnerClient
+from td3_driver.replay.meaning import Meaning
+from td3_driver.learner.messages import Loaded
 from td3_driver.agent.policy import Policy
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.resume import RunSettings
-from td3_driver.agent.weights import SharedWeights
+from td3_driver.replay.buffer import Replay
+from td3_driver.learner.resume import RunSettings
+from td3_driver.learner.weights import SharedWeights
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
-from td3_driver.agent.reach import Reach
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.weights import SharedWeights
+from td3_driver.learner.client import LearnerClient
+from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
+from td3_driver.learner.reach import Reach
+from td3_driver.replay.buffer import Replay
+from td3_driver.learner.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame

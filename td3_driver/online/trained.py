@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.agent import TD3Agent, checkpoint
-from td3_driver.agent.meaning import differences
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay.meaning import differences
 from td3_driver.configuration import configuration_from, load_configuration
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM

@@ -19,8 +19,8 @@ from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 
-from td3_driver.driving import encoding
-from td3_driver.driving.decoding import (
+from td3_driver.driving.messages import encoding
+from td3_driver.driving.messages.decoding import (
     control_of,
     ego_state,
     pose_of,
@@ -28,7 +28,7 @@ from td3_driver.driving.decoding import (
     stamp_ns,
     yaw_of,
 )
-from td3_driver.driving.pictures import ImageError, pixels
+from td3_driver.driving.messages.pictures import ImageError, pixels
 from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.types import Control, EgoState, Pose
 

@@ -24,10 +24,10 @@ from td3_driver.driving.observation import (
 )
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.world.loop import advance
-from td3_driver.world.roads import generate_opendrive, road_seed
+from td3_driver.world.roads.generation import generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 Seen = dict[str, Any]

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.road_map import NARROWEST_M, RoadMap, pose_of
+from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
-from td3_driver.world.appearance import APPEARANCES, look_of
-from td3_driver.world.bodies import Bodies, box_corners, penetration
-from td3_driver.world.camera import Camera
-from td3_driver.world.contact import Contact, strike
-from td3_driver.world.lane_invasion import LaneInvasion
-from td3_driver.world.lane_paint import places_along
-from td3_driver.world.others import Others
-from td3_driver.world.scenery import grow
-from td3_driver.world.shapes import Shapes, joined, of_bodies
-from td3_driver.world.surface import Surface
-from td3_driver.world.terrain import Ground, Terrain
-from td3_driver.world.vehicle import LENGTH_M, WIDTH_M, Vehicle
+from td3_driver.world.camera.appearance import APPEARANCES, look_of
+from td3_driver.world.bodies.boxes import Bodies, box_corners, penetration
+from td3_driver.world.camera.camera import Camera
+from td3_driver.world.bodies.contact import Contact, strike
+from td3_driver.world.ground.lane_invasion import LaneInvasion
+from td3_driver.world.ground.lane_paint import places_along
+from td3_driver.world.traffic.others import Others
+from td3_driver.world.camera.scenery import grow
+from td3_driver.world.bodies.shapes import Shapes, joined, of_bodies
+from td3_driver.world.ground.surface import Surface
+from td3_driver.world.ground.terrain import Ground, Terrain
+from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M, Vehicle
 
 _SPAWN_SPACING_M = 2.0
 

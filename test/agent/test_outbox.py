@@ -15,14 +15,14 @@ import pytest
 from small_agent import ACTION, SMALL, VECTOR, fill
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.learner import LearnerSpec
-from td3_driver.agent.learner_client import LearnerClient
-from td3_driver.agent.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
-from td3_driver.agent.outbox import BACKLOG_BYTES, Outbox
+from td3_driver.learner.process import LearnerSpec
+from td3_driver.learner.client import LearnerClient
+from td3_driver.learner.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
+from td3_driver.learner.outbox import BACKLOG_BYTES, Outbox
 from td3_driver.agent.policy import Policy
-from td3_driver.agent.reach import Reach
-from td3_driver.agent.resume import RunSettings
-from td3_driver.agent.weights import SharedWeights
+from td3_driver.learner.reach import Reach
+from td3_driver.learner.resume import RunSettings
+from td3_driver.learner.weights import SharedWeights
 
 AT_ONCE_S = 0.5  # a busy machine takes its time; a pipe that nobody reads takes for ever
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from small_agent import SMALL
 
-from td3_driver.agent import CheckpointError, TD3Agent, checkpoint
-from td3_driver.agent.reach import Reach, ReachError, check_name
+from td3_driver.agent import CheckpointError, TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.learner.reach import Reach, ReachError, check_name
 from td3_driver.text import shown
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from td3_driver.agent.surroundings import UnfitError, check_device, summary_writer
+from td3_driver.learner.surroundings import UnfitError, check_device, summary_writer
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -17,7 +17,8 @@ import pytest
 import torch
 from small_agent import SMALL, fill
 
-from td3_driver.agent import AgentConfig, CheckpointError, Replay, TD3Agent, checkpoint, snapshot
+from td3_driver.agent import AgentConfig, CheckpointError, Replay, TD3Agent, snapshot
+from td3_driver.checkpoints import checkpoint
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from td3_driver.agent import TD3Agent, td3
 from td3_driver.agent.batch import Batch
-from td3_driver.agent.replay import Replay
+from td3_driver.replay.buffer import Replay
 
 NAMES = ("actor", "critic", "actor_cnn", "critic_cnn")
 PLAIN: dict[str, Any] = {"tau": 0.05, "learning_rate": 1e-3}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from td3_driver.agent import TD3Agent
-from td3_driver.agent.replay import Replay
+from td3_driver.replay.buffer import Replay
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import VECTOR_DIM
 from td3_driver.evaluation.closed_loop import Frame

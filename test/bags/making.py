@@ -15,10 +15,10 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StorageP
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Recorder
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import Frame, drive, recorded
 from td3_driver.evaluation.drive_recorder import DriveRecorder
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 ROAD_SEED = 3

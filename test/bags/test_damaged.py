@@ -13,7 +13,7 @@ from rosbags import rosbag1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from td3_driver.bags.reading import BagError
-from td3_driver.evaluation.replay_metrics import metrics
+from td3_driver.playback.metrics import metrics
 
 from .conftest import Drive
 from .making import rewrite

@@ -4,11 +4,11 @@
 import numpy as np
 import pytest
 
-from td3_driver.driving.map_matching import driven_route
-from td3_driver.driving.road_map import LaneId, RoadMap
-from td3_driver.driving.route import Route
-from td3_driver.driving.routing import random_route
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.driving.routes.map_matching import driven_route
+from td3_driver.driving.routes.road_map import LaneId, RoadMap
+from td3_driver.driving.routes.route import Route
+from td3_driver.driving.routes.routing import random_route
+from td3_driver.world.roads.generation import generate_opendrive
 
 
 def swerved(route: Route, rng: np.random.Generator) -> np.ndarray:

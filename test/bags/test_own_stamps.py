@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from td3_driver.bags.reading import BagError
-from td3_driver.driving.synchronisation import Sync
-from td3_driver.evaluation.replay import Replayed
-from td3_driver.evaluation.replay_metrics import metrics
+from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.playback.replay import Replayed
+from td3_driver.playback.metrics import metrics
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without

@@ -18,9 +18,10 @@ import yaml
 from nav_msgs.msg import Odometry
 from rosbags.rosbag2 import Reader
 
-from td3_driver.agent import checkpoint, replay_file
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.replay_log import ReplayLink
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.log import ReplayLink
 from td3_driver.bags.reading import Bag
 from td3_driver.configuration import load_configuration
 from td3_driver.online.run import ROW

@@ -15,10 +15,10 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from td3_driver import cli
 from td3_driver.bags.reading import BagError
-from td3_driver.driving.synchronisation import AUTOMATIC, Sync
-from td3_driver.evaluation.progress import Progress
-from td3_driver.evaluation.replay import SHOWN, Replayed, replay
-from td3_driver.evaluation.replay_metrics import metrics, regressions
+from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.playback.progress import Progress
+from td3_driver.playback.replay import SHOWN, Replayed, replay
+from td3_driver.playback.metrics import metrics, regressions
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without

@@ -106,7 +106,7 @@ class World:
         given = ("role_name:=hero", "camera:=front", "image_width:=64", "image_height:=48")
         words = [word for parameter in (*given, *parameters) for word in ("-p", parameter)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "td3_driver.world.world_node", "--ros-args", *words],
+            [sys.executable, "-m", "td3_driver.bridge_twin.world_node", "--ros-args", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

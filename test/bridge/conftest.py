@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from geometry_msgs.msg import Pose
 
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.conversions import yaw_of
 
 from ..places import places

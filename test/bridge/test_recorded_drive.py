@@ -22,9 +22,9 @@ from std_msgs.msg import Header
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import open_writer
-from td3_driver.driving.decoding import control_of, stamp_ns
+from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.driver import Driver, DrivingConfig
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import drive_recorder
 from td3_driver.evaluation.drive_recorder import LATCHED, ROLE, DriveRecorder
@@ -38,7 +38,7 @@ from td3_driver.ros.conversions import (
     stamp_of,
 )
 from td3_driver.world.loop import advance
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
 from .client import STEP_NS, World

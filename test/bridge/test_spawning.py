@@ -9,7 +9,7 @@ import pytest
 from diagnostic_msgs.msg import KeyValue
 from geometry_msgs.msg import Pose
 
-from td3_driver.driving.road_map import RoadMap, pose_of
+from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.ros.conversions import pose_message
 
 from ..places import further

@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import KeyValue
 from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
 from nav_msgs.msg import Odometry
 
-from td3_driver.world.bridge_services import MOST_ACTORS
+from td3_driver.bridge_twin.services import MOST_ACTORS
 
 from .client import ROLE, Client, World
 
@@ -125,7 +125,7 @@ def test_without_security_libraries_nobody_runs_unprotected_who_asked_for_them(
 ) -> None:
     """As `docs/reliability.md` says; with a Fast DDS that has them, the keys are not found."""
     done = subprocess.run(
-        [sys.executable, "-m", "td3_driver.world.world_node"],
+        [sys.executable, "-m", "td3_driver.bridge_twin.world_node"],
         env={
             **os.environ,
             "ROS_SECURITY_ENABLE": "true",

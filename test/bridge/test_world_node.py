@@ -147,7 +147,7 @@ def test_objects_file(tmp_path: Path) -> None:
 def test_a_user_s_mistake_is_one_line() -> None:
     parameter = "objects_definition_file:=/no/such.json"
     done = subprocess.run(
-        [sys.executable, "-m", "td3_driver.world.world_node", "--ros-args", "-p", parameter],
+        [sys.executable, "-m", "td3_driver.bridge_twin.world_node", "--ros-args", "-p", parameter],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1

@@ -27,8 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, resume
-from td3_driver.agent.inspection import verify
+from td3_driver.agent import CheckpointError, Replay, TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.learner import resume
+from td3_driver.interchange.inspection import verify
 
 CONFIG: dict[str, Any] = {
     "conv_layers": [[16, 8, 4], [32, 4, 2]],

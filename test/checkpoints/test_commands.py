@@ -12,8 +12,10 @@ import torch
 from peers import Origin, write_four_files
 from small_agent import SMALL, fill
 
-from td3_driver.agent import TD3Agent, checkpoint, replay_file
-from td3_driver.agent.onnx_export import LARGEST_DIFFERENCE
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay import file as replay_file
+from td3_driver.interchange.onnx_export import LARGEST_DIFFERENCE
 from td3_driver.commands import checkpoint as checkpoint_command
 
 

@@ -20,8 +20,9 @@ from peers import Actor, Critic, Origin, TwinCritic, write_four_files
 from test_commands import failure, run
 from torch import Tensor, nn
 
-from td3_driver.agent import TD3Agent, checkpoint
-from td3_driver.agent.importing.parts import name_of, role_of
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.interchange.importing.parts import name_of, role_of
 
 STATE, ACTION = 11, 3
 

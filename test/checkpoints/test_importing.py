@@ -13,10 +13,11 @@ import pytest
 import torch
 from peers import Origin, write_four_files
 
-from td3_driver.agent import CheckpointError, TD3Agent, checkpoint
-from td3_driver.agent.importing.conversion import convert
-from td3_driver.agent.importing.source import Source
-from td3_driver.agent.inspection import missing, verify
+from td3_driver.agent import CheckpointError, TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.interchange.importing.conversion import convert
+from td3_driver.interchange.importing.source import Source
+from td3_driver.interchange.inspection import missing, verify
 from td3_driver.agent.networks import joined_state
 
 

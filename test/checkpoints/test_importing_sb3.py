@@ -21,9 +21,9 @@ import torch
 from gymnasium import spaces
 
 from td3_driver.agent import CheckpointError, TD3Agent
-from td3_driver.agent.importing.conversion import convert
-from td3_driver.agent.importing.source import Source
-from td3_driver.agent.inspection import verify
+from td3_driver.interchange.importing.conversion import convert
+from td3_driver.interchange.importing.source import Source
+from td3_driver.interchange.inspection import verify
 from td3_driver.agent.networks import joined_state
 
 sb3 = pytest.importorskip("stable_baselines3", reason="it writes the files that are read here")

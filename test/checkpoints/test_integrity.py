@@ -16,7 +16,8 @@ import pytest
 import torch
 from small_agent import SMALL
 
-from td3_driver.agent import CheckpointError, TD3Agent, checkpoint, durable_file
+from td3_driver.agent import CheckpointError, TD3Agent
+from td3_driver.checkpoints import checkpoint, durable_file
 
 
 def refusal(path: Path) -> str:

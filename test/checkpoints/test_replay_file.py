@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_agent import ACTION, IMAGE, VECTOR
 
-from td3_driver.agent import CheckpointError, Replay, replay_file
+from td3_driver.agent import CheckpointError, Replay
+from td3_driver.replay import file as replay_file
 from td3_driver.agent.batch import Batch
-from td3_driver.agent.replay_log import ReplayLink
+from td3_driver.replay.log import ReplayLink
 
 CAPACITY = 128
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td3_driver.agent import CheckpointError, checkpoint
+from td3_driver.agent import CheckpointError
+from td3_driver.checkpoints import checkpoint
 
 
 def write(

@@ -12,10 +12,10 @@ from td3_driver.driving.controllers import PurePursuit
 from td3_driver.driving.driver import Driver, DrivingConfig, Situation
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.reward import Action
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import closed_loop
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 

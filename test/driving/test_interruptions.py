@@ -8,10 +8,10 @@ import pytest
 
 from td3_driver.driving.driver import Driver, DrivingConfig, Situation
 from td3_driver.driving.episode import EpisodeConfig
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig, action_of, control_of
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 
 FRAME = np.zeros((84, 84), np.uint8)
 TICK_NS = 50_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_driver.driving.metrics import (
+from td3_driver.evaluation.metrics import (
     EpisodeMetrics,
     Trace,
     garwood,

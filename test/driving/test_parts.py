@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from td3_driver.driving.observation import FrameStack, ViewConfig, grey_frame, vector_observation
 from td3_driver.driving.reset import GIVE_UP_FRAMES, Reset
 from td3_driver.driving.reward import RewardConfig, reward_terms
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig, control_of, safe_action
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.observation import ViewConfig, grey_frame
-from td3_driver.driving.pictures import ImageError, compressed_pixels, pixels
+from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
 
 HEIGHT, WIDTH = 96, 128
 

@@ -13,11 +13,11 @@ from td3_driver.configuration import load_configuration
 from td3_driver.driving.controllers import PurePursuit
 from td3_driver.driving.driver import Command, Driver, Situation
 from td3_driver.driving.reward import Action, RewardConfig, reward_terms
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.driving.route import RoutePlace
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.routes.route import RoutePlace
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.world.loop import advance
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 DEFAULT = load_configuration("default")

@@ -20,7 +20,7 @@ from td3_driver.driving.road_users import (
     RoadUsers,
     leader,
 )
-from td3_driver.driving.route import Route, RoutePlace
+from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState, Pose
 
 EAST = Route(np.array([(0.0, 0.0), (500.0, 0.0)]))

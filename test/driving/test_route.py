@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from scenariogeneration import xodr
 
 from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.road_map import NARROWEST_M, LaneId, RoadMap, RoadMapError
-from td3_driver.driving.route import Route
-from td3_driver.driving.routing import (
+from td3_driver.driving.routes.road_map import NARROWEST_M, LaneId, RoadMap, RoadMapError
+from td3_driver.driving.routes.route import Route
+from td3_driver.driving.routes.routing import (
     START_SPACING_M,
     random_route,
     shortest_route,
     training_route,
 )
 from td3_driver.driving.types import Pose
-from td3_driver.world.roads import generate_opendrive
-from td3_driver.world.surface import LANE, Surface
+from td3_driver.world.roads.generation import generate_opendrive
+from td3_driver.world.ground.surface import LANE, Surface
 
 from ..opendrive.making import lane, read, road, section
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_driver.driving.synchronisation import TOLERANCE_S, Sync, at, interpolated
+from td3_driver.driving.messages.synchronisation import TOLERANCE_S, Sync, at, interpolated
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
 
 MS = 1_000_000
@@ -78,7 +78,7 @@ def test_a_car_that_was_put_elsewhere_is_not_between() -> None:
 
 def test_the_command_line_has_the_same_choices() -> None:
     from td3_driver import arguments
-    from td3_driver.driving.synchronisation import MODES
+    from td3_driver.driving.messages.synchronisation import MODES
 
     assert arguments.SYNC_MODES == MODES
     assert arguments.TOLERANCE_S == TOLERANCE_S

@@ -4,7 +4,7 @@
 from typing import Any
 
 from td3_driver.driving.driver import Driver
-from td3_driver.ros.driver_node import main
+from td3_driver.ros.driver.node import main
 
 _judge = Driver._judge
 

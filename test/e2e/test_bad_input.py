@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from td3_driver.agent import TD3Agent, replay_file
-from td3_driver.agent.replay import Replay
+from td3_driver.agent import TD3Agent
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.online.meaning import of_experience

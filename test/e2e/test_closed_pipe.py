@@ -4,7 +4,7 @@
 import subprocess
 from pathlib import Path
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.console import READER_LEFT
 
 from .conftest import TRAIN

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sensor_msgs.msg import Image
 
-from td3_driver.ros import domains
+from td3_driver.ros.train import domains
 
 from .conftest import TRAIN
 from .faulty_world import TOPICS, FaultyWorld

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 
 from .faulty_world import FaultyWorld
 from .running import Node

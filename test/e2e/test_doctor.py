@@ -19,9 +19,9 @@ from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from td3_driver.ros.doctor import Verdict, examine
+from td3_driver.ros.doctor.doctor import Verdict, examine
 from td3_driver.ros.names import EgoTopics
-from td3_driver.ros.probe import Heard
+from td3_driver.ros.doctor.probe import Heard
 
 from .running import Node, wait_until
 

@@ -17,9 +17,9 @@ import pytest
 from carla_msgs.msg import CarlaEgoVehicleControl
 from std_msgs.msg import Float32MultiArray
 
-from td3_driver.agent import checkpoint
-from td3_driver.agent.replay import Replay
-from td3_driver.agent.replay_file import ReplayLink, restore
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.file import ReplayLink, restore
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros.conversions import stamp_ns
 

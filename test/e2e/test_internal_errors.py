@@ -18,7 +18,8 @@ from rclpy.parameter import Parameter
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
-from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.conversions import control_of
@@ -245,7 +246,7 @@ def test_a_learner_that_fails_says_why(world: FaultyWorld, tmp_path: Path) -> No
 
 def test_a_save_that_fails_is_answered(world: FaultyWorld, tmp_path: Path) -> None:
     driver = Spoiled(
-        "ros.driver_node", "td3_driver.agent.resume:write", "TypeError", tmp_path / "break",
+        "ros.driver_node", "td3_driver.learner.resume:write", "TypeError", tmp_path / "break",
         ros_args([f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0"]),
     )  # fmt: skip
     try:
@@ -266,7 +267,7 @@ def test_a_save_that_fails_is_answered(world: FaultyWorld, tmp_path: Path) -> No
 @pytest.mark.parametrize("error", ["ValueError", "OSError", "SystemExit"])
 def test_a_world_that_fails_says_why(tmp_path: Path, error: str) -> None:
     file = tmp_path / "break"
-    where = "td3_driver.world.bridge_topics:BridgeTopics.publish"
+    where = "td3_driver.bridge_twin.topics:BridgeTopics.publish"
     node = Spoiled("world.world_node", where, error, file, ros_args(["synchronous_mode:=false"]))
     try:
         node.break_it()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from td3_driver.agent import TD3Agent, checkpoint
-from td3_driver.agent.learner import NONFINITE_LIMIT
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.learner.process import NONFINITE_LIMIT
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.types import FULL_BRAKE
 

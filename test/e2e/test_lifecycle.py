@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lifecycle_msgs.msg import Transition
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.run import REALTIME_NICENESS
 from td3_driver.online.session import REALTIME_DEBT, REALTIME_OUTSTANDING

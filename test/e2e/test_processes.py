@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import TD3Agent, checkpoint
+from td3_driver.agent import TD3Agent
+from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import VECTOR_DIM
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from td3_driver.agent import checkpoint
-from td3_driver.agent.inspection import verify
+from td3_driver.checkpoints import checkpoint
+from td3_driver.interchange.inspection import verify
 from td3_driver.online import evaluations
 
 from .running import Node

@@ -11,7 +11,7 @@ import pytest
 import torch
 from rosbags.rosbag2 import Reader
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.conversions import control_of
 
@@ -24,7 +24,7 @@ driving:
   episode: {max_steps: 20, stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}
 """
 START = "-m", "td3_driver.start"
-DRIVER, WORLD = "td3_driver.ros.driver_node", "td3_driver.world.world_node"
+DRIVER, WORLD = "td3_driver.ros.driver.node", "td3_driver.bridge_twin.world_node"
 BOTH = signal.SIGTERM, signal.SIGHUP
 
 # A node that is asked to end twice more when all that it was made of is gone.

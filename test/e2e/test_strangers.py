@@ -22,9 +22,9 @@ from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
-from td3_driver.ros.checkpoint_services import MOST_WAITING
+from td3_driver.ros.driver.checkpoint_services import MOST_WAITING
 
 from .faulty_world import FaultyWorld, Messages
 from .running import Node, learner_of

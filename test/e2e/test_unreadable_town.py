@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros.conversions import control_of
 

@@ -21,7 +21,7 @@ from tf2_msgs.msg import TFMessage
 
 from td3_driver.ros import names
 from td3_driver.ros.conversions import stamp_ns
-from td3_driver.ros.transforms import LISTENED_FRAMES
+from td3_driver.ros.driver.transforms import LISTENED_FRAMES
 
 from ..viewers import (
     Shown,

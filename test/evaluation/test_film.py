@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.film import pictures, write
 from td3_driver.evaluation.filmstrip import Picture
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 COUNT = 40

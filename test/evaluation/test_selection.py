@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import CheckpointError, checkpoint
+from td3_driver.agent import CheckpointError
+from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import Course, courses
 from td3_driver.evaluation.selection import Selection

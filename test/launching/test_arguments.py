@@ -18,8 +18,8 @@ from td3_driver.launching.arguments import (
     place,
 )
 from td3_driver.launching.tables import evaluate_arguments, replay_arguments, train_arguments
-from td3_driver.ros.driver_parameters import DriverParameters
-from td3_driver.world.world_parameters import WorldParameters
+from td3_driver.ros.driver.driver_parameters import DriverParameters
+from td3_driver.bridge_twin.world_parameters import WorldParameters
 
 TABLES = {
     "train": train_arguments(),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from td3_driver.agent import checkpoint
+from td3_driver.checkpoints import checkpoint
 from td3_driver.online.run_folder import (
     RunFolder,
     RunFolderError,

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent, checkpoint, replay_log, resume
+from td3_driver.agent import CheckpointError, Replay, TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay import log as replay_log
+from td3_driver.learner import resume
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.learner import Learner, LearnerSpec
-from td3_driver.agent.messages import Load, Loaded, Refused, Stop, Train
+from td3_driver.learner.process import Learner, LearnerSpec
+from td3_driver.learner.messages import Load, Loaded, Refused, Stop, Train
 from td3_driver.agent.policy import Policy
-from td3_driver.agent.reach import Reach
-from td3_driver.agent.resume import RunSettings
+from td3_driver.learner.reach import Reach
+from td3_driver.learner.resume import RunSettings
 from td3_driver.agent.snapshot import components
-from td3_driver.agent.weights import SharedWeights
+from td3_driver.learner.weights import SharedWeights
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.trained import load as load_trained

@@ -7,7 +7,7 @@ import pytest
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.reward import Action
-from td3_driver.driving.route import Route
+from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.online.shadow import REMEMBERED, Shadow
 

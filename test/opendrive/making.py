@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from td3_driver.driving.road_map import Lane, LaneId, RoadMap
+from td3_driver.driving.routes.road_map import Lane, LaneId, RoadMap
 
 WIDTH_M = 3.5
 LINE = "<line/>"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.road_map import RoadMap
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses, summary
 from td3_driver.evaluation.policies import BASELINES

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.driving.road_map import RoadMap, RoadMapError
+from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 
 from .making import document, keys, lane, read, road, section
 

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from td3_driver.driving.road_map import LaneId, RoadMap
-from td3_driver.driving.routing import random_route
+from td3_driver.driving.routes.road_map import LaneId, RoadMap
+from td3_driver.driving.routes.routing import random_route
 from td3_driver.driving.types import Control
 from td3_driver.opendrive.lanes import CAR_LANES
 from td3_driver.world.simulation import Simulation, WorldConfig

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from td3_driver.driving.road_map import LaneId, RoadMapError
+from td3_driver.driving.routes.road_map import LaneId, RoadMapError
 from td3_driver.opendrive.lane import Marking
 
 from .making import WIDTH_M, edges, keys, lane, only, read, road, section

@@ -3,7 +3,7 @@
 
 import pytest
 
-from td3_driver.driving.road_map import LaneId
+from td3_driver.driving.routes.road_map import LaneId
 
 from .making import edges, keys, lane, read, road, section, touches
 

@@ -4,7 +4,7 @@
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from td3_driver.ros.conditions import FLAPPING_S, RETURNS, WARN, Conditions
+from td3_driver.ros.driver.conditions import FLAPPING_S, RETURNS, WARN, Conditions
 
 
 class Log:
@@ -18,7 +18,7 @@ class Log:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [100.0]
-    monkeypatch.setattr("td3_driver.ros.conditions.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("td3_driver.ros.driver.conditions.time.monotonic", lambda: clock[0])
     return clock
 
 

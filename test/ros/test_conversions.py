@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 
 from td3_driver.driving.types import Control, Pose
 from td3_driver.ros import conversions
-from td3_driver.ros.frames import FrameMatcher
+from td3_driver.ros.driver.frames import FrameMatcher
 from td3_driver.ros.names import EgoTopics
 
 

@@ -12,7 +12,7 @@ from td3_driver.ros.process import SHARED_MEMORY, free_abandoned_segments
 
 def world() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "td3_driver.world.world_node"], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "td3_driver.bridge_twin.world_node"], stderr=subprocess.DEVNULL
     )
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
-from td3_driver.driving.synchronisation import PICTURES_KEPT, Sync
+from td3_driver.driving.messages.synchronisation import PICTURES_KEPT, Sync
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
-from td3_driver.ros.frames import FrameMatcher, Frames, Pair
+from td3_driver.ros.driver.frames import FrameMatcher, Frames, Pair
 
 MS = 1_000_000
 

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
 from td3_driver.ros import names
-from td3_driver.ros.transforms import LISTENED_FRAMES, Transforms
+from td3_driver.ros.driver.transforms import LISTENED_FRAMES, Transforms
 from td3_driver.ros.wires import Wires
 
 OWN = "driver/map"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.world.roads import generate_opendrive
-from td3_driver.world.surface import Surface
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.world.roads.generation import generate_opendrive
+from td3_driver.world.ground.surface import Surface
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from td3_driver.world.objects_file import (
+from td3_driver.bridge_twin.objects_file import (
     CAMERA,
     CameraPicture,
     Mounting,

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from td3_driver.driving.types import wrap_angle
-from td3_driver.world.roads import generate_opendrive
+from td3_driver.world.roads.generation import generate_opendrive
 
 carla = pytest.importorskip("carla", reason="compares with CARLA's own road library")
 
@@ -76,7 +76,7 @@ def test_joints_are_smooth() -> None:
 
 def test_same_seed_same_text_in_another_process() -> None:
     program = (
-        "import sys; from td3_driver.world.roads import generate_opendrive as text;"
+        "import sys; from td3_driver.world.roads.generation import generate_opendrive as text;"
         "sys.stdout.write(text(5) + text(5, 'city'))"
     )
     other = subprocess.run(

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from td3_driver.driving.road_map import RoadMap
-from td3_driver.world.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.world.ground.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
 
 from ..places import places
 

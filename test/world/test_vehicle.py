@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
-from td3_driver.world.vehicle import (
+from td3_driver.world.bodies.vehicle import (
     LENGTH_M,
     MAX_LATERAL_MPS2,
     MAX_SPEED_MPS,

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tick of the embedded world as the messages that the CARLA bridge publishes for it.
+
+Fields, frames and signs follow carla_ros_bridge (`odom_sensor.py`, `camera.py`, `ego_vehicle.py`,
+`collision_sensor.py`, `lane_invasion_sensor.py`): map frame right-handed, odometry twist in the
+body frame, collision impulse in CARLA's own left-handed axes. `world_node` publishes these
+messages and `evaluate --record` writes them: all that is said of the world is made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from td3_driver.driving.messages.encoding import (
+    Messages,
+    new_header,
+    new_transform,
+    numbers,
+    set_control,
+    set_pose,
+    set_stamp,
+    turn,
+)
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
+from td3_driver.bridge_twin.objects import ObjectArrays
+from td3_driver.bridge_twin.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
+from td3_driver.world.simulation import Collision, Tick, WorldConfig
+from td3_driver.world.bodies.vehicle import MASS_KG
+
+EGO_ID = 1
+_FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin
+MAP_FRAME = "map"
+# From x ahead, y left, z up to a picture's x right, y down, z ahead.
+_OPTICAL = (-0.5, 0.5, -0.5, 0.5)
+
+_Quaternion = tuple[float, float, float, float]  # x, y, z, w
+
+
+def sensor_ids(car: Car) -> dict[int, Sensor]:
+    """The actor ids of the sensors and pseudo actors of a car and of its world."""
+    return dict(enumerate(car.sensors, start=_FIRST_SENSOR_ID))
+
+
+class TickMessages:
+    """Builds the messages of one car; a sensor's frame is `<role>/<its id>`.
+
+    Args:
+        messages: what they are made of: rclpy's classes, or those of a bag.
+        role_name: of the car.
+        config: step and camera.
+    """
+
+    def __init__(self, messages: Messages, role_name: str, config: WorldConfig) -> None:
+        self._messages = messages
+        self._role = role_name
+        self._fixed_delta_s = config.fixed_delta_s
+        self._camera_info = _camera_info(messages, config)
+        self._objects = ObjectArrays(messages, EGO_ID)
+
+    def carla_status(self, frame: int, *, synchronous_mode: bool, running: bool) -> Any:
+        """carla_msgs/CarlaStatus: the newest tick, and whether there will be more."""
+        message = self._messages.new("carla_msgs/msg/CarlaStatus")
+        message.frame, message.fixed_delta_seconds = frame, self._fixed_delta_s
+        message.synchronous_mode, message.synchronous_mode_running = synchronous_mode, running
+        return message
+
+    def clock(self, tick: Tick) -> Any:
+        """rosgraph_msgs/Clock: simulated time."""
+        message = self._messages.new("rosgraph_msgs/msg/Clock")
+        set_stamp(message.clock, tick.stamp_ns)
+        return message
+
+    def world_info(self, road_map: RoadMap) -> Any:
+        """carla_msgs/CarlaWorldInfo: the roads, once."""
+        message = self._messages.new("carla_msgs/msg/CarlaWorldInfo")
+        message.map_name, message.opendrive = road_map.name, road_map.opendrive
+        return message
+
+    def odometry(self, tick: Tick) -> Any:
+        """nav_msgs/Odometry: pose in the map frame, twist in the body frame."""
+        ego = tick.ego
+        message = self._messages.new("nav_msgs/msg/Odometry")
+        message.header, message.child_frame_id = self._header(tick, MAP_FRAME), self._role
+        set_pose(message.pose.pose, ego.pose, tick.pitch_rad)
+        message.twist.twist.linear.x = ego.speed_mps
+        message.twist.twist.linear.y = ego.lateral_speed_mps
+        message.twist.twist.angular.z = ego.yaw_rate_radps
+        return message
+
+    def ego_transform(self, tick: Tick) -> Any:
+        """tf2_msgs/TFMessage: the car in the map frame, as in `odometry`."""
+        header = self._header(tick, MAP_FRAME)
+        message, transform = new_transform(self._messages, header, self._role)
+        translation, pose = transform.translation, tick.ego.pose
+        translation.x, translation.y, translation.z = pose.x_m, pose.y_m, pose.z_m
+        turn(transform.rotation, pose.yaw_rad, tick.pitch_rad)
+        return message
+
+    def sensor_transform(self, tick: Tick, sensor: Sensor) -> Any:
+        """tf2_msgs/TFMessage: a sensor on the car; a camera's frame is that of its picture."""
+        header = self._header(tick, self._role)
+        message, transform = new_transform(self._messages, header, f"{self._role}/{sensor.id}")
+        at, translation, rotation = sensor.mounting, transform.translation, transform.rotation
+        translation.x, translation.y, translation.z = at.x, at.y, at.z
+        turned = _turned(at, optical=sensor.type == CAMERA)
+        rotation.x, rotation.y, rotation.z, rotation.w = turned
+        return message
+
+    def speedometer(self, tick: Tick) -> Any:
+        """std_msgs/Float32: speed forwards, m/s."""
+        message = self._messages.new("std_msgs/msg/Float32")
+        message.data = tick.ego.speed_mps
+        return message
+
+    def status(self, tick: Tick) -> Any:
+        """carla_msgs/CarlaEgoVehicleStatus: speed without a sign, acceleration in the map frame,
+        the command as applied.
+        """
+        message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleStatus")
+        message.header = self._header(tick, MAP_FRAME)
+        message.velocity = math.hypot(tick.ego.speed_mps, tick.ego.lateral_speed_mps)
+        linear = message.acceleration.linear
+        linear.x, linear.y, linear.z = tick.acceleration_map
+        turn(message.orientation, tick.ego.pose.yaw_rad, tick.pitch_rad)
+        set_control(message.control, tick.control)  # whose header the bridge leaves empty
+        return message
+
+    def image(self, tick: Tick, sensor: str) -> Any:
+        """sensor_msgs/Image, bgra8, as CARLA's camera delivers it."""
+        height, width, channels = tick.image.shape
+        message = self._messages.new("sensor_msgs/msg/Image")
+        message.header = self._sensor_header(tick, sensor)
+        message.height, message.width, message.encoding = height, width, "bgra8"
+        message.step = width * channels
+        message.data = self._messages.sequence(tick.image.reshape(-1))
+        return message
+
+    def camera_info(self, tick: Tick, sensor: str) -> Any:
+        """sensor_msgs/CameraInfo: the pinhole of the camera, with the image's header."""
+        self._camera_info.header = self._sensor_header(tick, sensor)
+        return self._camera_info
+
+    def collision(self, tick: Tick, collision: Collision, sensor: str) -> Any:
+        """carla_msgs/CarlaCollisionEvent, the impulse in CARLA's axes: y to the right, not flipped
+        by the bridge.
+        """
+        message = self._messages.new("carla_msgs/msg/CarlaCollisionEvent")
+        message.header = self._sensor_header(tick, sensor)
+        message.other_actor_id = collision.other_actor_id
+        impulse = message.normal_impulse
+        impulse.x, impulse.y, impulse.z = collision.impulse
+        impulse.y = -impulse.y
+        return message
+
+    def lane_invasion(self, tick: Tick, sensor: str) -> Any:
+        """carla_msgs/CarlaLaneInvasionEvent: the crossed markings, in CARLA's numbers."""
+        message = self._messages.new("carla_msgs/msg/CarlaLaneInvasionEvent")
+        message.header = self._sensor_header(tick, sensor)
+        crossed = np.array(tick.lane_invasions, np.int32)
+        message.crossed_lane_markings = self._messages.sequence(crossed)
+        return message
+
+    def objects(self, tick: Tick, *, with_ego: bool) -> Any:
+        """derived_object_msgs/ObjectArray: everybody on the road; good until the next call."""
+        header = self._header(tick, MAP_FRAME)
+        objects = self._objects.everybody if with_ego else self._objects.others
+        return objects(tick, header)
+
+    def vehicle_info(self) -> Any:
+        """carla_msgs/CarlaEgoVehicleInfo: the car, once."""
+        message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfo")
+        message.id, message.type, message.rolename = EGO_ID, VEHICLE, self._role
+        message.mass = MASS_KG
+        for x, y in [(x, y) for x in (0.5, -0.5) for y in (0.8, -0.8)]:
+            wheel = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfoWheel")
+            wheel.max_steer_angle = MAX_WHEEL_RAD if x > 0 else 0.0
+            wheel.position.x, wheel.position.y = x * WHEELBASE_M, y
+            message.wheels.append(wheel)
+        return message
+
+    def _sensor_header(self, tick: Tick, sensor: str) -> Any:
+        return self._header(tick, f"{self._role}/{sensor}")
+
+    def _header(self, tick: Tick, frame_id: str) -> Any:
+        return new_header(self._messages, tick.stamp_ns, frame_id)
+
+
+@functools.cache
+def _turned(at: Mounting, *, optical: bool) -> _Quaternion:
+    """The axes of a sensor's frame in those of the car."""
+    roll, pitch, yaw = (math.radians(angle) / 2.0 for angle in (at.roll, at.pitch, at.yaw))
+    turned = (0.0, 0.0, math.sin(yaw), math.cos(yaw))
+    for then in (
+        (0.0, math.sin(pitch), 0.0, math.cos(pitch)),
+        (math.sin(roll), 0.0, 0.0, math.cos(roll)),
+    ):
+        turned = _product(turned, then)
+    return _product(turned, _OPTICAL) if optical else turned
+
+
+def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:
+    """Turned by b and then by a."""
+    ax, ay, az, aw = a
+    bx, by, bz, bw = b
+    return (
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+        aw * bw - ax * bx - ay * by - az * bz,
+    )
+
+
+def _camera_info(messages: Messages, config: WorldConfig) -> Any:
+    """`camera.py` of the bridge: fx = fy = W / (2 tan(fov / 2)), no distortion."""
+    width, height = config.image_width, config.image_height
+    focal_px = width / (2.0 * math.tan(math.radians(config.fov_deg) / 2.0))
+    cx, cy = width / 2.0, height / 2.0
+    message = messages.new("sensor_msgs/msg/CameraInfo")
+    message.width, message.height, message.distortion_model = width, height, "plumb_bob"
+    message.d = messages.sequence(np.zeros(5))
+    message.k = numbers(focal_px, 0.0, cx, 0.0, focal_px, cy, 0.0, 0.0, 1.0)
+    message.r = numbers(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    message.p = numbers(focal_px, 0.0, cx, 0.0, 0.0, focal_px, cy, 0.0, 0.0, 0.0, 1.0, 0.0)
+    return message

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deployable actor: one ONNX model of the actor and its CNN, with a model card.
+
+The model needs none of this package: bytes and numbers in, an action out. It is compared with
+torch before it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from td3_driver.checkpoints import checkpoint, durable_file
+from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
+from td3_driver.agent.networks import joined_state
+from td3_driver.agent.td3 import TD3Agent
+
+LARGEST_DIFFERENCE = 1e-4  # of an action element; float32 gives about 1e-6
+_COMPARISONS = 32
+_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
+
+
+class _WithImage(nn.Module):
+    """Image and vector to action, as the model computes it."""
+
+    def __init__(self, agent: TD3Agent) -> None:
+        super().__init__()
+        self.actor, self.cnn = agent.actor, agent.actor_cnn
+
+    def forward(self, image: Tensor, vector: Tensor) -> Tensor:
+        action: Tensor = self.actor(joined_state(self.cnn, image, vector))
+        return action
+
+
+def export(path: str | Path, out: str | Path) -> float:
+    """Write a checkpoint's actor as `out`, and a model card as `<out>.md`.
+
+    Inputs are `image` (1, C, H, W) uint8, oldest frame first, where the agent has images, and
+    `vector` (1, V) float32; the output is `action` (1, A) float32 in [-max_action, max_action].
+
+    Returns:
+        The largest difference between an action of onnxruntime and one of torch.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        CheckpointError: If it is damaged, the model would differ from torch, or cannot be
+            written, or the packages for it are not installed.
+    """
+    agent = TD3Agent.from_checkpoint(path)
+    model = _model(agent)
+    gap = _compare(agent, model)
+    if not gap <= LARGEST_DIFFERENCE:
+        raise CheckpointError(f"{out}: not written, its actions differ from torch's by {gap:.1e}")
+    out = Path(out)
+    card = _card(Path(path), agent, model, gap).encode()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        durable_file.replace(out, lambda file: file.write(model))
+        durable_file.replace(out.with_name(f"{out.name}.md"), lambda file: file.write(card))
+    except OSError as error:
+        raise CheckpointError(f"{out}: cannot be written: {one_line(error)}") from error
+    return gap
+
+
+def _inputs(agent: TD3Agent, rng: np.random.Generator) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    if agent.actor_cnn is not None:
+        shape = (1, *agent.actor_cnn.image_shape)
+        inputs["image"] = rng.integers(0, 256, shape, dtype=np.uint8)
+    inputs["vector"] = rng.normal(size=(1, agent.vector_dim)).astype(np.float32)
+    return inputs
+
+
+def _module(agent: TD3Agent) -> nn.Module:
+    return (agent.actor if agent.actor_cnn is None else _WithImage(agent)).eval()
+
+
+def _model(agent: TD3Agent) -> bytes:
+    inputs = _inputs(agent, np.random.default_rng(0))
+    tensors = tuple(torch.from_numpy(value) for value in inputs.values())
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                _module(agent),
+                tensors,
+                input_names=[*inputs],
+                output_names=["action"],
+                dynamo=True,
+                verbose=False,
+            )
+        except ImportError as error:
+            raise CheckpointError(f"export: needs onnx and onnxscript: {error}") from None
+    assert program is not None
+    model: bytes = program.model_proto.SerializeToString()
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the exporter tells about itself."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _compare(agent: TD3Agent, model: bytes) -> float:
+    try:
+        onnxruntime: Any = importlib.import_module("onnxruntime")  # without type information
+    except ImportError as error:
+        raise CheckpointError(f"export: needs onnxruntime: {error}") from None
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    module, rng, gap = _module(agent), np.random.default_rng(1), 0.0
+    for _ in range(_COMPARISONS):
+        inputs = _inputs(agent, rng)
+        # A model drops an input of no elements.
+        fed = {item.name: inputs[item.name] for item in session.get_inputs()}
+        (action,) = session.run(["action"], fed)
+        with torch.inference_mode():
+            expected = module(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+        gap = max(gap, float(np.abs(action - expected).max()))
+    return gap
+
+
+def _card(path: Path, agent: TD3Agent, model: bytes, gap: float) -> str:
+    payload = checkpoint.read(path)
+    provenance = payload["provenance"]
+    origin = "\n".join(
+        f"- {key}: {value}" for key, value in provenance.items() if not isinstance(value, list)
+    )
+    notes = "".join(f"- {note}\n" for note in provenance.get("import_notes", []))
+    image = ""
+    if agent.actor_cnn is not None:
+        shape = ", ".join(map(str, (1, *agent.actor_cnn.image_shape)))
+        image = f"- `image`: ({shape}) uint8, grey frames, oldest first\n"
+    bound = f"{agent.max_action:g}"
+    return f"""\
+# Driving policy, exported from {path.name}
+
+A deterministic TD3 actor with its CNN, learned in td3_driver. It maps one observation to one
+action and keeps no state.
+
+## Inputs and output
+
+{image}- `vector`: (1, {agent.vector_dim}) float32
+- `action`: (1, {agent.action_dim}) float32 in [-{bound}, {bound}]
+
+{_meaning(payload)}
+## Training
+
+- {agent.env_steps} environment steps, {agent.episodes} episodes, {agent.total_it} updates
+{origin}
+{notes}
+## Checked
+
+- largest difference to torch over {_COMPARISONS} random observations: {gap:.1e}
+- SHA-256 of the model: {hashlib.sha256(model).hexdigest()}
+
+## Limits
+
+The policy is no better than the training above: measure it (`td3_driver evaluate`) before it
+drives. What td3_driver does to an action afterwards, its safety limits, is not in the model.
+"""
+
+
+def _meaning(payload: Mapping[str, Any]) -> str:
+    """What the numbers mean, as the file tells it; element by element where it lists them."""
+    meaning = (payload.get("run") or {}).get("meaning") or {}
+    if not meaning:
+        return "The checkpoint does not say what its numbers mean.\n"
+    rows = []
+    for name, value in meaning.items():
+        elements = enumerate(value) if isinstance(value, list) else [("", value)]
+        rows += [f"| {name}{'' if i == '' else f'[{i}]'} | {text} |\n" for i, text in elements]
+    return "| what | meaning |\n|---|---|\n" + "".join(rows)

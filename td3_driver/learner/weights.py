@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network weights from the learner's process to the driver's, without locks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.replay.shared_memory import SharedBlock, fence
+
+_HEADER_BYTES = 64  # one cache line, of which the version takes eight bytes
+_ATTEMPTS = 8
+
+
+class SharedWeights:
+    """The newest weights, from one writer to one reader.
+
+    Two slots: version v lies in slot v % 2, so the writer never touches the slot that holds the
+    current version. A reader's copy is whole if the version is still the same after copying.
+
+    Args:
+        count: Number of float32 values.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._attach(SharedBlock(_HEADER_BYTES + 2 * 4 * count))
+
+    def _attach(self, block: SharedBlock) -> None:
+        self._block = block
+        self._version = block.array(0, (1,), np.int64)
+        self._slots = block.array(_HEADER_BYTES, (2, self.count), np.float32)
+
+    def __getstate__(self) -> tuple[int, SharedBlock]:
+        return self.count, self._block
+
+    def __setstate__(self, state: tuple[int, SharedBlock]) -> None:
+        self.count, block = state
+        self._attach(block)
+
+    @property
+    def version(self) -> int:
+        """Number of the newest weights; 0 before the first `publish`."""
+        return int(self._version[0])
+
+    def publish(self, values: npt.NDArray[np.float32]) -> int:
+        """Make (count,) float32 values the newest weights; returns their version.
+
+        Raises:
+            ValueError: If the shape is not (count,).
+        """
+        if values.shape != (self.count,):
+            raise ValueError(f"values: shape {values.shape} is not ({self.count},)")
+        version = self.version + 1
+        self._slots[version % 2] = values
+        fence()
+        self._version[0] = version
+        fence()  # the next publish must not reach the other slot before readers see this one
+        return version
+
+    def read(self, last_version: int) -> tuple[int, npt.NDArray[np.float32]] | None:
+        """The newest weights if they are newer than `last_version`.
+
+        Returns:
+            (version, a copy of the values), or None where there is nothing newer, or where the
+            writer published during every attempt to copy: then the next call gets newer ones.
+        """
+        for _ in range(_ATTEMPTS):
+            version = self.version
+            if version <= last_version:
+                return None
+            fence()
+            values = self._slots[version % 2].copy()
+            fence()
+            if self.version == version:
+                return version, values
+        return None

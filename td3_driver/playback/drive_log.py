@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A drive without its pictures: all that must be known of a bag before its frames are looked at.
+
+A bag is read twice, because an observation looks ahead along a route, and where the route was not
+recorded it is the one that was driven. This first reading keeps about 100 bytes a frame,
+and 56 for each vehicle beside the car.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from td3_driver.bags.reading import Bag, BagError, Recorded
+from td3_driver.bags.topics import TopicNames
+from td3_driver.driving.continuity import GAP_NS
+from td3_driver.driving.messages.decoding import (
+    control_of,
+    ego_state,
+    road_users,
+    route_of,
+    stamp_ns,
+)
+from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.driving.road_users import NOBODY, RoadUsers
+from td3_driver.driving.routes.route import FloatArray, Route
+from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.types import Control, EgoState
+from td3_driver.playback.columns import Clock, Columns, Stamps, Table
+from td3_driver.playback.frames import Frames, ego_of, frames, row_of
+from td3_driver.playback.progress import Progress
+
+_STATE = 7  # numbers of an EgoState but its stamp
+_CONTROL = 5
+Kept = TypeVar("Kept")
+_Timed = list[tuple[int, int, Kept]]  # header's stamp, time of recording, what there was
+
+
+@dataclass(frozen=True)
+class DriveLog:
+    """See the module.
+
+    Attributes:
+        frames: when there may be frames, and how the car was then.
+        controls: (N, 5) float64: throttle, steer, brake, hand brake, reverse: what was commanded
+            at each of these times, NaN where nothing tells.
+        collisions_ns: times of collisions, rising.
+        users: who else was on the road, by time.
+        routes: what our driver drove, by the time of its first frame; empty where not recorded.
+        road_map: the roads, or None.
+        notes: what the bag lacks and what was decided, a line each.
+    """
+
+    frames: Frames
+    controls: FloatArray
+    collisions_ns: list[int]
+    users: dict[int, RoadUsers]
+    routes: dict[int, Route]
+    road_map: RoadMap | None
+    notes: list[str]
+
+    @property
+    def stamps_ns(self) -> Stamps:
+        """(N,) rising, each once: when there may be frames."""
+        return self.frames.table.times_ns
+
+    @property
+    def states(self) -> FloatArray:
+        """(N, 7): x, y, yaw, z, speed, lateral speed, yaw rate; see `EgoState`."""
+        return self.frames.table.rows
+
+    def time_ns(self, item: Recorded) -> int:
+        """When a message with a header is from."""
+        return _time_ns(item) if self.frames.clock == "header" else item.time_ns
+
+    def index_of(self, time_ns: int) -> int | None:
+        """The row with this stamp."""
+        index = int(np.searchsorted(self.stamps_ns, time_ns))
+        found = index < len(self.stamps_ns) and self.stamps_ns[index] == time_ns
+        return index if found else None
+
+    def ego(self, index: int) -> EgoState:
+        """The car in a row."""
+        return ego_of(self.stamps_ns[index], self.states[index])
+
+    def control(self, index: int) -> Control | None:
+        """What was commanded in a row, if anything tells."""
+        row = self.controls[index]
+        if np.isnan(row[0]):
+            return None
+        throttle, steer, brake, hand_brake, reverse = row.tolist()
+        return Control(throttle, steer, brake, bool(hand_brake), bool(reverse))
+
+    def users_at(self, time_ns: int) -> RoadUsers:
+        """Who else was on the road at that stamp, as far as the bag tells."""
+        return self.users.get(time_ns, NOBODY)
+
+    def collided(self, after_ns: int, until_ns: int) -> bool:
+        """A collision has its stamp in (after, until]."""
+        first = bisect_left(self.collisions_ns, after_ns + 1)
+        return first < len(self.collisions_ns) and self.collisions_ns[first] <= until_ns
+
+
+def read_log(bag: Bag, topics: TopicNames, sync: Sync, progress: Progress) -> DriveLog:
+    """Read a bag's drive; `progress` is stepped with each odometry.
+
+    Raises:
+        BagError: there is no odometry in it, or what it has of a map is none.
+    """
+    reading = _Reading(bag, topics, progress)
+    names = (name for name in topics.to_mapping().values() if name is not None)
+    for item in bag.messages(*names):
+        reading.take(item)
+    return reading.log(sync)
+
+
+class _Reading:
+    """Collects what `read_log` reads."""
+
+    def __init__(self, bag: Bag, topics: TopicNames, progress: Progress) -> None:
+        self._bag, self._topics, self._progress = bag, topics, progress
+        self._images, self._odometry = Columns(0), Columns(_STATE)
+        self._commands, self._applied = Columns(_CONTROL), Columns(_CONTROL)
+        self._collisions: _Timed[None] = []
+        self._users: _Timed[RoadUsers] = []
+        self._routes: _Timed[Route] = []
+        self._road_map: RoadMap | None = None
+        self._takers = {
+            topics.image: self._take_image,
+            topics.odometry: self._take_odometry,
+            topics.control: self._take_control,
+            topics.status: self._take_status,
+            topics.world_info: self._take_world_info,
+            topics.collision: self._take_collision,
+            topics.route: self._take_route,
+            topics.objects: self._take_objects,
+        }
+
+    def take(self, item: Recorded) -> None:
+        try:
+            self._takers[item.topic](item)
+        except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
+            self._bag.leave_out(item, f"its fields are not those of the type: {error}")
+
+    def log(self, sync: Sync) -> DriveLog:
+        if not self._odometry.values:
+            topic = self._topics.odometry
+            why = self._bag.why_left_out(topic)
+            why = f"{why}; no other is of use" if why else f"no message on {topic}"
+            raise BagError(f"bag {self._bag.path}: {why}; choose another with --odometry")
+        found = frames(self._images, self._odometry, self._topics, sync)
+        controls, note = self._controls(found)
+        notes = [*found.notes, *([note] if note else [])]
+        if self._road_map is None:
+            notes.append(
+                "no carla_msgs/CarlaWorldInfo: the drive itself serves as the middle of the road"
+            )
+        return DriveLog(
+            found,
+            controls,
+            sorted(_by(found.clock, self._collisions)),
+            self._users_of(found),
+            self._routes_of(found),
+            self._road_map,
+            notes,
+        )
+
+    def _take_image(self, item: Recorded) -> None:
+        self._images.add(_time_ns(item), item.time_ns)
+
+    def _take_odometry(self, item: Recorded) -> None:
+        self._progress.step()
+        ego = ego_state(item.message)
+        if ego.finite:
+            self._odometry.add(ego.stamp_ns, item.time_ns, *row_of(ego))
+        else:
+            no_direction = math.isnan(ego.pose.yaw_rad)
+            self._bag.leave_out(
+                item, "no orientation (all 0, or no numbers)" if no_direction else "not finite"
+            )
+
+    def _take_control(self, item: Recorded) -> None:
+        self._take_row(self._commands, item, item.message)
+
+    def _take_status(self, item: Recorded) -> None:
+        self._take_row(self._applied, item, item.message.control)
+
+    def _take_row(self, columns: Columns, item: Recorded, message: Any) -> None:
+        row = _row(message)
+        if all(map(math.isfinite, row)):
+            columns.add(_time_ns(item), item.time_ns, *row)
+        else:
+            self._bag.leave_out(item, "not finite")
+
+    def _take_world_info(self, item: Recorded) -> None:
+        try:
+            self._road_map = RoadMap(item.message.opendrive, item.message.map_name)
+        except RoadMapError as error:
+            raise BagError(f"bag {self._bag.path}: {item.topic}: {error}") from error
+
+    def _take_collision(self, item: Recorded) -> None:
+        self._collisions.append((_time_ns(item), item.time_ns, None))
+
+    def _take_objects(self, item: Recorded) -> None:
+        users = road_users(item.message)
+        if len(users.poses):
+            self._users.append((_time_ns(item), item.time_ns, users))
+
+    def _take_route(self, item: Recorded) -> None:
+        try:
+            self._routes.append((_time_ns(item), item.time_ns, route_of(item.message)))
+        except ValueError as error:
+            raise BagError(f"bag {self._bag.path}: {item}: {error}") from error
+
+    def _users_of(self, found: Frames) -> dict[int, RoadUsers]:
+        """Who else was there at each frame; where stamps are not exact, the nearest in time."""
+        users = _by(found.clock, self._users)
+        if found.mode == "exact":
+            return users
+        told_ns = np.array(sorted(users), np.int64)
+        near = ((t, _nearest(told_ns, t, found.tolerance_ns)) for t in found.times_ns)
+        return {t: users[told] for t, told in near if told is not None}
+
+    def _routes_of(self, found: Frames) -> dict[int, Route]:
+        """The routes by their first frames; where stamps are not exact, the nearest in time."""
+        routes = _by(found.clock, self._routes)
+        if found.mode == "exact":
+            return routes
+        frames_ns = found.table.times_ns
+        near = ((_nearest(frames_ns, t, found.tolerance_ns), route) for t, route in routes.items())
+        return {t: route for t, route in near if t is not None}
+
+    def _controls(self, found: Frames) -> tuple[FloatArray, str]:
+        """The command at each frame, and a note on where it is from if not from its topic."""
+        table = found.table
+        nothing = np.full((len(table.times_ns), _CONTROL), np.nan)
+        if self._commands.values:
+            exact = self._commands.by(found.clock).exactly(table.times_ns)
+            if np.mean(np.isnan(exact[:, 0])) < 0.5:
+                return exact, ""  # each command bears the stamp of the frame that it answers
+            return self._latest(table), ""
+        if not self._applied.values:
+            return nothing, "no command topic and no vehicle_status: what was driven is not known"
+        # The status tells what was applied in the step that led to it: the frame's before.
+        applied, ends_ns = self._applied.by(found.clock), table.times_ns[1:]
+        exact = applied.exactly(ends_ns)
+        own = len(ends_ns) > 0 and np.mean(np.isnan(exact[:, 0])) > 0.5
+        nothing[:-1] = applied.newest(ends_ns, GAP_NS) if own else exact
+        return nothing, "no command topic: what was driven is taken from vehicle_status"
+
+    def _latest(self, table: Table) -> FloatArray:
+        """The command that was newest when the next frame was recorded."""
+        ends_ns = np.append(table.recorded_ns[1:], np.iinfo(np.int64).max)
+        return self._commands.by("bag").newest(ends_ns)
+
+
+def _nearest(times_ns: Stamps, time_ns: int, tolerance_ns: int) -> int | None:
+    """Of rising times the nearest one, if it is near enough."""
+    at = int(np.searchsorted(times_ns, time_ns))
+    near_ns: list[int] = times_ns[max(at - 1, 0) : at + 1].tolist()
+    nearest_ns = min(near_ns, key=lambda t: abs(t - time_ns), default=None)
+    if nearest_ns is None or abs(nearest_ns - time_ns) > tolerance_ns:
+        return None
+    return nearest_ns
+
+
+def _time_ns(item: Recorded) -> int:
+    return stamp_ns(item.message.header.stamp)
+
+
+def _by(clock: Clock, kept: _Timed[Kept]) -> dict[int, Kept]:
+    return {header if clock == "header" else recorded: one for header, recorded, one in kept}
+
+
+def _row(message: Any) -> tuple[float, ...]:
+    control = control_of(message)
+    return (
+        control.throttle,
+        control.steer,
+        control.brake,
+        float(control.hand_brake),
+        float(control.reverse),
+    )

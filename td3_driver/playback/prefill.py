@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded drives as transitions to learn from, with the rewards that driving would have had."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
+from td3_driver.bags.reading import Bag, BagError
+from td3_driver.bags.topics import TopicNames, find_topics
+from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.observation import FRAME_COUNT
+from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.playback.drive_log import DriveLog, read_log
+from td3_driver.playback.drives import Drives
+from td3_driver.playback.progress import Progress
+from td3_driver.online.meaning import of_experience
+from td3_driver.online.run import ROW
+
+# What `Replay.sample` leaves out at the old end of a full buffer, at most.
+_UNREACHED = 1024 + FRAME_COUNT
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """What was written: transitions, episodes, their ends, and what the bags lack."""
+
+    transitions: int
+    counts: Counter[str]
+    mean_reward: float
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A bag that was read once."""
+
+    bag: Bag
+    topics: TopicNames
+    log: DriveLog
+
+
+def prefill(
+    paths: Sequence[Path],
+    out: Path,
+    config: DrivingConfig,
+    names: Sequence[str | None],
+    progress: Progress,
+    sync: Sync = AUTOMATIC,
+) -> Prefilled:
+    """Write the transitions of some bags to one file.
+
+    Args:
+        paths: the bags.
+        out: the file, `.replay`; one that is there is replaced.
+        config: rewards, ends and limits.
+        names: topics of image, odometry and control, where given.
+        progress: told how far the reading is.
+        sync: how pictures get their odometry.
+
+    Raises:
+        FileNotFoundError, BagError: a bag cannot be used.
+        CheckpointError: the file cannot be written.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent))
+        opened = []
+        for path in paths:
+            bag = stack.enter_context(Bag(path))
+            topics = find_topics(bag, *names)
+            progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
+            opened.append(_Opened(bag, topics, _log(bag, topics, sync, progress)))
+        rows = sum(len(one.log.stamps_ns) for one in opened)
+        # In a file, not in memory: an hour is half a gigabyte.
+        meaning = of_experience(config)
+        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows", meaning=meaning)
+        counts: Counter[str] = Counter()
+        rewards, notes = 0.0, []
+        for one in opened:
+            drives = Drives(one.bag, one.topics, one.log, config, progress)
+            rewards += _store(replay, drives)
+            counts.update(drives.counts)
+            notes += [f"{one.bag.path}: {note}" for note in one.log.notes] + one.bag.warnings
+            if not drives.counts["frames"]:
+                raise BagError(f"bag {one.bag.path}: {drives.why_no_frame()}")
+        if not replay.transitions:
+            raise BagError(
+                f"bag {', '.join(str(path) for path in paths)}: no transition in"
+                f" {counts['frames']} matched frames of {counts['images']} images;"
+                " a drive needs frames on the road and the commands that were given"
+            )
+        replay_file.save(replay, out, replay.rows_written, None)
+        return Prefilled(replay.transitions, counts, rewards / replay.transitions, notes)
+
+
+def _log(bag: Bag, topics: TopicNames, sync: Sync, progress: Progress) -> DriveLog:
+    log = read_log(bag, topics, sync, progress)
+    if np.isnan(log.controls).all():
+        raise BagError(f"bag {bag.path}: {log.notes[0]}; it demonstrates nothing")
+    return log
+
+
+def _store(replay: Replay, drives: Drives) -> float:
+    """Write a bag's transitions; the sum of their rewards."""
+    rewards, action = 0.0, None
+    for step in drives:
+        seen = step.situation.observation
+        if step.outcome is None or action is None:  # what led here is not known
+            ended = step.outcome is not None and step.outcome.ended
+            if not ended:
+                replay.begin(step.frame, seen.vector)
+        else:
+            outcome = step.outcome
+            ends = (outcome.terminated, outcome.truncated)
+            replay.add(action, outcome.reward, step.frame, seen.vector, *ends)
+            rewards += outcome.reward
+        action = step.action
+    return rewards

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experience in shared memory: one process drives and writes, another learns and samples.
+
+A row is one observation, and what was done there: its newest frame, its vector, and the action
+and reward that led to the next row. Frame stacks and n-step returns are put together when
+sampling, so every frame is stored once. An episode's last observation is a row without an action.
+
+Rows are numbered from 0 for ever; row r lies in slot r % capacity. The writer fills row w while
+`rows_written` is w, and thereby destroys row w - capacity. That number is all that the two
+processes agree on; there are no locks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from td3_driver.agent.batch import Batch, FrameSource, Rows
+from td3_driver.replay.checks import check_finite, check_observation
+from td3_driver.replay.meaning import Meaning
+from td3_driver.replay.shared_memory import ArrayType, SharedBlock, fence, packed
+
+_HAS_ACTION = 1  # a transition leads from this row to the next
+_TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
+_INTERVENTION = 4  # a human drove
+_LARGEST_MARGIN = 1024
+_DRAWS = 16
+
+
+class Replay:
+    """A ring of rows; pass it to a `spawn` process to sample there while writing here.
+
+    Args:
+        capacity: Number of rows, at least 16. Memory is taken as rows are written.
+        image_shape: (frames in a stack, height, width), or None without images.
+        vector_dim: Length of the vector.
+        action_dim: Length of the action.
+        file: None for memory, or the path of a new file for a buffer larger than memory.
+        meaning: What the numbers in it mean, see meaning.py; files carry it. None: nobody says,
+            and a file of any meaning can be read into it.
+
+    Raises:
+        ValueError: If a size is out of range.
+        OSError: If the memory or the file cannot be had.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        image_shape: tuple[int, int, int] | None,
+        vector_dim: int,
+        action_dim: int,
+        *,
+        file: str | Path | None = None,
+        meaning: Meaning | None = None,
+    ) -> None:
+        if capacity < 16:
+            raise ValueError(f"capacity: {capacity} rows are too few, use at least 16")
+        if image_shape is not None and not 1 <= image_shape[0] <= capacity // 4:
+            raise ValueError(
+                f"image_shape: a stack of {image_shape[0]} frames is not in 1 .. {capacity // 4}"
+            )
+        self.capacity, self.image_shape = capacity, image_shape
+        self.vector_dim, self.action_dim = vector_dim, action_dim
+        self.meaning = meaning
+        self._attach(SharedBlock(packed(self._arrays())[1], file))
+
+    def _arrays(self) -> dict[str, ArrayType]:
+        arrays: dict[str, ArrayType] = {
+            "counters": ((2,), np.int64),  # rows written, transitions written
+            "vectors": ((self.capacity, self.vector_dim), np.float32),
+            "actions": ((self.capacity, self.action_dim), np.float32),
+            "rewards": ((self.capacity,), np.float32),
+            "flags": ((self.capacity,), np.uint8),
+            "ages": ((self.capacity,), np.uint32),  # steps since the episode's start
+        }
+        if self.image_shape is not None:
+            arrays["frames"] = ((self.capacity, *self.image_shape[1:]), np.uint8)
+        return arrays
+
+    def _attach(self, block: SharedBlock) -> None:
+        self._block = block
+        views = self.arrays()
+        self._counters = views["counters"]
+        self._vectors, self._actions = views["vectors"], views["actions"]
+        self._rewards, self._flags, self._ages = views["rewards"], views["flags"], views["ages"]
+        self._frames = views.get("frames")
+        self._stack = self.image_shape[0] if self.image_shape is not None else 1
+        self._next_age: int | None = None  # no episode is open in this process
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("capacity", "image_shape", "vector_dim", "action_dim", "meaning", "_block")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._attach(state["_block"])
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The memory itself, by name: `counters`, and columns of `capacity` rows each."""
+        arrays = self._arrays()
+        offsets, _ = packed(arrays)
+        return {name: self._block.array(offsets[name], *arrays[name]) for name in arrays}
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the whole buffer in bytes once every row is written."""
+        return self._block.nbytes
+
+    @property
+    def rows_written(self) -> int:
+        """Rows written since the buffer was made, those overwritten since included."""
+        return int(self._counters[0])
+
+    @property
+    def transitions(self) -> int:
+        """Transitions written since the buffer was made, those overwritten since included."""
+        return int(self._counters[1])
+
+    @property
+    def margin(self) -> int:
+        """Rows that the writer of a full buffer may be ahead of a `head`."""
+        return min(self.capacity // 16, _LARGEST_MARGIN)
+
+    def __len__(self) -> int:
+        """Rows held now."""
+        return min(self.rows_written, self.capacity)
+
+    @property
+    def frames(self) -> npt.NDArray[np.uint8] | None:
+        """All slots' frames, (capacity, H, W), as they lie in memory; None without images."""
+        return self._frames
+
+    # Writing: one process.
+
+    def begin(self, frame: npt.NDArray[np.uint8] | None, vector: npt.NDArray[np.float32]) -> None:
+        """Write an episode's first observation.
+
+        An episode left open before it counts as truncated at its last observation.
+
+        Args:
+            frame: (H, W) uint8; None without images.
+            vector: (V,) float, finite.
+
+        Raises:
+            ValueError: If an argument has another shape or type, or is not finite.
+        """
+        check_observation(frame, vector, self.image_shape, self.vector_dim)
+        self._append(frame, vector, age=0)
+
+    def reopen(self) -> None:
+        """Go on with the newest row's episode, in a buffer restored in the midst of one."""
+        self._next_age = int(self._ages[(self.rows_written - 1) % self.capacity]) + 1
+
+    def add(
+        self,
+        action: npt.NDArray[np.float32],
+        reward: float,
+        next_frame: npt.NDArray[np.uint8] | None,
+        next_vector: npt.NDArray[np.float32],
+        terminated: bool,
+        truncated: bool,
+        intervention: bool = False,
+    ) -> None:
+        """Write one step: what was done at the last observation, and the observation after it.
+
+        Args:
+            action: (A,) float, finite, the action that was executed.
+            reward: Finite.
+            next_frame: (H, W) uint8; None without images.
+            next_vector: (V,) float, finite.
+            terminated: The episode ended for good: no value beyond this step.
+            truncated: It was cut short, as by a time limit: the value beyond still counts.
+            intervention: A human drove; the row says so, sampling makes no difference.
+
+        Raises:
+            RuntimeError: If no episode is open.
+            ValueError: If an argument has another shape or type, or is not finite; the episode
+                stays open, unchanged.
+        """
+        if self._next_age is None:
+            raise RuntimeError("add: no episode is open, call begin first")
+        check_observation(next_frame, next_vector, self.image_shape, self.vector_dim)
+        check_finite("action", action, (self.action_dim,))
+        check_finite("reward", reward, ())
+        slot = (self.rows_written - 1) % self.capacity
+        self._actions[slot] = action
+        self._rewards[slot] = reward
+        flags = _TERMINATED * terminated | _INTERVENTION * intervention
+        self._flags[slot] = _HAS_ACTION | flags
+        self._counters[1] += 1
+        self._append(next_frame, next_vector, self._next_age)
+        if terminated or truncated:
+            self._next_age = None
+
+    def _append(
+        self, frame: npt.NDArray[np.uint8] | None, vector: npt.NDArray[np.float32], age: int
+    ) -> None:
+        row = self.rows_written
+        slot = row % self.capacity
+        if self._frames is not None:
+            self._frames[slot] = frame
+        self._vectors[slot] = vector
+        self._flags[slot] = 0
+        self._ages[slot] = age
+        self._next_age = age + 1
+        fence()  # readers must not see the row's number before its contents
+        self._counters[0] = row + 1
+        fence()  # nor the next row's contents, over their old row, before this number
+
+    def newest_actions(self, count: int) -> npt.NDArray[np.float32]:
+        """(N, A) the actions in the newest `count` + 1 rows, an episode of `count` steps."""
+        newest = min(count + 1, len(self))
+        slots = np.arange(self.rows_written - newest, self.rows_written) % self.capacity
+        actions: npt.NDArray[np.float32] = self._actions[slots[self._flags[slots] != 0]]
+        return actions
+
+    # Sampling: one process, the same or another.
+
+    def sample(
+        self,
+        batch_size: int,
+        rng: np.random.Generator,
+        n_step: int = 1,
+        discount: float = 0.99,
+        head: int | None = None,
+        frames: FrameSource | None = None,
+    ) -> Batch:
+        """Draw transitions uniformly, with replacement.
+
+        Args:
+            batch_size: B.
+            rng: Where the draws come from.
+            n_step: Steps in a return; fewer where the episode, or what is written of it, ends.
+            discount: Per step.
+            head: Consider the first `head` rows only. The batch then depends on `head` and `rng`
+                alone, whatever the writer has added since. None: all rows written.
+            frames: Who gives the images; None: this buffer, as arrays.
+
+        Raises:
+            ValueError: If there is no transition to sample, or `head` is beyond what is written.
+            RuntimeError: If the writer is more than `margin` rows ahead of `head` and has
+                overwritten what was to be sampled.
+        """
+        while True:
+            newest = self.rows_written if head is None else head
+            if newest > self.rows_written:
+                raise ValueError(f"head: {head} rows, but only {self.rows_written} are written")
+            fence()
+            rows = self._draw(batch_size, rng, newest)
+            batch = self._gather(rows, n_step, discount, newest, frames)
+            fence()
+            # Rows that the writer reached while we copied may be torn: draw again.
+            if int(rows.min()) - self._stack + 1 > self.rows_written - self.capacity:
+                return batch
+            if head is not None:
+                raise RuntimeError(
+                    f"head: {head} rows were asked for, but {self.rows_written} are written and"
+                    f" only {self.margin} more than head can be, with capacity {self.capacity}"
+                )
+
+    def _draw(self, count: int, rng: np.random.Generator, newest: int) -> Rows:
+        """Numbers of `count` rows below `newest` that a transition starts from."""
+        # The oldest row kept, the margin, and the frames that a stack reaches back.
+        low = max(0, newest - self.capacity + self.margin + self._stack)
+        high = newest - 1  # the newest row has no successor yet
+        if high > low:
+            rows = rng.integers(low, high, count)
+            for _ in range(_DRAWS):
+                without = np.flatnonzero(self._flags[rows % self.capacity] == 0)
+                if not without.size:
+                    return rows
+                rows[without] = rng.integers(low, high, without.size)
+            starts = low + np.flatnonzero(self._flags[np.arange(low, high) % self.capacity])
+            if starts.size:
+                return rng.choice(starts, count)
+        raise ValueError(f"replay: no transition to sample among {newest} rows, add steps first")
+
+    def _gather(
+        self, rows: Rows, n_step: int, discount: float, newest: int, frames: FrameSource | None
+    ) -> Batch:
+        steps = rows[:, None] + np.arange(n_step)
+        slots = steps % self.capacity
+        flags = self._flags[slots]
+        # A row without an action ends its episode, and nothing counts beyond it.
+        counts = np.logical_and.accumulate((flags != 0) & (steps < newest - 1), axis=1)
+        taken = counts.sum(axis=1)
+        rewards = np.where(counts, self._rewards[slots], 0.0)
+        terminated = flags[np.arange(rows.size), taken - 1] & _TERMINATED != 0
+        start, after = slots[:, 0], (rows + taken) % self.capacity
+        images, next_images = self._images(start, after, frames)
+        return Batch(
+            images=images,
+            vectors=self._vectors[start],
+            actions=self._actions[start],
+            returns=(rewards @ discount ** np.arange(n_step)).astype(np.float32),
+            bootstrap=np.where(terminated, 0.0, discount**taken).astype(np.float32),
+            next_images=next_images,
+            next_vectors=self._vectors[after],
+        )
+
+    def _images(
+        self, start: Rows, after: Rows, frames: FrameSource | None
+    ) -> tuple[npt.NDArray[np.uint8] | Tensor | None, npt.NDArray[np.uint8] | Tensor | None]:
+        """Two (B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
+        if self._frames is None:
+            return None, None
+        slots = np.concatenate((start, after))
+        ages = self._ages[slots, None].astype(np.int64)
+        rows = slots[:, None] - np.minimum(ages, np.arange(self._stack - 1, -1, -1))
+        if frames is not None:
+            stacks = frames.take(rows % self.capacity)
+            return stacks[: len(start)], stacks[len(start) :]
+        images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
+        return images[: len(start)], images[len(start) :]

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/save_checkpoint` and `/load_checkpoint`: answered when the file stands, driving goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from td3_driver.learner.messages import Event, Loaded, Refused, Saved
+from td3_driver.learner.reach import ReachError, check_name
+from td3_driver.online.learner_link import Then
+from td3_driver.online.session import Session
+from td3_driver.ros.wires import Wires
+
+# Each that waits holds a copy of the agent, tens of megabytes.
+MOST_WAITING = 8
+
+
+class CheckpointServices:
+    """The two services.
+
+    Args:
+        wires: makes them.
+        session: does the work, with the file that the node's `checkpoint_path` names.
+    """
+
+    def __init__(self, wires: Wires, session: Session) -> None:
+        self._node, self._session = wires.node, session
+        self._waiting = 0
+        group = ReentrantCallbackGroup()  # a waiting answer must not keep others out
+        wires.serve(Trigger, "/save_checkpoint", self._save, group)
+        wires.serve(Trigger, "/load_checkpoint", self._load, group)
+
+    async def _save(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return _told(response, await self._asked(self._session.save))
+
+    async def _load(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return _told(response, await self._asked(self._session.load))
+
+    async def _asked(self, work: Callable[[Path | None, Then], None]) -> Event:
+        """The answer of the learner, which looks at the disk; here nothing may wait for one."""
+        if self._waiting >= MOST_WAITING:
+            return Refused(f"{self._waiting} requests are waiting for their answers already")
+        given = str(self._node.get_parameter("checkpoint_path").value)
+        try:
+            check_name(given)
+        except ReachError as error:
+            return Refused(f"parameter checkpoint_path: {error}")
+        answer: Future = Future()
+        self._waiting += 1
+        try:
+            work(Path(given) if given else None, answer.set_result)
+            event: Event = await answer
+        finally:
+            self._waiting -= 1
+        return event
+
+
+def _told(response: Trigger.Response, event: Event) -> Trigger.Response:
+    match event:
+        case Saved() | Loaded():
+            response.success = True
+            response.message = f"{event.path} step {event.env_steps}"
+            if isinstance(event, Loaded):
+                response.message += f"; {event.settings}"
+        case Refused():
+            response.message = event.reason
+    return response

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes frames in and answers each with exactly one command.
+
+Nothing here waits. A frame is answered as soon as the session may decide; in lock-step that is
+when the learner, in its own process, has made the updates owed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from builtin_interfaces.msg import Time
+from carla_msgs.msg import CarlaEgoVehicleControl
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import Twist
+
+from td3_driver.driving.driver import Command, Report
+from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.online.session import Session
+from td3_driver.online.timing import FrameClock, Latencies, Order
+from td3_driver.ros import names
+from td3_driver.ros.driver.conditions import WARN, Conditions
+from td3_driver.ros.conversions import (
+    PLACE_ABOVE_GROUND_M,
+    ImageError,
+    control_message,
+    ego_state,
+    pixels,
+    pose_message,
+    stamp_ns,
+)
+from td3_driver.ros.driver.driver_parameters import DriverParameters
+from td3_driver.ros.driver.frames import Sighting
+from td3_driver.ros.wires import Wires
+
+# What a good frame puts right.
+_OF_FRAMES = ("camera", "odometry", "silence", "world")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A frame that waits for its answer."""
+
+    stamp: Time
+    sent_ns: int  # wall clock, when the world published the image
+    arrived_s: float
+    leaked: bool = False  # the command before it has ended the world's wait for this one's, too
+
+
+# A world waits longer than this for its first command, the bridge and ours a second.
+FRESH_S = 0.2
+# So many frames in a row that the world waited for, although their pictures are older than the
+# command before them: its clock is another than ours.
+_MISTAKES = 3
+
+
+def _stale(frame: _Open) -> bool:
+    return time.time_ns() - frame.sent_ns > FRESH_S * 1e9
+
+
+class Commander:
+    """See the module.
+
+    Attributes:
+        driving: there is an agent, and nobody has told it to stop; else frames are braked for.
+        starting: the agent is on its way; a world in lock-step need not run at full speed.
+        braked: the last command was a full brake.
+        frames: counts them.
+        leaked: frames left unanswered, since the command before them counted for them as well.
+        alone: nobody else commands the car, or shows it; else nothing is stored.
+        silent: no command is given, so that nobody else's car obeys it.
+        latencies: from an image's publication to its command.
+    """
+
+    def __init__(
+        self,
+        wires: Wires,
+        topics: names.EgoTopics,
+        given: DriverParameters,
+        session: Session,
+        conditions: Conditions,
+    ) -> None:
+        self.driving = False
+        self.starting = True
+        self.braked = True
+        self.alone = True
+        self.silent = False
+        self.leaked = 0
+        self.lockstep = given.stepping == "lockstep"
+        period_s = given.control_period_s
+        self.frames = FrameClock(0.0 if self.lockstep else period_s)
+        self.latencies = Latencies(given.answer_within_s if self.lockstep else period_s)
+        self._answer_within_s = given.answer_within_s
+        self._topics = topics
+        self._session = session
+        self._conditions = conditions
+        self._clock = wires.node.get_clock()
+        self._in_force = FULL_BRAKE
+        self._open: _Open | None = None
+        self._commanded_ns = 0  # wall clock, when the last command was sent
+        self._human = False  # drove up to the frame before
+        self._mistakes = 0  # frames in a row that were taken for leaked, and were not
+        self._beginning = False  # the next frame is the first since the agent is there
+        self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
+        self._set_transform = wires.publish(PoseMessage, topics.set_transform, names.VOLATILE_10)
+        self._set_velocity = wires.publish(Twist, topics.set_target_velocity, names.VOLATILE_10)
+
+    @property
+    def waiting(self) -> bool:
+        """A frame waits for its answer."""
+        return self._open is not None
+
+    @property
+    def braking(self) -> bool:
+        """There is no agent yet or any more, or nothing left to do."""
+        return not self.driving or self._session.finished
+
+    def let_go(self) -> None:
+        """The agent is there: leave a frame unanswered that has waited for long, here or queued.
+
+        The world may have given it up in this very moment. It would take the command for its next
+        frame's, and so on: one frame late for ever, as the bridge does not look at stamps. Only
+        one, in case the world's clock is another than ours.
+        """
+        self._beginning = self._open is None
+        if self._open is not None and _stale(self._open):
+            self._open = None
+
+    def take(self, seen: Sighting, usual_s: float) -> Report:
+        """Take in one tick; `answer` gives the command.
+
+        Args:
+            seen: what came of it.
+            usual_s: from picture to picture, s; 0: not known.
+        """
+        stamp = seen.odometry.header.stamp
+        order = self.frames.judge(stamp_ns(stamp), usual_s)
+        if order is Order.STALE:
+            return Report()
+        if order is Order.JUMPED:
+            self._conditions.meet("time", "the stamps of the frames jumped", WARN)
+            self._session.interrupt()
+        elif not self.braking:
+            self._conditions.over("time")
+        leaked = self._leaks(seen)
+        self._open = _Open(stamp, seen.sent_ns, time.monotonic(), leaked)
+        beginning, self._beginning = self._beginning, False
+        if beginning and _stale(self._open):
+            self._open = None
+            return Report()
+        if not self.alone:
+            self._session.interrupt()
+        if leaked:
+            self._session.interrupt()  # the action took effect a tick later than it was meant to
+            return Report()
+        return Report() if self.braking else self._observe(seen)
+
+    def _leaks(self, seen: Sighting) -> bool:
+        """Whether the command before this frame ends the world's wait for this one's, too.
+
+        The bridge leaves its event set when a command comes while it still publishes that frame:
+        it does not wait for the next one's. Whoever answers that one all the same is a frame late
+        from then on. One frame without an answer ends the chain.
+        """
+        if self._open is not None and self._open.leaked:  # the world has gone on by itself
+            self._mistakes = 0
+            self.leaked += 1
+        human, self._human = self._human or seen.human is not None, seen.human is not None
+        if not self.lockstep or not self.alone or human or self._mistakes == _MISTAKES:
+            return False
+        # A world that waits has the command before it publishes the next tick, and obeys it in it.
+        overtaken = seen.sent_ns < self._commanded_ns
+        disobeyed = seen.executed is not None and not seen.executed.moves_like(self._in_force)
+        return overtaken or (disobeyed and self._commanded_ns > 0)
+
+    def _observe(self, seen: Sighting) -> Report:
+        """Let the session look; where nothing can be seen, brake."""
+        ego = ego_state(seen.odometry)
+        try:
+            picture = pixels(seen.image)
+        except ImageError as error:
+            return self._blind("camera", f"{self._topics.image}: {error}; braking")
+        if not ego.finite:
+            return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
+        if not ego.plausible:
+            where = f"({ego.pose.x_m:g}, {ego.pose.y_m:g}) m, {ego.speed_mps:g} m/s"
+            return self._blind("odometry", f"{self._topics.of('odometry')}: {where}; braking")
+        self._conditions.over(*_OF_FRAMES)
+        return self._session.observe(picture, ego, seen.human, seen.users)
+
+    def _blind(self, condition: str, text: str) -> Report:
+        self._conditions.meet(condition, text)
+        self._session.interrupt()
+        self.brake()
+        return Report()
+
+    def answer(self) -> None:
+        """Give the open frame's command, if it is time to."""
+        if self._open is None or (self._open.leaked and not self._late(self._open)):
+            return
+        if self._open.leaked:
+            self._mistake()
+        if self.braking:
+            # While the learner starts, a world in lock-step need not run as fast as it can.
+            if not (self.starting and self.lockstep) or self._late(self._open):
+                self._publish(Command(FULL_BRAKE))
+        elif self._session.may_decide or self._too_late(self._open):
+            self._publish(self._session.decide())
+
+    def _mistake(self) -> None:
+        """The world waits for a frame that was left unanswered."""
+        self._mistakes += 1
+        if self._mistakes == _MISTAKES:
+            self._conditions.meet(
+                "clock",
+                "the world waits for answers to frames that seem to be answered already (is its "
+                "clock behind ours?); commands that take effect a frame late are not noticed",
+                WARN,
+            )
+
+    def repeat(self, stamp: Time) -> None:
+        """Answer a tick without a picture: the command in force goes on.
+
+        A frame that is still open was given up by the world; its command will be this tick's.
+        """
+        order = self.frames.judge(stamp_ns(stamp))
+        if order is Order.STALE:
+            return
+        if self._open is not None:
+            self._open = replace(self._open, stamp=stamp)
+        elif self.braking or order is Order.JUMPED:
+            self._publish(Command(FULL_BRAKE), stamp)
+        else:
+            self._publish(Command(self._in_force), stamp)
+
+    def brake(self) -> None:
+        """Full brake, for the open frame if there is one, else for now."""
+        self._publish(Command(FULL_BRAKE))
+
+    def brake_for(self, stamp: Time) -> None:
+        """Full brake for a tick of which half does not come; should it come late, it is stale."""
+        if self.frames.judge(stamp_ns(stamp), half=True) is not Order.STALE:
+            self._publish(Command(FULL_BRAKE), stamp)
+
+    def _late(self, frame: _Open) -> bool:
+        return time.monotonic() - frame.arrived_s > self._answer_within_s
+
+    def _too_late(self, frame: _Open) -> bool:
+        late = self._late(frame)
+        if late:
+            self._conditions.meet(
+                "late learner",
+                "the learner is too slow for this stepping; acting without its newest weights, "
+                "so this run will not repeat bit for bit",
+                WARN,
+            )
+        return late
+
+    def _publish(self, command: Command, stamp: Time | None = None) -> None:
+        if self.silent:
+            self._open = None
+            return
+        if command.place is not None:
+            self._set_transform.publish(pose_message(command.place, PLACE_ABOVE_GROUND_M))
+        if command.halt:
+            self._set_velocity.publish(Twist())
+        if self._open is not None:
+            stamp = self._open.stamp
+            self.latencies.add((time.time_ns() - self._open.sent_ns) * 1e-9)
+        stamp = stamp or self._clock.now().to_msg()
+        self._commanded_ns = time.time_ns()
+        self._control.publish(control_message(command.control, stamp))
+        self._in_force = command.control
+        self.braked = command.control == FULL_BRAKE
+        self._open = None

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes in from the world: frames put together, and who has fallen silent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from builtin_interfaces.msg import Time
+from carla_msgs.msg import CarlaEgoVehicleStatus
+from derived_object_msgs.msg import ObjectArray
+from nav_msgs.msg import Odometry
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
+
+from td3_driver.driving.continuity import GAP_NS
+from td3_driver.driving.road_users import NOBODY
+from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.online.timing import Cadence
+from td3_driver.ros import names
+from td3_driver.ros.conversions import control_of, road_users, stamp_ns
+from td3_driver.ros.driver.frames import Frames, Pair, Sighting
+from td3_driver.ros.versions import with_sent_ns
+from td3_driver.ros.wires import Wires
+
+# In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+OnFrame = Callable[[Sighting], None]
+OnBareTick = Callable[[Time], None]
+
+
+class Intake:
+    """Pairs image and odometry, and waits for what else belongs to that tick.
+
+    That is who else is on the road, once that was heard of, and while a human drives, what he did.
+    Where stamps are their own there are no ticks: the newest that was heard of counts.
+
+    Args:
+        wires: makes the subscriptions, in the order in which they are to be served.
+        topics: of the car.
+        lockstep: every frame counts; else the newest.
+        sync: how images get their odometry.
+        tell: told what is found out about stamps, a line.
+        on_frame: takes each tick, when all that belongs to it is here.
+        users: listen to who they are.
+        on_bare_tick: in lock-step, takes the stamp of a tick that brings no picture, where the
+            camera delivers less often than the world ticks.
+
+    Attributes:
+        active: what comes in is looked at; else it is dropped.
+        override: a human drives.
+        image_s, odometry_s, frame_s: when the last of each came, as of time.monotonic.
+        lone: the newest image or odometry that has no partner yet.
+        cadence: in which ticks the camera delivers.
+    """
+
+    def __init__(
+        self,
+        wires: Wires,
+        topics: names.EgoTopics,
+        lockstep: bool,
+        sync: Sync,
+        tell: Callable[[str], None],
+        on_frame: OnFrame,
+        *,
+        users: bool,
+        on_bare_tick: OnBareTick | None = None,
+    ) -> None:
+        self.active = False
+        self.override = False
+        self.image_s = self.odometry_s = self.frame_s = time.monotonic()
+        self.lone: Image | Odometry | None = None
+        self.cadence = Cadence()
+        self._on_frame = on_frame
+        self._on_bare_tick = on_bare_tick if lockstep else None
+        self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
+        self._lockstep, self._sync, self._tell = lockstep, sync, tell
+        self._frames = Frames(sync, tell)
+        self._sent_ns = 0
+        self._held: Pair | None = None
+        self._status: CarlaEgoVehicleStatus | None = None
+        self._users = NOBODY
+        self._users_ns: int | None = None  # their stamp; None: nobody tells of them
+        self._users_s = 0.0  # when they were told of, as of time.monotonic
+        frames = names.VOLATILE_10 if lockstep else _NEWEST
+        wires.listen(Bool, topics.manual_override, self._on_override, names.LATCHED_1)
+        status = topics.of("vehicle_status")
+        wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
+        if users:
+            wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
+        # Both neighbours of an image are wanted, however long the frame before it took.
+        neighbours = sync.mode in ("nearest", "interpolate")
+        odometry = names.VOLATILE_10 if neighbours else frames
+        on_odometry = with_sent_ns(self._on_odometry)
+        wires.listen(Odometry, topics.of("odometry"), on_odometry, odometry)
+        wires.listen(Image, topics.image, with_sent_ns(self._on_image), frames)
+
+    def begin(self) -> None:
+        """Look at what comes in from now on."""
+        self._frames = Frames(self._sync, self._tell)
+        self.cadence = Cadence()
+        self._held = self.lone = self._users_ns = None
+        self.image_s = self.odometry_s = self.frame_s = time.monotonic()
+        self.active = True
+
+    def _on_override(self, message: Bool) -> None:
+        self.override = message.data
+
+    def _on_image(self, message: Image, sent_ns: int) -> None:
+        if not self.active:
+            return
+        self.image_s = time.monotonic()
+        self._sent_ns = sent_ns
+        self.lone = message
+        self.cadence.picture(stamp_ns(message.header.stamp))
+        self._pairs(self._frames.image(message, sent_ns))
+
+    def _on_odometry(self, message: Odometry, sent_ns: int) -> None:
+        if not self.active:
+            return
+        self.odometry_s = time.monotonic()
+        self.lone = message
+        self.cadence.tick(stamp_ns(message.header.stamp))
+        pairs = self._frames.odometry(message, sent_ns)
+        self._pairs(pairs)
+        if self._on_bare_tick is None or pairs or self._frames.own_stamps:
+            return
+        if (patience_s := self.cadence.patience_s()) is not None:
+            self._look_again_after(patience_s)
+
+    def _look_for_a_bare_tick(self) -> None:
+        """The picture of the newest tick has had its time."""
+        if self._on_bare_tick and self.active and isinstance(self.lone, Odometry):
+            bare, self.lone = self.lone, None
+            self._on_bare_tick(bare.header.stamp)
+
+    def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
+        self._status = message
+        self._release_if_complete()
+
+    def _on_objects(self, message: ObjectArray) -> None:
+        if not self.active:
+            return
+        self._users, self._users_ns = road_users(message), stamp_ns(message.header.stamp)
+        self._users_s = time.monotonic()
+        self._release_if_complete()
+
+    @property
+    def hears_of_users(self) -> bool:
+        """Somebody tells who else is on the road."""
+        return self._users_ns is not None
+
+    def go_on_without_users(self, after_s: float) -> bool:
+        """Stop waiting for who is on the road if a frame has waited that long; whether it had."""
+        if self._held is None or self._knows_users(self._held[1]):
+            return False
+        if time.monotonic() - self.frame_s <= after_s:
+            return False
+        self._users_ns = None
+        self._release_if_complete()
+        return True
+
+    def _pairs(self, pairs: list[Pair]) -> None:
+        """One odometry may complete several images that waited for it."""
+        for pair in pairs if self._lockstep else pairs[-1:]:
+            self._pair(*pair)
+
+    def _pair(self, image: Image, odometry: Odometry) -> None:
+        self.frame_s = time.monotonic()
+        self.lone = None
+        self._release()  # what a frame still held waits for does not come any more
+        self._held = image, odometry
+        self._release_if_complete()
+
+    def _release_if_complete(self) -> None:
+        if self._held is None or not self._knows_users(self._held[1]):
+            return
+        if not self.override or self._knows_what_was_done(self._held[1]):
+            self._release()
+
+    def _knows_users(self, odometry: Odometry) -> bool:
+        if self._users_ns is None or self._frames.own_stamps:
+            return True
+        return self._users_ns >= stamp_ns(odometry.header.stamp)
+
+    def _knows_what_was_done(self, odometry: Odometry) -> bool:
+        status = self._status
+        if status is None or self._frames.own_stamps:
+            return status is not None
+        return stamp_ns(status.header.stamp) >= stamp_ns(odometry.header.stamp)
+
+    def _release(self) -> None:
+        if self._held is None:
+            return
+        (image, odometry), self._held = self._held, None
+        known = self.hears_of_users and self._knows_users(odometry)
+        if self._frames.own_stamps:
+            known = time.monotonic() - self._users_s <= GAP_NS * 1e-9
+        users = self._users if known else NOBODY
+        executed = human = None
+        if self._status is not None:
+            done = control_of(self._status.control)
+            of_this_tick = stamp_ns(self._status.header.stamp) == stamp_ns(odometry.header.stamp)
+            executed = done if of_this_tick and done.finite else None
+            if self.override:
+                human = done if done.finite else FULL_BRAKE
+        elif self.override:
+            return
+        self._on_frame(Sighting(image, odometry, self._sent_ns, executed, human, users))

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A configured driver: the run, its topics, and what is done when something is missing."""
+
+from __future__ import annotations
+
+import time
+
+from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
+from rclpy.node import Node
+
+from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
+from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.online.run import Run
+from td3_driver.online.run_folder import point_newest
+from td3_driver.ros import names
+from td3_driver.ros.driver.checkpoint_services import CheckpointServices
+from td3_driver.ros.driver.commander import Commander
+from td3_driver.ros.company import refusal
+from td3_driver.ros.driver.conditions import Conditions
+from td3_driver.ros.conversions import stamp_ns
+from td3_driver.ros.driver.driver_parameters import DriverParameters, run_config, synchronisation
+from td3_driver.ros.driver.frames import Sighting
+from td3_driver.ros.driver.intake import Intake
+from td3_driver.ros.process import each_of, foreseen
+from td3_driver.ros.driver.reports import Reports
+from td3_driver.ros.driver.watch import Watch
+from td3_driver.ros.wires import Wires
+from td3_driver.text import shown
+
+STATUS_PERIOD_S = 0.5
+WATCH_PERIOD_S = 0.1
+LAST_SAVE_WITHIN_S = 1.5
+
+
+class Pilot:
+    """From configure to cleanup.
+
+    Args:
+        node: whose topics and services these are.
+        given: its parameters.
+
+    Attributes:
+        ready: there is an agent to drive with.
+        exit_code: the run is to end, and how; None while it goes on.
+
+    Raises:
+        ForeseenError: the parameters ask for what cannot be done; one line says why.
+    """
+
+    def __init__(self, node: Node, given: DriverParameters) -> None:
+        self.given = given
+        self.ready = False
+        self.exit_code: int | None = None
+        self._leave_by_s = float("inf")
+        self._logger = node.get_logger()
+        self._wires = Wires(node)
+        with foreseen():
+            self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+            config = run_config(given)
+            self._folder = config.session.run
+            self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
+        if self._folder is not None:
+            self._logger.info(f"the run's folder is {self._folder.path}")
+            if note := point_newest(self._folder.path):
+                self._logger.warning(note)
+        self.session = self._run.session
+        self._conditions = Conditions(node.get_logger())
+        self._commander = Commander(
+            self._wires, self._topics, given, self.session, self._conditions
+        )
+        self._reports = Reports(self._wires, self._run, self._commander, self._conditions)
+        self._listen()
+        self._watch = Watch(
+            given, self._topics, self._intake, self._commander, self._conditions, node
+        )
+        CheckpointServices(self._wires, self.session)
+        self._wires.every(WATCH_PERIOD_S, self._look)
+        self._wires.every(STATUS_PERIOD_S, self._status)
+
+    # Its life.
+
+    def activate(self) -> None:
+        """Drive."""
+        self._intake.begin()
+        self._may_drive()
+
+    def deactivate(self) -> None:
+        """Brake, and be silent."""
+        self._intake.active = False
+        self._commander.driving = False
+        self.session.interrupt()
+        self._commander.brake()
+
+    def end(self, code: int, reason: str) -> None:
+        """Brake from now on, save what there is, leave when that is done."""
+        if self.exit_code is not None:
+            return
+        self.exit_code = code
+        if code:
+            self._logger.error(reason)
+        else:
+            self._logger.info(reason)
+        self._may_drive()
+        if self._learns and not self.session.finished:
+            self.session.save_latest()
+            self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
+
+    def stop(self) -> None:
+        """Asked to end by a signal: do not wait for ever, whatever the learner does."""
+        self.end(0, "asked to stop")
+        self._leave_by_s = min(self._leave_by_s, time.monotonic() + LAST_SAVE_WITHIN_S)
+
+    @property
+    def _learns(self) -> bool:
+        """The learner has something to finish: not while it starts, nor where it only drives."""
+        return self.ready and self.session.learning
+
+    @property
+    def may_leave(self) -> bool:
+        """It is to end, and nothing is left to do."""
+        if self.exit_code is None:
+            return False
+        done = self.session.link.idle or not self._learns
+        return (done and not self._commander.waiting) or time.monotonic() > self._leave_by_s
+
+    def brake_at_once(self) -> None:
+        """Whatever happened; unless another may be driving."""
+        if self._intake.active or not self._commander.braked:
+            self._commander.brake()
+
+    def save_and_close(self) -> None:
+        """End without ending the process, or because of an error."""
+        each_of(self._save, self.close)
+
+    def _save(self) -> None:
+        if self._learns:
+            self.session.save_latest()
+
+    def close(self) -> None:
+        """Brake, say the last word, end the learner, free everything; each, if another fails."""
+        each_of(
+            self._brake_if_moving,
+            self._reports.status,
+            self._reports.wait_for_listeners,
+            self._reports.log_results,
+            self._reports.log_timing,
+            self._end_learner,
+            self._wires.cut,
+        )
+
+    def _brake_if_moving(self) -> None:
+        if not self._commander.braked:
+            self._commander.brake()
+
+    def _end_learner(self) -> None:
+        """It finishes what it was asked first, unless it hangs."""
+        learner = self._run.learner
+        if self._learns and self.session.link.reachable:
+            learner.stop()
+        else:
+            learner.stop(within_s=0.0)
+        while (event := learner.poll()) is not None:
+            self.session.handle(event)
+            if isinstance(event, Saved):
+                self._reports.saved(event)
+        if reason := self.session.unsaved:
+            self.exit_code = 1
+            self._logger.error(f"what was learned last is not saved: {reason}")
+        if self._folder is not None:
+            self._folder.release()
+
+    # What comes in.
+
+    def _listen(self) -> None:
+        wires, default = self._wires, names.VOLATILE_10
+        # In this order they are served: a collision counts for its own frame.
+        wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        collision = self._topics.of("collision")
+        wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
+        lockstep = self.given.stepping == "lockstep"
+        sync, tell = synchronisation(self.given), self._logger.info
+        self._intake = Intake(
+            wires,
+            self._topics,
+            lockstep,
+            sync,
+            tell,
+            self._on_frame,
+            users=True,
+            on_bare_tick=self._commander.repeat,
+        )
+
+    def _on_frame(self, seen: Sighting) -> None:
+        report = self._commander.take(seen, self._intake.cadence.period_s)
+        # With its command the world goes on: so in a recording a route comes with its first frame.
+        self._reports.route(seen.odometry)
+        self._commander.answer()
+        if report.warning:
+            self._logger.warning(report.warning)
+        self._reports.frame(report, seen.odometry)
+
+    def _on_collision(self, message: CarlaCollisionEvent) -> None:
+        self.session.driver.collided(stamp_ns(message.header.stamp))
+
+    def _on_world_info(self, message: CarlaWorldInfo) -> None:
+        try:
+            road_map = RoadMap(message.opendrive, shown(message.map_name))
+            lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
+            self.session.driver.set_map(road_map)
+        except RoadMapError as error:
+            self.end(1, f"{names.WORLD_INFO}: {error}")
+        else:
+            self._logger.info(f"driving in {road_map.name}, {lanes} lanes")
+            for note in road_map.notes:
+                self._logger.warning(note)
+
+    # The learner.
+
+    def hear_learner(self) -> None:
+        """Take in what the learner has said."""
+        while (event := self._run.learner.poll()) is not None:
+            was_reachable = self.session.link.reachable
+            self.session.handle(event)
+            match event:
+                case Trained():
+                    self._watch.updates(self.session.link)
+                case Loaded():
+                    self._reports.loaded(event)
+                    self._conditions.over("learning", "update")
+                    self.ready = self._run.greeted(event)
+                case Saved():
+                    self._reports.saved(event)
+                case Refused():
+                    self._on_refused(event)
+                case Lost():
+                    self._on_learner_loss(event.reason)
+            if not was_reachable and self.session.link.reachable:
+                self._conditions.over("learner")
+        self._may_drive()
+        self._commander.answer()
+
+    def _on_refused(self, event: Refused) -> None:
+        if not self.ready:  # nothing to begin with
+            self.end(1, event.reason)
+        else:
+            self._logger.error(event.reason)
+
+    def _may_drive(self) -> None:
+        """Whether the agent may drive, after anything that bears on it has changed."""
+        link, goes_on = self.session.link, self.exit_code is None
+        without_learner = link.reachable or self.given.on_loss == "drive"
+        self._commander.driving = (
+            self.ready and goes_on and self._intake.active and without_learner
+        )
+        if self._commander.starting and self.ready and self._commander.lockstep:
+            self._commander.let_go()
+        self._commander.starting = not self.ready and goes_on and link.reachable
+
+    def _on_learner_loss(self, reason: str) -> None:
+        if self.exit_code is not None:  # should it have owed a save, that will be said
+            return
+        if self.given.on_loss == "exit" or not self.ready:  # nobody to drive, or to wait for
+            self.end(1, reason)
+        elif self.given.on_loss == "drive":
+            text = f"{reason}; driving on with the last weights, learning nothing"
+            self._conditions.meet("learner", text)
+        else:
+            self._conditions.meet("learner", f"{reason}; braking and waiting")
+
+    # What is looked at now and then.
+
+    def _look(self) -> None:
+        if self.exit_code is None and (others := self._watch.came_before()):
+            self._commander.silent = True
+            self.end(1, refusal(others))
+        self._watch_learner()
+        self._commander.answer()
+        if self.exit_code is not None or self._commander.waiting or not self._intake.active:
+            return
+        if self.session.finished:
+            self._complete()
+        elif reason := self._watch.startup():
+            self.end(1, reason)
+        else:
+            self._watch_world()
+
+    def _watch_learner(self) -> None:
+        link = self.session.link
+        if not self.ready or not link.reachable or self.session.finished:  # the last save is long
+            return
+        if link.silent_s > self.given.learner_timeout_s:
+            reason = f"the learner has not answered for {link.silent_s:.0f} s"
+            link.hang(reason)
+            self._on_learner_loss(reason)
+            self._may_drive()
+
+    def _complete(self) -> None:
+        if self.session.learning and not self.session.link.reachable:
+            self.end(1, "all steps are driven, but the learner that would save them is lost")
+        else:
+            self.end(0, "the run is complete")
+
+    def _watch_world(self) -> None:
+        self._watch.override()
+        self._watch.users()
+        if loss := self._watch.cadence():
+            self._logger.warning(loss)
+        if self._watch.silence():
+            self.session.interrupt()
+        reason = self._watch.world_loss()
+        if reason and self.given.on_loss == "exit":
+            self.end(1, reason)
+        elif reason:
+            self._conditions.hold("world", f"{reason}; braking and waiting")
+
+    def _status(self) -> None:
+        if self.exit_code is None:  # else that may be why, and is said
+            self._watch.publishers()
+        self._watch.actions(self.session.driver)
+        self._reports.status()

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`driver_node` in mode replay: it watches a recording, or another driver, and only proposes.
+
+It has no publisher that moves a car. Its actions go to `~/proposed_control`, stamped with the
+frames that they are for; time may stand still, jump back and begin anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from carla_msgs.msg import CarlaCollisionEvent, CarlaEgoVehicleControl, CarlaWorldInfo
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMessage
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.driving.messages.decoding import route_of
+from td3_driver.driving.reward import Action
+from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.driving.safety import action_of, control_of
+from td3_driver.online.shadow import REMEMBERED, Errors, Shadow
+from td3_driver.online.timing import Latencies
+from td3_driver.online.trained import Trained, load
+from td3_driver.ros import diagnostics, names
+from td3_driver.ros.conversions import (
+    ImageError,
+    control_message,
+    ego_state,
+    pixels,
+    stamp_ns,
+    stamp_of,
+)
+from td3_driver.ros.conversions import control_of as control_from
+from td3_driver.ros.driver.driver_parameters import DriverParameters, synchronisation
+from td3_driver.ros.driver.frames import Sighting
+from td3_driver.ros.driver.intake import Intake
+from td3_driver.ros.process import each_of, foreseen
+from td3_driver.ros.driver.transforms import Transforms
+from td3_driver.ros.wires import PlayedWires
+from td3_driver.text import shown
+
+STATUS_PERIOD_S = 0.5
+LOOK_PERIOD_S = 0.1
+# A player's topics are there within seconds; after that long they will not come.
+PLAYER_WITHIN_S = 10.0
+# Asked to stop, it takes in what has come already; a camera may go on all the same.
+QUIET_S, LAST_FRAMES_WITHIN_S = 0.2, 2.0
+ROUTE = "~/route"
+
+
+class ReplayPilot:
+    """As `Pilot`, from configure to cleanup.
+
+    Args:
+        node: whose topics these are.
+        given: its parameters; `resume` is the checkpoint.
+
+    Raises:
+        ForeseenError: the checkpoint cannot be used; one line says why.
+    """
+
+    def __init__(self, node: Node, given: DriverParameters) -> None:
+        with foreseen():
+            trained = _trained(given.resume)
+            topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+        self.ready = True
+        self.exit_code: int | None = None
+        self._node, self._logger = node, node.get_logger()
+        self._safety = trained.driving.safety
+        self._shadow = Shadow(trained.policy, trained.driving)
+        self._errors, self._latencies = Errors(), Latencies(given.control_period_s)
+        self._frames = self._proposals = 0
+        self._world_info: str | None = None
+        self._leave_by_s = float("inf")
+        self._warn_at_s = float("inf")
+        self._players: set[tuple[int, ...]] = set()  # publishers that playing may begin with
+        self._wires = PlayedWires(node)
+        self._topics = topics
+        wires, default = self._wires, names.VOLATILE_10
+        self._proposal = wires.publish(CarlaEgoVehicleControl, "~/proposed_control", default)
+        self._status = wires.publish(DiagnosticStatus, "~/replay", default)
+        self._diagnostics = wires.publish(DiagnosticArray, "/diagnostics", default)
+        wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        wires.listen(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
+        wires.listen(PathMessage, ROUTE, self._on_route, names.LATCHED_1)
+        wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
+        self._transforms = Transforms(wires)
+        sync, tell = synchronisation(given), self._logger.info
+        self._intake = Intake(wires, topics, True, sync, tell, self._on_frame, users=True)
+        wires.every(STATUS_PERIOD_S, self._look)
+        wires.every(LOOK_PERIOD_S, self._look_for_player)
+
+    def activate(self) -> None:
+        """Watch."""
+        self._intake.begin()
+        self._players = set()
+        self._warn_at_s = time.monotonic() + PLAYER_WITHIN_S
+        self._logger.info(f"waiting for {self._watched}")
+
+    def deactivate(self) -> None:
+        """Be silent."""
+        self._intake.active = False
+
+    def end(self, code: int, reason: str) -> None:
+        """Leave."""
+        if self.exit_code is None:
+            self.exit_code = code
+            self._leave_by_s = time.monotonic() + LAST_FRAMES_WITHIN_S
+            # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+            if code:
+                self._logger.error(reason)
+            else:
+                self._logger.info(reason)
+
+    def stop(self) -> None:
+        """Asked to end by a signal."""
+        self.end(0, "asked to stop")
+
+    @property
+    def may_leave(self) -> bool:
+        """It is to end, and has looked at what came before that."""
+        if self.exit_code is None:
+            return False
+        now_s = time.monotonic()
+        return now_s > min(self._leave_by_s, self._intake.image_s + QUIET_S)
+
+    def brake_at_once(self) -> None:
+        """It moves no car."""
+
+    def save_and_close(self) -> None:
+        """There is nothing to save."""
+        self.close()
+
+    def close(self) -> None:
+        """Say what came of it, free everything; each, if another fails."""
+        each_of(self._publish_status, self._log_values, self._wires.cut)
+
+    def _log_values(self) -> None:
+        said = ", ".join(f"{name} {_short(value)}" for name, value in self._values().items())
+        self._logger.info(f"replay: {said}")
+        if self._frames and not self._proposals:
+            self._logger.warning(
+                f"nothing proposed: no frame came within {REMEMBERED} frames of a route on "
+                f"{ROUTE}, or, without such a topic, no lane of {names.WORLD_INFO} was near"
+            )
+
+    @property
+    def _watched(self) -> str:
+        return f"{self._topics.image} and {self._topics.of('odometry')}"
+
+    def _look_for_player(self) -> None:
+        """Say that a player's topics are there: it may wait for that (`--start-paused`)."""
+        if not self._intake.active:
+            return
+        look = self._node.get_publishers_info_by_topic
+        found = [look(topic) for topic in (self._topics.image, self._topics.of("odometry"))]
+        players = {tuple(info.endpoint_gid) for infos in found for info in infos}
+        if all(found) and not players <= self._players:
+            self._logger.info(f"{names.READY_TO_PLAY} {self._watched}")
+            self._players = players
+            self._warn_at_s = float("inf")
+        elif time.monotonic() > self._warn_at_s:
+            self._warn_at_s = float("inf")
+            wanted = {self._topics.image: Image, self._topics.of("odometry"): Odometry}
+            self._logger.warning(absence(self._node, wanted))
+
+    def _look(self) -> None:
+        self._intake.go_on_without_users(STATUS_PERIOD_S)
+        self._publish_status()
+
+    def hear_learner(self) -> None:
+        """There is no learner."""
+
+    def _on_world_info(self, message: CarlaWorldInfo) -> None:
+        if message.opendrive == self._world_info:  # a bag's next round
+            return
+        self._world_info = message.opendrive
+        try:
+            self._shadow.set_map(RoadMap(message.opendrive, shown(message.map_name)))
+        except RoadMapError as error:
+            self.end(1, f"{names.WORLD_INFO}: {error}")
+
+    def _on_route(self, message: PathMessage) -> None:
+        try:
+            route = route_of(message)
+        except ValueError as error:
+            self._logger.warning(f"{ROUTE}: {error}")
+            return
+        for time_ns, action in self._shadow.follow(stamp_ns(message.header.stamp), route):
+            self._propose(time_ns, action)
+
+    def _on_collision(self, message: CarlaCollisionEvent) -> None:
+        self._shadow.collided(stamp_ns(message.header.stamp))
+
+    def _on_frame(self, seen: Sighting) -> None:
+        self._frames += 1
+        self._transforms.frame(seen.odometry)
+        began_s = time.monotonic()
+        try:
+            picture = pixels(seen.image)
+        except ImageError as error:
+            self._logger.warning(
+                f"{self._topics.image}: {error}; frame left out", throttle_duration_sec=10.0
+            )
+            return
+        ego = ego_state(seen.odometry)
+        if not ego.plausible:
+            self._logger.warning(
+                f"{self._topics.of('odometry')}: no place or speed of a car; frame left out",
+                throttle_duration_sec=10.0,
+            )
+            return
+        routes_come = self._node.count_publishers(ROUTE) > 0
+        action = self._shadow.see(picture, ego, seen.users, routes_come=routes_come)
+        if action is not None:
+            self._propose(ego.stamp_ns, action)
+            self._latencies.add(time.monotonic() - began_s)
+
+    def _propose(self, time_ns: int, action: Action) -> None:
+        self._proposals += 1
+        self._errors.proposed(time_ns, action)
+        control = control_of(action, self._safety)
+        self._proposal.publish(control_message(control, stamp_of(time_ns)))
+
+    def _on_control(self, message: CarlaEgoVehicleControl) -> None:
+        driven = action_of(control_from(message), self._safety)
+        self._errors.driven(stamp_ns(message.header.stamp), driven)
+
+    def _values(self) -> dict[str, object]:
+        return {
+            "frames": self._frames,
+            "proposals": self._proposals,
+            "outside_episodes": self._shadow.outside_episodes,
+            "dropped_frames": self._shadow.dropped_frames,
+            "lost_messages": self._wires.lost,
+            "compared": self._errors.count,
+            "episodes": self._shadow.episodes,
+            "time_jumps": self._shadow.time_jumps,
+            "latency_ms_p50": self._latencies.percentile_ms(50.0),
+            "latency_ms_p99": self._latencies.percentile_ms(99.0),
+            **self._errors.values(),
+        }
+
+    def _publish_status(self) -> None:
+        status = diagnostics.status("td3_driver: replay", "", self._values())
+        self._status.publish(status)
+        now = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostics.array(now, status))
+
+
+def absence(node: Node, wanted: Mapping[str, type]) -> str:
+    """Which of these topics nobody publishes, and what is published of their types instead.
+
+    Args:
+        node: that looks.
+        wanted: the message's class by the topic's full name.
+    """
+    graph = node.get_topic_names_and_types()
+    parts = []
+    for topic, kind in wanted.items():
+        if node.count_publishers(topic):
+            continue
+        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+        others = [each for each, types in graph if type_name in types and each != topic]
+        there = [each for each in others if node.count_publishers(each)]
+        parts.append(f"{topic} (there is {', '.join(there) or f'no {type_name}'})")
+    return f"nobody publishes {' and '.join(parts)}; role_name and camera say what is looked for"
+
+
+def _trained(resume: str) -> Trained:
+    if not resume:
+        raise ValueError("parameter resume: empty; mode replay needs the checkpoint to ask")
+    try:
+        return load(Path(resume))
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for what is wrong, and brakes where nothing else does."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from td3_driver.driving.driver import Driver
+from td3_driver.online.learner_link import LearnerLink
+from td3_driver.ros import names
+from td3_driver.ros.driver.commander import Commander
+from td3_driver.ros.company import Company
+from td3_driver.ros.driver.conditions import WARN, Conditions
+from td3_driver.ros.driver.driver_parameters import DriverParameters
+from td3_driver.ros.driver.intake import Intake
+
+
+class Watch:
+    """Each method looks at one thing, and meets or ends the condition that it stands for."""
+
+    def __init__(
+        self,
+        given: DriverParameters,
+        topics: names.EgoTopics,
+        intake: Intake,
+        commander: Commander,
+        conditions: Conditions,
+        node: Node,
+    ) -> None:
+        self._company = (
+            Company(node, "driver", topics.control),
+            Company(node, "world", topics.image),
+        )
+        self._given = given
+        self._topics = topics
+        self._intake = intake
+        self._commander = commander
+        self._conditions = conditions
+        self._ticks = 1  # from picture to picture
+        self._refused_actions = 0
+        self._discarded = 0
+
+    def startup(self) -> str:
+        """Why the first frame is not to be waited for any longer, or nothing."""
+        limit_s = self._given.startup_timeout_s
+        waited_s = time.monotonic() - self._intake.frame_s
+        if self._commander.frames.frames or not 0.0 < limit_s < waited_s:
+            return ""
+        topics = f"{self._topics.image} and {self._topics.of('odometry')}"
+        return f"no frame on {topics} in {limit_s:.0f} s; is the bridge running?"
+
+    def world_loss(self) -> str:
+        """That neither camera nor odometry have been heard of for too long, or nothing."""
+        intake, seen = self._intake, self._commander.frames.frames
+        silent_s = time.monotonic() - max(intake.image_s, intake.odometry_s)
+        if not seen or silent_s <= self._given.world_timeout_s:
+            return ""
+        return f"the world is lost: no frame for {silent_s:.1f} s"
+
+    def silence(self) -> bool:
+        """Brake where the world goes on and the car is driven blindly; whether it is so.
+
+        In lock-step silence alone means that the world stands still, and a command would be one
+        too many; but half a frame, odometry or image alone, wants an answer.
+        """
+        text = self._half_a_frame() if self._commander.lockstep else self._silence()
+        if text:
+            self._conditions.hold("silence", f"{text}; braking")
+        return bool(text)
+
+    def _half_a_frame(self) -> str:
+        intake, limit_s = self._intake, self._given.answer_within_s
+        last_s = max(intake.image_s, intake.odometry_s)
+        if intake.lone is None or time.monotonic() - last_s <= limit_s:
+            return ""
+        has_image = isinstance(intake.lone, Image)
+        missing = self._topics.of("odometry") if has_image else self._topics.image
+        self._commander.brake_for(intake.lone.header.stamp)
+        intake.lone = None
+        return f"{missing} silent for {limit_s:g} s"
+
+    def _silence(self) -> str:
+        # A camera that delivers more seldom than that is no silent one.
+        limit_s = max(self._given.silence_timeout_s, 2.0 * self._intake.cadence.period_s)
+        now_s = time.monotonic()
+        if not self._commander.frames.frames or now_s - self._intake.frame_s <= limit_s:
+            return ""
+        self._commander.brake()
+        heard_s = {
+            self._topics.image: self._intake.image_s,
+            self._topics.of("odometry"): self._intake.odometry_s,
+        }
+        silent = [topic for topic, last_s in heard_s.items() if now_s - last_s > limit_s]
+        if not silent:
+            return f"stamps of {' and '.join(heard_s)} do not match"
+        return f"{' and '.join(silent)} silent for {limit_s:g} s"
+
+    def override(self) -> None:
+        """Who drives."""
+        if self._intake.override:
+            self._conditions.hold("override", "manual override: a human drives", WARN)
+        else:
+            self._conditions.over("override")
+
+    def users(self) -> None:
+        """Whether who else is on the road, once told of, is told of still."""
+        if self._intake.go_on_without_users(0.5 * self._given.answer_within_s):
+            topic = self._topics.objects
+            text = f"{topic} silent: nobody is taken to be on the road"
+            self._conditions.meet("objects", text, WARN)
+        elif self._intake.hears_of_users:
+            self._conditions.over("objects")
+
+    def cadence(self) -> str:
+        """What a camera loses that does not show every tick; said once, else nothing."""
+        ticks, period_s = self._intake.cadence.ticks, self._intake.cadence.period_s
+        if not self._commander.lockstep or ticks == self._ticks:
+            return ""
+        self._ticks = ticks
+        return (
+            f"{self._topics.image}: a picture every {period_s:.3g} s, in one tick of {ticks}:"
+            f" {1.0 / period_s:.3g} decisions a second, each command is held for {ticks} ticks"
+        )
+
+    def company(self) -> list[str]:
+        """Who else drives this car, or is its world; usually nobody."""
+        return [name for company in self._company for name in company.others()]
+
+    def came_before(self) -> list[str]:
+        """Who of them was here before us, so that we are one too many."""
+        return self.company() if any(each.newcomer for each in self._company) else []
+
+    def publishers(self) -> None:
+        """Whether somebody else commands the car, or shows it, too."""
+        others = self.company()
+        self._commander.alone = not others
+        if others:
+            text = f"this domain also has {', '.join(others)}: the car obeys whoever came last"
+            self._conditions.hold("publishers", f"{text}; nothing is learned meanwhile", WARN)
+        else:
+            self._conditions.over("publishers")
+
+    def actions(self, driver: Driver) -> None:
+        """Whether the policy's actions are numbers."""
+        if driver.refused_actions == self._refused_actions:
+            self._conditions.over("action")
+        else:
+            self._conditions.meet("action", "the policy's action is not finite; braking")
+        self._refused_actions = driver.refused_actions
+
+    def updates(self, link: LearnerLink) -> None:
+        """Whether the learner's updates are numbers."""
+        if link.discarded > self._discarded:
+            text = "an update was not finite and has been discarded"
+            self._conditions.meet("update", text, WARN)
+        else:
+            self._conditions.over("update")
+        self._discarded = link.discarded
+        if link.halted:
+            self._conditions.hold(
+                "learning",
+                "too many updates in a row were not finite: learning has stopped, the last good "
+                "weights drive",
+            )

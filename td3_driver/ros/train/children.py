@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that a command starts: with their parameters, their log lines, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from td3_driver.ros.tether import tethered
+from td3_driver.start import UNINTERRUPTED
+
+
+class Program:
+    """A Python module as a process.
+
+    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it ends
+    should the parent be killed.
+
+    Args:
+        module: Python module to run.
+        arguments: of its command line.
+        on_line: called from a thread with each line that it writes.
+        keeps: file descriptors that it keeps open as long as it lives.
+    """
+
+    END = signal.SIGTERM
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None],
+        keeps: Sequence[int] = (),
+    ) -> None:
+        start = [sys.executable, "-m", "td3_driver.start"]
+        self._process = subprocess.Popen(
+            [*UNINTERRUPTED, *tethered(), *start, module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            pass_fds=keeps,
+        )
+        self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def close_input(self) -> None:
+        """Close its standard input, which tells some that there is no more to come."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def interrupt(self) -> None:
+        """Ask it to end."""
+        if self._process.poll() is None:
+            self._process.send_signal(self.END)
+
+    def stop(self, within_s: float) -> int:
+        """Ask it to end, kill it when it does not; the exit code."""
+        self.interrupt()
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=1.0)
+        return self._process.returncode
+
+    def _read(self, on_line: Callable[[str], None]) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            # Nobody may hear us any more, but it must be able to go on speaking: a node whose
+            # pipe is full stands still.
+            with contextlib.suppress(OSError):
+                on_line(line.rstrip("\n"))
+
+
+class Child(Program):
+    """One node as a process.
+
+    Args:
+        module: Python module to run, e.g. `td3_driver.ros.driver.node`.
+        parameters: the node's parameters.
+        on_line: called from a thread with each line that it logs.
+        keeps: as of `Program`.
+    """
+
+    END = signal.SIGINT
+
+    def __init__(
+        self,
+        module: str,
+        parameters: Mapping[str, object],
+        on_line: Callable[[str], None],
+        keeps: Sequence[int] = (),
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
+        file = Path(self._folder.name) / "parameters.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
+        super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line, keeps)
+
+    def stop(self, within_s: float) -> int:
+        """As `Program.stop`; its parameters are removed."""
+        code = super().stop(within_s)
+        self._folder.cleanup()
+        return code

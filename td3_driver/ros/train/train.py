@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver train`: the embedded world and the driver as processes, and their progress."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+from td3_driver import signals
+from td3_driver.online import evaluations
+from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
+from td3_driver.ros import diagnostics, names
+from td3_driver.ros.train.children import Child, Program
+from td3_driver.ros.train.domains import this_machine_only
+from td3_driver.ros.recorder_node import RECORDING
+
+DRIVER_STOP_S = 15.0
+WORLD_STOP_S = 3.0
+RECORDER_START_S = 30.0
+RECORDER_STOP_S = 20.0
+EVALUATOR_STOP_S = 2.0
+LAST_EVALUATION_S = 180.0
+LOWEST_PRIORITY = 19
+RECENT_EPISODES = 10
+LOG_PERIOD_S = 10.0
+LAST_MESSAGES = 10
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command line said, checked: parameters of the nodes, arguments of the evaluator.
+
+    `run` is the folder that was claimed for the run.
+    """
+
+    driver: Mapping[str, object]
+    world: Mapping[str, object]
+    evaluator: Sequence[str]
+    steps: int
+    run: RunFolder
+    recorder: Mapping[str, object] | None = None  # parameters of recorder_node; None: no bag
+
+
+def train(options: TrainOptions) -> int:
+    """Run to the end, to Ctrl-C, or to a failure; the exit code.
+
+    The options are checked: whatever is raised in here is an error of the program, and is said
+    with its traceback.
+    """
+    try:
+        return _train(options)
+    except Exception:  # noqa: BLE001 - see above
+        traceback.print_exc()
+        return 1
+
+
+def _train(options: TrainOptions) -> int:
+    began_ns = time.time_ns()
+    # A laptop's run is nobody else's business; ros2 tools on the same machine still see it.
+    os.environ.setdefault(*this_machine_only())
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    asked: list[int] = []
+    signals.handle(lambda number, _: asked.append(number))
+    progress = Progress(options.steps, options.run.path / LOG)
+    keeps = () if options.run.lock is None else (options.run.lock.fileno(),)
+    with ExitStack() as stack:  # ended in the reverse order, whatever happens
+        stack.callback(rclpy.try_shutdown)
+        stack.callback(progress.close)
+        recorder = Recorder(options.recorder, progress.log) if options.recorder else None
+        if recorder is not None:
+            stack.callback(recorder.stop, RECORDER_STOP_S)
+        # The world after the driver, which brakes a car that still moves.
+        world = Child("td3_driver.bridge_twin.world_node", options.world, progress.log)
+        stack.callback(world.stop, WORLD_STOP_S)
+        if recorder is not None:
+            recorder.wait(lambda: bool(asked))
+        driver = Child("td3_driver.ros.driver.node", options.driver, progress.log, keeps)
+        arguments = [*options.evaluator, "--since-ns", str(began_ns)]
+        evaluator = Evaluator(options.run.path, arguments, progress.log, keeps)
+        stack.callback(evaluator.stop, EVALUATOR_STOP_S)
+        stack.callback(driver.stop, DRIVER_STOP_S)
+        ended = _follow(progress, driver, world, evaluator, asked)
+        code = driver.stop(DRIVER_STOP_S)
+        if code < 0:  # it could not say so itself
+            name = signal.Signals(-code).name
+            progress.log(f"driver killed by {name}: what came after the newest checkpoint is lost")
+        lost = ended is _End.LOST or (world.exit_code is not None and not asked)
+        world.stop(WORLD_STOP_S)
+        recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
+        if ended is _End.ALONE and code == 0:
+            evaluator.finish(lambda: bool(asked))
+    if code == 0 or progress.episodes:
+        print(progress.table(options.run.path))
+    return 0 if code == 0 and recorded and not lost else 1
+
+
+class _End(enum.Enum):
+    """Why the driver was followed no longer."""
+
+    ALONE = "it ended by itself"
+    ASKED = "stopping"
+    LOST = "the world is lost"
+
+
+class Recorder(Child):
+    """The process that writes the bag."""
+
+    def __init__(self, parameters: Mapping[str, object], log: Callable[[str], None]) -> None:
+        self._recording = False
+
+        def hear(line: str) -> None:
+            self._recording |= RECORDING in line
+            log(line)
+
+        super().__init__("td3_driver.ros.recorder_node", parameters, hear)
+
+    def wait(self, skip: Callable[[], bool]) -> None:
+        """Until it hears the world, so that no frame of the driving is missed; not for ever."""
+        leave_by_s = time.monotonic() + RECORDER_START_S
+        while not self._recording and self.exit_code is None and time.monotonic() < leave_by_s:
+            if skip():
+                return
+            time.sleep(0.02)
+
+
+class Evaluator:
+    """The process that chooses best.pth. Learning neither waits for it nor needs it.
+
+    It starts when there is a checkpoint to look at: before, it would only delay the others' start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        log: Callable[[str], None],
+        keeps: Sequence[int],
+    ) -> None:
+        self._folder, self._arguments, self._keeps = folder, arguments, keeps
+        self._log = log
+        self._program: Program | None = None
+        self._lost = False
+
+    def watch(self) -> None:
+        """Start it when it is needed; say it once should it have ended."""
+        if self._program is None:
+            if any(self._folder.glob("td3_*.pth")):
+                module = "td3_driver.evaluation.selection"
+                self._program = Program(module, self._arguments, self._log, self._keeps)
+                os.setpriority(os.PRIO_PROCESS, self._program.pid, LOWEST_PRIORITY)
+        elif self._program.exit_code is not None and not self._lost:
+            self._lost = True
+            code = self._program.exit_code
+            self._log(f"the evaluator ended (exit code {code}); best.pth stays as it is")
+
+    def finish(self, skip: Callable[[], bool]) -> None:
+        """Wait for the last evaluations, not for ever and not when asked to `skip` them."""
+        self.watch()
+        if self._program is None:
+            return
+        self._program.close_input()
+        if self._program.exit_code is None:
+            self._log(
+                f"waiting up to {LAST_EVALUATION_S:.0f} s for the last evaluation; Ctrl-C skips it"
+            )
+        leave_by_s = time.monotonic() + LAST_EVALUATION_S
+        while self._program.exit_code is None:
+            if skip() or time.monotonic() > leave_by_s:
+                self._log("the last evaluation is skipped")
+                return
+            time.sleep(0.1)
+
+    def stop(self, within_s: float) -> None:
+        """End it."""
+        if self._program is not None:
+            self._program.stop(within_s)
+
+
+def _follow(
+    progress: Progress, driver: Child, world: Child, evaluator: Evaluator, asked: list[int]
+) -> _End:
+    """Show what happens until the driver ends, and have it end when that is asked for."""
+    node = rclpy.create_node("td3_driver_progress")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    for topic, callback in (("learner", progress.learner), ("episode", progress.episode)):
+        node.create_subscription(
+            DiagnosticStatus, f"/td3_driver/{topic}", callback, names.VOLATILE_10
+        )
+    end, leave_by_s = _End.ALONE, float("inf")
+    while driver.exit_code is None and time.monotonic() < leave_by_s:
+        executor.spin_once(timeout_sec=0.1)
+        if end is not _End.ALONE:
+            continue
+        if asked:  # looked at first: whoever asks the whole group asks the others, too
+            end = _End.ASKED
+        elif world.exit_code is not None:
+            end = _End.LOST
+        else:
+            evaluator.watch()
+            continue
+        exit_code = f" (exit code {world.exit_code})" if end is _End.LOST else ""
+        progress.log(f"{end.value}{exit_code}: braking, saving latest.pth")
+        driver.interrupt()
+        leave_by_s = time.monotonic() + DRIVER_STOP_S
+    for _ in range(LAST_MESSAGES):  # those that came with the driver's end
+        executor.spin_once(timeout_sec=0.0)
+    executor.shutdown()
+    node.destroy_node()
+    return end
+
+
+class Progress:
+    """The bar of a terminal, or a line now and then where there is none, and the last table."""
+
+    def __init__(self, steps: int, log_file: Path) -> None:
+        self._log_file = log_file
+        self._terminal = sys.stderr.isatty()
+        self._bar: Any = tqdm(
+            total=steps, bar_format=BAR, dynamic_ncols=True, disable=not self._terminal
+        )
+        self._learner: dict[str, str] = {}
+        self.episodes: deque[dict[str, str]] = deque(maxlen=RECENT_EPISODES)
+        self._started_s = self._logged_s = time.monotonic()
+
+    def log(self, line: str) -> None:
+        """A line of a node, above the bar and into the run's log."""
+        self._bar.write(line, file=sys.stderr)
+        self._keep(line)
+
+    def _keep(self, text: str) -> None:
+        # Its folder may be gone, its disk full: the nodes that write there say so.
+        with contextlib.suppress(OSError), self._log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+    def learner(self, message: DiagnosticStatus) -> None:
+        """`~/learner` of the driver."""
+        self._learner = diagnostics.values(message)
+        self._bar.n = int(self._learner["env_steps"])
+        self._bar.set_postfix_str(self._summary(), refresh=True)
+        if not self._terminal and time.monotonic() - self._logged_s > LOG_PERIOD_S:
+            self._logged_s = time.monotonic()
+            self.log(f"step {self._learner['env_steps']} of {self._bar.total}: {self._summary()}")
+
+    def episode(self, message: DiagnosticStatus) -> None:
+        """`~/episode` of the driver."""
+        self.episodes.append({**diagnostics.values(message), "ended": message.message})
+
+    def close(self) -> None:
+        """End the bar."""
+        self._bar.close()
+
+    def table(self, folder: Path) -> str:
+        """What the run came to, and where its files are."""
+        learner = self._learner or {"env_steps": "0", "updates": "0", "episodes": "0"}
+        minutes = (time.monotonic() - self._started_s) / 60.0
+        rows = [
+            ("steps", learner["env_steps"]),
+            ("updates", learner["updates"]),
+            ("episodes", learner["episodes"]),
+            ("wall time", f"{minutes:.1f} min"),
+            *self._recent_rows(),
+            ("run", str(folder)),
+            ("newest", learner.get("checkpoint", "") or "none"),
+            ("best", _best(folder)),
+            ("TensorBoard", str(folder / TENSORBOARD)),
+        ]
+        text = "\n".join(f"  {name:<18} {value}" for name, value in rows)
+        self._keep(text)
+        return text
+
+    def _recent_rows(self) -> list[tuple[str, str]]:
+        if not self.episodes:
+            return []
+        return [
+            (f"return, last {len(self.episodes)}", f"{self._mean('return'):.1f}"),
+            ("route completion", f"{100 * self._mean('completion'):.0f} %"),
+            ("speed", f"{self._mean('mean_speed_mps'):.1f} m/s"),
+        ]
+
+    def _summary(self) -> str:
+        parts = [f"episode {self._learner['episodes']}"]
+        if self.episodes:
+            last = self.episodes[-1]
+            parts.append(f"return {float(last['return']):.0f}")
+            parts.append(f"route {100 * float(last['completion']):.0f}% ({last['ended']})")
+        parts.append(f"{float(self._learner['env_steps_per_s']):.0f} steps/s")
+        parts.append(f"{float(self._learner['updates_per_s']):.0f} updates/s")
+        parts.append(f"replay {100 * float(self._learner['replay_fill']):.1f}%")
+        return ", ".join(parts)
+
+    def _mean(self, key: str) -> float:
+        return sum(float(episode[key]) for episode in self.episodes) / len(self.episodes)
+
+
+def _best(folder: Path) -> str:
+    row = evaluations.best(evaluations.newest_run(folder))
+    if row is None:
+        return "none yet evaluated"
+    completion, rmse_m = 100.0 * row["route_completion"], row["lateral_rmse_m"]
+    return f"{row['checkpoint']}: route completion {completion:.0f} %, lateral RMSE {rmse_m:.2f} m"

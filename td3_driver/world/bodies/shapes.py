@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simple solids as flat faces: vehicles, people, buildings and trees out of upright frusta.
+
+A face is a quadrilateral whose corners run counter-clockwise seen from outside. Coordinates are in
+metres: x forward, y left, z up, the origin on the ground under the middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.world.bodies.boxes import Bodies
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+Color = tuple[float, float, float]
+_PAINT: Color = (-1.0, -1.0, -1.0)  # replaced by a body's own colour
+_GLASS: Color = (62.0, 52.0, 46.0)
+_TYRE: Color = (28.0, 28.0, 28.0)
+_SHADOW: Color = (44.0, 43.0, 42.0)
+_FRONT_LIGHT: Color = (225.0, 235.0, 240.0)
+_REAR_LIGHT: Color = (40.0, 40.0, 205.0)
+_SKIN: Color = (120.0, 150.0, 195.0)
+_TROUSERS: Color = (70.0, 55.0, 50.0)
+
+_PERSON_LENGTH_M = 1.2  # whatever is shorter walks
+_VAN_HEIGHT_M = 2.0
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Faces of several solids.
+
+    Attributes:
+        faces: (F, 4, 3) m, in the ROS map frame.
+        colors_bgr: (F, 3), 0 to 255.
+        glowing: (F,) bool: lights, which need none.
+        owners: (F,) number of the solid, not falling; a solid's later faces lie over its earlier.
+        centers: (S, 2) m: where each solid stands.
+    """
+
+    faces: FloatArray
+    colors_bgr: FloatArray
+    glowing: npt.NDArray[np.bool_]
+    owners: IntArray
+    centers: FloatArray
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """One solid's faces (F, 4, 3), colours (F, 3) and which of them glow (F,)."""
+
+    faces: FloatArray
+    colors_bgr: FloatArray
+    glowing: npt.NDArray[np.bool_]
+
+    def __add__(self, other: Mesh) -> Mesh:
+        return Mesh(
+            np.concatenate([self.faces, other.faces]),
+            np.concatenate([self.colors_bgr, other.colors_bgr]),
+            np.concatenate([self.glowing, other.glowing]),
+        )
+
+
+def frustum(
+    low: tuple[float, float, float, float, float],
+    high: tuple[float, float, float, float, float],
+    sides: Color,
+    top: Color,
+) -> Mesh:
+    """Four sides and a top between two level rectangles.
+
+    Args:
+        low, high: rear, front, right and left edge, and height.
+        sides, top: colours.
+    """
+    bottom_corners, top_corners = _rectangle(low), _rectangle(high)
+    faces = [
+        np.stack([bottom_corners[i - 1], bottom_corners[i], top_corners[i], top_corners[i - 1]])
+        for i in range(4)
+    ]
+    colors = np.array([sides] * 4 + [top])
+    return Mesh(np.stack([*faces, top_corners]), colors, np.zeros(5, np.bool_))
+
+
+def wall_patch(
+    x: float, y: tuple[float, float], z: tuple[float, float], color: Color, glowing: bool = False
+) -> Mesh:
+    """A rectangle at `x`, seen from the front where x > 0 and from the rear elsewhere."""
+    left, right = (max(y), min(y)) if x > 0.0 else (min(y), max(y))
+    face = [(x, right, z[0]), (x, left, z[0]), (x, left, z[1]), (x, right, z[1])]
+    return _one_face(face, color, glowing)
+
+
+def side_patch(
+    x: tuple[float, float], y: float, z: tuple[float, float], color: Color
+) -> Mesh:
+    """A rectangle at `y`, seen from the left where y > 0 and from the right elsewhere."""
+    first, second = (max(x), min(x)) if y > 0.0 else (min(x), max(x))
+    face = [(first, y, z[0]), (second, y, z[0]), (second, y, z[1]), (first, y, z[1])]
+    return _one_face(face, color, False)
+
+
+def placed(meshes: list[Mesh], poses: FloatArray) -> Shapes:
+    """Solids at poses (S, 3: x, y, yaw)."""
+    counts = [len(mesh.faces) for mesh in meshes]
+    owners = np.repeat(np.arange(len(meshes)), counts)
+    faces = np.concatenate([np.empty((0, 4, 3)), *(mesh.faces for mesh in meshes)])
+    cos, sin = np.cos(poses[owners, 2])[:, None], np.sin(poses[owners, 2])[:, None]
+    turned = faces.copy()
+    turned[..., 0] = poses[owners, 0][:, None] + cos * faces[..., 0] - sin * faces[..., 1]
+    turned[..., 1] = poses[owners, 1][:, None] + sin * faces[..., 0] + cos * faces[..., 1]
+    return Shapes(
+        turned,
+        np.concatenate([np.empty((0, 3)), *(mesh.colors_bgr for mesh in meshes)]),
+        np.concatenate([np.empty(0, np.bool_), *(mesh.glowing for mesh in meshes)]),
+        owners,
+        poses[:, :2],
+    )
+
+
+def of_bodies(bodies: Bodies) -> Shapes:
+    """Vehicles and people as solids in their colours."""
+    meshes = [_body(*size) for size in bodies.sizes_m.tolist()]
+    shapes = placed(meshes, bodies.poses)
+    painted = shapes.colors_bgr[:, 0] < 0.0
+    shapes.colors_bgr[painted] = bodies.colors_bgr[shapes.owners[painted]]
+    return shapes
+
+
+def joined(one: Shapes, other: Shapes) -> Shapes:
+    """The solids of both."""
+    return Shapes(
+        np.concatenate([one.faces, other.faces]),
+        np.concatenate([one.colors_bgr, other.colors_bgr]),
+        np.concatenate([one.glowing, other.glowing]),
+        np.concatenate([one.owners, other.owners + len(one.centers)]),
+        np.concatenate([one.centers, other.centers]),
+    )
+
+
+@cache
+def _body(length_m: float, width_m: float, height_m: float) -> Mesh:
+    if length_m < _PERSON_LENGTH_M:
+        return _person(length_m, width_m, height_m)
+    return _vehicle(length_m, width_m, height_m)
+
+
+def _vehicle(length_m: float, width_m: float, height_m: float) -> Mesh:
+    """A body with a cabin on it, wheels, lights, and the dark ground below."""
+    front, side = length_m / 2.0, width_m / 2.0
+    clearance, waist = 0.22, 0.55 * height_m
+    van = height_m > _VAN_HEIGHT_M
+    rear_glass, windscreen = (-0.98, 0.55) if van else (-0.85, 0.30)
+    roof_rear, roof_front = (-0.96, 0.40) if van else (-0.55, 0.05)
+    edge, inside = 0.95 * side, 0.80 * side
+    below = (-1.03 * front, 1.03 * front, -1.1 * side, 1.1 * side, 0.0)
+    body = (-front, front, -side, side)
+    mesh = _one_face(_rectangle(below), _SHADOW)
+    mesh += frustum((*body, clearance), (*body, waist), _PAINT, _PAINT)
+    for y in (-1.005 * side, 1.005 * side):
+        for x in (-0.6 * front, 0.6 * front):
+            mesh += side_patch((x - 0.33, x + 0.33), y, (0.0, 0.62), _TYRE)
+    for y in (-0.75 * side, 0.75 * side):
+        across, up = (y - 0.2, y + 0.2), (0.7 * waist, 0.9 * waist)
+        mesh += wall_patch(1.005 * front, across, up, _FRONT_LIGHT, glowing=True)
+        mesh += wall_patch(-1.005 * front, across, up, _REAR_LIGHT, glowing=True)
+    return mesh + frustum(
+        (rear_glass * front, windscreen * front, -edge, edge, waist),
+        (roof_rear * front, roof_front * front, -inside, inside, height_m),
+        _GLASS,
+        _PAINT,
+    )
+
+
+def _person(length_m: float, width_m: float, height_m: float) -> Mesh:
+    def part(share: float, low_m: float, high_m: float, color: Color) -> Mesh:
+        x, y = share * length_m / 2.0, share * width_m / 2.0
+        return frustum((-x, x, -y, y, low_m), (-x, x, -y, y, high_m), color, color)
+
+    legs = part(0.7, 0.0, 0.48 * height_m, _TROUSERS)
+    trunk = part(1.0, 0.48 * height_m, 0.83 * height_m, _PAINT)
+    return legs + trunk + part(0.5, 0.85 * height_m, height_m, _SKIN)
+
+
+def _rectangle(edges: tuple[float, float, float, float, float]) -> FloatArray:
+    """Corners (4, 3), counter-clockwise from above: of rear, front, right, left, height."""
+    rear, front, right, left, z = edges
+    return np.array([(rear, right, z), (front, right, z), (front, left, z), (rear, left, z)])
+
+
+def _one_face(corners: npt.ArrayLike, color: Color, glowing: bool = False) -> Mesh:
+    face = np.asarray(corners, np.float64)[None]
+    return Mesh(face, np.array([color]), np.array([glowing]))

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The car: CommonRoad's vehicle models with the numbers of CARLA's Tesla Model 3.
+
+CommonRoad's single-track model (Althoff and Wuersching, "CommonRoad: Vehicle Models", 2020)
+drives above 6 m/s, their kinematic one below and in reverse, where tyres hardly slip and the
+single-track equations, which divide by the speed, are stiff. Engine, brakes and actuators are
+ours. Everything is in ROS' frames; only `Control.steer` has CARLA's sign.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from vehiclemodels.utils.vehicle_dynamics_ks_cog import vehicle_dynamics_ks_cog
+from vehiclemodels.vehicle_dynamics_st import vehicle_dynamics_st
+from vehiclemodels.vehicle_parameters import VehicleParameters, setup_vehicle_parameters
+
+from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
+from td3_driver.driving.types import Control, Pose, wrap_angle
+
+FloatArray = npt.NDArray[np.float64]
+
+# CARLA 0.9.16's vehicle.tesla.model3: mass and bounding box.
+MASS_KG = 1845.0
+LENGTH_M, WIDTH_M, HEIGHT_M = 4.79, 2.16, 1.49
+# The centre of gravity is taken to be the middle of wheelbase and box.
+_CENTRE_OF_GRAVITY_HEIGHT_M = 0.46
+_DRAG_PER_M = 0.5 * 1.2 * 0.51 / MASS_KG  # 1/2 air density * drag area / mass
+
+_GRAVITY_MPS2 = 9.81
+_ROLLING_MPS2 = 0.012 * _GRAVITY_MPS2
+# Ours: 0 to 50 km/h in 4 s, a full stop at 8.5 m/s2, and actuators that take a moment.
+_DRIVE_MPS2 = 3.8
+_DRIVE_POWER_WPKG = 46.0  # per kg: 85 kW
+_REVERSE_MPS2 = 2.5
+MAX_SPEED_MPS = 50.0
+MAX_REVERSE_SPEED_MPS = 8.0
+_BRAKE_MPS2 = 8.5
+_HAND_BRAKE_MPS2 = 4.5
+_DRIVE_LAG_S = 0.15
+_BRAKE_LAG_S = 0.08
+_WHEEL_RATE_RADPS = 2.0
+
+_SINGLE_TRACK_FROM_MPS = 6.0
+_MAX_SLIP_RAD = 0.5
+_SUBSTEP_S = 0.01
+
+# CommonRoad's state vector.
+_X, _Y, _WHEEL, _SPEED, _YAW, _YAW_RATE, _SLIP = range(7)
+
+
+class ControlError(ValueError):
+    """A command that no vehicle could follow."""
+
+
+def _model_parameters() -> VehicleParameters:
+    """CommonRoad's vehicle 2 (a BMW 320i, for its tyres) with the Model 3's body."""
+    parameters = setup_vehicle_parameters(vehicle_id=2)
+    parameters.m = MASS_KG
+    parameters.l, parameters.w = LENGTH_M, WIDTH_M
+    parameters.a = parameters.b = WHEELBASE_M / 2.0
+    # The mass spread as if half sat on each axle, close to measured passenger cars.
+    parameters.I_z = MASS_KG * parameters.a * parameters.b
+    parameters.h_s = _CENTRE_OF_GRAVITY_HEIGHT_M
+    steering, longitudinal = parameters.steering, parameters.longitudinal
+    steering.max, steering.min = MAX_WHEEL_RAD, -MAX_WHEEL_RAD
+    longitudinal.v_max, longitudinal.v_min = MAX_SPEED_MPS, -MAX_REVERSE_SPEED_MPS
+    # Our engine and brakes keep their own limits.
+    longitudinal.a_max, longitudinal.v_switch = 20.0, MAX_SPEED_MPS
+    return parameters
+
+
+_PARAMETERS = _model_parameters()
+FRICTION = float(_PARAMETERS.tire.p_dy1)  # CommonRoad's tyre on dry asphalt: 1.05
+MAX_LATERAL_MPS2 = FRICTION * _GRAVITY_MPS2
+
+
+@dataclass(frozen=True)
+class VehicleState:
+    """The car at one instant, at the middle of its bounding box.
+
+    `speed_mps` and `lateral_speed_mps` are along the body (forward, left), `acceleration_mps2`
+    is the mean over the last step in the map frame (x, y, z).
+    """
+
+    pose: Pose
+    speed_mps: float
+    lateral_speed_mps: float
+    yaw_rate_radps: float
+    acceleration_mps2: tuple[float, float, float]
+
+
+class Vehicle:
+    """One car; slopes only pull at it.
+
+    Args:
+        pose: where it starts, at rest.
+    """
+
+    def __init__(self, pose: Pose) -> None:
+        self._state = [0.0] * 7
+        self.teleport(pose)
+
+    @property
+    def state(self) -> VehicleState:
+        """The car now."""
+        speed, slip = self._state[_SPEED], self._state[_SLIP]
+        return VehicleState(
+            pose=self.pose,
+            speed_mps=speed * math.cos(slip),
+            lateral_speed_mps=speed * math.sin(slip),
+            yaw_rate_radps=self._state[_YAW_RATE],
+            acceleration_mps2=self._acceleration_mps2,
+        )
+
+    @property
+    def pose(self) -> Pose:
+        """The middle of the car's bounding box, on the ground."""
+        return Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
+
+    def footprint(self) -> FloatArray:
+        """Corners in the map frame, metres, (4, 2): front left, front right, rear right, left."""
+        return place(_CORNERS_M, self.pose)
+
+    def teleport(self, pose: Pose) -> None:
+        """Put the car elsewhere; it keeps its velocity, as CARLA's does.
+
+        The wheels are straight and all pedals released afterwards, so that a car that stood still
+        starts from one well-defined state.
+        """
+        self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
+        self._z_m = pose.z_m
+        self._state[_WHEEL] = self._wheel_rad = 0.0
+        self._drive_mps2 = self._brake_mps2 = 0.0
+        self._acceleration_mps2 = (0.0, 0.0, 0.0)
+
+    def move_to(self, pose: Pose) -> None:
+        """Put the car at a pose it can reach, leaving everything else as it is."""
+        self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
+
+    def stand_at(self, z_m: float) -> None:
+        """The height of the ground where the car is."""
+        self._z_m = z_m
+
+    def set_velocity(self, forward_mps: float, left_mps: float, yaw_rate_radps: float) -> None:
+        """Give the car a velocity; a car without forward speed stands still.
+
+        Raises:
+            ControlError: a value is not finite.
+        """
+        if not all(map(math.isfinite, (forward_mps, left_mps, yaw_rate_radps))):
+            raise ControlError(
+                f"target velocity ({forward_mps}, {left_mps}) m/s, {yaw_rate_radps} rad/s; "
+                "expected finite numbers"
+            )
+        forward = min(max(forward_mps, -MAX_REVERSE_SPEED_MPS), MAX_SPEED_MPS)
+        slip = math.atan2(left_mps, abs(forward)) if forward else 0.0
+        slip = math.copysign(1.0, forward) * min(max(slip, -_MAX_SLIP_RAD), _MAX_SLIP_RAD)
+        self._state[_SPEED] = forward / math.cos(slip)
+        self._state[_SLIP] = slip
+        self._state[_YAW_RATE] = yaw_rate_radps if forward else 0.0
+        self._limit_yaw_rate()
+
+    def map_velocity(self) -> tuple[float, float]:
+        """m/s along the map's x and y."""
+        speed, course = self._state[_SPEED], self._state[_YAW] + self._state[_SLIP]
+        return speed * math.cos(course), speed * math.sin(course)
+
+    def set_map_velocity(self, velocity_mps: FloatArray) -> None:
+        """As `set_velocity`, with (2,) m/s along the map's x and y; it turns as before."""
+        sin, cos = math.sin(self._state[_YAW]), math.cos(self._state[_YAW])
+        x, y = velocity_mps.tolist()
+        self.set_velocity(cos * x + sin * y, cos * y - sin * x, self._state[_YAW_RATE])
+
+    def step(self, control: Control, dt_s: float = 0.05, pull_mps2: float = 0.0) -> None:
+        """Drive for `dt_s`. Values beyond a control's range count as its nearest end.
+
+        Args:
+            control: the command.
+            dt_s: simulated time, s.
+            pull_mps2: what a slope adds to the acceleration along the car, downhill positive.
+
+        Raises:
+            ControlError: a value is not finite.
+        """
+        throttle, steer, brake = _checked(control)
+        substeps = max(round(dt_s / _SUBSTEP_S), 1)
+        h = dt_s / substeps
+        drive_target = throttle * (-_REVERSE_MPS2 if control.reverse else _DRIVE_MPS2)
+        brake_target = max(brake * _BRAKE_MPS2, _HAND_BRAKE_MPS2 if control.hand_brake else 0.0)
+        drive_share = 1.0 - math.exp(-h / _DRIVE_LAG_S)
+        brake_share = 1.0 - math.exp(-h / _BRAKE_LAG_S)
+        velocity_before = self.map_velocity()
+        for _ in range(substeps):
+            self._drive_mps2 += (drive_target - self._drive_mps2) * drive_share
+            self._brake_mps2 += (brake_target - self._brake_mps2) * brake_share
+            turn = -steer * MAX_WHEEL_RAD - self._wheel_rad
+            self._wheel_rad += min(max(turn, -_WHEEL_RATE_RADPS * h), _WHEEL_RATE_RADPS * h)
+            self._substep(h, pull_mps2)
+        if abs(self._state[_YAW]) > math.pi:
+            self._state[_YAW] = wrap_angle(self._state[_YAW])
+        velocity = self.map_velocity()
+        self._acceleration_mps2 = (
+            (velocity[0] - velocity_before[0]) / dt_s,
+            (velocity[1] - velocity_before[1]) / dt_s,
+            0.0,
+        )
+
+    def _substep(self, h: float, pull_mps2: float) -> None:
+        speed, speed_after = self._state[_SPEED], self._speed_after(h, pull_mps2)
+        # CommonRoad's tyres never let go, so the wheels turn no further than real ones would bite.
+        sharpest = math.atan(MAX_LATERAL_MPS2 * WHEELBASE_M / max(speed * speed, 1e-3))
+        self._state[_WHEEL] = min(max(self._wheel_rad, -sharpest), sharpest)
+        inputs = (0.0, (speed_after - speed) / h)
+        if speed >= _SINGLE_TRACK_FROM_MPS:
+            self._state = _runge_kutta(vehicle_dynamics_st, self._state, inputs, h)
+            self._state[_SPEED] = speed_after
+            self._state[_SLIP] = min(max(self._state[_SLIP], -_MAX_SLIP_RAD), _MAX_SLIP_RAD)
+            self._limit_yaw_rate()
+        else:
+            self._state[:_YAW_RATE] = _runge_kutta(
+                vehicle_dynamics_ks_cog, self._state[:_YAW_RATE], inputs, h
+            )
+            self._state[_SPEED] = speed_after
+            self._roll_without_slip()
+
+    def _speed_after(self, h: float, pull_mps2: float) -> float:
+        """Engine and slope, then what opposes motion, which can stop the car but not reverse it.
+
+        At rest a drive weaker than the friction changes nothing at all.
+        """
+        speed = self._state[_SPEED]
+        strongest = _DRIVE_POWER_WPKG / max(abs(speed), 1.0)
+        pushed = speed + (min(max(self._drive_mps2, -strongest), strongest) + pull_mps2) * h
+        friction = (self._brake_mps2 + _ROLLING_MPS2 + _DRAG_PER_M * speed * speed) * h
+        slowed = math.copysign(max(abs(pushed) - friction, 0.0), pushed)
+        return min(max(slowed, -MAX_REVERSE_SPEED_MPS), MAX_SPEED_MPS) + 0.0
+
+    def _roll_without_slip(self) -> None:
+        """Slip angle and yaw rate of the kinematic model, which does not keep them itself."""
+        speed, tangent = self._state[_SPEED], math.tan(self._state[_WHEEL])
+        slip = math.atan(tangent * _PARAMETERS.b / WHEELBASE_M) if speed else 0.0
+        self._state[_SLIP] = slip
+        self._state[_YAW_RATE] = speed * math.cos(slip) * tangent / WHEELBASE_M if speed else 0.0
+
+    def _limit_yaw_rate(self) -> None:
+        """No faster than the tyres could turn the car at this speed."""
+        fastest = MAX_LATERAL_MPS2 / max(abs(self._state[_SPEED]), 1.0)
+        self._state[_YAW_RATE] = min(max(self._state[_YAW_RATE], -fastest), fastest)
+
+
+_CORNERS_M = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)]) * (
+    LENGTH_M / 2.0,
+    WIDTH_M / 2.0,
+)
+
+
+def place(points_m: FloatArray, pose: Pose) -> FloatArray:
+    """(N, 2) points of the car's frame (forward, left) in the map frame, for a car at `pose`."""
+    sin, cos = math.sin(pose.yaw_rad), math.cos(pose.yaw_rad)
+    turn = np.array([(cos, sin), (-sin, cos)])
+    placed: FloatArray = points_m @ turn + np.array([pose.x_m, pose.y_m])
+    return placed
+
+
+def _checked(control: Control) -> tuple[float, float, float]:
+    """Throttle, steer and brake within their ranges."""
+    values = control.throttle, control.steer, control.brake
+    if not all(map(math.isfinite, values)):
+        raise ControlError(
+            f"control: throttle {values[0]}, steer {values[1]}, brake {values[2]}; "
+            "expected finite numbers"
+        )
+    throttle, steer, brake = values
+    return (
+        min(max(throttle, 0.0), 1.0),
+        min(max(steer, -1.0), 1.0),
+        min(max(brake, 0.0), 1.0),
+    )
+
+
+_Dynamics = Callable[[Sequence[float], Sequence[float], VehicleParameters], Sequence[float]]
+
+
+def _runge_kutta(
+    dynamics: _Dynamics, state: list[float], inputs: Sequence[float], h: float
+) -> list[float]:
+    """One classical fourth-order step of a CommonRoad model."""
+
+    def shifted(slope: Sequence[float], by: float) -> list[float]:
+        return [x + by * dx for x, dx in zip(state, slope, strict=True)]
+
+    k1 = dynamics(state, inputs, _PARAMETERS)
+    k2 = dynamics(shifted(k1, h / 2.0), inputs, _PARAMETERS)
+    k3 = dynamics(shifted(k2, h / 2.0), inputs, _PARAMETERS)
+    k4 = dynamics(shifted(k3, h), inputs, _PARAMETERS)
+    slope = [a + 2.0 * b + 2.0 * c + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True)]
+    return shifted(slope, h / 6.0)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How high the road is and how it slopes, where the OpenDRIVE file has elevation.
+
+Off the road the ground is as high as the nearest lane. Superelevation is not read. On a flat map,
+as CARLA's Town01 and Town02 are, nothing is looked up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.types import Pose
+
+GRAVITY_MPS2 = 9.81
+
+
+class Ground(NamedTuple):
+    """The road below a pose: height in m; pitch of who stands on it, rad, nose down positive."""
+
+    z_m: float
+    pitch_rad: float
+
+    @property
+    def pull_mps2(self) -> float:
+        """What gravity adds to the acceleration along the car, m/s2."""
+        return GRAVITY_MPS2 * math.sin(self.pitch_rad)
+
+
+_LEVEL = Ground(0.0, 0.0)
+
+
+class Terrain:
+    """The roads' heights.
+
+    Args:
+        road_map: the roads.
+    """
+
+    def __init__(self, road_map: RoadMap) -> None:
+        self._road_map = road_map
+        heights_m = np.concatenate([lane.height_m for lane in road_map.lanes.values()])
+        self._flat = float(np.ptp(heights_m)) < 1e-6
+
+    def under(self, pose: Pose) -> Ground:
+        """The ground below; of roads above each other that which is nearest to the pose.
+
+        On a flat map it is taken to be where the pose is: nothing falls.
+        """
+        if self._flat:
+            return Ground(pose.z_m, 0.0)
+        here = self._road_map.places.nearest(pose.x_m, pose.y_m, pose.z_m)
+        slope = here.grade * math.cos(pose.yaw_rad - here.yaw_rad)
+        return Ground(here.z_m, -math.atan(slope))
+
+    def under_all(self, poses: npt.NDArray[np.float64]) -> list[Ground]:
+        """`under` for each of (N, 3): x, y in m, yaw in rad; of bridges and roads, the lowest."""
+        if self._flat:
+            return [_LEVEL] * len(poses)
+        return [self.under(Pose(*row)) for row in poses.tolist()]

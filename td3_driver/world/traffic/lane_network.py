@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lanes as traffic needs them: sampled, joined, with speeds and with what is in whose way."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import networkx
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
+
+from td3_driver.world.bodies.boxes import box_corners
+from td3_driver.world.traffic.stretches import stretches_of
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_SPACING_M = 0.5
+SPEED_LIMIT_MPS = 30.0 / 3.6  # CARLA's towns 1 and 2, nearly everywhere
+_SLOWEST_MPS = 3.0
+_LATERAL_MPS2 = 1.8
+COMFORTABLE_BRAKE_MPS2 = 2.0
+_STANDING_ROOM_M = 12.0
+# What a vehicle needs in a junction: the largest one's length and width, and some air.
+_SWEPT_M = (6.2, 2.6)
+# Who has left the roads is on a lane of its own, far from all others and without an end.
+_OUTSIDE_M = np.array([(1e7, 1e7), (1e7 + 1.0, 1e7)])
+_ENDLESS_M = 1e9
+
+
+class LaneNetwork:
+    """The lanes of a map, and one more behind all their ends; everything is by lane number.
+
+    A lane here is a stretch of the map's lanes between places where they part or meet.
+
+    Args:
+        graph: `RoadMap.lane_graph`.
+
+    Attributes:
+        outside: the number of the lane behind the ends, the last; it leads into itself.
+        entries: (E,) lanes at which vehicles can come onto the roads: where a road begins.
+        length_m: (L,), without the ends that are narrower than a car.
+        successors: for each lane the lanes that it leads into, at least one.
+        guarded: (L,) bool: to be entered only by who has it granted, because lanes cross, part or
+            meet there.
+        conflicts: (L, L) bool: two guarded lanes on which vehicles could touch.
+        junction_id: (L,) OpenDRIVE's junction, -1 outside.
+        entry_mps: (L,) the speed at which a lane may be entered.
+    """
+
+    def __init__(self, graph: networkx.DiGraph) -> None:
+        stretches = stretches_of(graph)
+        self.outside = len(stretches)
+        self.successors = [[*stretch.after] for stretch in stretches]
+        sampled = [_resampled(stretch.line_m) for stretch in stretches]
+        sampled.append((_OUTSIDE_M, _ENDLESS_M))
+        self.length_m: FloatArray = np.array([length for _, length in sampled])
+        counts = np.array([len(points) for points, _ in sampled])
+        self._first: IntArray = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+        self._pieces: IntArray = counts.astype(np.int64) - 1
+        self._points: FloatArray = np.concatenate([points for points, _ in sampled])
+        self._limits_mps: FloatArray = np.concatenate(
+            [_speed_limits(points, length) for points, length in sampled]
+        )
+        self.entry_mps: FloatArray = self._limits_mps[self._first]
+        junctions = [-1 if s.junction_id is None else s.junction_id for s in stretches]
+        self.junction_id: IntArray = np.array([*junctions, -1], np.int64)
+        self.successors.append([])
+        self.guarded = self._find_guarded()
+        self.conflicts = self._find_conflicts([points for points, _ in sampled])
+        for kind in ("edge", "begins"):  # in a town without an edge where a lane begins
+            begin = np.array([getattr(stretch, kind) for stretch in stretches] + [False])
+            self.entries: IntArray = np.flatnonzero(begin & ~self.guarded)
+            if len(self.entries):
+                break
+        for following in self.successors:
+            following[:] = following or [self.outside]
+
+    def __len__(self) -> int:
+        return len(self.length_m)
+
+    def points(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
+        """(..., 2) map points at distances (...) from the starts of lanes (...)."""
+        index, share = self._place(lane, s_m)
+        before, after = self._points[index], self._points[index + 1]
+        points: FloatArray = before + share[..., None] * (after - before)
+        return points
+
+    def speed_limits(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
+        """(...) the speed in m/s that suits the bends here and further on in these lanes."""
+        index, _ = self._place(lane, s_m)
+        return self._limits_mps[index]
+
+    def _place(self, lane: IntArray, s_m: FloatArray) -> tuple[IntArray, FloatArray]:
+        pieces = self._pieces[lane]
+        along = np.clip(s_m / self.length_m[lane], 0.0, 1.0) * pieces
+        whole = np.minimum(along.astype(np.int64), pieces - 1)
+        return self._first[lane] + whole, along - whole
+
+    def _find_guarded(self) -> npt.NDArray[np.bool_]:
+        guarded = self.junction_id >= 0
+        for following in self.successors:
+            if len(following) > 1:  # the road parts
+                guarded[following] = True
+        entered = np.bincount(
+            np.array([*itertools.chain(*self.successors)], np.int64), minlength=len(self)
+        )
+        for lane, following in enumerate(self.successors):
+            if any(entered[f] > 1 for f in following):  # lanes meet
+                guarded[lane] |= not guarded[following].all()
+        for lane, following in enumerate(self.successors):
+            short = following and self.length_m[lane] < _STANDING_ROOM_M
+            if short and guarded[following].all():
+                guarded[lane] = True  # no room to wait between two junctions
+        return guarded
+
+    def _find_conflicts(self, points: list[FloatArray]) -> npt.NDArray[np.bool_]:
+        conflicts = np.zeros((len(self), len(self)), np.bool_)
+        guarded = np.flatnonzero(self.guarded)
+        swept = [_swept(points[lane]) for lane in guarded]
+        boxes_m = np.array([ground.bounds for ground in swept]).reshape(-1, 2, 2)
+        low_m, high_m = boxes_m[:, 0], boxes_m[:, 1]
+        near = np.all((low_m[:, None] <= high_m) & (low_m <= high_m[:, None]), axis=-1)
+        for one, other in np.argwhere(np.triu(near, k=1)):
+            if swept[one].intersects(swept[other]):
+                conflicts[guarded[[one, other]], guarded[[other, one]]] = True
+        for lane, following in enumerate(self.successors):
+            # Who follows, or drives on, has a leader and needs no more.
+            conflicts[following, lane] = conflicts[lane, following] = False
+        return conflicts
+
+
+def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:
+    """Evenly spaced points (N >= 2, 2) along a line, ends included, and its length."""
+    steps_m = np.hypot(*np.diff(center_m, axis=0).T)
+    kept = np.concatenate([[True], steps_m > 1e-6])
+    along_m = np.concatenate([[0.0], np.cumsum(steps_m)])[kept]
+    length_m = float(along_m[-1])
+    at_m = np.linspace(0.0, length_m, max(math.ceil(length_m / _SPACING_M), 1) + 1)
+    line = center_m[kept]
+    points = [np.interp(at_m, along_m, line[:, axis]) for axis in (0, 1)]
+    return np.stack(points, axis=1), length_m
+
+
+def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
+    """(N,) m/s along a lane: slow in bends, and braking in time before them."""
+    piece_m = length_m / (len(points_m) - 1)
+    reach = min(4, (len(points_m) - 1) // 2)  # over 2 m to each side: points are a little rough
+    limits = np.full(len(points_m), SPEED_LIMIT_MPS)
+    if reach:
+        chords = points_m[reach:] - points_m[:-reach]
+        yaw = np.unwrap(np.arctan2(chords[:, 1], chords[:, 0]))
+        curvature = np.abs(yaw[reach:] - yaw[:-reach]) / (reach * piece_m)
+        bend_mps = np.sqrt(_LATERAL_MPS2 / np.maximum(curvature, 1e-6))
+        limits[reach:-reach] = np.clip(bend_mps, _SLOWEST_MPS, SPEED_LIMIT_MPS)
+    gain = 2.0 * COMFORTABLE_BRAKE_MPS2 * piece_m
+    for index in range(len(limits) - 2, -1, -1):
+        limits[index] = min(limits[index], math.sqrt(limits[index + 1] ** 2 + gain))
+    return limits
+
+
+def _swept(points_m: FloatArray) -> BaseGeometry:
+    """The ground that vehicles need to drive along a lane."""
+    some = points_m[np.unique(np.linspace(0, len(points_m) - 1, 25).astype(int))]
+    heading = np.gradient(some, axis=0)
+    poses = np.column_stack([some, np.arctan2(heading[:, 1], heading[:, 0])])
+    sizes = np.broadcast_to(_SWEPT_M, (len(poses), 2))
+    return unary_union([Polygon(corners) for corners in box_corners(poses, sizes)])

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vehicles that were put somewhere by `spawn_object`, and stand there in the way.
+
+All are the ego's model. One that is run into slides, with locked wheels, without turning; when the
+others are dealt out anew, each is back where it was put.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.driving.types import Pose
+from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M
+
+FloatArray = npt.NDArray[np.float64]
+
+FIRST_ACTOR_ID = 20_000
+_SLIDING_MPS2 = 7.0
+_COLOR_BGR = (120.0, 118.0, 115.0)
+
+
+class Parked:
+    """None at first; an actor id is given once."""
+
+    def __init__(self) -> None:
+        self._next_id = FIRST_ACTOR_ID
+        self._ids: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._places: FloatArray = np.empty((0, 3))
+        self.restart()
+
+    def restart(self) -> None:
+        """Everybody stands where it was put."""
+        self._poses: FloatArray = self._places.copy()
+        self._velocities_mps: FloatArray = np.zeros((len(self._ids), 2))
+        self._accelerations_mps2: FloatArray = self._velocities_mps
+
+    def add(self, pose: Pose) -> int:
+        """Put one more vehicle somewhere; returns its actor id."""
+        actor_id, self._next_id = self._next_id, self._next_id + 1
+        place = [(pose.x_m, pose.y_m, pose.yaw_rad)]
+        self._ids = np.append(self._ids, actor_id)
+        self._places = np.append(self._places, place, axis=0)
+        self._poses = np.append(self._poses, place, axis=0)
+        self._velocities_mps = np.append(self._velocities_mps, [(0.0, 0.0)], axis=0)
+        self._accelerations_mps2 = np.zeros_like(self._velocities_mps)
+        return actor_id
+
+    def remove(self, actor_id: int) -> bool:
+        """Take a vehicle away; returns whether it was there."""
+        kept = self._ids != actor_id
+        self._ids, self._places = self._ids[kept], self._places[kept]
+        self._poses, self._velocities_mps = self._poses[kept], self._velocities_mps[kept]
+        self._accelerations_mps2 = self._accelerations_mps2[kept]
+        return not bool(kept.all())
+
+    def step(self, dt_s: float) -> None:
+        """Let slide, for `dt_s`, those that were run into."""
+        before = self._velocities_mps
+        speed_mps = np.hypot(before[:, 0], before[:, 1])
+        left = np.maximum(speed_mps - _SLIDING_MPS2 * dt_s, 0.0) / np.maximum(speed_mps, 1e-9)
+        self._velocities_mps = before * left[:, None]
+        self._accelerations_mps2 = (self._velocities_mps - before) / dt_s
+        self._poses[:, :2] += (before + self._velocities_mps) / 2.0 * dt_s
+
+    def push(self, index: int, impulse: FloatArray) -> None:
+        """Give the vehicle in row `index` of `bodies` an impulse (2,), kg m/s, map frame."""
+        self._velocities_mps[index] += impulse / MASS_KG
+
+    def bodies(self) -> Bodies:
+        """All of them now."""
+        count = len(self._ids)
+        return Bodies(
+            self._ids,
+            self._poses.copy(),
+            np.tile([LENGTH_M, WIDTH_M, HEIGHT_M], (count, 1)),
+            self._velocities_mps.copy(),
+            np.full(count, MASS_KG),
+            np.tile(_COLOR_BGR, (count, 1)),
+            np.zeros(count),
+            self._accelerations_mps2,
+        )
