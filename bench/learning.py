@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from td3_driver.agent.exploration import Exploration
-from td3_driver.replay.buffer import Replay
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Situation
@@ -31,6 +30,7 @@ from td3_driver.driving.reward import Action
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive
+from td3_driver.replay.buffer import Replay
 from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig

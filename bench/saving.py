@@ -14,9 +14,9 @@ import numpy as np
 
 from bench.report import Section, ratio
 from bench.workload import EPISODE, PRESETS, our_agent, our_replay, preset
-from td3_driver.replay import file as replay_file
 from td3_driver.learner import resume
 from td3_driver.learner.messages import Save
+from td3_driver.replay import file as replay_file
 
 _OURS, _PEERS = 1_000_000, 20_000  # SB3's would take 56.7 GB for a million
 _NEW = 1000  # rows between two saves

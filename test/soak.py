@@ -79,7 +79,7 @@ class Soak:
         latest = self._folder / "run" / "latest.pth"
         resume = [f"resume:={latest}"] if latest.exists() else []
         driver = Node(
-            "ros.driver_node", f"checkpoint_dir:={self._folder}/run", "on_loss:=exit",
+            "ros.driver.node", f"checkpoint_dir:={self._folder}/run", "on_loss:=exit",
             "learner_timeout_s:=20.0", "answer_within_s:=5.0", "world_timeout_s:=120.0",
             "save_freq:=2000", "keep_last:=3", *resume,
         )  # fmt: skip

@@ -13,16 +13,9 @@ import torch
 from torch import Tensor
 
 from td3_driver.agent.augmentation import draw_offsets, shifted_at_once
-from td3_driver.agent.batch import (
-    IMAGES,
-    NUMBERS,
-    Batch,
-    Rows,
-    TensorBatch,
-    empty_pixels,
-    shape_key,
-)
 from td3_driver.agent.networks import write_pixels
+from td3_driver.agent.staging import TensorBatch, empty_pixels, shape_key
+from td3_driver.replay.batch import IMAGES, NUMBERS, Batch, Rows
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.shared_memory import ArrayType, packed
 

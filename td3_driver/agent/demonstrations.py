@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from td3_driver.agent.batch import Batch
 from td3_driver.agent.cuda import DeviceFrames
+from td3_driver.replay.batch import Batch
 from td3_driver.replay.buffer import Replay
 
 

@@ -8,19 +8,16 @@ states: with these, training continues bit for bit as if it had not been interru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from td3_driver.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.exploration import Exploration
+from td3_driver.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.checkpoints.provenance import provenance
-
-if TYPE_CHECKING:
-    from td3_driver.agent.td3 import TD3Agent
 
 NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
 
@@ -42,7 +39,17 @@ _ARCHITECTURE = (
 )
 
 
-def take(agent: TD3Agent, run: Mapping[str, Any]) -> dict[str, Any]:
+class Stateful(Protocol):
+    """What an agent's state is made of, beside the attributes that the tables above name."""
+
+    config: AgentConfig
+    action_dim: int
+    sampler: np.random.Generator
+    noise_generator: torch.Generator
+    exploration: Exploration
+
+
+def take(agent: Stateful, run: Mapping[str, Any]) -> dict[str, Any]:
     """Copy an agent's state into a checkpoint's payload.
 
     Args:
@@ -77,7 +84,7 @@ def _copied(value: Any) -> Any:
 
 
 def components(
-    agent: TD3Agent,
+    agent: Stateful,
 ) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer | None]]:
     """Every network, target and optimizer (None where the agent has none) with its key."""
     for name in NETWORKS:
@@ -85,7 +92,7 @@ def components(
             yield f"{part}_state_dict", getattr(agent, part)
 
 
-def restore(agent: TD3Agent, payload: Mapping[str, Any]) -> None:
+def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
     """Put a payload into an agent, with its learning settings.
 
     Raises:
@@ -123,7 +130,7 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
     return changed
 
 
-def mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
+def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     """Every reason why a payload cannot be put into an agent; empty if it can."""
     keys = [key for key, _ in components(agent)]
     keys += [*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS, "config", "rng_state"]
@@ -141,7 +148,7 @@ def mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
     return problems + _rng_mismatches(agent, payload["rng_state"])
 
 
-def _config_mismatches(agent: TD3Agent, payload: Mapping[str, Any]) -> list[str]:
+def _config_mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     try:
         config = AgentConfig.from_mapping(payload["config"])
         settings = {name: payload[name] for name in _HYPERPARAMETERS}
@@ -209,7 +216,7 @@ def _optimizer_mismatches(
     return problems
 
 
-def _rng_mismatches(agent: TD3Agent, saved: Mapping[str, Any]) -> list[str]:
+def _rng_mismatches(agent: Stateful, saved: Mapping[str, Any]) -> list[str]:
     """Try the random states on spare generators."""
     try:
         np.random.PCG64().state = saved["sampler"]

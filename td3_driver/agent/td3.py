@@ -8,6 +8,7 @@ loss reaches the actor and actor_cnn through the action alone.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from td3_driver.agent import persistence, snapshot
-from td3_driver.agent.batch import Batch, Staging, TensorBatch
+from td3_driver.agent import snapshot
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, RecordedStep, SideStream
 from td3_driver.agent.demonstrations import Demonstrations
@@ -30,7 +30,13 @@ from td3_driver.agent.measures import Measures
 from td3_driver.agent.networks import CNN, Actor, Critic, joined_state, target_of
 from td3_driver.agent.optimizers import adam_of, step_unless
 from td3_driver.agent.policy import Observation, greedy_action, vector_length
+from td3_driver.agent.staging import Staging, TensorBatch
+from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.replay.batch import Batch
 from td3_driver.replay.buffer import Replay
+
+_LOG = logging.getLogger(__name__)
 
 
 class TD3Agent:
@@ -298,7 +304,9 @@ class TD3Agent:
         Raises:
             CheckpointError: If it cannot be written; a file already there is unchanged.
         """
-        persistence.save(self, filepath, run)
+        checkpoint.write(filepath, self.checkpoint_payload(run))
+        self._log_components("saved")
+        _LOG.info("Checkpoint saved to %s (update %d)", filepath, self.total_it)
 
     def load_checkpoint(self, filepath: str | Path) -> None:
         """Continue from a checkpoint file, bit for bit.
@@ -307,9 +315,27 @@ class TD3Agent:
             FileNotFoundError: If there is no such file.
             CheckpointError: If it is damaged or does not fit; the agent is unchanged then.
         """
-        persistence.load(self, filepath)
+        payload = checkpoint.read(filepath)
+        try:
+            self.restore(payload)
+        except CheckpointError as error:
+            raise CheckpointError(f"{filepath}: {error}") from None
+        self._log_components("restored")
+        _LOG.info("Checkpoint loaded from %s (update %d)", filepath, self.total_it)
 
     @classmethod
     def from_checkpoint(cls, filepath: str | Path, device: str | torch.device = "cpu") -> TD3Agent:
         """Build the agent that a checkpoint file holds; errors as in `load_checkpoint`."""
-        return persistence.build(cls, filepath, device)
+        payload = checkpoint.read(filepath)
+        dimensions: dict[str, Any] = {name: payload.get(name) for name in snapshot.DIMENSIONS}
+        try:
+            agent = cls(**dimensions, config=payload.get("config"), device=device)
+            agent.restore(payload)
+        except (CheckpointError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{filepath}: {error}") from None
+        return agent
+
+    def _log_components(self, done: str) -> None:
+        for key, component in snapshot.components(self):
+            if component is not None:
+                _LOG.info("  %s %s", key, done)

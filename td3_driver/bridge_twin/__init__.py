@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The embedded world as the CARLA bridge's topics and services: `world_node`."""

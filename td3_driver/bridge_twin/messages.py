@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from td3_driver.bridge_twin.objects import ObjectArrays
+from td3_driver.bridge_twin.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
 from td3_driver.driving.messages.encoding import (
     Messages,
     new_header,
@@ -27,10 +29,8 @@ from td3_driver.driving.messages.encoding import (
 )
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
-from td3_driver.bridge_twin.objects import ObjectArrays
-from td3_driver.bridge_twin.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
-from td3_driver.world.simulation import Collision, Tick, WorldConfig
 from td3_driver.world.bodies.vehicle import MASS_KG
+from td3_driver.world.simulation import Collision, Tick, WorldConfig
 
 EGO_ID = 1
 _FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin

@@ -14,10 +14,10 @@ from typing import Any
 
 from td3_driver.driving.messages.encoding import Messages, numbers, set_pose, turn
 from td3_driver.world.bodies.boxes import Bodies
-from td3_driver.world.traffic.others import are_pedestrians
-from td3_driver.world.simulation import Tick
-from td3_driver.world.ground.terrain import Ground
 from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, WIDTH_M
+from td3_driver.world.ground.terrain import Ground
+from td3_driver.world.simulation import Tick
+from td3_driver.world.traffic.others import are_pedestrians
 
 _CERTAIN = 255
 

@@ -27,11 +27,11 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from tf2_msgs.msg import TFMessage
 
+from td3_driver.bridge_twin import objects_file as objects
+from td3_driver.bridge_twin.messages import EGO_ID, TickMessages, sensor_ids
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros import names
 from td3_driver.ros.conversions import MESSAGES
-from td3_driver.bridge_twin import objects_file as objects
-from td3_driver.bridge_twin.messages import EGO_ID, TickMessages, sensor_ids
 from td3_driver.world.simulation import Tick, WorldConfig
 
 Publish = Callable[[Tick], None]

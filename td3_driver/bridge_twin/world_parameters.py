@@ -6,10 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.ros.parameters import parameter
-from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.bridge_twin.objects_file import (
     CameraPicture,
     Car,
@@ -17,6 +13,10 @@ from td3_driver.bridge_twin.objects_file import (
     picture_of,
     read_car,
 )
+from td3_driver.driving.purpose import Purpose
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.ros.parameters import parameter
+from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import (
     DEFAULT_DIFFICULTY,
     DIFFICULTIES,

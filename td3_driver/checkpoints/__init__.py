@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The checkpoint file: its bytes, written whole or not at all, verified before use."""

@@ -125,8 +125,8 @@ def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor shapely.
     from td3_driver.configuration import load_configuration
     from td3_driver.online.run_folder import record
-    from td3_driver.ros.train.domains import claim
     from td3_driver.ros.recorder_node import recorder_parameters
+    from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
     from td3_driver.share import preset_names
 

@@ -64,9 +64,9 @@ def _world(args: argparse.Namespace) -> int:
 
 
 def _film(args: argparse.Namespace) -> int:
+    from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
     from td3_driver.evaluation import film
     from td3_driver.online.folder import prepare_folder
-    from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 
     width, height = FILM_PX
     _say_notes(args)

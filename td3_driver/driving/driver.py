@@ -23,7 +23,6 @@ from td3_driver.driving.observation import (
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
-from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.roles import (
     Command,
@@ -33,6 +32,7 @@ from td3_driver.driving.roles import (
     Report,
     Situation,
 )
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.routes.routing import random_route, training_route
 from td3_driver.driving.safety import (

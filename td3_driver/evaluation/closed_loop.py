@@ -18,7 +18,6 @@ from td3_driver.driving.driver import (
     Situation,
 )
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.evaluation.metrics import Trace
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.routes.route import RoutePlace
@@ -26,9 +25,10 @@ from td3_driver.driving.safety import safe_action
 from td3_driver.driving.types import FULL_BRAKE, EgoState
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.drive_recorder import DriveRecorder
+from td3_driver.evaluation.metrics import Trace
 from td3_driver.world.loop import advance
-from td3_driver.world.traffic.others import are_pedestrians
 from td3_driver.world.simulation import Collision, Simulation, Tick
+from td3_driver.world.traffic.others import are_pedestrians
 
 
 @dataclass(frozen=True)

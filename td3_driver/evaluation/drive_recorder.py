@@ -16,12 +16,12 @@ from rosbags.rosbag2 import Writer
 
 from td3_driver.bags.types import BagMessages, typestore
 from td3_driver.bags.writing import quality
+from td3_driver.bridge_twin.messages import TickMessages
+from td3_driver.bridge_twin.objects_file import CAMERA, COLLISION, LANE_INVASION, Mounting, Sensor
 from td3_driver.driving.messages.encoding import new_header, new_path, set_control
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import Control
-from td3_driver.bridge_twin.messages import TickMessages
-from td3_driver.bridge_twin.objects_file import CAMERA, COLLISION, LANE_INVASION, Mounting, Sensor
 from td3_driver.world.simulation import Tick, WorldConfig
 
 _EGO, _CAMERA = "ego_vehicle", "rgb_front"

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from td3_driver import signals
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import DrivingConfig, Policy
-from td3_driver.evaluation.metrics import EpisodeMetrics, Trace, measure, summarise
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import Frame, drive_route
 from td3_driver.evaluation.drive_recorder import DriveRecorder
+from td3_driver.evaluation.metrics import EpisodeMetrics, Trace, measure, summarise
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig

@@ -14,8 +14,8 @@ from PIL import Image
 
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies, box_corners
-from td3_driver.world.ground.surface import Surface
 from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M
+from td3_driver.world.ground.surface import Surface
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float64]

@@ -14,8 +14,8 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from td3_driver.checkpoints import durable_file
 from td3_driver.bags.writing import check_new
+from td3_driver.checkpoints import durable_file
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard

@@ -28,16 +28,15 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver import signals
-from td3_driver.checkpoints import checkpoint, durable_file
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.judgement import values_of
 from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.checkpoints import checkpoint, durable_file
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.console import readers_may_leave
-from td3_driver.evaluation.metrics import value_bias
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
-from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.roles import Situation
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.evaluate import (
     Course,
     Drive,
@@ -46,6 +45,7 @@ from td3_driver.evaluation.evaluate import (
     drive_courses,
     summary,
 )
+from td3_driver.evaluation.metrics import value_bias
 from td3_driver.online import evaluations
 from td3_driver.online.trained import Greedy, Trained, load
 from td3_driver.world.simulation import WorldConfig

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Checkpoints looked into, taken over from other programs, and handed on as ONNX."""

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import file as replay_file
 from td3_driver.agent import snapshot
-from td3_driver.checkpoints.checkpoint import CheckpointError
-from td3_driver.replay.log import ReplayLink
 from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.log import ReplayLink
 
 _COUNTERS = ("env_steps", "episodes", "total_it")
 _SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")

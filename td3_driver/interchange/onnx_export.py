@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from td3_driver.checkpoints import checkpoint, durable_file
-from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.agent.networks import joined_state
 from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint, durable_file
+from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 
 LARGEST_DIFFERENCE = 1e-4  # of an action element; float32 gives about 1e-6
 _COMPARISONS = 32

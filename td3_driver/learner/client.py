@@ -16,9 +16,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from td3_driver.learner import process as learner
-from td3_driver.learner.process import LearnerSpec
 from td3_driver.learner.messages import Event, Lost, Request, Stop
 from td3_driver.learner.outbox import Outbox
+from td3_driver.learner.process import LearnerSpec
 from td3_driver.signals import ENDING
 
 STOP_TIMEOUT_S = 10.0

@@ -24,11 +24,13 @@ from typing import Any, BinaryIO
 
 import torch
 
-from td3_driver.checkpoints import checkpoint
-from td3_driver.learner import resume
-from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
+from td3_driver.agent.policy import flatten
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
+from td3_driver.learner import resume
 from td3_driver.learner.messages import (
     Event,
     Load,
@@ -43,14 +45,12 @@ from td3_driver.learner.messages import (
     Train,
     Trained,
 )
-from td3_driver.agent.policy import flatten
 from td3_driver.learner.reach import Reach
-from td3_driver.replay.buffer import Replay
-from td3_driver.replay.log import ReplayLink
 from td3_driver.learner.resume import RunSettings
 from td3_driver.learner.surroundings import UnfitError, check_device, summary_writer
-from td3_driver.agent.td3 import TD3Agent
 from td3_driver.learner.weights import SharedWeights
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.log import ReplayLink
 
 LOSS_LOG_UPDATES = 50
 # So many updates in a row that are not finite, and learning is beyond repair.

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import file as replay_file
 from td3_driver.agent import snapshot
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
-from td3_driver.replay.meaning import Meaning, MeaningError, differences, flat
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.log import ReplayLink
-from td3_driver.agent.td3 import TD3Agent
+from td3_driver.replay.meaning import Meaning, MeaningError, differences, flat
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from td3_driver.replay.meaning import flat
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.observation import IMAGE_LAYOUT, vector_layout
 from td3_driver.driving.safety import ACTION_LAYOUT
+from td3_driver.replay.meaning import flat
 
 _EPISODE = "driving.episode."
 # Which routes are driven, and when an episode is cut short, which is no end of its value.

@@ -7,25 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.replay import file as replay_file
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.exploration import Exploration
-from td3_driver.learner.process import LearnerSpec
-from td3_driver.learner.client import LearnerClient
-from td3_driver.replay.meaning import Meaning
-from td3_driver.learner.messages import Loaded
 from td3_driver.agent.policy import Policy
-from td3_driver.replay.buffer import Replay
-from td3_driver.learner.resume import RunSettings
-from td3_driver.learner.weights import SharedWeights
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.purpose import Purpose
+from td3_driver.learner.client import LearnerClient
+from td3_driver.learner.messages import Loaded
+from td3_driver.learner.process import LearnerSpec
+from td3_driver.learner.resume import RunSettings
+from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.session import LATEST, Session, SessionConfig
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.meaning import Meaning
 
 ACTION_DIM = 2
 ROW = ((FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, ACTION_DIM)  # of a `Replay`

@@ -25,11 +25,11 @@ from typing import IO, Any
 import yaml
 
 from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import log as replay_log
 from td3_driver.checkpoints.checkpoint import BEST, LATEST
 from td3_driver.checkpoints.provenance import provenance
 from td3_driver.online import evaluations
 from td3_driver.online.folder import prepare_folder
+from td3_driver.replay import log as replay_log
 
 RUNS = Path("runs")
 NEWEST = "latest"

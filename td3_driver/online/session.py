@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.learner.client import LearnerClient
-from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
-from td3_driver.learner.reach import Reach
-from td3_driver.replay.buffer import Replay
-from td3_driver.learner.weights import SharedWeights
 from td3_driver.driving.driver import Command, Driver, Report
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control, EgoState
+from td3_driver.learner.client import LearnerClient
+from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
+from td3_driver.learner.reach import Reach
+from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.learner_link import LearnerLink, Then
 from td3_driver.online.run_folder import RunFolder
+from td3_driver.replay.buffer import Replay
 
 # In real time at most so many updates wait at the learner, and at most so many are remembered
 # when it is too slow: after a pause it must not make up for lost time in one burst.

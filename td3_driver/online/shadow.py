@@ -17,7 +17,7 @@ import numpy as np
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import Episode
-from td3_driver.driving.routes.map_matching import Lanes
+from td3_driver.driving.messages.synchronisation import driven
 from td3_driver.driving.observation import (
     Frame,
     FrameStack,
@@ -25,13 +25,13 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
-from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.reward import Action
-from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.road_users import NOBODY, RoadUsers
+from td3_driver.driving.routes.map_matching import Lanes
+from td3_driver.driving.routes.recorded_routes import RecordedRoutes
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import safe_action
-from td3_driver.driving.messages.synchronisation import driven
 from td3_driver.driving.types import EgoState
 from td3_driver.online.timing import Cadence
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Recorded drives gone through again: what a policy would do, what can be learned of them."""

@@ -25,10 +25,10 @@ from td3_driver.driving.messages.decoding import (
     route_of,
     stamp_ns,
 )
-from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
-from td3_driver.driving.road_users import NOBODY, RoadUsers
-from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.road_users import NOBODY, RoadUsers
+from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.types import Control, EgoState
 from td3_driver.playback.columns import Clock, Columns, Stamps, Table
 from td3_driver.playback.frames import Frames, ego_of, frames, row_of

@@ -22,7 +22,7 @@ from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.episode import Episode, Outcome
-from td3_driver.driving.routes.map_matching import driven_route
+from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
 from td3_driver.driving.observation import (
     Frame,
     FrameStack,
@@ -30,9 +30,9 @@ from td3_driver.driving.observation import (
     grey_frame,
     vector_observation,
 )
-from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.reward import Action
+from td3_driver.driving.routes.map_matching import driven_route
+from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import action_of
 from td3_driver.driving.types import Control, EgoState

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from td3_driver.bags.topics import TopicNames
-from td3_driver.driving.routes.route import FloatArray
 from td3_driver.driving.messages.synchronisation import Mode, Sync, at
+from td3_driver.driving.routes.route import FloatArray
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.playback.columns import Clock, Columns, Stamps, Table
 

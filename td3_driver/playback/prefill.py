@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from td3_driver.replay import file as replay_file
-from td3_driver.replay.buffer import Replay
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.driver import DrivingConfig
-from td3_driver.driving.observation import FRAME_COUNT
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.driving.observation import FRAME_COUNT
+from td3_driver.online.meaning import of_experience
+from td3_driver.online.run import ROW
 from td3_driver.playback.drive_log import DriveLog, read_log
 from td3_driver.playback.drives import Drives
 from td3_driver.playback.progress import Progress
-from td3_driver.online.meaning import of_experience
-from td3_driver.online.run import ROW
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
 
 # What `Replay.sample` leaves out at the old end of a full buffer, at most.
 _UNREACHED = 1024 + FRAME_COUNT

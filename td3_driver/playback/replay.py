@@ -22,13 +22,13 @@ from td3_driver.agent.judgement import values_of
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
 from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.safety import safe_action
-from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.online.trained import Greedy
 from td3_driver.playback.drive_log import DriveLog, read_log
 from td3_driver.playback.drives import Drives, Step
 from td3_driver.playback.progress import Progress
-from td3_driver.online.trained import Greedy
 
 SHOWN = 10
 SHOWN_WIDTH_PX = 480

@@ -14,12 +14,12 @@ import torch
 
 from td3_driver.checkpoints import durable_file
 from td3_driver.driving.messages.synchronisation import Sync
-from td3_driver.playback.progress import Progress
-from td3_driver.playback.replay import replay
-from td3_driver.playback.metrics import metrics, regressions
-from td3_driver.playback.report import report
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
+from td3_driver.playback.metrics import metrics, regressions
+from td3_driver.playback.progress import Progress
+from td3_driver.playback.replay import replay
+from td3_driver.playback.report import report
 
 _TABLE = (
     ("frames", "frames"),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The replay buffer: in shared memory, and beside a checkpoint as a file."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from td3_driver.agent.batch import Batch, FrameSource, Rows
+from td3_driver.replay.batch import Batch, FrameSource, Rows
 from td3_driver.replay.checks import check_finite, check_observation
 from td3_driver.replay.meaning import Meaning
 from td3_driver.replay.shared_memory import ArrayType, SharedBlock, fence, packed

@@ -20,11 +20,11 @@ from typing import BinaryIO
 import numpy as np
 
 from td3_driver.checkpoints import durable_file
-from td3_driver.replay import log as replay_log
 from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
-from td3_driver.replay.meaning import Meaning, MeaningError, differences
+from td3_driver.replay import log as replay_log
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.log import Columns, ReplayLink
+from td3_driver.replay.meaning import Meaning, MeaningError, differences
 
 __all__ = ["ReplayLink", "load", "restore", "save", "verify"]
 

@@ -25,10 +25,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.checkpoints.archive import open_file
-from td3_driver.replay.meaning import Meaning, differences, flat
+from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.checkpoints.provenance import package_version
+from td3_driver.replay.meaning import Meaning, differences, flat
 
 Columns = Mapping[str, npt.NDArray[Any]]
 

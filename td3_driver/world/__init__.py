@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded world: roads, vehicle, camera, simulation. No ROS outside world_node."""
+"""The embedded world: one command in, one tick out. No ROS."""

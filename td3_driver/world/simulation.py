@@ -15,18 +15,18 @@ import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap, pose_of
 from td3_driver.driving.types import Control, EgoState, Pose
-from td3_driver.world.camera.appearance import APPEARANCES, look_of
 from td3_driver.world.bodies.boxes import Bodies, box_corners, penetration
-from td3_driver.world.camera.camera import Camera
 from td3_driver.world.bodies.contact import Contact, strike
+from td3_driver.world.bodies.shapes import Shapes, joined, of_bodies
+from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M, Vehicle
+from td3_driver.world.camera.appearance import APPEARANCES, look_of
+from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.scenery import grow
 from td3_driver.world.ground.lane_invasion import LaneInvasion
 from td3_driver.world.ground.lane_paint import places_along
-from td3_driver.world.traffic.others import Others
-from td3_driver.world.camera.scenery import grow
-from td3_driver.world.bodies.shapes import Shapes, joined, of_bodies
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.ground.terrain import Ground, Terrain
-from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M, Vehicle
+from td3_driver.world.traffic.others import Others
 
 _SPAWN_SPACING_M = 2.0
 

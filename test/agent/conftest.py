@@ -11,7 +11,7 @@ import torch
 from small_agent import SMALL, fill, random_batch
 
 from td3_driver.agent import Replay
-from td3_driver.agent.batch import Batch
+from td3_driver.replay.batch import Batch
 
 torch.set_num_threads(1)
 

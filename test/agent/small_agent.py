@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from td3_driver.agent import Replay
-from td3_driver.agent.batch import Batch
+from td3_driver.replay.batch import Batch
 
 IMAGE = (4, 36, 36)
 VECTOR = 5

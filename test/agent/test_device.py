@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from td3_driver.agent import Replay, TD3Agent, cuda
-from td3_driver.agent.batch import NUMBERS, Batch, Staging
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, Parcel, RecordedStep
 from td3_driver.agent.networks import to_pixels
+from td3_driver.agent.staging import Staging
+from td3_driver.replay.batch import NUMBERS, Batch
 
 CPU = torch.device("cpu")
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

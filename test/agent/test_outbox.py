@@ -15,11 +15,11 @@ import pytest
 from small_agent import ACTION, SMALL, VECTOR, fill
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.learner.process import LearnerSpec
+from td3_driver.agent.policy import Policy
 from td3_driver.learner.client import LearnerClient
 from td3_driver.learner.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
 from td3_driver.learner.outbox import BACKLOG_BYTES, Outbox
-from td3_driver.agent.policy import Policy
+from td3_driver.learner.process import LearnerSpec
 from td3_driver.learner.reach import Reach
 from td3_driver.learner.resume import RunSettings
 from td3_driver.learner.weights import SharedWeights

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from td3_driver.agent import Replay
-from td3_driver.agent.batch import Batch
+from td3_driver.replay.batch import Batch
 
 DISCOUNT = 0.9
 STACK = 4

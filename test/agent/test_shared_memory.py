@@ -16,8 +16,8 @@ import pytest
 from td3_driver.agent import TD3Agent
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import Policy, flatten
-from td3_driver.replay.shared_memory import SharedBlock
 from td3_driver.learner.weights import SharedWeights
+from td3_driver.replay.shared_memory import SharedBlock
 
 SPAWN = multiprocessing.get_context("spawn")
 

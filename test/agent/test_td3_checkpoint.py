@@ -352,7 +352,7 @@ def test_the_newest_valid_file_is_found(tmp_path: Path) -> None:
 
 
 def test_each_component_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "td3_driver.agent.persistence")
+    caplog.set_level(logging.INFO, "td3_driver.agent.td3")
     agent = TD3Agent(21, config=CONFIG)
     agent.save_checkpoint(tmp_path / "one.pth")
     agent.load_checkpoint(tmp_path / "one.pth")

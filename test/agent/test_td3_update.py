@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from td3_driver.agent import TD3Agent, td3
-from td3_driver.agent.batch import Batch
+from td3_driver.replay.batch import Batch
 from td3_driver.replay.buffer import Replay
 
 NAMES = ("actor", "critic", "actor_cnn", "critic_cnn")

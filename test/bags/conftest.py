@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from td3_driver.agent import TD3Agent
-from td3_driver.replay.buffer import Replay
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import VECTOR_DIM
 from td3_driver.evaluation.closed_loop import Frame
 from td3_driver.online.run import ROW
 from td3_driver.online.trained import Trained, load
+from td3_driver.replay.buffer import Replay
 
 from .making import drive_into
 

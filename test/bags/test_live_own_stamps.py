@@ -56,7 +56,7 @@ def play(player: Player, bag: Path, spin_s: float = 0.04) -> None:
 
 @pytest.mark.parametrize("sync", ["auto", "interpolate", "nearest"])
 def test_a_replay_proposes_for_every_image(sync: str, drive: Drive, bag: Path, ros: None) -> None:
-    node = Node("ros.driver_node", "mode:=replay", f"resume:={drive.checkpoint}", f"sync:={sync}")
+    node = Node("ros.driver.node", "mode:=replay", f"resume:={drive.checkpoint}", f"sync:={sync}")
     player = Player(bag)
     try:
         player.wait_for_listener()
@@ -87,7 +87,7 @@ def test_a_replay_proposes_for_every_image(sync: str, drive: Drive, bag: Path, r
 def test_in_real_time_every_image_gets_one_command(drive: Drive, bag: Path, ros: None) -> None:
     """Nobody obeys them: the car is never where an episode begins. Each is an answer still."""
     node = Node(
-        "ros.driver_node", "mode:=evaluate", f"resume:={drive.checkpoint}",
+        "ros.driver.node", "mode:=evaluate", f"resume:={drive.checkpoint}",
         "stepping:=realtime", "sync:=auto",
         f"checkpoint_dir:={bag.parent / 'checkpoints'}",
     )  # fmt: skip

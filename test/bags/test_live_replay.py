@@ -23,9 +23,9 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 
+from td3_driver.online.trained import Trained
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.replay import replay
-from td3_driver.online.trained import Trained
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import stamp_ns, stamp_of
 
@@ -200,7 +200,7 @@ def ros() -> Iterator[None]:
 def driver(drive: Drive, ros: None) -> Iterator[Node]:
     """It takes one recording after the other."""
     node = Node(
-        "ros.driver_node", "mode:=replay", f"resume:={drive.checkpoint}", "use_sim_time:=true"
+        "ros.driver.node", "mode:=replay", f"resume:={drive.checkpoint}", "use_sim_time:=true"
     )
     yield node
     node.kill()
@@ -326,7 +326,7 @@ def test_a_checkpoint_is_needed(tmp_path: Path) -> None:
         ((), "parameter resume: empty; mode replay needs the checkpoint to ask"),
         ((f"resume:={tmp_path}/none.pth",), "none.pth"),
     ):
-        node = Node("ros.driver_node", "mode:=replay", *given)
+        node = Node("ros.driver.node", "mode:=replay", *given)
         assert node.process.wait(30.0) == 1
         node.wait_for(reason)
         assert "Traceback" not in node.output

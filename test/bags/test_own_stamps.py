@@ -14,8 +14,8 @@ import pytest
 
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import Sync
-from td3_driver.playback.replay import Replayed
 from td3_driver.playback.metrics import metrics
+from td3_driver.playback.replay import Replayed
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without

@@ -15,19 +15,20 @@ import torch
 from rosbags.rosbag2 import StoragePlugin
 
 from td3_driver.agent import TD3Agent
-from td3_driver.replay import file as replay_file, log as replay_log
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.demonstrations import Demonstrations
-from td3_driver.replay.meaning import MeaningError
-from td3_driver.checkpoints.provenance import package_version
-from td3_driver.replay.buffer import Replay
 from td3_driver.bags.reading import BagError
+from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.checkpoints.provenance import package_version
 from td3_driver.driving.driver import DrivingConfig
 from td3_driver.evaluation.policies import Pursuit
-from td3_driver.playback.prefill import Prefilled, prefill
-from td3_driver.playback.progress import Progress
 from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
+from td3_driver.playback.prefill import Prefilled, prefill
+from td3_driver.playback.progress import Progress
+from td3_driver.replay import file as replay_file
+from td3_driver.replay import log as replay_log
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.meaning import MeaningError
 
 from ..driving_settings import CIRCUMSTANCES, LEAVES, with_other
 from .conftest import Drive

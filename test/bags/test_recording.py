@@ -18,14 +18,14 @@ import yaml
 from nav_msgs.msg import Odometry
 from rosbags.rosbag2 import Reader
 
-from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import file as replay_file
-from td3_driver.replay.buffer import Replay
-from td3_driver.replay.log import ReplayLink
 from td3_driver.bags.reading import Bag
+from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
 from td3_driver.online.run import ROW
 from td3_driver.online.trained import load
+from td3_driver.replay import file as replay_file
+from td3_driver.replay.buffer import Replay
+from td3_driver.replay.log import ReplayLink
 from td3_driver.ros import names
 from td3_driver.ros.conversions import stamp_of
 
@@ -78,7 +78,7 @@ def test_the_bag_of_a_training_gives_the_transitions_that_were_learned_from(
 def test_its_live_replay_equals_the_offline_one(trained: Finished, ros: None) -> None:
     """Frame by frame, as the recorder has heard them, through a driver of its own."""
     bag, file = trained.folder.parent / "bag", trained.folder / f"td3_{STEPS}.pth"
-    driver = Node("ros.driver_node", "mode:=replay", f"resume:={file}", "use_sim_time:=true")
+    driver = Node("ros.driver.node", "mode:=replay", f"resume:={file}", "use_sim_time:=true")
     try:
         driver.wait_for("waiting for")
         with playing(driver, bag) as player:

@@ -16,9 +16,9 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from td3_driver import cli
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.playback.metrics import metrics, regressions
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.replay import SHOWN, Replayed, replay
-from td3_driver.playback.metrics import metrics, regressions
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without

@@ -22,8 +22,8 @@ from std_msgs.msg import Header
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import open_writer
-from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.driver import Driver, DrivingConfig
+from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import drive_recorder

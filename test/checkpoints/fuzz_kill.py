@@ -29,8 +29,8 @@ import torch
 
 from td3_driver.agent import CheckpointError, Replay, TD3Agent
 from td3_driver.checkpoints import checkpoint
-from td3_driver.learner import resume
 from td3_driver.interchange.inspection import verify
+from td3_driver.learner import resume
 
 CONFIG: dict[str, Any] = {
     "conv_layers": [[16, 8, 4], [32, 4, 2]],

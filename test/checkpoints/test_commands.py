@@ -14,9 +14,9 @@ from small_agent import SMALL, fill
 
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import file as replay_file
-from td3_driver.interchange.onnx_export import LARGEST_DIFFERENCE
 from td3_driver.commands import checkpoint as checkpoint_command
+from td3_driver.interchange.onnx_export import LARGEST_DIFFERENCE
+from td3_driver.replay import file as replay_file
 
 
 def run(*words: str | Path) -> int:

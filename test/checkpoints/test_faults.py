@@ -22,8 +22,8 @@ from small_agent import SMALL, fill
 
 from td3_driver.agent import CheckpointError, TD3Agent
 from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import file as replay_file
 from td3_driver.interchange.inspection import verify
+from td3_driver.replay import file as replay_file
 
 NOBODY = 65534
 EXPERIENCE = fill(50)

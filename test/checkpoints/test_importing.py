@@ -14,11 +14,11 @@ import torch
 from peers import Origin, write_four_files
 
 from td3_driver.agent import CheckpointError, TD3Agent
+from td3_driver.agent.networks import joined_state
 from td3_driver.checkpoints import checkpoint
 from td3_driver.interchange.importing.conversion import convert
 from td3_driver.interchange.importing.source import Source
 from td3_driver.interchange.inspection import missing, verify
-from td3_driver.agent.networks import joined_state
 
 
 def imported(source: Path, folder: Path, name: str | None = None) -> tuple[TD3Agent, Source]:

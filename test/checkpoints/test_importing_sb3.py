@@ -21,10 +21,10 @@ import torch
 from gymnasium import spaces
 
 from td3_driver.agent import CheckpointError, TD3Agent
+from td3_driver.agent.networks import joined_state
 from td3_driver.interchange.importing.conversion import convert
 from td3_driver.interchange.importing.source import Source
 from td3_driver.interchange.inspection import verify
-from td3_driver.agent.networks import joined_state
 
 sb3 = pytest.importorskip("stable_baselines3", reason="it writes the files that are read here")
 DDPG, PPO, SAC, TD3 = sb3.DDPG, sb3.PPO, sb3.SAC, sb3.TD3

@@ -16,7 +16,7 @@ from small_agent import ACTION, IMAGE, VECTOR
 
 from td3_driver.agent import CheckpointError, Replay
 from td3_driver.replay import file as replay_file
-from td3_driver.agent.batch import Batch
+from td3_driver.replay.batch import Batch
 from td3_driver.replay.log import ReplayLink
 
 CAPACITY = 128

@@ -16,8 +16,8 @@ from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill
 from td3_driver.agent import CheckpointError, Replay, TD3Agent, snapshot
 from td3_driver.checkpoints import checkpoint
 from td3_driver.learner import resume
-from td3_driver.replay.log import ReplayLink
 from td3_driver.learner.resume import RunSettings
+from td3_driver.replay.log import ReplayLink
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
 CAPACITY = 64

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from td3_driver.driving.observation import ViewConfig, grey_frame
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
+from td3_driver.driving.observation import ViewConfig, grey_frame
 
 HEIGHT, WIDTH = 96, 128
 

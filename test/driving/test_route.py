@@ -19,8 +19,8 @@ from td3_driver.driving.routes.routing import (
     training_route,
 )
 from td3_driver.driving.types import Pose
-from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.ground.surface import LANE, Surface
+from td3_driver.world.roads.generation import generate_opendrive
 
 from ..opendrive.making import lane, read, road, section
 

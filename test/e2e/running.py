@@ -59,7 +59,7 @@ class RunningTrain:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             for name, mark in (
                 ("world", "world_node"),
-                ("driver", "driver_node"),
+                ("driver", "ros.driver.node"),
                 ("learner", "spawn_main"),
                 ("evaluator", "evaluation.selection"),
             ):

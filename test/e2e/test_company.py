@@ -31,7 +31,7 @@ def steps(world: FaultyWorld) -> int:
 
 
 def test_a_second_world_is_refused(world: FaultyWorld) -> None:
-    second = Node("world.world_node")
+    second = Node("bridge_twin.world_node")
     try:
         assert second.process.wait(30.0) == 1
     finally:
@@ -47,7 +47,7 @@ def test_a_second_driver_is_refused_and_never_commands(
     world: FaultyWorld, tmp_path: Path
 ) -> None:
     patient = "world_timeout_s:=60.0"
-    first = Node("ros.driver_node", f"checkpoint_dir:={tmp_path / 'first'}", patient)
+    first = Node("ros.driver.node", f"checkpoint_dir:={tmp_path / 'first'}", patient)
     second = None
     try:
         first.wait_for("latest.pth at step 0")
@@ -56,7 +56,7 @@ def test_a_second_driver_is_refused_and_never_commands(
             world.step()
         world.spin_for(0.2)
         heard = len(world.commands)
-        second = Node("ros.driver_node", f"checkpoint_dir:={tmp_path / 'second'}", patient)
+        second = Node("ros.driver.node", f"checkpoint_dir:={tmp_path / 'second'}", patient)
         assert second.process.wait(30.0) == 1
         assert re.search(r"ROS domain \d+ is taken by driver /td3_driver; end that", second.output)
         assert second.output.count("driver /td3_driver") == 1
@@ -72,7 +72,7 @@ def test_a_second_driver_is_refused_and_never_commands(
 def test_while_another_world_is_there_nothing_is_stored(
     world: FaultyWorld, tmp_path: Path
 ) -> None:
-    driver = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}")
+    driver = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}")
     try:
         driver.wait_for("latest.pth at step 0")
         world.begin()
@@ -113,7 +113,7 @@ def test_a_domain_that_is_none(domain: str) -> None:
 
 def test_a_run_in_a_domain_of_its_own(tmp_path: Path) -> None:
     """Beside a world in the domain that the environment names."""
-    here = Node("world.world_node")
+    here = Node("bridge_twin.world_node")
     try:
         done = subprocess.run(
             [*TRAIN, "--domain", "auto", "--steps", "50", "--checkpoint-dir", str(tmp_path)],

@@ -41,7 +41,7 @@ def driver(
     config = tmp_path_factory.mktemp("config") / "config.yaml"
     config.write_text(CONFIG)
     node = Node(
-        "ros.driver_node", f"checkpoint_dir:={disk}", f"config_file:={config}", "save_freq:=0",
+        "ros.driver.node", f"checkpoint_dir:={disk}", f"config_file:={config}", "save_freq:=0",
         "keep_last:=2", "world_timeout_s:=60.0", "answer_within_s:=60.0",
     )  # fmt: skip
     try:

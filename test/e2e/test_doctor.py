@@ -20,8 +20,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from td3_driver.ros.doctor.doctor import Verdict, examine
-from td3_driver.ros.names import EgoTopics
 from td3_driver.ros.doctor.probe import Heard
+from td3_driver.ros.names import EgoTopics
 
 from .running import Node, wait_until
 
@@ -70,7 +70,7 @@ def statuses(bystander: RosNode) -> Iterator[Callable[[], CarlaStatus | None]]:
 @pytest.fixture(scope="module")
 def world(bystander: RosNode) -> Iterator[Node]:
     """A world that ticks: its topics are there before its first tick."""
-    node = Node("world.world_node")
+    node = Node("bridge_twin.world_node")
     try:
         with statuses(bystander) as status:
             wait_until(lambda: status() is not None, 30.0)
@@ -102,7 +102,7 @@ def test_the_bridge_s_version_is_compared(wanted: str, verdict: str, tmp_path: P
 
 def test_a_world_of_other_ticks(bystander: RosNode) -> None:
     """Before the other world is there."""
-    world = Node("world.world_node", "role_name:=slow", "fixed_delta_seconds:=0.1")
+    world = Node("bridge_twin.world_node", "role_name:=slow", "fixed_delta_seconds:=0.1")
     try:
         wait_until(lambda: bystander.count_publishers("/carla/status") > 0, 30.0)
         code, table = doctor("--role-name", "slow")
@@ -196,7 +196,7 @@ def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
 def test_a_driver_at_work_and_a_second_one(
     world: Node, bystander: RosNode, tmp_path: Path
 ) -> None:
-    driver = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", "answer_within_s:=5.0")
+    driver = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", "answer_within_s:=5.0")
     try:
         driver.wait_for("latest.pth at step 0")
         code, table = doctor(seconds=4)

@@ -18,9 +18,9 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 from std_msgs.msg import Float32MultiArray
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.file import ReplayLink, restore
-from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros.conversions import stamp_ns
 
 from .faulty_world import TOPICS, FaultyWorld, Messages
@@ -39,7 +39,7 @@ def started(world: FaultyWorld, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("faults")
     (folder / "config.yaml").write_text(CONFIG)
     node = Node(
-        "ros.driver_node", f"checkpoint_dir:={folder}", f"config_file:={folder}/config.yaml",
+        "ros.driver.node", f"checkpoint_dir:={folder}", f"config_file:={folder}/config.yaml",
         "save_replay:=true", "save_freq:=0", "answer_within_s:=0.5", "world_timeout_s:=60.0",
     )  # fmt: skip
     try:

@@ -27,7 +27,7 @@ def test_every_frame_is_answered_whatever_there_is_to_tell_the_learner(
     after a second, and then it is told nothing."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0",
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0",
         f"config_file:={tmp_path}/config.yaml", "on_loss:=drive", "learner_timeout_s:=1.0",
         "answer_within_s:=0.3", f"learning:={str(learning).lower()}",
     )  # fmt: skip

@@ -34,6 +34,7 @@ driving:
   episode: {max_steps: 100000, stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}
 """
 ROS = "td3_driver.ros."
+DRIVER = f"{ROS}driver."
 
 
 def go_on(world: FaultyWorld, driver: Program) -> None:
@@ -81,26 +82,26 @@ def another_town(world: FaultyWorld) -> None:
 @pytest.mark.parametrize(
     ("where", "error", "provoke"),
     [
-        pytest.param(f"{ROS}intake:Intake._on_image", "ValueError", nothing, id="image"),
-        pytest.param(f"{ROS}intake:Intake._on_odometry", "OSError", nothing, id="odometry"),
-        pytest.param(f"{ROS}pilot:Pilot._on_world_info", "KeyError", another_town, id="map"),
-        pytest.param(f"{ROS}pilot:Pilot._look", "ValueError", nothing, id="timer"),
+        pytest.param(f"{DRIVER}intake:Intake._on_image", "ValueError", nothing, id="image"),
+        pytest.param(f"{DRIVER}intake:Intake._on_odometry", "OSError", nothing, id="odometry"),
+        pytest.param(f"{DRIVER}pilot:Pilot._on_world_info", "KeyError", another_town, id="map"),
+        pytest.param(f"{DRIVER}pilot:Pilot._look", "ValueError", nothing, id="timer"),
         # What raises here is called again while the driver ends.
-        pytest.param(f"{ROS}reports:Reports.status", "OSError", nothing, id="status"),
-        pytest.param(f"{ROS}checkpoint_services:_told", "TypeError", save, id="service"),
-        pytest.param(f"{ROS}pilot:Pilot.hear_learner", "ValueError", nothing, id="learner event"),
+        pytest.param(f"{DRIVER}reports:Reports.status", "OSError", nothing, id="status"),
+        pytest.param(f"{DRIVER}checkpoint_services:_told", "TypeError", save, id="service"),
+        pytest.param(f"{DRIVER}pilot:Pilot.hear_learner", "ValueError", nothing, id="learner"),
         pytest.param(
-            f"{ROS}driver_node:DriverNode._follow",
+            f"{DRIVER}node:DriverNode._follow",
             "RuntimeError",
             set_exploration,
             id="parameter",
         ),
-        pytest.param(f"{ROS}pilot:Pilot.deactivate", "ValueError", deactivate, id="transition"),
+        pytest.param(f"{DRIVER}pilot:Pilot.deactivate", "ValueError", deactivate, id="transition"),
         pytest.param(
             "rclpy.executors:SingleThreadedExecutor.spin_once", "OSError", nothing, id="executor"
         ),
-        pytest.param(f"{ROS}commander:Commander.take", "SystemExit", nothing, id="SystemExit"),
-        pytest.param(f"{ROS}commander:Commander.take", "MemoryError", nothing, id="MemoryError"),
+        pytest.param(f"{DRIVER}commander:Commander.take", "SystemExit", nothing, id="exit"),
+        pytest.param(f"{DRIVER}commander:Commander.take", "MemoryError", nothing, id="memory"),
     ],
 )
 def test_whatever_ends_the_driver_it_brakes_and_saves_first(
@@ -115,7 +116,7 @@ def test_whatever_ends_the_driver_it_brakes_and_saves_first(
         f"checkpoint_dir:={tmp_path}/run", f"config_file:={tmp_path}/config.yaml",
         "world_timeout_s:=60.0", "answer_within_s:=8.0",
     )  # fmt: skip
-    driver = Spoiled("ros.driver_node", where, error, tmp_path / "break", ros_args(parameters))
+    driver = Spoiled("ros.driver.node", where, error, tmp_path / "break", ros_args(parameters))
     try:
         driver.wait_for("latest.pth at step 0")
         learner = learner_of(driver)
@@ -138,7 +139,7 @@ def test_whatever_ends_the_driver_it_brakes_and_saves_first(
 
 
 def test_signals_again_and_again_cut_nothing_short(world: FaultyWorld, tmp_path: Path) -> None:
-    driver = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0")
+    driver = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0")
     try:
         driver.wait_for("latest.pth at step 0")
         world.begin()
@@ -159,7 +160,7 @@ def test_a_learner_that_hangs_at_the_end_does_not_keep_the_driver(
     world: FaultyWorld, tmp_path: Path
 ) -> None:
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0", "steps:=3"
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0", "steps:=3"
     )
     try:
         driver.wait_for("latest.pth at step 0")
@@ -200,7 +201,7 @@ def test_an_inactive_driver_that_fails_leaves_the_car_to_who_drives(
     world: FaultyWorld, tmp_path: Path
 ) -> None:
     driver = Spoiled(
-        "ros.driver_node", f"{ROS}pilot:Pilot._look", "ValueError", tmp_path / "break",
+        "ros.driver.node", f"{DRIVER}pilot:Pilot._look", "ValueError", tmp_path / "break",
         ros_args([f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0"]),
     )  # fmt: skip
     try:
@@ -227,7 +228,7 @@ def test_a_learner_that_fails_says_why(world: FaultyWorld, tmp_path: Path) -> No
         "world_timeout_s:=60.0",
     )  # fmt: skip
     driver = Spoiled(
-        "ros.driver_node", "td3_driver.agent.td3:TD3Agent.train", "EOFError", tmp_path / "break",
+        "ros.driver.node", "td3_driver.agent.td3:TD3Agent.train", "EOFError", tmp_path / "break",
         ros_args(parameters),
     )  # fmt: skip
     try:
@@ -246,7 +247,7 @@ def test_a_learner_that_fails_says_why(world: FaultyWorld, tmp_path: Path) -> No
 
 def test_a_save_that_fails_is_answered(world: FaultyWorld, tmp_path: Path) -> None:
     driver = Spoiled(
-        "ros.driver_node", "td3_driver.learner.resume:write", "TypeError", tmp_path / "break",
+        "ros.driver.node", "td3_driver.learner.resume:write", "TypeError", tmp_path / "break",
         ros_args([f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0"]),
     )  # fmt: skip
     try:
@@ -268,7 +269,8 @@ def test_a_save_that_fails_is_answered(world: FaultyWorld, tmp_path: Path) -> No
 def test_a_world_that_fails_says_why(tmp_path: Path, error: str) -> None:
     file = tmp_path / "break"
     where = "td3_driver.bridge_twin.topics:BridgeTopics.publish"
-    node = Spoiled("world.world_node", where, error, file, ros_args(["synchronous_mode:=false"]))
+    given = ros_args(["synchronous_mode:=false"])
+    node = Spoiled("bridge_twin.world_node", where, error, file, given)
     try:
         node.break_it()
         assert node.wait(60.0) == 1
@@ -305,7 +307,7 @@ def test_a_recorder_that_fails_closes_its_bag(
 
 def test_a_train_command_that_fails_ends_its_driver_in_order(tmp_path: Path) -> None:
     arguments = ["train", "--checkpoint-dir", f"{tmp_path}/run", "--steps", "100000"]
-    where = f"{ROS}train:Progress.learner"
+    where = f"{ROS}train.train:Progress.learner"
     command = Spoiled("cli", where, "ValueError", tmp_path / "break", arguments)
     try:
         command.wait_for("at step 250")

@@ -15,9 +15,9 @@ import torch
 
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
-from td3_driver.learner.process import NONFINITE_LIMIT
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.learner.process import NONFINITE_LIMIT
 
 from .faulty_world import FaultyWorld
 from .running import Node, learner_of
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def driver(world: FaultyWorld, folder: Path) -> Iterator[Node]:
     node = Node(
-        "ros.driver_node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
+        "ros.driver.node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
         f"resume:={folder}/critic/td3_0.pth", "on_loss:=drive", "learner_timeout_s:=1.0",
         f"checkpoint_roots:={folder}",
         "answer_within_s:=0.3", "world_timeout_s:=60.0", "save_freq:=0",

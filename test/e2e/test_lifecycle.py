@@ -38,7 +38,7 @@ def drives(world: FaultyWorld) -> bool:
 
 def test_the_states_do_what_their_names_say(world: FaultyWorld, tmp_path: Path) -> None:
     node = Node(
-        "ros.driver_node", "autostart:=false", "world_timeout_s:=60.0",
+        "ros.driver.node", "autostart:=false", "world_timeout_s:=60.0",
         f"checkpoint_roots:={tmp_path}",
     )  # fmt: skip
     try:
@@ -91,7 +91,7 @@ def niceness(pid: int) -> set[int]:
 
 def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) -> None:
     node = Node(
-        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "stepping:=realtime",
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}", "stepping:=realtime",
         "world_timeout_s:=30.0", "silence_timeout_s:=0.5",
     )  # fmt: skip
     try:
@@ -139,7 +139,7 @@ def test_in_real_time_what_was_missed_is_not_made_up_for(
         f"config_file:={tmp_path}/config.yaml",
     )  # fmt: skip
     at_once = REALTIME_OUTSTANDING + int(REALTIME_DEBT)
-    node = Node("ros.driver_node", *parameters)
+    node = Node("ros.driver.node", *parameters)
     try:
         node.wait_for("latest.pth at step 0")
         world.begin()
@@ -156,7 +156,7 @@ def test_in_real_time_what_was_missed_is_not_made_up_for(
         steps, updates = progress(world)
         assert paused[1] < updates <= paused[1] + at_once + steps - goes_on[0]
         assert node.stop() == 0
-        node = Node("ros.driver_node", *parameters, f"resume:={tmp_path}/latest.pth")
+        node = Node("ros.driver.node", *parameters, f"resume:={tmp_path}/latest.pth")
         node.wait_for("resuming at step")
         world.begin()
         world.run(2.0)

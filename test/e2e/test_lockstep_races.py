@@ -25,7 +25,7 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
     ear = Ear()
     for _ in range(2):
         ear.node.create_subscription(Image, f"{ROLE}/rgb_front/image", lambda _: None, 10)
-    world = Node("world.world_node", "bridge_races:=true", "control_patience_s:=10.0")
+    world = Node("bridge_twin.world_node", "bridge_races:=true", "control_patience_s:=10.0")
     driver = Node(
         "telling_driver", f"checkpoint_dir:={tmp_path}", f"config_file:={config}",
         f"steps:={STEPS}", "world_timeout_s:=30.0", package="test.e2e",
@@ -63,7 +63,7 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
 
 def test_doctor_counts_commands_that_come_late(tmp_path: Path) -> None:
     """A driver that answers each frame, as any other would, and never catches up."""
-    world = Node("world.world_node", "bridge_races:=true", "control_patience_s:=10.0")
+    world = Node("bridge_twin.world_node", "bridge_races:=true", "control_patience_s:=10.0")
     driver = Node("naive_driver", package="test.e2e")
     try:
         driver.wait_for("a frame late")

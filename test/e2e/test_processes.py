@@ -162,9 +162,9 @@ def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> No
 
 
 def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Path) -> None:
-    world = Node("world.world_node")
+    world = Node("bridge_twin.world_node")
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
     )
     try:
         driver.wait_for("at step 100")
@@ -172,7 +172,7 @@ def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Pa
         driver.wait_for("braking and waiting")
         assert driver.process.poll() is None
         steps = checkpoint.read(tmp_path / "latest.pth")["env_steps"]
-        world = Node("world.world_node")
+        world = Node("bridge_twin.world_node")
         driver.wait_for(f"at step {steps + 100}")
     finally:
         world.kill()
@@ -185,9 +185,9 @@ def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Pa
 def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
     observer: Observer, tmp_path: Path
 ) -> None:
-    world = Node("world.world_node")
+    world = Node("bridge_twin.world_node")
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}", "on_loss:=wait", "save_freq:=100"
     )
     try:
         driver.wait_for("at step 100")
@@ -211,9 +211,9 @@ def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -
     agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent)
     agent.save_checkpoint(file, {"settings": settings.to_mapping()})
     before = file.read_bytes()
-    world = Node("world.world_node", "seed:=7")
+    world = Node("bridge_twin.world_node", "seed:=7")
     driver = Node(
-        "ros.driver_node",
+        "ros.driver.node",
         "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}/run",
     )  # fmt: skip
     try:
@@ -233,7 +233,7 @@ def test_refused_parameters_say_why(tmp_path: Path) -> None:
         ("mode:=evaluate", "needs the checkpoint to drive"),
         ("camera:='no name'", "use letters, digits and _ only"),
     ):
-        node = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", parameter)
+        node = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", parameter)
         assert node.process.wait(30.0) == 1
         wait_until(lambda node=node: bool(node.lines), 5.0)
         assert len(node.lines) == 1

@@ -112,7 +112,7 @@ def test_a_folder_that_holds_a_run_is_refused_in_one_line(desk: Path) -> None:
         assert f"--resume {first}/latest.pth" in line
         assert "another folder (--checkpoint-dir)" in line
         assert "--overwrite" in line
-    node = Node("ros.driver_node", f"checkpoint_dir:={first}", f"resume:={other}")
+    node = Node("ros.driver.node", f"checkpoint_dir:={first}", f"resume:={other}")
     assert node.process.wait(30.0) == 1
     node.wait_for("overwrite:=true")
     assert len(node.lines) == 1
@@ -162,13 +162,13 @@ def test_overwriting_begins_anew(desk: Path) -> None:
 def test_a_node_of_its_own_makes_a_run_too(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {folder: content(folder) for folder in folders(desk)}
     monkeypatch.chdir(desk)
-    node = Node("ros.driver_node", "place:=maps/Town01.xodr", "seed:=5")
+    node = Node("ros.driver.node", "place:=maps/Town01.xodr", "seed:=5")
     try:
         node.wait_for("latest.pth at step 0")
         (new,) = set(folders(desk)) - before.keys()
         assert new.name.endswith("_Town01_default_s5")
         assert (desk / "runs" / "latest").resolve() == new
-        busy = Node("ros.driver_node", f"checkpoint_dir:={new}", f"resume:={new}/latest.pth")
+        busy = Node("ros.driver.node", f"checkpoint_dir:={new}", f"resume:={new}/latest.pth")
         assert busy.process.wait(60.0) == 1
         busy.wait_for(f"a run is at work there (process {node.process.pid})")
         assert node.stop() == 0

@@ -36,11 +36,12 @@ def driven(
     config.write_bytes(b"\xef\xbb\xbfagent: {learning_starts: 20, batch_size: 16}\n")
     ear = Ear()
     world = Node(
-        "world.world_node", f"objects_definition_file:={with_sensor_tick(folder, sensor_tick)}",
+        "bridge_twin.world_node",
+        f"objects_definition_file:={with_sensor_tick(folder, sensor_tick)}",
         "control_patience_s:=10.0", f"synchronous_mode:={str(synchronous).lower()}",
     )  # fmt: skip
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={folder}", f"config_file:={config}",
+        "ros.driver.node", f"checkpoint_dir:={folder}", f"config_file:={config}",
         f"steps:={steps}", "world_timeout_s:=30.0", *parameters,
     )  # fmt: skip
     try:

@@ -72,7 +72,7 @@ def saved(world: FaultyWorld, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("saved")
     (folder / "config.yaml").write_text(SHORT.replace("20", "100000"))
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
+        "ros.driver.node", f"checkpoint_dir:={folder}/run", f"config_file:={folder}/config.yaml",
         "world_timeout_s:=60.0",
     )  # fmt: skip
     try:
@@ -102,7 +102,7 @@ def test_an_evaluation_tells_each_drive_and_what_came_of_it(
     """Of a run that was saved amid an episode, which is none of the evaluation's."""
     (tmp_path / "config.yaml").write_text(SHORT)
     driver = Node(
-        "ros.driver_node", "mode:=evaluate", f"resume:={saved}", "episodes:=2",
+        "ros.driver.node", "mode:=evaluate", f"resume:={saved}", "episodes:=2",
         f"config_file:={tmp_path}/config.yaml", "world_timeout_s:=60.0",
     )  # fmt: skip
     try:
@@ -128,7 +128,7 @@ def test_an_evaluation_tells_each_drive_and_what_came_of_it(
 
 @pytest.mark.parametrize("mode", ["train", "evaluate"])
 def test_a_group_that_is_told_to_end_while_it_starts_ends_soon(saved: Path, mode: str) -> None:
-    driver = Node("ros.driver_node", f"mode:={mode}", f"resume:={saved}")
+    driver = Node("ros.driver.node", f"mode:={mode}", f"resume:={saved}")
     try:
         wait_until(lambda: b"spawn_main" in _commands(driver), 30.0)
         learner, told_s = learner_of(driver), time.monotonic()
@@ -150,7 +150,7 @@ def _commands(program: Program) -> bytes:
 
 
 def test_a_last_save_that_fails_is_an_error(world: FaultyWorld, tmp_path: Path) -> None:
-    driver = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0")
+    driver = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}/run", "world_timeout_s:=60.0")
     try:
         driver.wait_for("latest.pth at step 0")
         world.begin()

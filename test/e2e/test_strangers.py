@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def driver(world: FaultyWorld, home: Path) -> Iterator[Node]:
     node = Node(
-        "ros.driver_node", f"checkpoint_dir:={home}/run", f"config_file:={home}/config.yaml",
+        "ros.driver.node", f"checkpoint_dir:={home}/run", f"config_file:={home}/config.yaml",
         f"checkpoint_roots:={home}/opened", "on_loss:=wait", "save_freq:=0", "keep_last:=2",
         "world_timeout_s:=60.0", "answer_within_s:=5.0", "learner_timeout_s:=3.0",
     )  # fmt: skip

@@ -11,8 +11,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from td3_driver.agent import TD3Agent
-from td3_driver.interchange.inspection import verify
 from td3_driver.configuration import load_configuration
+from td3_driver.interchange.inspection import verify
 from td3_driver.online import evaluations
 
 from .conftest import Finished, train

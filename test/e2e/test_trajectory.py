@@ -45,7 +45,7 @@ def noting(sent_ns: dict[int, int]) -> Callable[[Any, dict[str, int]], None]:
 
 
 def test_it_grows_only_while_an_episode_runs(world: Immovable, tmp_path: Path) -> None:
-    node = Node("ros.driver_node", f"checkpoint_dir:={tmp_path}", "world_timeout_s:=60.0")
+    node = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", "world_timeout_s:=60.0")
     drawn: list[int] = []
     world.node.create_subscription(
         PathMessage,

@@ -28,7 +28,7 @@ def world() -> Iterator[FaultyWorld]:
 
 
 def driver(folder: Path) -> Node:
-    return Node("ros.driver_node", f"checkpoint_dir:={folder}", "world_timeout_s:=60.0")
+    return Node("ros.driver.node", f"checkpoint_dir:={folder}", "world_timeout_s:=60.0")
 
 
 def assert_ends(node: Node, said: str) -> None:

@@ -91,9 +91,9 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     folder = tmp_path_factory.mktemp("views")
     (folder / "config.yaml").write_text("agent: {learning_starts: 5000}\n")
     viewer = Viewer()
-    world = Node("world.world_node")
+    world = Node("bridge_twin.world_node")
     driver = Node(
-        "ros.driver_node", f"checkpoint_dir:={folder}", f"config_file:={folder}/config.yaml",
+        "ros.driver.node", f"checkpoint_dir:={folder}", f"config_file:={folder}/config.yaml",
         "world_timeout_s:=60.0",
     )  # fmt: skip
     try:

@@ -14,13 +14,13 @@ from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import EpisodeConfig
-from td3_driver.evaluation.metrics import Trace, measure
 from td3_driver.driving.reward import Action, RewardConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Pose
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive_route
+from td3_driver.evaluation.metrics import Trace, measure
 from td3_driver.evaluation.policies import BASELINES, InformedPursuit, Pursuit
 from td3_driver.evaluation.run import Options, run
 from td3_driver.world.roads.generation import generate_opendrive

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from td3_driver.bridge_twin.world_parameters import WorldParameters
 from td3_driver.launching.arguments import (
     DRIVER,
     WORLD,
@@ -19,7 +20,6 @@ from td3_driver.launching.arguments import (
 )
 from td3_driver.launching.tables import evaluate_arguments, replay_arguments, train_arguments
 from td3_driver.ros.driver.driver_parameters import DriverParameters
-from td3_driver.bridge_twin.world_parameters import WorldParameters
 
 TABLES = {
     "train": train_arguments(),

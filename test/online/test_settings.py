@@ -15,20 +15,20 @@ import pytest
 import torch
 
 from td3_driver.agent import CheckpointError, Replay, TD3Agent
-from td3_driver.checkpoints import checkpoint
-from td3_driver.replay import log as replay_log
-from td3_driver.learner import resume
 from td3_driver.agent.config import AgentConfig
-from td3_driver.learner.process import Learner, LearnerSpec
-from td3_driver.learner.messages import Load, Loaded, Refused, Stop, Train
 from td3_driver.agent.policy import Policy
+from td3_driver.agent.snapshot import components
+from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.driver import DrivingConfig
+from td3_driver.learner import resume
+from td3_driver.learner.messages import Load, Loaded, Refused, Stop, Train
+from td3_driver.learner.process import Learner, LearnerSpec
 from td3_driver.learner.reach import Reach
 from td3_driver.learner.resume import RunSettings
-from td3_driver.agent.snapshot import components
 from td3_driver.learner.weights import SharedWeights
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.trained import load as load_trained
+from td3_driver.replay import log as replay_log
 
 from ..driving_settings import CIRCUMSTANCES, EPISODE, LEAVES, with_other
 

@@ -9,12 +9,12 @@ import pytest
 import rclpy
 from rclpy.node import Node
 
+from td3_driver.bridge_twin.world_parameters import WorldParameters
 from td3_driver.configuration import share_directory
 from td3_driver.ros.command_line import ParameterFileError, check, given_files, sections
-from td3_driver.ros.driver.node import PURPOSE
 from td3_driver.ros.driver.driver_parameters import DriverParameters
+from td3_driver.ros.driver.node import PURPOSE
 from td3_driver.ros.parameters import ParameterError, declare, read
-from td3_driver.bridge_twin.world_parameters import WorldParameters
 
 Start = Callable[..., Node]
 

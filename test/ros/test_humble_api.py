@@ -40,7 +40,7 @@ from rclpy.subscription import MessageInfo, Subscription  # refused
 from rclpy.type_description_service import TypeDescriptionService  # refused
 from std_msgs.msg import Bool
 
-from td3_driver.ros.driver_node import DriverNode
+from td3_driver.ros.driver.node import DriverNode
 from td3_driver.ros.wires import Wires
 
 

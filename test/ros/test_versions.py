@@ -12,10 +12,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import Bool, Float32
 
-from td3_driver.ros.train import domains
 from td3_driver.ros import names, versions
 from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.parameters import declare
+from td3_driver.ros.train import domains
 from td3_driver.ros.wires import Wires
 
 TALKS, MIXED = "/td3_driver_test/flags", "/td3_driver_test/numbers"

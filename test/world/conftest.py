@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.ground.surface import Surface
+from td3_driver.world.roads.generation import generate_opendrive
 
 
 @pytest.fixture(scope="session")

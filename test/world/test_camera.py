@@ -12,10 +12,10 @@ import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Pose
-from td3_driver.world.camera.appearance import PLAIN, look_of, random_look
 from td3_driver.world.bodies.boxes import Bodies
-from td3_driver.world.camera.camera import Camera, CameraError
 from td3_driver.world.bodies.shapes import of_bodies
+from td3_driver.world.camera.appearance import PLAIN, look_of, random_look
+from td3_driver.world.camera.camera import Camera, CameraError
 from td3_driver.world.ground.surface import Surface
 
 from ..places import places

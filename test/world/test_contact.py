@@ -14,8 +14,8 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control, Pose
 from td3_driver.world.bodies.boxes import Bodies, box_corners, penetration
 from td3_driver.world.bodies.contact import strike
-from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, Vehicle
+from td3_driver.world.simulation import Simulation, WorldConfig
 
 from ..towns import STREETS
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.routes.road_map import Lane, RoadMap
-from td3_driver.world.camera.scenery import grow
 from td3_driver.world.bodies.shapes import Shapes
+from td3_driver.world.camera.scenery import grow
 from td3_driver.world.ground.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
 
 Grown = tuple[list[Lane], Surface, Shapes]

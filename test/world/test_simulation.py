@@ -16,10 +16,10 @@ import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose, wrap_angle
+from td3_driver.world.bodies.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M, ControlError
+from td3_driver.world.ground.surface import OBSTACLE
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig, WorldConfigError
-from td3_driver.world.ground.surface import OBSTACLE
-from td3_driver.world.bodies.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M, ControlError
 
 from ..places import further, places
 

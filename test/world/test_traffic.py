@@ -11,11 +11,11 @@ import pytest
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.world.bodies.boxes import Bodies, everybody
-from td3_driver.world.traffic.lane_network import SPEED_LIMIT_MPS, LaneNetwork
-from td3_driver.world.traffic.others import NOBODY
+from td3_driver.world.ground.surface import OBSTACLE, Surface
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig, WorldConfigError
-from td3_driver.world.ground.surface import OBSTACLE, Surface
+from td3_driver.world.traffic.lane_network import SPEED_LIMIT_MPS, LaneNetwork
+from td3_driver.world.traffic.others import NOBODY
 from td3_driver.world.traffic.vehicles import Traffic
 from td3_driver.world.traffic.walkers import Walkers, find_crossings
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The bridge's messages to plain values and back, whichever classes they come in. No ROS."""

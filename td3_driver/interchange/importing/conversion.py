@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from td3_driver.checkpoints import checkpoint
 from td3_driver.agent import snapshot
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.interchange.importing.finding import OwnCheckpointError, read
 from td3_driver.interchange.importing.source import Source
-from td3_driver.agent.td3 import TD3Agent
 
 _GROUP = ("lr", "betas", "eps", "weight_decay")
 _COUNTERS = ("env_steps", "episodes", "total_it")

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.agent.config import AgentConfig
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.interchange.importing import recognition
 
 # No file says its strides. These are of Mnih et al. 2015, which both peers with a CNN use.

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""`driver_node`: one command for each frame, and all that it is made of."""

@@ -20,7 +20,6 @@ from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
 from td3_driver.ros import names
-from td3_driver.ros.driver.conditions import WARN, Conditions
 from td3_driver.ros.conversions import (
     PLACE_ABOVE_GROUND_M,
     ImageError,
@@ -30,6 +29,7 @@ from td3_driver.ros.conversions import (
     pose_message,
     stamp_ns,
 )
+from td3_driver.ros.driver.conditions import WARN, Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.driver.frames import Sighting
 from td3_driver.ros.wires import Wires

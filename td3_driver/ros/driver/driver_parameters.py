@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rclpy.logging import get_logging_directory
 
-from td3_driver.learner.reach import Reach, ReachError
-from td3_driver.replay.log import last_digest
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.messages.synchronisation import MODES, TOLERANCE_S, Sync
+from td3_driver.learner.reach import Reach, ReachError
 from td3_driver.online.meaning import of_policy
 from td3_driver.online.run import RunConfig
 from td3_driver.online.run_folder import RUNS, Wording, claim, new_folder, record
 from td3_driver.online.session import SessionConfig
+from td3_driver.replay.log import last_digest
 from td3_driver.ros.parameters import parameter
 
 

@@ -11,7 +11,6 @@ from typing import TypeVar
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
-from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.messages.synchronisation import (
     ODOMETRIES_KEPT,
     PICTURES_KEPT,
@@ -20,6 +19,7 @@ from td3_driver.driving.messages.synchronisation import (
     Pairing,
     Sync,
 )
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
 

@@ -15,8 +15,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.continuity import GAP_NS
-from td3_driver.driving.road_users import NOBODY
 from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.road_users import NOBODY
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names

@@ -21,8 +21,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver.driver_parameters import DriverParameters, check_paths
-from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.driver.pilot import Pilot
+from td3_driver.ros.driver.replay_pilot import ReplayPilot
+from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.process import (
     ForeseenError,
     Stop,
@@ -31,7 +32,6 @@ from td3_driver.ros.process import (
     log_internal_error,
     run_node,
 )
-from td3_driver.ros.driver.replay_pilot import ReplayPilot
 
 LOAD_WITHIN_S = 120.0
 PURPOSE = (

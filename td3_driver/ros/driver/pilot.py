@@ -8,22 +8,22 @@ import time
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
 
-from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
 from td3_driver.online.run_folder import point_newest
 from td3_driver.ros import names
+from td3_driver.ros.company import refusal
+from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver.checkpoint_services import CheckpointServices
 from td3_driver.ros.driver.commander import Commander
-from td3_driver.ros.company import refusal
 from td3_driver.ros.driver.conditions import Conditions
-from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver.driver_parameters import DriverParameters, run_config, synchronisation
 from td3_driver.ros.driver.frames import Sighting
 from td3_driver.ros.driver.intake import Intake
-from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.driver.reports import Reports
 from td3_driver.ros.driver.watch import Watch
+from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import Wires
 from td3_driver.text import shown
 

@@ -39,8 +39,8 @@ from td3_driver.ros.conversions import control_of as control_from
 from td3_driver.ros.driver.driver_parameters import DriverParameters, synchronisation
 from td3_driver.ros.driver.frames import Sighting
 from td3_driver.ros.driver.intake import Intake
-from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.driver.transforms import Transforms
+from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import PlayedWires
 from td3_driver.text import shown
 

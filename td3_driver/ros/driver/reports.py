@@ -12,15 +12,15 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from td3_driver.agent.health import RANGES, complaints
-from td3_driver.learner.messages import Loaded, Saved
 from td3_driver.driving import results
 from td3_driver.driving.driver import Report
 from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.learner.messages import Loaded, Saved
 from td3_driver.online.run import Run
 from td3_driver.ros import diagnostics, names
+from td3_driver.ros.conversions import path_message
 from td3_driver.ros.driver.commander import Commander
 from td3_driver.ros.driver.conditions import WARN, Conditions
-from td3_driver.ros.conversions import path_message
 from td3_driver.ros.driver.transforms import Transforms
 from td3_driver.ros.wires import Wires
 

@@ -11,8 +11,8 @@ from sensor_msgs.msg import Image
 from td3_driver.driving.driver import Driver
 from td3_driver.online.learner_link import LearnerLink
 from td3_driver.ros import names
-from td3_driver.ros.driver.commander import Commander
 from td3_driver.ros.company import Company
+from td3_driver.ros.driver.commander import Commander
 from td3_driver.ros.driver.conditions import WARN, Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.driver.intake import Intake

@@ -27,9 +27,9 @@ from td3_driver import signals
 from td3_driver.online import evaluations
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
+from td3_driver.ros.recorder_node import RECORDING
 from td3_driver.ros.train.children import Child, Program
 from td3_driver.ros.train.domains import this_machine_only
-from td3_driver.ros.recorder_node import RECORDING
 
 DRIVER_STOP_S = 15.0
 WORLD_STOP_S = 3.0

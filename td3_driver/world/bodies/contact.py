@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from td3_driver.driving.types import Pose, wrap_angle
 from td3_driver.world.bodies.boxes import Bodies, penetration
-from td3_driver.world.ground.surface import OBSTACLE, Surface
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, WIDTH_M, Vehicle, place
+from td3_driver.world.ground.surface import OBSTACLE, Surface
 
 Impulse = tuple[float, float, float]
 

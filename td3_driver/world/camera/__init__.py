@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""What the camera sees: light, scenery, drawing. No ROS."""

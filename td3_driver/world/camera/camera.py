@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.types import Pose
+from td3_driver.world.bodies.shapes import Shapes
 from td3_driver.world.camera.appearance import NEUTRAL, PLAIN, TILE_M_PER_PX, Look
 from td3_driver.world.camera.painter import View, paint
-from td3_driver.world.bodies.shapes import Shapes
 from td3_driver.world.ground.surface import GRASS_BGR, Surface
 
 FloatArray = npt.NDArray[np.float64]

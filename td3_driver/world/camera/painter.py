@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.world.camera.appearance import Look
 from td3_driver.world.bodies.shapes import Shapes
+from td3_driver.world.camera.appearance import Look
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import Lane
 from td3_driver.world.bodies.boxes import box_corners
-from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.bodies.shapes import Mesh, Shapes, frustum, placed, side_patch, wall_patch
+from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.ground.surface import OBSTACLE, OFF_ROAD, Surface
 
 FloatArray = npt.NDArray[np.float64]

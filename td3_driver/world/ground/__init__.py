@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""The roads as ground: their picture, paint, height, and which markings are crossed. No ROS."""

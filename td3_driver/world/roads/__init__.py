@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Generated road networks, written as OpenDRIVE. No ROS."""

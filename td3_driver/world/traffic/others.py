@@ -11,12 +11,12 @@ import numpy.typing as npt
 from td3_driver.driving.routes.road_map import Lane, RoadMap
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies, everybody
+from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M, Vehicle
+from td3_driver.world.ground.surface import Surface
 from td3_driver.world.traffic.lane_network import LaneNetwork
 from td3_driver.world.traffic.parked import FIRST_ACTOR_ID as FIRST_PARKED_ID
 from td3_driver.world.traffic.parked import Parked
-from td3_driver.world.ground.surface import Surface
 from td3_driver.world.traffic.vehicles import Traffic
-from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M, Vehicle
 from td3_driver.world.traffic.walkers import FIRST_ACTOR_ID as FIRST_WALKER_ID
 from td3_driver.world.traffic.walkers import Walkers, find_crossings
 

@@ -16,8 +16,8 @@ from td3_driver.driving.routes.road_map import Lane
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.ground.lane_paint import places_along
-from td3_driver.world.traffic.placing import draw_places
 from td3_driver.world.ground.surface import LANE, OBSTACLE, Surface
+from td3_driver.world.traffic.placing import draw_places
 
 FloatArray = npt.NDArray[np.float64]
 
