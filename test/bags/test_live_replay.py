@@ -173,7 +173,7 @@ class Player:
     def spin_until(self, condition: Any) -> None:
         end_s = time.monotonic() + 60.0
         while not condition():
-            assert time.monotonic() < end_s, self.status
+            assert time.monotonic() < end_s, str(self.status)
             self._executor.spin_once(timeout_sec=0.02)
 
     def close(self) -> None:
@@ -276,6 +276,9 @@ def test_live_equals_offline_in_whatever_order_it_was_recorded(
 
 def test_it_moves_nothing(drive: Drive, driver: Node) -> None:
     with playing(driver, drive.bag) as player:
+        # Its publishers are known before its name is.
+        known = player.node.get_node_names_and_namespaces
+        player.spin_until(lambda: ("td3_driver", "/") in known())
         ours = player.node.get_publisher_names_and_types_by_node("td3_driver", "/")
         published = {name for name, _ in ours}
     assert PROPOSED in published

@@ -67,7 +67,10 @@ def test_doctor_counts_commands_that_come_late(tmp_path: Path) -> None:
     driver = Node("naive_driver", package="test.e2e")
     try:
         driver.wait_for("a frame late")
-        code, table = doctor(seconds=3)
+        for _ in range(5):  # chance may end the chain, until another begins
+            code, table = doctor(seconds=3)
+            if code:
+                break
     finally:
         driver.kill()
         world.kill()
