@@ -72,7 +72,7 @@ class SessionConfig:
 
 
 class Session:
-    """Drives, stores, and asks the learner for what is due. See `ros.driver_node` for its use.
+    """Drives, stores, and asks the learner for what is due. See `ros.driver.pilot` for its use.
 
     Attributes:
         unsaved: why the last save that was due has not come about (yet); empty: it has.
