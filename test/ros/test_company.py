@@ -47,6 +47,20 @@ def test_who_has_no_name_yet_is_waited_for_but_not_for_ever(
     assert looking.others() == ["driver a node of unknown name"]
 
 
+def test_who_could_not_look_is_a_newcomer_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that let it wait hid the others from it."""
+    now = [0.0]
+    monkeypatch.setattr("td3_driver.ros.company.time.monotonic", lambda: now[0])
+    looking = Company(Graph("own"), "driver", "/command")
+    now[0] = 2.0 * NEWCOMER_S
+    assert looking.others() == []
+    assert looking.newcomer
+    for _ in range(100):
+        now[0] += 0.1
+        looking.others()
+    assert not looking.newcomer
+
+
 def test_a_program_without_ros_is_called_that() -> None:
     (end,) = Graph("_CREATED_BY_BARE_DDS_APP_").ends
     assert name_of(end) == "a program that is no ROS node"
