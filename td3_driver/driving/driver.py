@@ -148,7 +148,7 @@ class Driver:
         """
         self.abandon_episode()
         self.episodes = state["episodes"]
-        self.rng.bit_generator.state = state["routes_rng"]
+        self.rng.bit_generator.state = self._rng_before_route = state["routes_rng"]
         if redrive and state["actions"] is not None:
             self._redrive = deque(state["actions"])
         self._recorded = recorded

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from td3_driver.agent import Replay
 from td3_driver.replay.batch import Batch
@@ -62,3 +64,16 @@ def random_batch(rng: np.random.Generator, size: int = 4, vector: int = VECTOR) 
         next_images=images[1],
         next_vectors=vectors[1],
     )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality down to the last bit, types included."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, Mapping):
+        if not isinstance(other, Mapping) or one.keys() != other.keys():
+            return False
+        return all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and bool(one == other)

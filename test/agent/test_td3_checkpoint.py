@@ -8,30 +8,19 @@ import logging
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_agent import SMALL, fill
+from small_agent import SMALL, fill, same
 
 from td3_driver.agent import AgentConfig, CheckpointError, Replay, TD3Agent, snapshot
 from td3_driver.checkpoints import checkpoint
 
 CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equality down to the last bit, types included."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and bool(one == other)
 
 
 def state_of(agent: TD3Agent) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill
+from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill, same
 
 from td3_driver.agent import CheckpointError, Replay, TD3Agent, snapshot
 from td3_driver.checkpoints import checkpoint
@@ -71,16 +71,6 @@ def go_on(folder: Path) -> None:
         loop.replay.reopen()
         loop.run(TOTAL)
         loop.agent.save_checkpoint(folder / f"resumed_{step}.pth")
-
-
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, tuple):
-        return all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other)
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:

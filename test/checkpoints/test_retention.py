@@ -15,9 +15,7 @@ from td3_driver.agent import CheckpointError
 from td3_driver.checkpoints import checkpoint
 
 
-def write(
-    folder: Path, step: int, age_s: int = 0, *, replay: bool = False, run: str = ""
-) -> Path:
+def write(folder: Path, step: int, age_s: int = 0, *, replay: bool = False, run: str = "") -> Path:
     """A checkpoint as far as retention looks at it."""
     path = folder / f"td3_{step}.pth"
     payload = {"format_version": 2, "actor_state_dict": {}, "provenance": {"run": run}}
