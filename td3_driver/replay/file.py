@@ -217,7 +217,8 @@ def _write_rows(replay: Replay, file: BinaryIO, start: int, end: int, digest: st
             )
         if rows[-1] == end - 1:
             # The driver may have gone on; as of this save, the newest row has no action yet.
-            copies["flags"][-1] = 0
+            for name in ("actions", "rewards", "flags"):
+                copies[name][-1] = 0
         digest = replay_log.write_segment(file, first, copies, digest)
     return digest
 

@@ -101,6 +101,17 @@ def test_a_save_writes_only_what_is_new(tmp_path: Path) -> None:
     replay_file.verify(tmp_path, second)
 
 
+@pytest.mark.parametrize("rows", [100, CAPACITY + 30])
+def test_the_file_is_the_same_however_far_the_driver_has_gone_on(
+    rows: int, tmp_path: Path
+) -> None:
+    """It writes into the newest row while the learner saves."""
+    driving = Driving()
+    early = replay_file.save(driving.drive(rows), tmp_path / "early.replay", rows, None)
+    late = replay_file.save(driving.drive(1), tmp_path / "late.replay", rows, None)
+    assert early.sha256 == late.sha256
+
+
 def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
     driving, link, largest = Driving(), None, 0
     for step in range(60):
