@@ -145,6 +145,16 @@ def test_reset_waits_for_what_odometry_shows() -> None:
     assert [request.done for request in requests].index(True) == 5
 
 
+def test_a_car_that_looks_elsewhere_is_not_at_its_place() -> None:
+    """So where a start lies on a crossing, where the car has stopped on another road."""
+    reset = Reset(Pose(50.0, 0.0, 0.0))
+    for _ in range(3):
+        reset.step(ego(50.0, 0.0, 1.5))
+    requests = [reset.step(ego(50.0, 0.0, 1.5)) for _ in range(40)]
+    assert not any(request.done for request in requests)
+    assert sum(request.place is not None for request in requests) == 2
+
+
 def test_reset_gives_up_on_a_car_that_does_not_move() -> None:
     reset = Reset(Pose(50.0, 0.0, 0.0))
     requests = [reset.step(ego(0.0, 0.0, 0.0)) for _ in range(GIVE_UP_FRAMES + 1)]
