@@ -20,7 +20,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from td3_driver.replay.batch import Batch, FrameSource, Rows
-from td3_driver.replay.checks import check_finite, check_observation
 from td3_driver.replay.meaning import Meaning
 from td3_driver.replay.shared_memory import ArrayType, SharedBlock, fence, packed
 
@@ -149,7 +148,7 @@ class Replay:
         Raises:
             ValueError: If an argument has another shape or type, or is not finite.
         """
-        check_observation(frame, vector, self.image_shape, self.vector_dim)
+        _check_observation(frame, vector, self.image_shape, self.vector_dim)
         self._append(frame, vector, age=0)
 
     def reopen(self) -> None:
@@ -184,9 +183,9 @@ class Replay:
         """
         if self._next_age is None:
             raise RuntimeError("add: no episode is open, call begin first")
-        check_observation(next_frame, next_vector, self.image_shape, self.vector_dim)
-        check_finite("action", action, (self.action_dim,))
-        check_finite("reward", reward, ())
+        _check_observation(next_frame, next_vector, self.image_shape, self.vector_dim)
+        _check_finite("action", action, (self.action_dim,))
+        _check_finite("reward", reward, ())
         slot = (self.rows_written - 1) % self.capacity
         self._actions[slot] = action
         self._rewards[slot] = reward
@@ -317,3 +316,39 @@ class Replay:
             return stacks[: len(start)], stacks[len(start) :]
         images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
         return images[: len(start)], images[len(start) :]
+
+
+# What may be written: one wrong number would spoil all learning after it.
+
+
+def _check_observation(
+    frame: npt.NDArray[np.uint8] | None,
+    vector: npt.NDArray[np.float32],
+    image_shape: tuple[int, int, int] | None,
+    vector_dim: int,
+) -> None:
+    """Check a (H, W) frame against an image shape (C, H, W), and a vector against its length.
+
+    Raises:
+        ValueError: If one has another shape or type, or the vector is not finite.
+    """
+    if image_shape is None:
+        if frame is not None:
+            raise ValueError("frame: must be None, this replay was made without images")
+    elif frame is None or frame.shape != image_shape[1:] or frame.dtype != np.uint8:
+        found = "None" if frame is None else f"{frame.shape} {frame.dtype}"
+        raise ValueError(f"frame: {found} is not {image_shape[1:]} uint8")
+    _check_finite("vector", vector, (vector_dim,))
+
+
+def _check_finite(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Check a number or an array.
+
+    Raises:
+        ValueError: If it has another shape, or is not finite.
+    """
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise ValueError(f"{name}: shape {array.shape} is not {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: {array} is not finite")
