@@ -23,10 +23,18 @@ import torch
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
-from td3_driver.driving.driver import Driver, DrivingConfig, Policy, Situation
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM, Frame, Vector
+from td3_driver.driving.driver import Driver
+from td3_driver.driving.observation import (
+    FRAME_COUNT,
+    FRAME_SIZE,
+    VECTOR_DIM,
+    Frame,
+    Situation,
+    Vector,
+)
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive

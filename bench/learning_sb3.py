@@ -27,8 +27,7 @@ from bench.learning import judge, unseen_worlds
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.networks import CNN
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.driver import Situation
-from td3_driver.driving.observation import VECTOR_DIM
+from td3_driver.driving.observation import VECTOR_DIM, Situation
 from td3_driver.driving.reward import Action
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.simulation import WorldConfig

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.share import preset_names, share_directory
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from td3_driver.configuration import configuration_from
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.replay.meaning import flat
 
 # What decides which routes are driven and when an episode is cut short.

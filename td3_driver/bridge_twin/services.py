@@ -18,9 +18,9 @@ from rclpy.node import Node
 
 from td3_driver.bridge_twin import objects_file as objects
 from td3_driver.bridge_twin.messages import EGO_ID, sensor_ids
+from td3_driver.driving.messages.decoding import pose_of
 from td3_driver.driving.types import LARGEST_M, Pose
 from td3_driver.ros import names
-from td3_driver.ros.conversions import pose_of
 from td3_driver.text import shown
 from td3_driver.world.simulation import OccupiedError, Simulation
 

@@ -29,11 +29,11 @@ from td3_driver.bridge_twin.objects_file import Car
 from td3_driver.bridge_twin.services import ActorServices
 from td3_driver.bridge_twin.topics import BridgeTopics
 from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
+from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
 from td3_driver.ros.command_line import check
 from td3_driver.ros.company import Company, name_of, refusal
-from td3_driver.ros.conversions import control_of, pose_of, stamp_ns
 from td3_driver.ros.parameters import declare
 from td3_driver.ros.process import Stop, foreseen, run_node
 

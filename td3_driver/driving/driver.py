@@ -12,14 +12,7 @@ from typing import Any
 import numpy as np
 
 from td3_driver.driving.episode import Episode, EpisodeConfig, Outcome
-from td3_driver.driving.observation import (
-    Frame,
-    FrameStack,
-    Observation,
-    Vector,
-    grey_frame,
-    vector_observation,
-)
+from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
@@ -30,7 +23,6 @@ from td3_driver.driving.roles import (
     Policy,
     Recorder,
     Report,
-    Situation,
 )
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
@@ -42,8 +34,6 @@ from td3_driver.driving.safety import (
     safe_action,
 )
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState
-
-__all__ = ["Command", "Driver", "DrivingConfig", "Policy", "Recorder", "Report", "Situation"]
 
 
 class Driver:
@@ -88,7 +78,7 @@ class Driver:
         self._redrive: deque[list[float]] | None = None
         self._recorded = False
         self._situation: Situation | None = None
-        self._stack = FrameStack()
+        self._perception = Perception(end_to_end=config.end_to_end)
         self._action: Action = FULL_BRAKE_ACTION
         self._human: Control | None = None  # who drives instead of the policy, and how
         self._interrupted = False
@@ -217,12 +207,14 @@ class Driver:
         if not episode.pick_up(ego, collided=collided):
             self.abandon_episode()
             return Report(warning="the car left its way unseen; starting a new episode")
-        self._stack.reset(frame)
-        vector = self._vector(ego, episode)
-        if self._recorder is not None:
-            self._recorder.begin(frame, vector)
-        self._look(episode, ego, vector)
+        self._begin_recording(frame, self._perception.begin(episode, frame, ego))
         return Report()
+
+    def _begin_recording(self, frame: Frame, seen: Situation) -> None:
+        """Store a first observation; the policy decides on it."""
+        if self._recorder is not None:
+            self._recorder.begin(frame, seen.observation.vector)
+        self._situation = seen
 
     def _collided(self) -> bool:
         collided = self._collision_ns > self.begun_ns
@@ -236,38 +228,33 @@ class Driver:
         outcome = episode.step(
             ego, self._action, collided=collided, intervention=intervention, users=users
         )
+        seen = self._perception.go_on(episode, frame, ego)
         if self._redrive is not None:
-            return self._judge_again(episode, frame, ego, outcome)
-        vector = self._vector(ego, episode)
+            return self._judge_again(frame, seen, outcome)
         if self._recorder is not None:
-            ends = outcome.terminated, outcome.truncated
+            ends, vector = (outcome.terminated, outcome.truncated), seen.observation.vector
             self._recorder.add(self._action, outcome.reward, frame, vector, *ends, intervention)
         if outcome.ended:
             self.abandon_episode()
             return Report(outcome, episode.summary(outcome.reason))
-        self._stack.push(frame)
-        self._look(episode, ego, vector)
+        self._situation = seen
         return Report(outcome)
 
-    def _judge_again(
-        self, episode: Episode, frame: Frame, ego: EgoState, outcome: Outcome
-    ) -> Report:
+    def _judge_again(self, frame: Frame, seen: Situation, outcome: Outcome) -> Report:
         """A step of a resumed episode that was judged and stored before the save."""
         if outcome.ended:
             self.abandon_episode()
             return Report(warning="the resumed episode went another way; starting a new one")
-        self._stack.push(frame)
-        self._resumed(episode, frame, ego)
+        self._resumed(frame, seen)
         return Report()
 
-    def _resumed(self, episode: Episode, frame: Frame, ego: EgoState) -> None:
+    def _resumed(self, frame: Frame, seen: Situation) -> None:
         """Look at the frame; with the last one driven again, the episode goes on as usual."""
-        vector = self._vector(ego, episode)
+        self._situation = seen
         if not self._redrive:
             self._redrive = None
-            if self._recorder is not None and not self._recorded:
-                self._recorder.begin(frame, vector)
-        self._look(episode, ego, vector)
+            if not self._recorded:
+                self._begin_recording(frame, seen)
 
     def _go_on_with_reset(self, road_map: RoadMap, frame: Frame, ego: EgoState) -> Report:
         if self._reset is None or self._route is None:
@@ -299,20 +286,8 @@ class Driver:
         # Teleporting makes CARLA report collisions late; they belong to no episode.
         self.begun_ns = ego.stamp_ns
         self._collision_ns = -1
-        self._stack.reset(frame)
+        seen = self._perception.begin(episode, frame, ego)
         if resuming:
-            self._resumed(episode, frame, ego)
-            return
-        vector = self._vector(ego, episode)
-        if self._recorder is not None:
-            self._recorder.begin(frame, vector)
-        self._look(episode, ego, vector)
-
-    def _vector(self, ego: EgoState, episode: Episode) -> Vector:
-        return vector_observation(
-            ego, episode.route, episode.place, end_to_end=self._config.end_to_end
-        )
-
-    def _look(self, episode: Episode, ego: EgoState, vector: Vector) -> None:
-        seen, at = Observation(self._stack.stacked(), vector), episode.place
-        self._situation = Situation(seen, ego, episode.route, at, episode.leader)
+            self._resumed(frame, seen)
+        else:
+            self._begin_recording(frame, seen)

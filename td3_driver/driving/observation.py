@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent sees: four small grey frames and a vector of 23 numbers."""
+"""What the agent sees of an episode: four small grey frames and a vector of 23 numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.episode import Episode
+from td3_driver.driving.road_users import Leader
 from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
@@ -76,6 +78,17 @@ class Observation:
 
     image: Frame
     vector: Vector
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a policy may look at: the agent only at the observation, a controller at the rest."""
+
+    observation: Observation
+    ego: EgoState
+    route: Route
+    place: RoutePlace
+    leader: Leader | None = None  # who is in the way, where somebody told
 
 
 def grey_frame(pixels: Frame, view: ViewConfig) -> Frame:
@@ -146,3 +159,37 @@ class FrameStack:
     def stacked(self) -> Frame:
         """(4, 84, 84) uint8, oldest first."""
         return np.stack(self._frames)
+
+
+class Perception:
+    """What is seen in one episode after the other, frame by frame.
+
+    Args:
+        end_to_end: see `vector_observation`.
+    """
+
+    def __init__(self, *, end_to_end: bool) -> None:
+        self._end_to_end = end_to_end
+        self._stack = FrameStack()
+
+    def begin(self, episode: Episode, frame: Frame, ego: EgoState) -> Situation:
+        """The first frame of an episode, or the first after some that nobody saw.
+
+        Args:
+            episode: which has its place from `ego`.
+            frame: (84, 84), see `grey_frame`.
+            ego: the car at the same stamp.
+        """
+        self._stack.reset(frame)
+        return self._situation(episode, ego)
+
+    def go_on(self, episode: Episode, frame: Frame, ego: EgoState) -> Situation:
+        """The next frame; see `begin`."""
+        self._stack.push(frame)
+        return self._situation(episode, ego)
+
+    def _situation(self, episode: Episode, ego: EgoState) -> Situation:
+        route, place = episode.route, episode.place
+        vector = vector_observation(ego, route, place, end_to_end=self._end_to_end)
+        seen = Observation(self._stack.stacked(), vector)
+        return Situation(seen, ego, route, place, episode.leader)

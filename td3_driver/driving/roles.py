@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
-from td3_driver.driving.observation import Frame, Observation, Vector, ViewConfig
+from td3_driver.driving.observation import Frame, Situation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
-from td3_driver.driving.road_users import Leader
-from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig
-from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.driving.types import Control, Pose
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,6 @@ class DrivingConfig:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
     end_to_end: bool = False
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What a policy may look at: the agent only at the observation, a controller at the rest."""
-
-    observation: Observation
-    ego: EgoState
-    route: Route
-    place: RoutePlace
-    leader: Leader | None = None  # who is in the way, where somebody told
 
 
 class Policy(Protocol):

@@ -9,17 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from td3_driver.driving.driver import (
-    Command,
-    Driver,
-    DrivingConfig,
-    Policy,
-    Report,
-    Situation,
-)
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import Command, DrivingConfig, Policy, Report
 from td3_driver.driving.routes.route import RoutePlace
 from td3_driver.driving.safety import safe_action
 from td3_driver.driving.types import FULL_BRAKE, EgoState

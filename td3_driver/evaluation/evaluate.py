@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from td3_driver import signals
 from td3_driver.bags.writing import open_writer
-from td3_driver.driving.driver import DrivingConfig, Policy
 from td3_driver.driving.purpose import Purpose
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import Frame, drive_route

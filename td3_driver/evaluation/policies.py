@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from td3_driver.driving.controllers import PurePursuit
-from td3_driver.driving.driver import DrivingConfig, Policy, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.turning import MAX_WHEEL_RAD
 from td3_driver.online.trained import ACTION_DIM
 

@@ -33,9 +33,9 @@ from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
 from td3_driver.checkpoints import checkpoint, durable_file
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.console import readers_may_leave
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
-from td3_driver.driving.roles import Situation
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.evaluate import (
     Course,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.episode import EpisodeConfig
 from td3_driver.driving.reward import BLOCKED_SHARE, RewardConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.safety import SafetyConfig
 
 SPEED_LIMIT_MPS = 8.33

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driving process' end of the learner: never blocks, and calls back when there is news."""
+"""The driving process' end of the learner: asks, and keeps account of what it is owed.
+
+Nothing here waits for the learner, but for `stop`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pickle
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +20,30 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from td3_driver.learner import process as learner
-from td3_driver.learner.messages import Event, Lost, Request, Stop
+from td3_driver.learner.messages import (
+    Event,
+    Load,
+    Loaded,
+    Log,
+    Lost,
+    Refused,
+    Request,
+    Save,
+    Saved,
+    Stop,
+    Train,
+    Trained,
+)
 from td3_driver.learner.outbox import Outbox
 from td3_driver.learner.process import LearnerSpec
 from td3_driver.signals import ENDING
 
 STOP_TIMEOUT_S = 10.0
+# In lock-step there is one at a time, but where frames are answered without waiting for it any
+# longer; a learner that is so far behind is told of no more.
+MOST_OUTSTANDING = 100
+
+Then = Callable[[Event], None]
 
 
 @contextmanager
@@ -41,12 +63,24 @@ def _deaf_to_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _nobody(event: Event) -> None:
+    """Who asked was answered otherwise."""
+
+
 class LearnerClient:
-    """Starts the learner process and keeps the events it sends, in order.
+    """Starts the learner process, sends it requests, and takes in its events in their order.
 
     Args:
         spec: what the process starts with.
         on_event: called from a thread when there is something to `poll`; must not block.
+
+    Attributes:
+        total_it: updates made.
+        losses: what the last of them measured.
+        discarded: updates that were not finite and changed nothing.
+        halted: there were too many of those; the learner makes no more.
+        unsaid: requests that were dropped: it hangs, is gone, or has too much to do already.
+        trained_s: when the last updates came back, as of time.monotonic; None: none yet.
     """
 
     def __init__(self, spec: LearnerSpec, on_event: Callable[[], None]) -> None:
@@ -64,6 +98,16 @@ class LearnerClient:
         atexit.register(self._process.kill)
         requests.close()
         theirs.close()
+        self.total_it = 0
+        self.losses: dict[str, float] = {}
+        self.discarded = self.unsaid = 0
+        self.halted = False
+        self.trained_s: float | None = None
+        self._outstanding = 0
+        self._asked: deque[Then] = deque()  # who waits for a file, the oldest first
+        self._unreachable: Refused | None = None
+        self._lost = False
+        self._heard_s = time.monotonic()
         self._events: deque[Event] = deque()
         self._on_event = on_event
         self._stopping = False
@@ -77,26 +121,116 @@ class LearnerClient:
         """The process id, for messages and tests."""
         return self._process.pid
 
-    def send(self, request: Request) -> bool:
-        """Ask for something; whether that could be said.
+    @property
+    def outstanding(self) -> int:
+        """`Train` requests without an answer."""
+        return self._outstanding
 
-        It cannot while a learner that does not listen has been told too much already, nor when
-        it has gone, which a `Lost` event reports.
+    @property
+    def idle(self) -> bool:
+        """Everything asked for is done, or there is nobody to do it."""
+        return not self.reachable or self._owes_nothing
+
+    @property
+    def reachable(self) -> bool:
+        """The learner is there and answers."""
+        return self._unreachable is None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long it has owed an answer without giving any, s."""
+        return 0.0 if self._owes_nothing else time.monotonic() - self._heard_s
+
+    def train(self, count: int, rows: int | None) -> None:
+        """Ask for updates; see `Train`."""
+        self._wait_from_now()
+        if self._outstanding >= MOST_OUTSTANDING:
+            self.unsaid += 1
+        elif self._say(Train(count, rows)):
+            self._outstanding += 1
+
+    def ask(self, request: Save | Load, then: Then) -> None:
+        """Ask for a file; `then` gets the answer, at once a `Refused` where nobody can give it."""
+        self._wait_from_now()
+        if self._say(request):
+            self._asked.append(then)
+        else:
+            then(self._unreachable or Refused("the learner is too far behind to be asked"))
+
+    def log(self, entry: Log) -> None:
+        """Something for TensorBoard."""
+        self._say(entry)
+
+    def hang(self, reason: str) -> None:
+        """It owes an answer for too long: ask nothing more of it until it gives one.
+
+        Who waits for a file hears that now; should its answer come later, it is nobody's.
         """
-        return self._outbox.put(pickle.dumps(request))
+        self._unreachable = Refused(reason)
+        waiting, self._asked = self._asked, deque([_nobody] * len(self._asked))
+        for then in waiting:
+            then(self._unreachable)
 
     def poll(self) -> Event | None:
-        """The next event, or None."""
-        return self._events.popleft() if self._events else None
+        """The next event, or None. Who asked for it has heard it before."""
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        self._account_for(event)
+        return event
+
+    def _account_for(self, event: Event) -> None:
+        self._heard_s = time.monotonic()
+        if not self._lost:
+            self._unreachable = None
+        match event:
+            case Trained():
+                self._outstanding -= 1
+                self.total_it, self.losses = event.total_it, event.losses
+                self.discarded, self.halted = event.discarded, event.halted
+                self.trained_s = self._heard_s
+            case Loaded():
+                self.total_it, self.halted = event.total_it, False
+                if event.path is not None:  # else it is the greeting, which nobody asked for
+                    self._asked.popleft()(event)
+            case Saved() | Refused():
+                self._asked.popleft()(event)
+            case Lost():
+                self._lost = True
+                self._outstanding = 0
+                self._unreachable = Refused(event.reason)
+                while self._asked:
+                    self._asked.popleft()(self._unreachable)
 
     def stop(self, within_s: float = STOP_TIMEOUT_S) -> None:
         """Let the learner finish what it was asked, but no longer than that, then end it."""
         self._stopping = True
-        self.send(Stop())
+        self._send(Stop())
         self._thread.join(within_s)  # until it closes its end of the pipe
         self._process.kill()  # what is left is taking torch down, which takes a second
         self._process.join()
         atexit.unregister(self._process.kill)
+
+    def _say(self, request: Request) -> bool:
+        """Send, unless nobody would answer; whether it could be said.
+
+        It cannot while a learner that does not listen has been told too much already, nor when
+        it has gone, which a `Lost` event reports.
+        """
+        said = self.reachable and self._send(request)
+        self.unsaid += not said
+        return said
+
+    def _send(self, request: Request) -> bool:
+        return self._outbox.put(pickle.dumps(request))
+
+    @property
+    def _owes_nothing(self) -> bool:
+        return self._outstanding == 0 and not self._asked
+
+    def _wait_from_now(self) -> None:
+        if self._owes_nothing:
+            self._heard_s = time.monotonic()
 
     def _listen(self, events: Connection) -> None:
         while True:

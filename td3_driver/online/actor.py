@@ -6,16 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import Policy
-from td3_driver.driving.driver import Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 
 
 class OnlineActor:
-    """Acts with the newest weights it was given.
+    """Acts as the policy does, with noise.
 
     Args:
         policy: actor and actor CNN.
@@ -41,10 +40,6 @@ class OnlineActor:
             return action
         noise = self.noise_scale * self._exploration.sample(self.env_steps)
         return (action + noise).astype(np.float32)
-
-    def use_weights(self, flat: NDArray[np.float32]) -> None:
-        """Take over weights published by the learner."""
-        self._policy.load_flat(flat)
 
     def state(self) -> dict[str, Any]:
         """The noise's state, plain Python types."""

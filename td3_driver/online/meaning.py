@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.observation import IMAGE_LAYOUT, vector_layout
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.replay.meaning import flat
 

@@ -62,7 +62,7 @@ class RunConfig:
 
 
 class Run:
-    """A run's parts: the session, the learner and the replay between them."""
+    """A run's parts: the driver and its session, the learner, and the replay between them."""
 
     def __init__(self, config: RunConfig, on_event: Callable[[], None]) -> None:
         agent, driving = config.configuration.agent, config.configuration.driving
@@ -98,10 +98,17 @@ class Run:
         recorder = self.replay if learning else None
         driving, seed = config.configuration.driving, config.seed + 2
         purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
-        driver = Driver(driving, actor, recorder, seed, purpose=purpose)
+        self.driver = Driver(driving, actor, recorder, seed, purpose=purpose)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
-            config.session, agent, driver, actor, self.replay, self.learner, weights
+            config.session,
+            agent,
+            self.driver,
+            actor,
+            policy,
+            self.replay,
+            self.learner,
+            weights,
         )
 
     @property
@@ -124,12 +131,12 @@ class Run:
     def measures(self) -> dict[str, object]:
         """Where the run stands, for people and plots."""
         session = self.session
-        losses = {name: round(value, 6) for name, value in session.link.losses.items()}
+        losses = {name: round(value, 6) for name, value in self.learner.losses.items()}
         return {
             "env_steps": session.env_steps,
             "steps": self._config.session.steps,
-            "episodes": session.driver.episodes,
-            "updates": session.link.total_it,
+            "episodes": self.driver.episodes,
+            "updates": self.learner.total_it,
             "replay_fill": len(self.replay) / self.replay.capacity,
             "checkpoint": session.last_checkpoint or "",
             **losses,

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.agent.policy import Policy
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame
 from td3_driver.driving.road_users import RoadUsers
+from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.types import Control, EgoState
-from td3_driver.learner.client import LearnerClient
-from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
+from td3_driver.learner.client import LearnerClient, Then
+from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
 from td3_driver.learner.reach import Reach
 from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
-from td3_driver.online.learner_link import LearnerLink, Then
 from td3_driver.online.run_folder import RunFolder
 from td3_driver.replay.buffer import Replay
 
@@ -84,6 +85,7 @@ class Session:
         agent: AgentConfig,
         driver: Driver,
         actor: OnlineActor,
+        policy: Policy,
         replay: Replay,
         learner: LearnerClient,
         weights: SharedWeights,
@@ -93,22 +95,18 @@ class Session:
         self.last_checkpoint: Path | None = None
         self.saved_s: float | None = None  # when, as of time.monotonic
         self.unsaved = ""
-        self.link = LearnerLink(learner)
         self._config = config
         self._agent = agent
         self._driver = driver
         self._actor = actor
+        self._policy = policy  # what the actor acts by
         self._replay = replay
+        self._learner = learner
         self._weights = weights
         self._weights_version = -1
         self._episodes_ended = 0
         self._update_debt = 0.0
         self._snapshot = self._run_state()
-
-    @property
-    def driver(self) -> Driver:
-        """The driver this session learns from."""
-        return self._driver
 
     @property
     def finished(self) -> bool:
@@ -129,8 +127,8 @@ class Session:
     @property
     def may_decide(self) -> bool:
         """The weights to act with are here, or will not come."""
-        link = self.link
-        return not self._config.lockstep or link.outstanding == 0 or not link.reachable
+        learner = self._learner
+        return not self._config.lockstep or learner.outstanding == 0 or not learner.reachable
 
     def interrupt(self) -> None:
         """A frame was missed; see `Driver.interrupt`."""
@@ -178,7 +176,7 @@ class Session:
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
         episodes = self._driver.episodes
-        self.link.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
+        self._learner.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
 
     def _due(self) -> Then:
         """Takes the answer to a save that is nobody else's wish."""
@@ -203,52 +201,22 @@ class Session:
         filled too; only before anything is driven. The state is the file's, settings remain. With
         `anywhere` the path is not a stranger's, and may lead anywhere.
         """
-        self.link.ask(Load(path, replay, anywhere), then)
+        self._learner.ask(Load(path, replay, anywhere), then)
 
-    def handle(self, event: Event) -> None:
-        """Take in what the learner says."""
-        self.link.handle(event)
-        match event:
-            case Trained():
-                self._take_weights()
-            case Saved():
-                self.last_checkpoint, self.saved_s = event.path, time.monotonic()
-                self.link.answer(event)
-            case Loaded():
-                self._take_over(event)
-            case Refused():
-                self.link.answer(event)
-
-    def _ask_for_updates(self) -> None:
-        if self._replay.transitions < self._agent.learning_starts:
-            return
-        self._update_debt += self._agent.updates_per_step
-        if not self._config.lockstep:
-            self._update_debt = min(self._update_debt, REALTIME_DEBT)
-            if self.link.outstanding >= REALTIME_OUTSTANDING:
-                return
-        count = math.floor(self._update_debt)
-        if count:
-            self._update_debt -= count
-            # A fixed number of rows makes a run repeat; in real time newer ones are as good.
-            rows = self._replay.rows_written if self._config.lockstep else None
-            self.link.train(count, rows)
-
-    def _save_if_due(self) -> None:
-        every = self._config.save_freq
-        if self.finished or (every > 0 and self.env_steps % every == 0):
-            self.save(then=self._due())
-        elif self.env_steps % AUTOSAVE_STEPS == 0:
-            self.save_latest()
-
-    def _take_weights(self) -> None:
+    def take_weights(self) -> None:
+        """Act with the newest weights that the learner has published."""
         read = self._weights.read(self._weights_version)
         if read is not None:
             self._weights_version, flat = read
-            self._actor.use_weights(flat)
+            self._policy.load_flat(flat)
 
-    def _take_over(self, event: Loaded) -> None:
-        self._take_weights()
+    def saved(self, event: Saved) -> None:
+        """A checkpoint stands on disk."""
+        self.last_checkpoint, self.saved_s = event.path, time.monotonic()
+
+    def take_over(self, event: Loaded) -> None:
+        """Go on from the checkpoint that the learner has gone back to."""
+        self.take_weights()
         if event.path is None:  # the learner's greeting: a new agent
             return
         self.env_steps = event.env_steps
@@ -270,7 +238,28 @@ class Session:
         else:
             self._driver.abandon_episode()
         self._snapshot = self._run_state()
-        self.link.answer(event)
+
+    def _ask_for_updates(self) -> None:
+        if self._replay.transitions < self._agent.learning_starts:
+            return
+        self._update_debt += self._agent.updates_per_step
+        if not self._config.lockstep:
+            self._update_debt = min(self._update_debt, REALTIME_DEBT)
+            if self._learner.outstanding >= REALTIME_OUTSTANDING:
+                return
+        count = math.floor(self._update_debt)
+        if count:
+            self._update_debt -= count
+            # A fixed number of rows makes a run repeat; in real time newer ones are as good.
+            rows = self._replay.rows_written if self._config.lockstep else None
+            self._learner.train(count, rows)
+
+    def _save_if_due(self) -> None:
+        every = self._config.save_freq
+        if self.finished or (every > 0 and self.env_steps % every == 0):
+            self.save(then=self._due())
+        elif self.env_steps % AUTOSAVE_STEPS == 0:
+            self.save_latest()
 
     def _run_state(self) -> dict[str, Any]:
         return {
@@ -294,4 +283,4 @@ class Session:
         scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
         executed = zip(ACTION_NAMES, self._replay.newest_actions(ended.steps).T, strict=True)
         histograms = {f"action/{name}": values for name, values in executed if values.size}
-        self.link.log(Log(self.env_steps, scalars, histograms))
+        self._learner.log(Log(self.env_steps, scalars, histograms))

@@ -15,18 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from td3_driver.driving.continuity import GAP_NS
-from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.messages.synchronisation import driven
-from td3_driver.driving.observation import (
-    Frame,
-    FrameStack,
-    Observation,
-    grey_frame,
-    vector_observation,
-)
+from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import NOBODY, RoadUsers
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.map_matching import Lanes
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.routes.road_map import RoadMap
@@ -113,7 +107,7 @@ class Shadow:
         # One more, so that of each remembered frame the one before it is known, too.
         self._seen: deque[_Seen] = deque(maxlen=REMEMBERED + 1)
         self._cadence = Cadence()
-        self._stack = FrameStack()
+        self._perception = Perception(end_to_end=config.end_to_end)
         self._episode: Episode | None = None
         self._begun_ns = 0  # stamp of the episode's first frame
 
@@ -232,8 +226,7 @@ class Shadow:
         if outcome.ended:
             self._episode = None
             return None
-        self._stack.push(now.frame)
-        return self._propose(self._episode, now.ego)
+        return self._propose(self._perception.go_on(self._episode, now.frame, now.ego))
 
     def _begin(self, route: Route | None, now: _Seen) -> Action | None:
         self._episode = None
@@ -245,8 +238,7 @@ class Shadow:
         self._episode, self._begun_ns = episode, now.ego.stamp_ns
         self.episodes += 1
         self._policy.begin_episode()
-        self._stack.reset(now.frame)
-        return self._propose(episode, now.ego)
+        return self._propose(self._perception.begin(episode, now.frame, now.ego))
 
     def _ahead(self, ego: EgoState) -> Route | None:
         if self._routes_come or self._road_map is None:
@@ -255,13 +247,8 @@ class Shadow:
             self._lanes = Lanes(self._road_map)
         return self._lanes.ahead(ego.pose, self._config.episode.route_length_m)
 
-    def _propose(self, episode: Episode, ego: EgoState) -> Action:
-        vector = vector_observation(
-            ego, episode.route, episode.place, end_to_end=self._config.end_to_end
-        )
-        observation = Observation(self._stack.stacked(), vector)
-        situation = Situation(observation, ego, episode.route, episode.place)
-        return safe_action(self._policy.act(situation))
+    def _propose(self, seen: Situation) -> Action:
+        return safe_action(self._policy.act(seen))
 
 
 def _time_jumps(before: EgoState, now: EgoState) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import configuration_from, load_configuration
-from td3_driver.driving.driver import DrivingConfig, Situation
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
+from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM, Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_policy
 from td3_driver.replay.meaning import differences
 

@@ -20,17 +20,11 @@ from numpy.typing import NDArray
 from td3_driver.bags.reading import Bag
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
-from td3_driver.driving.driver import DrivingConfig, Situation
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.observation import (
-    Frame,
-    FrameStack,
-    Observation,
-    grey_frame,
-    vector_observation,
-)
+from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.map_matching import driven_route
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.routes.route import Route
@@ -99,7 +93,7 @@ class Drives:
             self._judging = replace(self._judging, max_steps=_NO_LIMIT, stuck_steps=_NO_LIMIT)
         self._period_ns = float(np.median(np.diff(log.stamps_ns))) if len(log.stamps_ns) > 1 else 0
         self._jumps = np.flatnonzero(_jumps(log)) + 1
-        self._stack = FrameStack()
+        self._perception = Perception(end_to_end=config.end_to_end)
         self._episode: Episode | None = None
         self._before: tuple[int, EgoState, Action | None] | None = None  # the frame before
         self._section = _Section(log, self._jumps)
@@ -120,16 +114,16 @@ class Drives:
             self._cut(index, ego)
             before_ns = None if self._before is None else self._before[1].stamp_ns
             recorded = self._routes.begun(before_ns, ego.stamp_ns)
-            outcome = None if recorded is not None else self._judge(ego, frame)
+            outcome, seen = (None, None) if recorded is not None else self._judge(ego, frame)
             if outcome is None:
-                self._begin(index, ego, frame, recorded)
+                seen = self._begin(index, ego, frame, recorded)
             control = self._log.control(index)
             action = action_of(control, self._config.safety) if control is not None else None
             self._before = (index, ego, action)
-            if self._episode is None:
+            if seen is None:
                 self.counts["outside_episodes"] += 1
                 continue
-            yield Step(self._look(ego), frame, picture, control, action, outcome)
+            yield Step(seen, frame, picture, control, action, outcome)
             if outcome is not None and outcome.ended:
                 self._episode = None
 
@@ -173,9 +167,10 @@ class Drives:
             self.counts[reason] += 1
             self._episode = None
 
-    def _judge(self, ego: EgoState, frame: Frame) -> Outcome | None:
+    def _judge(self, ego: EgoState, frame: Frame) -> tuple[Outcome | None, Situation | None]:
+        """What the step that led here came to, and what is seen now; None where there is none."""
         if self._episode is None or self._before is None:
-            return None
+            return None, None
         _, before, action = self._before
         collided = self._log.collided(before.stamp_ns, ego.stamp_ns)
         outcome = self._episode.step(
@@ -184,15 +179,16 @@ class Drives:
             collided=collided,
             users=self._log.users_at(ego.stamp_ns),
         )
-        self._stack.push(frame)
         if outcome.ended:
             self.counts[outcome.reason] += 1
         if collided:
             self._not_before_ns = ego.stamp_ns + AFTER_COLLISION_NS
-        return outcome
+        return outcome, self._perception.go_on(self._episode, frame, ego)
 
-    def _begin(self, index: int, ego: EgoState, frame: Frame, recorded: Route | None) -> None:
-        """Begin an episode, if one can begin here."""
+    def _begin(
+        self, index: int, ego: EgoState, frame: Frame, recorded: Route | None
+    ) -> Situation | None:
+        """Begin an episode, if one can begin here; what is seen of it."""
         self._episode = None
         if self._routes:
             route = recorded
@@ -201,19 +197,13 @@ class Drives:
         else:
             route = None
         if route is None:
-            return
+            return None
         episode = Episode(self.counts["episodes"], route, ego, self._judging)
         if not episode.on_its_way:
-            return
+            return None
         self.counts["episodes"] += 1
         self._episode = episode
-        self._stack.reset(frame)
-
-    def _look(self, ego: EgoState) -> Situation:
-        assert self._episode is not None
-        route, place = self._episode.route, self._episode.place
-        vector = vector_observation(ego, route, place, end_to_end=self._config.end_to_end)
-        return Situation(Observation(self._stack.stacked(), vector), ego, route, place)
+        return self._perception.begin(episode, frame, ego)
 
 
 def _pixels(message: Any) -> NDArray[np.uint8]:

@@ -14,9 +14,9 @@ import numpy as np
 
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
 from td3_driver.driving.observation import FRAME_COUNT
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 from td3_driver.playback.drive_log import DriveLog, read_log

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from td3_driver.agent.judgement import values_of
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.safety import safe_action
 from td3_driver.online.trained import Greedy

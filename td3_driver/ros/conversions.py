@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values to ROS messages (`driving.encoding`), and back (`driving.decoding`).
-
-Bags use the same two modules; here are the classes of rclpy.
-"""
+"""Plain values to rclpy's messages, by `driving.messages.encoding`."""
 
 from __future__ import annotations
 
@@ -13,42 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
-from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 
 from td3_driver.driving.messages import encoding
-from td3_driver.driving.messages.decoding import (
-    control_of,
-    ego_state,
-    pose_of,
-    road_users,
-    stamp_ns,
-    yaw_of,
-)
-from td3_driver.driving.messages.pictures import ImageError, pixels
-from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
-from td3_driver.driving.types import Control, EgoState, Pose
-
-__all__ = [
-    "MESSAGES",
-    "PLACE_ABOVE_GROUND_M",
-    "ImageError",
-    "control_message",
-    "control_of",
-    "ego_state",
-    "odometry_message",
-    "path_message",
-    "pixels",
-    "pose_message",
-    "pose_of",
-    "road_users",
-    "stamp_ns",
-    "stamp_of",
-    "yaw_of",
-]
+from td3_driver.driving.types import Pose
 
 
 class RosMessages:
@@ -78,26 +45,6 @@ def stamp_of(time_ns: int) -> Time:
     stamp = Time()
     encoding.set_stamp(stamp, time_ns)
     return stamp
-
-
-def control_message(control: Control, stamp: Time) -> CarlaEgoVehicleControl:
-    """The bridge's command, stamped with the time of the frame that it answers."""
-    message = CarlaEgoVehicleControl()
-    message.header.stamp = stamp
-    encoding.set_control(message, control)
-    return message
-
-
-def odometry_message(ego: EgoState, like: Odometry) -> Odometry:
-    """The car as odometry in the frames of another one; what `EgoState` has not is 0."""
-    message = Odometry(child_frame_id=like.child_frame_id)
-    message.header.frame_id = like.header.frame_id
-    message.header.stamp = stamp_of(ego.stamp_ns)
-    message.pose.pose = pose_message(ego.pose)
-    twist = message.twist.twist
-    twist.linear.x, twist.linear.y = ego.speed_mps, ego.lateral_speed_mps
-    twist.angular.z = ego.yaw_rate_radps
-    return message
 
 
 def pose_message(pose: Pose, above_m: float = 0.0) -> PoseMessage:

@@ -16,34 +16,30 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.subscription import Subscription
 
 TELLS_MESSAGE_INFO = hasattr(Subscription, "CallbackType")
+SENT_NS = "source_timestamp"  # in the info: the wall clock at which its publisher sent it, ns
+
+MessageInfo = dict[str, int]
 
 
-def with_sent_ns(callback: Callable[[Any, int], None]) -> Callable[..., None]:
-    """What to subscribe with, to be called with a message and when it was published.
-
-    Args:
-        callback: takes the message and the wall clock at which its publisher sent it, ns.
-    """
-    if TELLS_MESSAGE_INFO:
-        return lambda message, info: callback(message, info["source_timestamp"])
-    return _WithSentNs(callback)
+def with_info(callback: Callable[[Any, MessageInfo], None]) -> Callable[..., None]:
+    """What to subscribe with, to be called with a message and the info that has `SENT_NS`."""
+    return callback if TELLS_MESSAGE_INFO else _WithInfo(callback)
 
 
 def new_executor(context: Context | None = None) -> SingleThreadedExecutor:
-    """An executor that can serve `with_sent_ns`; without a context, in the default one."""
+    """An executor that can serve `with_info`; without a context, in the default one."""
     made = SingleThreadedExecutor if TELLS_MESSAGE_INFO else HumbleExecutor
     return made(context=context)
 
 
-class _WithSentNs:
+class _WithInfo:
     """As the name of a type: `HumbleExecutor` knows by it whom to give the info as well."""
 
-    def __init__(self, callback: Callable[[Any, int], None]) -> None:
+    def __init__(self, callback: Callable[[Any, MessageInfo], None]) -> None:
         self._callback = callback
 
-    def __call__(self, taken: tuple[Any, dict[str, int]]) -> None:
-        message, info = taken
-        self._callback(message, info["source_timestamp"])
+    def __call__(self, taken: tuple[Any, MessageInfo]) -> None:
+        self._callback(*taken)
 
 
 class HumbleExecutor(SingleThreadedExecutor):
@@ -53,6 +49,6 @@ class HumbleExecutor(SingleThreadedExecutor):
         """What the callback is to be called with, or None."""
         with subscription.handle:
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-        if taken is None or isinstance(subscription.callback, _WithSentNs):
+        if taken is None or isinstance(subscription.callback, _WithInfo):
             return taken
         return taken[0]

@@ -13,17 +13,19 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
-from td3_driver.driving.driver import Command, Driver, DrivingConfig, Situation
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import (
     FRAME_COUNT,
     FRAME_SIZE,
     VECTOR_DIM,
     Frame,
     FrameStack,
+    Situation,
     Vector,
 )
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import Command, DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.world.loop import advance

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from td3_driver.driving.driver import Command, Driver, Report
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.messages.decoding import pose_of
 from td3_driver.driving.messages.encoding import set_pose
 from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.road_users import RoadUsers
+from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.types import Pose
 from td3_driver.world.simulation import Simulation, Tick
 

@@ -17,7 +17,7 @@ from small_agent import ACTION, SMALL, VECTOR, fill
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import Policy
 from td3_driver.learner.client import LearnerClient
-from td3_driver.learner.messages import Event, Loaded, Log, Lost, Request, Save, Train, Trained
+from td3_driver.learner.messages import Event, Loaded, Log, Refused, Save, Saved, Trained
 from td3_driver.learner.outbox import BACKLOG_BYTES, Outbox
 from td3_driver.learner.process import LearnerSpec
 from td3_driver.learner.reach import Reach
@@ -97,39 +97,72 @@ def learner(tmp_path: Path) -> Iterator[Told]:
     told.client.stop(within_s=0.0)
 
 
-def test_a_learner_that_hangs_blocks_nobody_and_goes_on_where_it_was(learner: Told) -> None:
+def test_a_learner_that_hangs_blocks_nobody_and_goes_on_where_it_was(
+    learner: Told, tmp_path: Path
+) -> None:
     learner.wait(1)
     assert isinstance(learner.events[0], Loaded)
-    pid = learner.client.pid
+    client, pid = learner.client, learner.client.pid
     assert pid is not None
+    answers: list[Event] = []
     os.kill(pid, signal.SIGSTOP)
-    accepted = refused = 0
+    client.ask(Save(tmp_path / "td3_1.pth", 1, 0, {}), answers.append)
     histograms = {"action/steer": np.zeros(1000, np.float32)}
     for number in range(2000):
-        request: Request = Log(number, {"episode/return": 1.0}, histograms)
-        if number % 100 == 0:
-            request = Train(1, None)
         began_s = time.monotonic()
-        said = learner.client.send(request)
+        if number % 100 == 0:
+            client.train(1, None)
+        else:
+            client.log(Log(number, {"episode/return": 1.0}, histograms))
         assert time.monotonic() - began_s < AT_ONCE_S
-        accepted += said and isinstance(request, Train)
-        refused += not said
+    accepted = client.outstanding
     assert accepted > 0
-    assert refused > 1000
+    assert client.unsaid > 1000
+    client.hang("it sleeps")
+    assert answers == [Refused("it sleeps")]
+    client.ask(Save(tmp_path / "td3_2.pth", 2, 0, {}), answers.append)
+    assert answers == [Refused("it sleeps")] * 2
+    assert client.idle
     os.kill(pid, signal.SIGCONT)
-    learner.wait(1 + accepted)
-    updates = [event.total_it for event in learner.events[1:] if isinstance(event, Trained)]
+    learner.wait(2 + accepted)  # the file's answer, too, which nobody waits for any more
+    assert [event.env_steps for event in learner.events if isinstance(event, Saved)] == [1]
+    updates = [event.total_it for event in learner.events if isinstance(event, Trained)]
     assert updates == list(range(1, accepted + 1))
-    assert learner.client.send(Train(1, None))
-    learner.wait(2 + accepted)
+    assert client.reachable
+    assert (client.outstanding, client.total_it) == (0, accepted)
+    assert len(answers) == 2
+    client.train(1, None)
+    learner.wait(3 + accepted)
 
 
 def test_a_request_of_any_size_can_be_made(learner: Told, tmp_path: Path) -> None:
     learner.wait(1)
     run = {"actions": [[0.1, 0.2]] * 200_000}
+    answers: list[Event] = []
     began_s = time.monotonic()
-    assert learner.client.send(Save(tmp_path / "td3_1.pth", 1, 0, run))
+    learner.client.ask(Save(tmp_path / "td3_1.pth", 1, 0, run), answers.append)
     assert time.monotonic() - began_s < 5.0
     learner.wait(2)
-    assert not isinstance(learner.events[1], Lost)
+    assert answers == [Saved(tmp_path / "td3_1.pth", 1)]
     assert (tmp_path / "td3_1.pth").is_file()
+
+
+def test_who_waits_for_a_learner_that_is_lost_hears_it(learner: Told, tmp_path: Path) -> None:
+    learner.wait(1)
+    client, pid = learner.client, learner.client.pid
+    assert pid is not None
+    answers: list[Event] = []
+    os.kill(pid, signal.SIGSTOP)
+    client.train(1, None)
+    for number in (1, 2):
+        client.ask(Save(tmp_path / f"td3_{number}.pth", number, 0, {}), answers.append)
+    os.kill(pid, signal.SIGKILL)
+    learner.wait(2)
+    (lost,) = answers[:1]
+    assert isinstance(lost, Refused)
+    assert "signal 9" in lost.reason
+    assert answers == [lost, lost]
+    assert not client.reachable
+    assert client.idle
+    client.ask(Save(tmp_path / "td3_3.pth", 3, 0, {}), answers.append)
+    assert answers == [lost] * 3

@@ -13,9 +13,9 @@ import rclpy
 from carla_msgs.msg import CarlaEgoVehicleControl
 from rosbags.rosbag2 import Reader
 
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.driving.messages.synchronisation import Sync
 from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_ns
 
 from ..e2e.running import Node
 from .conftest import Drive

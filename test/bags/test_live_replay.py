@@ -23,11 +23,12 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.online.trained import Trained
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.replay import replay
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.conversions import stamp_ns, stamp_of
+from td3_driver.ros.conversions import stamp_of
 
 from ..e2e.running import Node
 from .conftest import Drive

@@ -19,7 +19,7 @@ from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.bags.reading import BagError
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.checkpoints.provenance import package_version
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW

@@ -41,7 +41,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Float32
 from tf2_msgs.msg import TFMessage
 
-from td3_driver.ros.versions import new_executor, with_sent_ns
+from td3_driver.ros.versions import SENT_NS, new_executor, with_info
 
 ROLE = "/carla/hero"
 STEP_NS = 50_000_000
@@ -172,11 +172,11 @@ class Client:
         self.context.try_shutdown()
 
     def _keeping(self, topic: str) -> Callable[..., None]:
-        def keep(message: bytes, sent_ns: int) -> None:
+        def keep(message: bytes, info: dict[str, int]) -> None:
             self.raw[topic].append(message)
-            self.sent_ns[topic].append(sent_ns)
+            self.sent_ns[topic].append(info[SENT_NS])
 
-        return with_sent_ns(keep)
+        return with_info(keep)
 
     def connect(self, topics: tuple[str, ...] = tuple(COMMANDS)) -> None:
         """Wait until frames come, and until these commands have someone who listens."""

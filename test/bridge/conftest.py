@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from geometry_msgs.msg import Pose
 
+from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.ros.conversions import yaw_of
 
 from ..places import places
 from .client import Client, World

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.driving.messages.decoding import yaw_of
 
 from .client import ROLE
 

@@ -11,7 +11,7 @@ from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, PoseWithCovarianceStamped, Twist
 from std_msgs.msg import Bool
 
-from td3_driver.ros.conversions import yaw_of
+from td3_driver.driving.messages.decoding import yaw_of
 
 from .client import ROLE, Client, World
 from .facts import SIGNS, Sign

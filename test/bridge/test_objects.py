@@ -12,10 +12,11 @@ from shape_msgs.msg import SolidPrimitive
 
 from td3_driver.bridge_twin.messages import EGO_ID, TickMessages
 from td3_driver.driving.messages import decoding
+from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
-from td3_driver.ros.conversions import MESSAGES, yaw_of
+from td3_driver.ros.conversions import MESSAGES
 from td3_driver.world import loop
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig

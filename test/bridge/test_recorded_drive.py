@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
 from nav_msgs.msg import Path as PathMessage
@@ -22,21 +23,17 @@ from std_msgs.msg import Header
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import open_writer
-from td3_driver.driving.driver import Driver, DrivingConfig
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.messages.decoding import control_of, stamp_ns
+from td3_driver.driving.messages.encoding import set_control
+from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import drive_recorder
 from td3_driver.evaluation.drive_recorder import LATCHED, ROLE, DriveRecorder
 from td3_driver.evaluation.policies import Pursuit
-from td3_driver.ros.conversions import (
-    MESSAGES,
-    PLACE_ABOVE_GROUND_M,
-    control_message,
-    path_message,
-    pose_message,
-    stamp_of,
-)
+from td3_driver.ros.conversions import MESSAGES, path_message, pose_message, stamp_of
 from td3_driver.world.loop import advance
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
@@ -51,6 +48,12 @@ IMAGE, STATUS = drive_recorder.IMAGE, f"{ROLE}/vehicle_status"
 CONTROL = drive_recorder.CONTROL
 PER_TICK = (IMAGE, STATUS, f"{ROLE}/odometry", f"{ROLE}/objects")
 Heard = dict[str, list[tuple[int, Any]]]  # by topic: the tick's time, the message
+
+
+def command_of(control: Control, stamp: Time) -> CarlaEgoVehicleControl:
+    message = CarlaEgoVehicleControl(header=Header(stamp=stamp))
+    set_control(message, control)
+    return message
 
 
 class Live:
@@ -116,7 +119,7 @@ class Live:
         while not any(said.control.hand_brake for _, said in self.heard[STATUS]):
             seen_ns = self.newest_ns()
             stamp = stamp_of(max(seen_ns, 0))  # the world takes no command for a tick gone by
-            self.send("vehicle_control_cmd", control_message(begin, stamp))
+            self.send("vehicle_control_cmd", command_of(begin, stamp))
             self.until(lambda seen_ns=seen_ns: self.newest_ns() > seen_ns)
         return {when: control_of(said.control) for when, said in self.heard[STATUS]}
 
@@ -159,7 +162,7 @@ def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterat
             place = pose_message(command.place, PLACE_ABOVE_GROUND_M)
             live.send("control/set_transform", place)
         stamp = stamp_of(tick.stamp_ns)
-        live.send("vehicle_control_cmd", control_message(command.control, stamp))
+        live.send("vehicle_control_cmd", command_of(command.control, stamp))
         tick, _ = advance(world, driver, command)
         live.until(lambda due_ns=tick.stamp_ns: live.newest_ns() == due_ns)
 

@@ -13,8 +13,8 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from shape_msgs.msg import SolidPrimitive
 
 from td3_driver.bridge_twin.world_node import WorldNode
+from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.ros.conversions import yaw_of
 
 from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
 from .facts import SIGNS, SOURCES, TOPICS, Topic

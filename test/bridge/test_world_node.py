@@ -15,7 +15,8 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
 from nav_msgs.msg import Odometry
 
-from td3_driver.ros.conversions import stamp_of, yaw_of
+from td3_driver.driving.messages.decoding import yaw_of
+from td3_driver.ros.conversions import stamp_of
 
 from .client import (
     EVENTS,

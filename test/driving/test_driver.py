@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.controllers import PurePursuit
-from td3_driver.driving.driver import Driver, DrivingConfig, Situation
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import closed_loop

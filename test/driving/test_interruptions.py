@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from td3_driver.driving.driver import Driver, DrivingConfig, Situation
+from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeConfig
+from td3_driver.driving.observation import Situation
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig, action_of, control_of
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose

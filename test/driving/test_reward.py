@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.controllers import PurePursuit
-from td3_driver.driving.driver import Command, Driver, Situation
+from td3_driver.driving.driver import Driver
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action, RewardConfig, reward_terms
+from td3_driver.driving.roles import Command
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import RoutePlace
 from td3_driver.driving.types import FULL_BRAKE

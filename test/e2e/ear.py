@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
-from td3_driver.ros.conversions import stamp_ns
+from td3_driver.driving.messages.decoding import stamp_ns
 
 from .running import Node
 

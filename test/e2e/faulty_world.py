@@ -23,10 +23,11 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from td3_driver.bridge_twin.messages import TickMessages
+from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.conversions import MESSAGES, control_of, pose_of, stamp_ns, stamp_of
+from td3_driver.ros.conversions import MESSAGES, stamp_of
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 

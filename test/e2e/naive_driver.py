@@ -5,7 +5,7 @@ import rclpy
 from carla_msgs.msg import CarlaEgoVehicleControl, CarlaEgoVehicleStatus
 from sensor_msgs.msg import Image
 
-from td3_driver.ros.conversions import stamp_ns
+from td3_driver.driving.messages.decoding import stamp_ns
 
 from .ear import ROLE, TICK_NS
 

@@ -10,7 +10,7 @@ import pytest
 
 from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 from td3_driver.replay import file as replay_file

@@ -18,10 +18,10 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 from std_msgs.msg import Float32MultiArray
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.file import ReplayLink, restore
-from td3_driver.ros.conversions import stamp_ns
 
 from .faulty_world import TOPICS, FaultyWorld, Messages
 from .running import Node

@@ -21,8 +21,8 @@ from std_srvs.srv import Trigger
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
+from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
-from td3_driver.ros.conversions import control_of
 
 from .faulty_world import TOPICS, FaultyWorld
 from .raising import SAID

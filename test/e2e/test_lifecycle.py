@@ -10,10 +10,10 @@ import pytest
 from lifecycle_msgs.msg import Transition
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.run import REALTIME_NICENESS
 from td3_driver.online.session import REALTIME_DEBT, REALTIME_OUTSTANDING
-from td3_driver.ros.conversions import control_of, stamp_ns
 
 from .faulty_world import FaultyWorld
 from .running import Node, alive, learner_of, wait_until

@@ -12,8 +12,8 @@ import torch
 from rosbags.rosbag2 import Reader
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
-from td3_driver.ros.conversions import control_of
 
 from .faulty_world import FaultyWorld
 from .running import Node, Program, alive, learner_of, ros_args, wait_until

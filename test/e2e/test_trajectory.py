@@ -10,9 +10,9 @@ from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose
 from nav_msgs.msg import Path as PathMessage
 
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_ns
 
 from .faulty_world import FaultyWorld
 from .running import Node

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
-from td3_driver.ros.conversions import control_of
 
 from ..opendrive.making import document, lane, road, section
 from .faulty_world import FaultyWorld

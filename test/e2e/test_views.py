@@ -19,8 +19,8 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.ros import names
-from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver.transforms import LISTENED_FRAMES
 
 from ..viewers import (

@@ -13,9 +13,10 @@ import pytest
 
 from td3_driver import cli
 from td3_driver.agent import TD3Agent
-from td3_driver.driving.driver import DrivingConfig, Policy, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.evaluate import Course, courses

@@ -12,9 +12,10 @@ import pytest
 
 from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.driver import DrivingConfig, Policy, Situation
 from td3_driver.driving.episode import EpisodeConfig
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action, RewardConfig
+from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Pose

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.observation import vector_layout, vector_observation
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.online.meaning import of_experience, of_policy

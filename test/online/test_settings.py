@@ -19,7 +19,7 @@ from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import Policy
 from td3_driver.agent.snapshot import components
 from td3_driver.checkpoints import checkpoint
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.learner import resume
 from td3_driver.learner.messages import Load, Loaded, Refused, Stop, Train
 from td3_driver.learner.process import Learner, LearnerSpec

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.continuity import GAP_NS
-from td3_driver.driving.driver import DrivingConfig, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import EgoState, Pose
 from td3_driver.online.shadow import REMEMBERED, Shadow

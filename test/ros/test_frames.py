@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
 
-from td3_driver.driving.messages.synchronisation import PICTURES_KEPT, Sync
+from td3_driver.driving.messages.decoding import ego_state, stamp_ns
+from td3_driver.driving.messages.encoding import odometry_like
+from td3_driver.driving.messages.synchronisation import (
+    PICTURES_KEPT,
+    Pair,
+    Pairing,
+    StampMatcher,
+    Sync,
+)
 from td3_driver.driving.types import EgoState, Pose
-from td3_driver.ros.conversions import ego_state, odometry_message, stamp_ns, stamp_of
-from td3_driver.ros.driver.frames import FrameMatcher, Frames, Pair
+from td3_driver.ros.conversions import stamp_of
 
 MS = 1_000_000
 
@@ -38,7 +45,7 @@ def ego_at(time_ns: int) -> EgoState:
 def odometry(time_ns: int) -> Odometry:
     like = Odometry(child_frame_id="ego_vehicle")
     like.header.frame_id = "map"
-    return odometry_message(ego_at(time_ns), like)
+    return odometry_like(like, ego_at(time_ns))
 
 
 def times(pairs: list[Pair]) -> list[tuple[int, int]]:
@@ -46,18 +53,18 @@ def times(pairs: list[Pair]) -> list[tuple[int, int]]:
 
 
 class Listened:
-    """Frames, and what they told."""
+    """Pairs, and what was told."""
 
     def __init__(self, sync: Sync) -> None:
         self.told: list[str] = []
-        self.frames = Frames(sync, self.told.append)
+        self.pairing = Pairing(sync, self.told.append)
         self.pairs: list[Pair] = []
 
     def image(self, time_ns: int, sent_ns: int = 0) -> list[Pair]:
-        return self._keep(self.frames.image(image(time_ns), sent_ns))
+        return self._keep(self.pairing.image(image(time_ns), sent_ns))
 
     def odometry(self, time_ns: int, sent_ns: int = 0) -> list[Pair]:
-        return self._keep(self.frames.odometry(odometry(time_ns), sent_ns))
+        return self._keep(self.pairing.odometry(odometry(time_ns), sent_ns))
 
     def _keep(self, pairs: list[Pair]) -> list[Pair]:
         self.pairs += pairs
@@ -83,7 +90,7 @@ def interleavings(draw: Any) -> list[tuple[str, int]]:
 
 
 def matched(arrivals: list[tuple[str, int]]) -> list[int]:
-    matcher, found = FrameMatcher(), []
+    matcher, found = StampMatcher(), []
     for kind, number in arrivals:
         message = image(number) if kind == "image" else odometry(number)
         if pair := getattr(matcher, kind)(message):
@@ -108,16 +115,16 @@ def test_with_exact_stamps_frames_are_those_of_the_matcher_at_once(
     arrivals: list[tuple[str, int]], sync: Sync
 ) -> None:
     """Message by message the very same objects, and nothing is ever told."""
-    matcher, heard = FrameMatcher(), Listened(sync)
+    matcher, heard = StampMatcher(), Listened(sync)
     for kind, number in arrivals:
         message = (image if kind == "image" else odometry)(50 * MS * number)
         wanted = getattr(matcher, kind)(message)
-        found = getattr(heard.frames, kind)(message, 0)
+        found = getattr(heard.pairing, kind)(message, 0)
         assert len(found) == (1 if wanted else 0)
         if wanted:
             assert all(one is other for one, other in zip(found[0], wanted, strict=True))
     assert heard.told == []
-    assert not heard.frames.own_stamps
+    assert not heard.pairing.own_stamps
 
 
 @pytest.mark.parametrize("late_ms", [0, 5, 60])
@@ -128,7 +135,7 @@ def test_own_stamps_show_and_are_interpolated(late_ms: int) -> None:
     arrivals += [(round(33.3 * n) + late_ms, "image", round(33.3 * n)) for n in range(1, 60)]
     for _, kind, stamp_ms in sorted(arrivals):
         getattr(heard, kind)(stamp_ms * MS)
-    assert heard.frames.own_stamps
+    assert heard.pairing.own_stamps
     (line,) = heard.told
     assert "stamps of their own" in line
     assert len(heard.pairs) >= 50  # a third of the images meets an odometry by chance
@@ -153,7 +160,7 @@ def test_a_lost_odometry_now_and_then_does_not_change_how_it_is_done() -> None:
         heard.image(50 * MS * number)
         if number % 3:
             heard.odometry(50 * MS * number)
-    assert not heard.frames.own_stamps
+    assert not heard.pairing.own_stamps
     assert [n for n, _ in times(heard.pairs)] == [50 * MS * n for n in range(1, 200) if n % 3]
 
 
@@ -165,7 +172,7 @@ def test_images_that_come_late_are_no_sign_of_own_stamps() -> None:
             heard.odometry(50 * MS * stamp)
         heard.image(50 * MS * (number + 1))
         heard.image(50 * MS * number)
-    assert not heard.frames.own_stamps
+    assert not heard.pairing.own_stamps
     assert len(heard.pairs) == 29
 
 

@@ -60,13 +60,13 @@ def test_callbacks_are_told_when_a_message_was_published(
     assert isinstance(executor, ServingAsHumbleDoes) == humble
     executor.add_node(node)
 
-    def on_flag(message: Bool, sent_ns: int) -> None:
-        heard.append((message.data, sent_ns, time.time_ns()))
+    def on_flag(message: Bool, info: dict[str, int]) -> None:
+        heard.append((message.data, info[versions.SENT_NS], time.time_ns()))
 
     try:
         flags = wires.publish(Bool, TALKS, names.VOLATILE_10)
         numbers = wires.publish(Float32, MIXED, names.VOLATILE_10)
-        wires.listen(Bool, TALKS, versions.with_sent_ns(on_flag), names.VOLATILE_10)
+        wires.listen(Bool, TALKS, versions.with_info(on_flag), names.VOLATILE_10)
         wires.listen(Float32, MIXED, lambda message: plain.append(message.data), names.VOLATILE_10)
         give_up_s = time.monotonic() + 20.0
         while not (flags.get_subscription_count() and numbers.get_subscription_count()):

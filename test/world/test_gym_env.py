@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from td3_driver.driving.driver import DrivingConfig
 from td3_driver.driving.episode import EpisodeConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.world.gym_env import DrivingEnv
 
 NAME = "td3_driver.world.gym_env:td3_driver/Driving-v0"

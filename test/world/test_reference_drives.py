@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from td3_driver.driving.driver import DrivingConfig
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.metrics import Trace

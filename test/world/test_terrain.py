@@ -9,9 +9,10 @@ import pytest
 from scenariogeneration import xodr
 
 from td3_driver.bridge_twin.messages import TickMessages
+from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
-from td3_driver.ros.conversions import MESSAGES, yaw_of
+from td3_driver.ros.conversions import MESSAGES
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
 CONFIG = WorldConfig(image_width=16, image_height=12)

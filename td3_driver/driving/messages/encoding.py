@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.driving.types import Control, Pose
+from td3_driver.driving.types import Control, EgoState, Pose
 
 
 class Messages(Protocol):
@@ -54,6 +54,18 @@ def set_pose(message: Any, pose: Pose, pitch_rad: float = 0.0, above_m: float = 
     position = message.position
     position.x, position.y, position.z = pose.x_m, pose.y_m, pose.z_m + above_m
     turn(message.orientation, pose.yaw_rad, pitch_rad)
+
+
+def odometry_like(other: Any, ego: EgoState) -> Any:
+    """The car as rclpy's nav_msgs/Odometry, in the frames of another; the rest is 0."""
+    message = type(other)(child_frame_id=other.child_frame_id)
+    message.header.frame_id = other.header.frame_id
+    set_stamp(message.header.stamp, ego.stamp_ns)
+    set_pose(message.pose.pose, ego.pose)
+    twist = message.twist.twist
+    twist.linear.x, twist.linear.y = ego.speed_mps, ego.lateral_speed_mps
+    twist.angular.z = ego.yaw_rate_radps
+    return message
 
 
 def turn(orientation: Any, yaw_rad: float, pitch_rad: float = 0.0) -> None:

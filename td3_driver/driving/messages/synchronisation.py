@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the car was when a picture was taken, from odometry with stamps of its own."""
+"""Where the car was when a picture was taken: pictures and odometry put together.
+
+They have the same stamp, or stamps of their own; then odometry is interpolated. Works on the
+fields alone: a message may come from rclpy or from a bag.
+"""
 
 from __future__ import annotations
 
 import bisect
 import math
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from td3_driver.driving.continuity import furthest_m
+from td3_driver.driving.messages.decoding import ego_state, stamp_ns
+from td3_driver.driving.messages.encoding import odometry_like, set_stamp
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
 
 Mode = Literal["exact", "nearest", "interpolate"]
@@ -18,15 +26,18 @@ TOLERANCE_S = 0.1
 # Odometry that is lost on the way comes again after 3 s, while a bag plays on.
 PICTURES_KEPT = 100
 ODOMETRIES_KEPT = 400  # two seconds at 200 Hz: pictures take long to be exposed and sent
+# So many more images for which odometry came before and after, but none of their stamp, than
+# images that had some.
+_OWN_STAMPS = 5
 
-Picture = TypeVar("Picture")
+Pair = tuple[Any, Any]  # sensor_msgs/Image, nav_msgs/Odometry
 
 
 @dataclass(frozen=True)
-class Paired(Generic[Picture]):
+class Paired:
     """A picture, the car at its time, and whether that is an odometry of the very same stamp."""
 
-    picture: Picture
+    picture: Any
     ego: EgoState
     exact: bool
 
@@ -122,7 +133,52 @@ def at(
     return interpolated(before, after, time_ns)
 
 
-class Pairing(Generic[Picture]):
+class StampMatcher:
+    """Pairs of the same stamp; one drops all that came before its two messages."""
+
+    def __init__(self) -> None:
+        self._images: OrderedDict[int, Any] = OrderedDict()
+        self._odometries: OrderedDict[int, Any] = OrderedDict()
+
+    def image(self, message: Any) -> Pair | None:
+        """The pair that this image completes, if any."""
+        odometry = _taken(self._odometries, stamp_ns(message.header.stamp))
+        if odometry is None:
+            _keep(self._images, message, PICTURES_KEPT)
+            return None
+        self._images.clear()
+        return message, odometry
+
+    def odometry(self, message: Any) -> Pair | None:
+        """The pair that this odometry completes, if any."""
+        image = _taken(self._images, stamp_ns(message.header.stamp))
+        if image is None:
+            # Small, and quicker than pictures are: more so than ten where a recording is played.
+            _keep(self._odometries, message, ODOMETRIES_KEPT)
+            return None
+        self._odometries.clear()
+        return image, message
+
+
+def _taken(waiting: OrderedDict[int, Any], time_ns: int) -> Any:
+    """The message of that stamp, and those that came before it are gone; None if there is none."""
+    if time_ns not in waiting:
+        return None
+    while True:
+        first_ns, message = waiting.popitem(last=False)
+        if first_ns == time_ns:
+            return message
+
+
+def _keep(waiting: OrderedDict[int, Any], message: Any, kept: int) -> None:
+    time_ns = stamp_ns(message.header.stamp)
+    waiting.pop(time_ns, None)
+    waiting[time_ns] = message
+    while len(waiting) > kept:
+        waiting.popitem(last=False)
+
+
+class TimeMatcher:
     """Pictures and odometry as they come, each with stamps of its own.
 
     A picture waits for the first odometry that is not older than itself. Without one within the
@@ -134,11 +190,11 @@ class Pairing(Generic[Picture]):
     """
 
     def __init__(self, mode: Mode, tolerance_ns: int) -> None:
-        self.mode, self._tolerance_ns = mode, tolerance_ns
+        self._mode, self._tolerance_ns = mode, tolerance_ns
         self._egos: list[EgoState] = []  # by stamp
-        self._waiting: dict[int, Picture] = {}  # by stamp, in the order of arrival
+        self._waiting: dict[int, Any] = {}  # by stamp, in the order of arrival
 
-    def picture(self, time_ns: int, picture: Picture) -> list[Paired[Picture]]:
+    def picture(self, time_ns: int, picture: Any) -> list[Paired]:
         """What this picture completes, the older first."""
         if self._waiting and time_ns < max(self._waiting):
             self._waiting.clear()  # time began anew
@@ -147,7 +203,7 @@ class Pairing(Generic[Picture]):
             del self._waiting[next(iter(self._waiting))]
         return self._complete()
 
-    def odometry(self, ego: EgoState) -> list[Paired[Picture]]:
+    def odometry(self, ego: EgoState) -> list[Paired]:
         """What this odometry completes, the older first."""
         if self._egos and ego.stamp_ns <= self._egos[-1].stamp_ns - self._tolerance_ns:
             self._egos.clear()  # time began anew
@@ -159,8 +215,8 @@ class Pairing(Generic[Picture]):
         """Pictures up to that time are not waited for any longer."""
         self._waiting = {t: picture for t, picture in self._waiting.items() if t > until_ns}
 
-    def _complete(self) -> list[Paired[Picture]]:
-        completed: list[Paired[Picture]] = []
+    def _complete(self) -> list[Paired]:
+        completed: list[Paired] = []
         for time_ns in sorted(self._waiting):
             place = bisect.bisect_left(self._egos, time_ns, key=lambda ego: ego.stamp_ns)
             if place == len(self._egos):
@@ -168,7 +224,95 @@ class Pairing(Generic[Picture]):
             picture = self._waiting.pop(time_ns)
             before = self._egos[place - 1] if place else None
             after = self._egos[place]
-            ego = at(time_ns, before, after, self.mode, self._tolerance_ns)
+            ego = at(time_ns, before, after, self._mode, self._tolerance_ns)
             if ego is not None:
                 completed.append(Paired(picture, ego, exact=after.stamp_ns == time_ns))
         return completed
+
+
+class Pairing:
+    """Messages of pictures and odometry as they come, put together as `Sync` wants it.
+
+    Without a mode they are those of the same stamp, until it shows that there are none: then
+    odometry is interpolated. Where stamps are 0, messages count from when they were sent.
+
+    Args:
+        sync: how.
+        tell: told when that is found out, a line.
+
+    Attributes:
+        own_stamps: images and odometry have stamps of their own, or none.
+    """
+
+    def __init__(self, sync: Sync, tell: Callable[[str], None]) -> None:
+        self.own_stamps = sync.mode in ("nearest", "interpolate")
+        self._sync, self._tell = sync, tell
+        self._of_stamp = StampMatcher()
+        self._in_time = self._time_matcher()
+        self._lone = 0  # images that were shown to have no odometry of their stamp, less others
+        self._unstamped = False
+        self._zeros = {"image": 0, "odometry": 0}  # stamps of 0 in a row
+        self._like: Any = None  # the newest odometry
+
+    def _time_matcher(self) -> TimeMatcher:
+        mode: Mode = "nearest" if self._sync.mode == "nearest" else "interpolate"
+        return TimeMatcher(mode, self._sync.tolerance_ns)
+
+    def image(self, message: Any, sent_ns: int) -> list[Pair]:
+        """The pairs that this image completes, the older first.
+
+        Args:
+            message: the image; given a stamp, where stamps are 0.
+            sent_ns: wall clock at which it was published, ns.
+        """
+        self._stamp("image", message, sent_ns)
+        exact = None if self.own_stamps else self._of_stamp.image(message)
+        if exact is not None:
+            return self._of_one_stamp(exact)
+        if self._sync.mode == "exact":
+            return []
+        return self._completed(self._in_time.picture(stamp_ns(message.header.stamp), message))
+
+    def odometry(self, message: Any, sent_ns: int) -> list[Pair]:
+        """The pairs that this odometry completes, the older first."""
+        self._stamp("odometry", message, sent_ns)
+        self._like = message
+        if self._sync.mode == "exact":
+            exact = self._of_stamp.odometry(message)
+            return [exact] if exact is not None else []
+        exact = None if self.own_stamps else self._of_stamp.odometry(message)
+        if exact is not None:  # before it is known: it belongs to what is shown to be exact
+            self._in_time.drop(stamp_ns(exact[0].header.stamp))
+        found = self._completed(self._in_time.odometry(ego_state(message)))
+        return self._of_one_stamp(exact) if exact is not None else found
+
+    def _of_one_stamp(self, pair: Pair) -> list[Pair]:
+        self._lone = max(self._lone - 1, 0)
+        self._in_time.drop(stamp_ns(pair[0].header.stamp))
+        return [pair]
+
+    def _completed(self, completed: list[Paired]) -> list[Pair]:
+        if not self.own_stamps:
+            self._lone += sum(not one.exact for one in completed)
+            if self._lone < _OWN_STAMPS:
+                return []
+            self._own("images and odometry have stamps of their own: odometry is interpolated")
+        return [(one.picture, odometry_like(self._like, one.ego)) for one in completed]
+
+    def _own(self, reason: str) -> None:
+        self.own_stamps = True
+        within = f"within {self._sync.tolerance_s:g} s"
+        self._tell(f"{reason} to the image's time, {within} (sync, sync_tolerance_s)")
+
+    def _stamp(self, kind: str, message: Any, sent_ns: int) -> None:
+        """Stamps of 0 tell nothing; one alone may be the world's first tick."""
+        if self._sync.mode == "exact":
+            return
+        zero = stamp_ns(message.header.stamp) == 0
+        self._zeros[kind] = self._zeros[kind] + 1 if zero else 0
+        if not self._unstamped and self._zeros[kind] > 1:
+            self._unstamped = True
+            self._in_time = self._time_matcher()
+            self._own("stamps are 0, messages count from when they were sent; odometry is brought")
+        if self._unstamped:
+            set_stamp(message.header.stamp, sent_ns)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from td3_driver.driving.messages.decoding import ego_state
+from td3_driver.driving.messages.pictures import ImageError, pixels
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
-from td3_driver.ros.conversions import ImageError, ego_state, pixels
 from td3_driver.ros.doctor.probe import End, Heard, listen
 
 MANUAL_CONTROL = "carla_manual_control"  # the bridge's; publishes override and commands

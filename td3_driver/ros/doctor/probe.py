@@ -24,10 +24,10 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
+from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.types import Control
 from td3_driver.ros import names
 from td3_driver.ros.company import name_of
-from td3_driver.ros.conversions import control_of, stamp_ns
 
 NODE = "td3_driver_doctor"
 # Hears publishers of every kind, so that a mismatch can be told instead of being silent.

@@ -10,9 +10,9 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
+from td3_driver.learner.client import Then
 from td3_driver.learner.messages import Event, Loaded, Refused, Saved
 from td3_driver.learner.reach import ReachError, check_name
-from td3_driver.online.learner_link import Then
 from td3_driver.online.session import Session
 from td3_driver.ros.wires import Wires
 

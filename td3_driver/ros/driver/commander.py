@@ -14,24 +14,21 @@ from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import Twist
+from std_msgs.msg import Header
 
-from td3_driver.driving.driver import Command, Report
+from td3_driver.driving.messages.decoding import ego_state, stamp_ns
+from td3_driver.driving.messages.encoding import set_control
+from td3_driver.driving.messages.pictures import ImageError, pixels
+from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
+from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.online.session import Session
 from td3_driver.online.timing import FrameClock, Latencies, Order
 from td3_driver.ros import names
-from td3_driver.ros.conversions import (
-    PLACE_ABOVE_GROUND_M,
-    ImageError,
-    control_message,
-    ego_state,
-    pixels,
-    pose_message,
-    stamp_ns,
-)
+from td3_driver.ros.conversions import pose_message
 from td3_driver.ros.driver.conditions import WARN, Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters
-from td3_driver.ros.driver.frames import Sighting
+from td3_driver.ros.driver.intake import Sighting
 from td3_driver.ros.wires import Wires
 
 # What a good frame puts right.
@@ -270,7 +267,9 @@ class Commander:
             self.latencies.add((time.time_ns() - self._open.sent_ns) * 1e-9)
         stamp = stamp or self._clock.now().to_msg()
         self._commanded_ns = time.time_ns()
-        self._control.publish(control_message(command.control, stamp))
+        message = CarlaEgoVehicleControl(header=Header(stamp=stamp))
+        set_control(message, command.control)
+        self._control.publish(message)
         self._in_force = command.control
         self.braked = command.control == FULL_BRAKE
         self._open = None

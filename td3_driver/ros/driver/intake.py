@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleStatus
@@ -15,18 +16,37 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.continuity import GAP_NS
-from td3_driver.driving.messages.synchronisation import Sync
-from td3_driver.driving.road_users import NOBODY
-from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.driving.messages.decoding import control_of, road_users, stamp_ns
+from td3_driver.driving.messages.synchronisation import Pair, Pairing, Sync
+from td3_driver.driving.road_users import NOBODY, RoadUsers
+from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
-from td3_driver.ros.conversions import control_of, road_users, stamp_ns
-from td3_driver.ros.driver.frames import Frames, Pair, Sighting
-from td3_driver.ros.versions import with_sent_ns
+from td3_driver.ros.versions import SENT_NS, with_info
 from td3_driver.ros.wires import Wires
 
 # In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """All that is known of one tick.
+
+    Attributes:
+        image, odometry: of the same stamp, the odometry interpolated where need be.
+        sent_ns: wall clock at which the image was published, ns.
+        executed: what the car did in the step that led here; None where that is not yet told.
+        human, users: see `Driver.observe`.
+    """
+
+    image: Image
+    odometry: Odometry
+    sent_ns: int
+    executed: Control | None
+    human: Control | None
+    users: RoadUsers
+
 
 OnFrame = Callable[[Sighting], None]
 OnBareTick = Callable[[Time], None]
@@ -78,7 +98,7 @@ class Intake:
         self._on_bare_tick = on_bare_tick if lockstep else None
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
         self._lockstep, self._sync, self._tell = lockstep, sync, tell
-        self._frames = Frames(sync, tell)
+        self._pairing = Pairing(sync, tell)
         self._sent_ns = 0
         self._held: Pair | None = None
         self._status: CarlaEgoVehicleStatus | None = None
@@ -94,13 +114,13 @@ class Intake:
         # Both neighbours of an image are wanted, however long the frame before it took.
         neighbours = sync.mode in ("nearest", "interpolate")
         odometry = names.VOLATILE_10 if neighbours else frames
-        on_odometry = with_sent_ns(self._on_odometry)
+        on_odometry = with_info(self._on_odometry)
         wires.listen(Odometry, topics.of("odometry"), on_odometry, odometry)
-        wires.listen(Image, topics.image, with_sent_ns(self._on_image), frames)
+        wires.listen(Image, topics.image, with_info(self._on_image), frames)
 
     def begin(self) -> None:
         """Look at what comes in from now on."""
-        self._frames = Frames(self._sync, self._tell)
+        self._pairing = Pairing(self._sync, self._tell)
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
@@ -109,24 +129,24 @@ class Intake:
     def _on_override(self, message: Bool) -> None:
         self.override = message.data
 
-    def _on_image(self, message: Image, sent_ns: int) -> None:
+    def _on_image(self, message: Image, info: dict[str, int]) -> None:
         if not self.active:
             return
         self.image_s = time.monotonic()
-        self._sent_ns = sent_ns
+        self._sent_ns = info[SENT_NS]
         self.lone = message
         self.cadence.picture(stamp_ns(message.header.stamp))
-        self._pairs(self._frames.image(message, sent_ns))
+        self._pairs(self._pairing.image(message, self._sent_ns))
 
-    def _on_odometry(self, message: Odometry, sent_ns: int) -> None:
+    def _on_odometry(self, message: Odometry, info: dict[str, int]) -> None:
         if not self.active:
             return
         self.odometry_s = time.monotonic()
         self.lone = message
         self.cadence.tick(stamp_ns(message.header.stamp))
-        pairs = self._frames.odometry(message, sent_ns)
+        pairs = self._pairing.odometry(message, info[SENT_NS])
         self._pairs(pairs)
-        if self._on_bare_tick is None or pairs or self._frames.own_stamps:
+        if self._on_bare_tick is None or pairs or self._pairing.own_stamps:
             return
         if (patience_s := self.cadence.patience_s()) is not None:
             self._look_again_after(patience_s)
@@ -182,13 +202,13 @@ class Intake:
             self._release()
 
     def _knows_users(self, odometry: Odometry) -> bool:
-        if self._users_ns is None or self._frames.own_stamps:
+        if self._users_ns is None or self._pairing.own_stamps:
             return True
         return self._users_ns >= stamp_ns(odometry.header.stamp)
 
     def _knows_what_was_done(self, odometry: Odometry) -> bool:
         status = self._status
-        if status is None or self._frames.own_stamps:
+        if status is None or self._pairing.own_stamps:
             return status is not None
         return stamp_ns(status.header.stamp) >= stamp_ns(odometry.header.stamp)
 
@@ -197,7 +217,7 @@ class Intake:
             return
         (image, odometry), self._held = self._held, None
         known = self.hears_of_users and self._knows_users(odometry)
-        if self._frames.own_stamps:
+        if self._pairing.own_stamps:
             known = time.monotonic() - self._users_s <= GAP_NS * 1e-9
         users = self._users if known else NOBODY
         executed = human = None

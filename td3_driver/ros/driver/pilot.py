@@ -8,19 +8,18 @@ import time
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
 
+from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
 from td3_driver.online.run_folder import point_newest
 from td3_driver.ros import names
 from td3_driver.ros.company import refusal
-from td3_driver.ros.conversions import stamp_ns
 from td3_driver.ros.driver.checkpoint_services import CheckpointServices
 from td3_driver.ros.driver.commander import Commander
 from td3_driver.ros.driver.conditions import Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters, run_config, synchronisation
-from td3_driver.ros.driver.frames import Sighting
-from td3_driver.ros.driver.intake import Intake
+from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.driver.reports import Reports
 from td3_driver.ros.driver.watch import Watch
 from td3_driver.ros.process import each_of, foreseen
@@ -59,6 +58,7 @@ class Pilot:
             config = run_config(given)
             self._folder = config.session.run
             self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
+        self._driver, self._learner = self._run.driver, self._run.learner
         if self._folder is not None:
             self._logger.info(f"the run's folder is {self._folder.path}")
             if note := point_newest(self._folder.path):
@@ -120,7 +120,7 @@ class Pilot:
         """It is to end, and nothing is left to do."""
         if self.exit_code is None:
             return False
-        done = self.session.link.idle or not self._learns
+        done = self._learner.idle or not self._learns
         return (done and not self._commander.waiting) or time.monotonic() > self._leave_by_s
 
     def brake_at_once(self) -> None:
@@ -154,13 +154,11 @@ class Pilot:
 
     def _end_learner(self) -> None:
         """It finishes what it was asked first, unless it hangs."""
-        learner = self._run.learner
-        if self._learns and self.session.link.reachable:
-            learner.stop()
+        if self._learns and self._learner.reachable:
+            self._learner.stop()
         else:
-            learner.stop(within_s=0.0)
-        while (event := learner.poll()) is not None:
-            self.session.handle(event)
+            self._learner.stop(within_s=0.0)
+        while (event := self._learner.poll()) is not None:
             if isinstance(event, Saved):
                 self._reports.saved(event)
         if reason := self.session.unsaved:
@@ -193,20 +191,20 @@ class Pilot:
     def _on_frame(self, seen: Sighting) -> None:
         report = self._commander.take(seen, self._intake.cadence.period_s)
         # With its command the world goes on: so in a recording a route comes with its first frame.
-        self._reports.route(seen.odometry)
-        self._commander.answer()
+        self._reports.route(seen.odometry.header)
+        self.hear_learner()
         if report.warning:
             self._logger.warning(report.warning)
         self._reports.frame(report, seen.odometry)
 
     def _on_collision(self, message: CarlaCollisionEvent) -> None:
-        self.session.driver.collided(stamp_ns(message.header.stamp))
+        self._driver.collided(stamp_ns(message.header.stamp))
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
             road_map = RoadMap(message.opendrive, shown(message.map_name))
             lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
-            self.session.driver.set_map(road_map)
+            self._driver.set_map(road_map)
         except RoadMapError as error:
             self.end(1, f"{names.WORLD_INFO}: {error}")
         else:
@@ -217,24 +215,28 @@ class Pilot:
     # The learner.
 
     def hear_learner(self) -> None:
-        """Take in what the learner has said."""
-        while (event := self._run.learner.poll()) is not None:
-            was_reachable = self.session.link.reachable
-            self.session.handle(event)
+        """Take in what the learner has said; answer the frame that waits, if it is time to."""
+        while True:
+            was_reachable = self._learner.reachable
+            if (event := self._learner.poll()) is None:
+                break
             match event:
                 case Trained():
-                    self._watch.updates(self.session.link)
+                    self.session.take_weights()
+                    self._watch.updates(self._learner)
                 case Loaded():
+                    self.session.take_over(event)
                     self._reports.loaded(event)
                     self._conditions.over("learning", "update")
                     self.ready = self._run.greeted(event)
                 case Saved():
+                    self.session.saved(event)
                     self._reports.saved(event)
                 case Refused():
                     self._on_refused(event)
                 case Lost():
                     self._on_learner_loss(event.reason)
-            if not was_reachable and self.session.link.reachable:
+            if not was_reachable and self._learner.reachable:
                 self._conditions.over("learner")
         self._may_drive()
         self._commander.answer()
@@ -247,14 +249,14 @@ class Pilot:
 
     def _may_drive(self) -> None:
         """Whether the agent may drive, after anything that bears on it has changed."""
-        link, goes_on = self.session.link, self.exit_code is None
-        without_learner = link.reachable or self.given.on_loss == "drive"
+        reachable, goes_on = self._learner.reachable, self.exit_code is None
+        without_learner = reachable or self.given.on_loss == "drive"
         self._commander.driving = (
             self.ready and goes_on and self._intake.active and without_learner
         )
         if self._commander.starting and self.ready and self._commander.lockstep:
             self._commander.let_go()
-        self._commander.starting = not self.ready and goes_on and link.reachable
+        self._commander.starting = not self.ready and goes_on and reachable
 
     def _on_learner_loss(self, reason: str) -> None:
         if self.exit_code is not None:  # should it have owed a save, that will be said
@@ -274,7 +276,7 @@ class Pilot:
             self._commander.silent = True
             self.end(1, refusal(others))
         self._watch_learner()
-        self._commander.answer()
+        self.hear_learner()
         if self.exit_code is not None or self._commander.waiting or not self._intake.active:
             return
         if self.session.finished:
@@ -285,17 +287,16 @@ class Pilot:
             self._watch_world()
 
     def _watch_learner(self) -> None:
-        link = self.session.link
-        if not self.ready or not link.reachable or self.session.finished:  # the last save is long
+        learner = self._learner
+        if not self.ready or not learner.reachable or self.session.finished:  # a long last save
             return
-        if link.silent_s > self.given.learner_timeout_s:
-            reason = f"the learner has not answered for {link.silent_s:.0f} s"
-            link.hang(reason)
+        if learner.silent_s > self.given.learner_timeout_s:
+            reason = f"the learner has not answered for {learner.silent_s:.0f} s"
+            learner.hang(reason)
             self._on_learner_loss(reason)
-            self._may_drive()
 
     def _complete(self) -> None:
-        if self.session.learning and not self.session.link.reachable:
+        if self.session.learning and not self._learner.reachable:
             self.end(1, "all steps are driven, but the learner that would save them is lost")
         else:
             self.end(0, "the run is complete")
@@ -316,5 +317,5 @@ class Pilot:
     def _status(self) -> None:
         if self.exit_code is None:  # else that may be why, and is said
             self._watch.publishers()
-        self._watch.actions(self.session.driver)
+        self._watch.actions(self._driver)
         self._reports.status()

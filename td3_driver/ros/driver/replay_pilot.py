@@ -17,9 +17,13 @@ from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from td3_driver.checkpoints.checkpoint import CheckpointError
-from td3_driver.driving.messages.decoding import route_of
+from td3_driver.driving.messages.decoding import control_of as control_from
+from td3_driver.driving.messages.decoding import ego_state, route_of, stamp_ns
+from td3_driver.driving.messages.encoding import set_control
+from td3_driver.driving.messages.pictures import ImageError, pixels
 from td3_driver.driving.reward import Action
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.safety import action_of, control_of
@@ -27,18 +31,9 @@ from td3_driver.online.shadow import REMEMBERED, Errors, Shadow
 from td3_driver.online.timing import Latencies
 from td3_driver.online.trained import Trained, load
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.conversions import (
-    ImageError,
-    control_message,
-    ego_state,
-    pixels,
-    stamp_ns,
-    stamp_of,
-)
-from td3_driver.ros.conversions import control_of as control_from
+from td3_driver.ros.conversions import stamp_of
 from td3_driver.ros.driver.driver_parameters import DriverParameters, synchronisation
-from td3_driver.ros.driver.frames import Sighting
-from td3_driver.ros.driver.intake import Intake
+from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.driver.transforms import Transforms
 from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import PlayedWires
@@ -224,8 +219,9 @@ class ReplayPilot:
     def _propose(self, time_ns: int, action: Action) -> None:
         self._proposals += 1
         self._errors.proposed(time_ns, action)
-        control = control_of(action, self._safety)
-        self._proposal.publish(control_message(control, stamp_of(time_ns)))
+        message = CarlaEgoVehicleControl(header=Header(stamp=stamp_of(time_ns)))
+        set_control(message, control_of(action, self._safety))
+        self._proposal.publish(message)
 
     def _on_control(self, message: CarlaEgoVehicleControl) -> None:
         driven = action_of(control_from(message), self._safety)

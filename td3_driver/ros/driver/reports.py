@@ -13,8 +13,8 @@ from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from td3_driver.agent.health import RANGES, complaints
 from td3_driver.driving import results
-from td3_driver.driving.driver import Report
 from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.driving.roles import Report
 from td3_driver.learner.messages import Loaded, Saved
 from td3_driver.online.run import Run
 from td3_driver.ros import diagnostics, names
@@ -50,21 +50,21 @@ class Reports:
         self._driven = wires.publish(PathMessage, "~/trajectory", default)
         self._reward = wires.publish(Float32MultiArray, "~/reward", default)
 
-    def route(self, odometry: Odometry) -> None:
-        """The route of an episode that begins with this frame."""
-        driver = self._run.session.driver
+    def route(self, header: Header) -> None:
+        """The route of an episode that begins with the frame of this header."""
+        driver = self._run.driver
         if driver.episode is None:
             self._begun_ns = None
         elif driver.begun_ns != self._begun_ns:
             self._begun_ns = driver.begun_ns
             self._trajectory.clear()
             points = driver.episode.route.points_m.tolist()
-            self._route.publish(path_message(points, odometry.header))
+            self._route.publish(path_message(points, header))
 
     def frame(self, report: Report, odometry: Odometry) -> None:
         """One frame: what it brought, and where the car was."""
         self._transforms.frame(odometry)
-        if self._run.session.driver.episode is not None:
+        if self._run.driver.episode is not None:
             position = odometry.pose.pose.position
             self._trajectory.append((position.x, position.y))
         self._header = odometry.header
@@ -93,7 +93,7 @@ class Reports:
         session = self._run.session
         frames = self._commander.frames.frames
         values = self._run.measures() | self._rates.update(
-            env_steps=session.env_steps, updates=session.link.total_it, frames=frames
+            env_steps=session.env_steps, updates=self._run.learner.total_it, frames=frames
         )
         self._watch_health()
         learner = diagnostics.status("td3_driver: learner", "", values)
@@ -108,7 +108,7 @@ class Reports:
         self._learner.wait_for_all_acked(Duration(seconds=1))
 
     def _watch_health(self) -> None:
-        found = complaints(self._run.session.link.losses)
+        found = complaints(self._run.learner.losses)
         for name in RANGES:
             if name in found:
                 self._conditions.hold(name, f"learning: {found[name]}", WARN)
@@ -167,13 +167,13 @@ class Reports:
         return diagnostics.status("td3_driver: frames", "", values)
 
     def _learning(self, values: dict[str, object]) -> DiagnosticStatus:
-        link = self._run.session.link
-        message = "halted" if link.halted else "" if link.reachable else "not reachable"
+        learner = self._run.learner
+        message = "halted" if learner.halted else "" if learner.reachable else "not reachable"
         more = {
-            "silent_s": link.silent_s,
-            "weight_age_s": _age_s(link.trained_s),
-            "updates_discarded": link.discarded,
-            "requests_dropped": link.unsaid,
+            "silent_s": learner.silent_s,
+            "weight_age_s": _age_s(learner.trained_s),
+            "updates_discarded": learner.discarded,
+            "requests_dropped": learner.unsaid,
         }
         level = DiagnosticStatus.ERROR if message else DiagnosticStatus.OK
         return diagnostics.status("td3_driver: learner", message, {**values, **more}, level=level)

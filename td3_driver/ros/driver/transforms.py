@@ -9,8 +9,8 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from td3_driver.driving.messages.decoding import ego_state
 from td3_driver.ros import names
-from td3_driver.ros.conversions import ego_state
 from td3_driver.ros.wires import Wires
 
 # So many frames go by before the car's frame is taken to be told by nobody.

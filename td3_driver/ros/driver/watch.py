@@ -9,7 +9,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from td3_driver.driving.driver import Driver
-from td3_driver.online.learner_link import LearnerLink
+from td3_driver.learner.client import LearnerClient
 from td3_driver.ros import names
 from td3_driver.ros.company import Company
 from td3_driver.ros.driver.commander import Commander
@@ -151,15 +151,15 @@ class Watch:
             self._conditions.meet("action", "the policy's action is not finite; braking")
         self._refused_actions = driver.refused_actions
 
-    def updates(self, link: LearnerLink) -> None:
+    def updates(self, learner: LearnerClient) -> None:
         """Whether the learner's updates are numbers."""
-        if link.discarded > self._discarded:
+        if learner.discarded > self._discarded:
             text = "an update was not finite and has been discarded"
             self._conditions.meet("update", text, WARN)
         else:
             self._conditions.over("update")
-        self._discarded = link.discarded
-        if link.halted:
+        self._discarded = learner.discarded
+        if learner.halted:
             self._conditions.hold(
                 "learning",
                 "too many updates in a row were not finite: learning has stopped, the last good "
