@@ -14,7 +14,8 @@ from small_agent import same
 
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
-from td3_driver.driving.driver import Driver, DrivingConfig
+from td3_driver.driving.driver import Driver
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.interchange.inspection import verify
 from td3_driver.learner import resume
 from td3_driver.online import trained

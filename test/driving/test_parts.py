@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_driver.driving.observation import FrameStack, ViewConfig, grey_frame, vector_observation
+from td3_driver.driving.episode import Episode, EpisodeConfig
+from td3_driver.driving.observation import (
+    FrameStack,
+    Perception,
+    ViewConfig,
+    grey_frame,
+    vector_observation,
+)
 from td3_driver.driving.reset import GIVE_UP_FRAMES, Reset
 from td3_driver.driving.reward import RewardConfig, reward_terms
 from td3_driver.driving.routes.route import Route, RoutePlace
@@ -77,6 +84,27 @@ def test_frame_stack_begins_with_the_first_frame_not_with_black() -> None:
     stack.push(frames[4])
     stack.push(frames[5])
     assert [int(frame[0, 0]) for frame in stack.stacked()] == [3, 3, 4, 5]
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_an_episode_is_seen_from_its_first_frame_on_and_from_where_the_car_is(
+    end_to_end: bool,
+) -> None:
+    perception = Perception(end_to_end=end_to_end)
+    frames = [np.full((84, 84), i, np.uint8) for i in range(4)]
+    states = [EgoState(i * 50_000_000, Pose(10.0 + i, 0.5, 0.1), 6.0) for i in range(4)]
+    for _ in range(2):  # of the first round nothing is left in the second
+        episode = Episode(0, EAST, states[0], EpisodeConfig())
+        seen = perception.begin(episode, frames[0], states[0])
+        assert seen.observation.image[:, 0, 0].tolist() == [0, 0, 0, 0]
+        for ego, frame in zip(states[1:], frames[1:], strict=True):
+            episode.step(ego, np.zeros(2, np.float32), collided=False)
+            seen = perception.go_on(episode, frame, ego)
+        assert seen.observation.image[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert (seen.ego, seen.route) == (states[3], EAST)
+    assert seen.place == EAST.place(states[3].pose, 13.0)
+    vector = vector_observation(seen.ego, EAST, seen.place, end_to_end=end_to_end)
+    assert np.array_equal(seen.observation.vector, vector)
 
 
 def terms(progress_mps: float, lateral_m: float = 0.0, **changes: object) -> dict[str, float]:
