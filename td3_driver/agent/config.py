@@ -34,6 +34,11 @@ def _as_sequence(value: object) -> tuple[object, ...]:
     return tuple(value)
 
 
+def _fixed(setting: Any) -> Any:
+    """Of a field: networks of another value cannot take these networks' weights."""
+    return field(default=setting.default, metadata={**setting.metadata, "fixed": True})
+
+
 def _number(
     default: float, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> Any:
@@ -137,17 +142,18 @@ class AgentConfig:
         ValueError: One line naming the key, the value and what is allowed.
     """
 
-    # Networks. Layer shapes are fixed for an agent's life: a checkpoint must agree with them.
-    conv_layers: tuple[tuple[int, int, int], ...] = _convolutions(
-        ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+    # Networks, fixed for an agent's life: a checkpoint must agree with them.
+    conv_layers: tuple[tuple[int, int, int], ...] = _fixed(
+        _convolutions(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
     )
-    cnn_features: int = _integer(512, 1)
-    trunk: str = _choice("relu", "relu", "layernorm_tanh")
-    hidden_sizes: tuple[int, ...] = _sizes((256, 256))
-    critic_layernorm: bool = _flag(False)
-    vector_scale: tuple[float, ...] = _numbers()  # factor on each vector input; () is all ones
-    image_channels: int = _integer(4, 1)  # frames in a stack, oldest first
-    image_size: int = _integer(84, 1)  # pixels, both sides
+    cnn_features: int = _fixed(_integer(512, 1))
+    trunk: str = _fixed(_choice("relu", "relu", "layernorm_tanh"))
+    hidden_sizes: tuple[int, ...] = _fixed(_sizes((256, 256)))
+    critic_layernorm: bool = _fixed(_flag(False))
+    # Factor on each vector input; () is all ones.
+    vector_scale: tuple[float, ...] = _fixed(_numbers())
+    image_channels: int = _fixed(_integer(4, 1))  # frames in a stack, oldest first
+    image_size: int = _fixed(_integer(84, 1))  # pixels, both sides
 
     # Initial weights.
     orthogonal_init: bool = _flag(False)
@@ -228,3 +234,7 @@ class AgentConfig:
         for _, kernel, stride in self.conv_layers:
             side = (side - kernel) // stride + 1 if side >= kernel else 0
         return side
+
+
+ARCHITECTURE = tuple(item.name for item in fields(AgentConfig) if "fixed" in item.metadata)
+"""Settings that what a network computes depends on; others need not be a checkpoint's."""

@@ -18,7 +18,7 @@ Observation = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 class ActorSide(Protocol):
-    """Anything with an actor and the actor's CNN: a `Policy` or a `TD3Agent`."""
+    """Anything with an actor and the actor's CNN: a `Policy` or an agent."""
 
     actor: Actor
     actor_cnn: CNN | None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.config import ARCHITECTURE, AgentConfig
 from td3_driver.agent.exploration import Exploration
 from td3_driver.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.checkpoints.provenance import provenance
@@ -22,20 +22,15 @@ from td3_driver.checkpoints.provenance import provenance
 NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
 
 # Settings and counters that the agent carries as attributes of the same name.
-_HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
-_COUNTERS = ("total_it", "env_steps", "episodes")
+HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
+COUNTERS = ("total_it", "env_steps", "episodes")
 DIMENSIONS = ("state_dim", "action_dim", "max_action", "use_dict_buffer")
 
-# What a network computes depends on these; the other settings can be taken from a checkpoint.
-_ARCHITECTURE = (
-    "conv_layers",
-    "cnn_features",
-    "trunk",
-    "hidden_sizes",
-    "critic_layernorm",
-    "vector_scale",
-    "image_channels",
-    "image_size",
+# All that a complete checkpoint has.
+KEYS = (
+    *(f"{name}{part}_state_dict" for name in NETWORKS for part in ("", "_target", "_optimizer")),
+    *(*COUNTERS, *HYPERPARAMETERS, *DIMENSIONS),
+    *("config", "rng_state", "provenance", "run", "replay"),
 )
 
 
@@ -57,7 +52,7 @@ def take(agent: Stateful, run: Mapping[str, Any]) -> dict[str, Any]:
         run: Plain data of the caller's, kept under the key `run`.
     """
     live: dict[str, Any] = {"format_version": FORMAT_VERSION, "config": agent.config.to_mapping()}
-    for name in (*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS):
+    for name in (*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS):
         live[name] = getattr(agent, name)
     for key, component in components(agent):
         live[key] = None if component is None else component.state_dict()
@@ -103,7 +98,7 @@ def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
         raise CheckpointError(f"checkpoint does not fit this agent: {'; '.join(problems)}")
     # Everything below has been checked, so nothing can fail half-way.
     agent.config = AgentConfig.from_mapping(payload["config"])
-    for name in (*_HYPERPARAMETERS, *_COUNTERS):
+    for name in (*HYPERPARAMETERS, *COUNTERS):
         setattr(agent, name, payload[name])
     for key, component in components(agent):
         if isinstance(component, nn.Module):
@@ -120,7 +115,7 @@ def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
 def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, Any]:
     """A payload that fits an agent, as if it had been saved with other learning settings."""
     changed = {**payload, "config": config.to_mapping()}
-    changed |= {name: getattr(config, name) for name in _HYPERPARAMETERS}
+    changed |= {name: getattr(config, name) for name in HYPERPARAMETERS}
     for name in NETWORKS:
         key = f"{name}_optimizer_state_dict"
         if payload[key] is not None:
@@ -133,7 +128,7 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
 def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     """Every reason why a payload cannot be put into an agent; empty if it can."""
     keys = [key for key, _ in components(agent)]
-    keys += [*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS, "config", "rng_state"]
+    keys += [*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS, "config", "rng_state"]
     missing = [f"{key} is missing" for key in keys if key not in payload]
     if missing:
         return missing
@@ -151,18 +146,18 @@ def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
 def _config_mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     try:
         config = AgentConfig.from_mapping(payload["config"])
-        settings = {name: payload[name] for name in _HYPERPARAMETERS}
+        settings = {name: payload[name] for name in HYPERPARAMETERS}
         AgentConfig.from_mapping({**config.to_mapping(), **settings})
     except (TypeError, ValueError) as error:
         return [f"config: {error}"]
     problems = [
         f"{name} is {payload[name]!r}, not an integer >= 0"
-        for name in _COUNTERS
+        for name in COUNTERS
         if type(payload[name]) is not int or payload[name] < 0
     ]
     return problems + [
         f"config {name} is {getattr(config, name)}, the agent's is {getattr(agent.config, name)}"
-        for name in _ARCHITECTURE
+        for name in ARCHITECTURE
         if getattr(config, name) != getattr(agent.config, name)
     ]
 

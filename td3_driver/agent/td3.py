@@ -285,6 +285,10 @@ class TD3Agent:
         """A copy of everything that learning depends on, as `save_checkpoint` writes it."""
         return snapshot.take(self, run or {})
 
+    def mismatches(self, payload: Mapping[str, Any]) -> list[str]:
+        """Every reason why `restore` would refuse a payload; empty if it would not."""
+        return snapshot.mismatches(self, payload)
+
     def restore(self, payload: Mapping[str, Any]) -> None:
         """Continue from a `checkpoint_payload`, with its learning settings, bit for bit.
 

@@ -18,15 +18,6 @@ from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.log import ReplayLink
 
-_COUNTERS = ("env_steps", "episodes", "total_it")
-_SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
-_PARTS = ("", "_target", "_optimizer")
-_EXPECTED = (
-    *(f"{name}{part}_state_dict" for name in snapshot.NETWORKS for part in _PARTS),
-    *(*_COUNTERS, *_SETTINGS, *snapshot.DIMENSIONS),
-    *("config", "rng_state", "provenance", "run", "replay"),
-)
-
 
 def verify(path: str | Path) -> str:
     """Check that a checkpoint, and the replay beside it, are undamaged and can be resumed.
@@ -69,8 +60,8 @@ def describe(path: str | Path) -> str:
 
 def _contents(payload: Mapping[str, Any]) -> str:
     blocks = [
-        _pairs("counters", payload, _COUNTERS),
-        _pairs("agent", payload, (*snapshot.DIMENSIONS, *_SETTINGS)),
+        _pairs("counters", payload, sorted(snapshot.COUNTERS)),
+        _pairs("agent", payload, (*snapshot.DIMENSIONS, *snapshot.HYPERPARAMETERS)),
         _networks(payload),
         _tensors(payload),
         _mapping("config", payload.get("config")),
@@ -86,7 +77,7 @@ def missing(payload: Mapping[str, Any]) -> list[str]:
     """What a complete checkpoint has and this payload has not, one line each."""
     images = payload.get("use_dict_buffer", True)
     lines = []
-    for key in _EXPECTED:
+    for key in snapshot.KEYS:
         if key not in payload:
             lines.append(key)
         elif payload[key] is None and key == "replay":

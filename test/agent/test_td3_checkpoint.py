@@ -114,7 +114,7 @@ def test_the_file_has_the_promised_keys(tmp_path: Path) -> None:
     expected |= {"policy_noise", "noise_clip", "max_action", "state_dim", "action_dim"}
     expected |= {"env_steps", "episodes", "rng_state", "format_version", "provenance", "run"}
     expected |= {"replay"}
-    assert payload.keys() == expected
+    assert payload.keys() == expected == {"format_version", *snapshot.KEYS}
     assert payload["env_steps"] == 40
     assert payload["episodes"] == 3
     json.dumps(payload["config"])
