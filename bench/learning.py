@@ -24,14 +24,7 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.td3 import TD3Agent
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import (
-    FRAME_COUNT,
-    FRAME_SIZE,
-    VECTOR_DIM,
-    Frame,
-    Situation,
-    Vector,
-)
+from td3_driver.driving.observation import Frame, Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
@@ -98,12 +91,13 @@ def learn(
 ) -> Iterator[TD3Agent]:
     """Learn for ever, `blind` from the vector alone; gives the agent after every step."""
     config = configuration.agent
-    state_dim = VECTOR_DIM if blind else config.cnn_features + VECTOR_DIM
-    agent = TD3Agent(state_dim, 2, use_dict_buffer=not blind, config=config, seed=seed)
-    shape = None if blind else (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
-    replay = Replay(config.replay_capacity, shape, VECTOR_DIM, 2)
+    image_shape, vector_dim, action_dim = configuration.driving.spaces.row
+    state_dim = vector_dim if blind else config.cnn_features + vector_dim
+    agent = TD3Agent(state_dim, action_dim, use_dict_buffer=not blind, config=config, seed=seed)
+    shape = None if blind else image_shape
+    replay = Replay(config.replay_capacity, shape, vector_dim, action_dim)
     recorder = _Blind(replay) if blind else replay
-    policy = _Learning(agent, Exploration(config, 2, seed + 1))
+    policy = _Learning(agent, Exploration(config, action_dim, seed + 1))
     driver = Driver(configuration.driving, policy, recorder, seed + 2)
     debt = 0.0
     for frame in drive(driver, Simulation(world, road_map)):
