@@ -20,8 +20,10 @@ import cv2
 import numpy as np
 import torch
 
+from td3_driver.agent import algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.td3 import TD3Agent
+from td3_driver.agent.policy import act
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.observation import Frame, Situation, Vector
@@ -40,7 +42,7 @@ from td3_driver.world.simulation import Simulation, WorldConfig
 class _Learning:
     """The agent as a driving policy, exploring or greedy."""
 
-    def __init__(self, agent: TD3Agent, noise: Exploration | None) -> None:
+    def __init__(self, agent: ActorCritic, noise: Exploration | None) -> None:
         self._agent = agent
         self._noise = noise
 
@@ -52,10 +54,8 @@ class _Learning:
         seen = situation.observation
         images = self._agent.use_dict_buffer
         state = {"image": seen.image, "vector": seen.vector} if images else seen.vector
-        action = self._agent.select_action(state)
-        if self._noise is not None:
-            action = (action + self._noise.sample(self._agent.env_steps)).astype(np.float32)
-        return action
+        noise = self._noise.sample(self._agent.env_steps) if self._noise is not None else None
+        return act(self._agent, state, noise)
 
 
 class _Blind:
@@ -88,12 +88,12 @@ def learn(
     world: WorldConfig,
     *,
     blind: bool = False,
-) -> Iterator[TD3Agent]:
+) -> Iterator[ActorCritic]:
     """Learn for ever, `blind` from the vector alone; gives the agent after every step."""
     config = configuration.agent
     image_shape, vector_dim, action_dim = configuration.driving.spaces.row
     state_dim = vector_dim if blind else config.cnn_features + vector_dim
-    agent = TD3Agent(state_dim, action_dim, use_dict_buffer=not blind, config=config, seed=seed)
+    agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=not blind, seed=seed)
     shape = None if blind else image_shape
     replay = Replay(config.replay_capacity, shape, vector_dim, action_dim)
     recorder = _Blind(replay) if blind else replay

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from td3_driver.agent import snapshot
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.policy import ActorSide
+from td3_driver.agent.sac import SACAgent
 from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
 from td3_driver.replay.buffer import Replay
 
 
@@ -65,17 +70,43 @@ class Algorithm(ActorSide, Protocol):
         """
 
 
+ALGORITHMS: Mapping[str, type[ActorCritic]] = {
+    agent.algorithm: agent for agent in (TD3Agent, SACAgent)
+}
+"""By their names in `AgentConfig.algorithm`."""
+
+
 def create(
     config: AgentConfig,
     state_dim: int,
     action_dim: int,
     *,
+    use_dict_buffer: bool = True,
     device: str | torch.device = "cpu",
     seed: int = 0,
-) -> Algorithm:
-    """An agent for observations of an image and a vector; arguments as of `TD3Agent`.
+) -> ActorCritic:
+    """A new agent of the configured algorithm; arguments and errors as of `ActorCritic`."""
+    return ALGORITHMS[config.algorithm](
+        state_dim,
+        action_dim,
+        use_dict_buffer=use_dict_buffer,
+        config=config,
+        device=device,
+        seed=seed,
+    )
+
+
+def class_of(payload: Mapping[str, Any]) -> type[ActorCritic]:
+    """Of the agent that a checkpoint's contents are of; TD3's where it is not known here."""
+    return ALGORITHMS.get(snapshot.algorithm_of(payload), TD3Agent)
+
+
+def load(filepath: str | Path, device: str | torch.device = "cpu") -> ActorCritic:
+    """The agent that a checkpoint file holds, whatever its algorithm.
 
     Raises:
-        ValueError: If a size does not fit the configuration.
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is damaged, or of an algorithm that is not known here.
     """
-    return TD3Agent(state_dim, action_dim, config=config, device=device, seed=seed)
+    payload = checkpoint.read(filepath)
+    return class_of(payload).from_payload(payload, filepath, device)

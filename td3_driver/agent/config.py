@@ -119,7 +119,7 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Networks and learning; the defaults are the origin system's numbers.
+    """Algorithm, networks and learning; the defaults are the origin system's numbers.
 
     Every value is checked when the object is made, however it is made; lists become tuples.
 
@@ -142,7 +142,10 @@ class AgentConfig:
         ValueError: One line naming the key, the value and what is allowed.
     """
 
-    # Networks, fixed for an agent's life: a checkpoint must agree with them.
+    # Fixed for an agent's life: a checkpoint must agree with them.
+    algorithm: str = _fixed(_choice("td3", "td3", "sac"))
+
+    # Networks, likewise.
     conv_layers: tuple[tuple[int, int, int], ...] = _fixed(
         _convolutions(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
     )
@@ -160,7 +163,7 @@ class AgentConfig:
     actor_output_scale: float = _number(1.0, 0.0)  # factor on the actor's last weights
     action_bias: tuple[float, ...] = _numbers()  # actor's initial pre-tanh output; () is zero
 
-    # TD3 (Fujimoto et al. 2018).
+    # TD3 (Fujimoto et al. 2018); SAC (Haarnoja et al. 2018) has no use for noise and its clip.
     learning_rate: float = _number(3e-4, 0.0, above=True)
     discount: float = _number(0.99, 0.0, 1.0)
     tau: float = _number(0.005, 0.0, 1.0, above=True)
@@ -169,7 +172,7 @@ class AgentConfig:
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
 
-    # Additions to TD3, all off by default.
+    # Additions to both, all off by default.
     n_step: int = _integer(1, 1)
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
     pre_tanh_penalty: float = _number(0.0, 0.0)  # on mean(pre_tanh^2), keeps tanh alive
@@ -181,7 +184,7 @@ class AgentConfig:
     learning_starts: int = _integer(1000, 0)  # environment steps
     updates_per_step: float = _number(1.0, 0.0)
 
-    # Exploration; sigma is a fraction of max_action.
+    # Exploration; sigma is a fraction of max_action, for SAC of the policy's standard deviation.
     exploration: str = _choice("gaussian", "gaussian", "ou")
     exploration_sigma: float = _number(0.1, 0.0)
     exploration_sigma_final: float = _number(0.1, 0.0)
@@ -225,8 +228,14 @@ class AgentConfig:
         return cls(**mapping)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The settings as str, bool, int, float and list only; `from_mapping` reads it back."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        """The settings as str, bool, int, float and list only; `from_mapping` reads it back.
+
+        TD3 goes unsaid, as in the files of versions that knew nothing else; they read these, too.
+        """
+        settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        if self.algorithm == AgentConfig.algorithm:
+            del settings["algorithm"]
+        return settings
 
     def conv_output_side(self) -> int:
         """Side in pixels of the last convolution's output (<= 0 where none fits)."""

@@ -8,7 +8,7 @@ states: with these, training continues bit for bit as if it had not been interru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -26,9 +26,8 @@ HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip
 COUNTERS = ("total_it", "env_steps", "episodes")
 DIMENSIONS = ("state_dim", "action_dim", "max_action", "use_dict_buffer")
 
-# All that a complete checkpoint has.
+# All that a complete checkpoint has, beside the agent's components.
 KEYS = (
-    *(f"{name}{part}_state_dict" for name in NETWORKS for part in ("", "_target", "_optimizer")),
     *(*COUNTERS, *HYPERPARAMETERS, *DIMENSIONS),
     *("config", "rng_state", "provenance", "run", "replay"),
 )
@@ -37,6 +36,8 @@ KEYS = (
 class Stateful(Protocol):
     """What an agent's state is made of, beside the attributes that the tables above name."""
 
+    algorithm: ClassVar[str]
+    components: ClassVar[tuple[str, ...]]
     config: AgentConfig
     action_dim: int
     sampler: np.random.Generator
@@ -82,9 +83,20 @@ def components(
     agent: Stateful,
 ) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer | None]]:
     """Every network, target and optimizer (None where the agent has none) with its key."""
-    for name in NETWORKS:
-        for part in (name, f"{name}_target", f"{name}_optimizer"):
-            yield f"{part}_state_dict", getattr(agent, part)
+    for name in agent.components:
+        yield key_of(name), getattr(agent, name)
+
+
+def key_of(component: str) -> str:
+    """A component's key in a checkpoint."""
+    return f"{component}_state_dict"
+
+
+def algorithm_of(payload: Mapping[str, Any]) -> str:
+    """Whose checkpoint a payload is; those from before there was a choice are TD3's."""
+    config = payload.get("config")
+    default = AgentConfig.algorithm
+    return str(config.get("algorithm", default)) if isinstance(config, Mapping) else default
 
 
 def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
@@ -116,9 +128,8 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
     """A payload that fits an agent, as if it had been saved with other learning settings."""
     changed = {**payload, "config": config.to_mapping()}
     changed |= {name: getattr(config, name) for name in HYPERPARAMETERS}
-    for name in NETWORKS:
-        key = f"{name}_optimizer_state_dict"
-        if payload[key] is not None:
+    for key in payload:
+        if key.endswith(key_of("_optimizer")) and payload[key] is not None:
             (group,) = payload[key]["param_groups"]
             rate = {"lr": config.learning_rate}
             changed[key] = {**payload[key], "param_groups": [{**group, **rate}]}
@@ -127,6 +138,8 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
 
 def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     """Every reason why a payload cannot be put into an agent; empty if it can."""
+    if (saved := algorithm_of(payload)) != agent.algorithm:
+        return [f"config algorithm is {saved}, the agent's is {agent.algorithm}"]
     keys = [key for key, _ in components(agent)]
     keys += [*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS, "config", "rng_state"]
     missing = [f"{key} is missing" for key in keys if key not in payload]

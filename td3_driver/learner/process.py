@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import torch
 
 from td3_driver.agent import algorithm
+from td3_driver.agent.algorithm import Algorithm
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.policy import flatten
@@ -108,7 +109,7 @@ class Learner:
         self._requests = requests
         self._events = events
         sizes = (spec.state_dim, spec.action_dim)
-        self._agent = algorithm.create(
+        self._agent: Algorithm = algorithm.create(
             spec.settings.agent, *sizes, device=spec.device, seed=spec.seed
         )
         # One thread: files are written in the order in which they were asked for.

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.agent import TD3Agent
+from td3_driver.agent import algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import configuration_from, load_configuration
 from td3_driver.driving.observation import Situation
@@ -20,7 +21,7 @@ from td3_driver.replay.meaning import differences
 class Greedy:
     """A checkpoint's policy without noise."""
 
-    def __init__(self, agent: TD3Agent) -> None:
+    def __init__(self, agent: ActorCritic) -> None:
         self.agent = agent
 
     def begin_episode(self) -> None:
@@ -59,7 +60,7 @@ def load(path: Path) -> Trained:
             else here, or its settings are not known here.
     """
     payload = checkpoint.read(path)
-    agent = TD3Agent.from_checkpoint(path)
+    agent = algorithm.load(path)
     run = payload.get("run") or {}
     settings = run.get("settings") or {}
     note = ""
@@ -76,7 +77,7 @@ def load(path: Path) -> Trained:
     return Trained(Greedy(agent), driving, int(payload["env_steps"]), note)
 
 
-def _check_shapes(path: Path, agent: TD3Agent, spaces: Spaces) -> None:
+def _check_shapes(path: Path, agent: ActorCritic, spaces: Spaces) -> None:
     if agent.actor_cnn is None:
         raise ValueError(f"{path}: its actor takes no image; a driver's takes image and vector")
     found = (tuple(agent.actor_cnn.image_shape), agent.actor.vector_dim, agent.action_dim)
