@@ -20,18 +20,13 @@ import cv2
 import numpy as np
 import torch
 
+from td3_driver.agent import algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.td3 import TD3Agent
+from td3_driver.agent.policy import act
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import (
-    FRAME_COUNT,
-    FRAME_SIZE,
-    VECTOR_DIM,
-    Frame,
-    Situation,
-    Vector,
-)
+from td3_driver.driving.observation import Frame, Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
@@ -47,7 +42,7 @@ from td3_driver.world.simulation import Simulation, WorldConfig
 class _Learning:
     """The agent as a driving policy, exploring or greedy."""
 
-    def __init__(self, agent: TD3Agent, noise: Exploration | None) -> None:
+    def __init__(self, agent: ActorCritic, noise: Exploration | None) -> None:
         self._agent = agent
         self._noise = noise
 
@@ -59,10 +54,8 @@ class _Learning:
         seen = situation.observation
         images = self._agent.use_dict_buffer
         state = {"image": seen.image, "vector": seen.vector} if images else seen.vector
-        action = self._agent.select_action(state)
-        if self._noise is not None:
-            action = (action + self._noise.sample(self._agent.env_steps)).astype(np.float32)
-        return action
+        noise = self._noise.sample(self._agent.env_steps) if self._noise is not None else None
+        return act(self._agent, state, noise)
 
 
 class _Blind:
@@ -95,15 +88,16 @@ def learn(
     world: WorldConfig,
     *,
     blind: bool = False,
-) -> Iterator[TD3Agent]:
+) -> Iterator[ActorCritic]:
     """Learn for ever, `blind` from the vector alone; gives the agent after every step."""
     config = configuration.agent
-    state_dim = VECTOR_DIM if blind else config.cnn_features + VECTOR_DIM
-    agent = TD3Agent(state_dim, 2, use_dict_buffer=not blind, config=config, seed=seed)
-    shape = None if blind else (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
-    replay = Replay(config.replay_capacity, shape, VECTOR_DIM, 2)
+    image_shape, vector_dim, action_dim = configuration.driving.spaces.row
+    state_dim = vector_dim if blind else config.cnn_features + vector_dim
+    agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=not blind, seed=seed)
+    shape = None if blind else image_shape
+    replay = Replay(config.replay_capacity, shape, vector_dim, action_dim)
     recorder = _Blind(replay) if blind else replay
-    policy = _Learning(agent, Exploration(config, 2, seed + 1))
+    policy = _Learning(agent, Exploration(config, action_dim, seed + 1))
     driver = Driver(configuration.driving, policy, recorder, seed + 2)
     debt = 0.0
     for frame in drive(driver, Simulation(world, road_map)):

@@ -29,6 +29,7 @@ from td3_driver.agent.networks import CNN
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import VECTOR_DIM, Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.safety import ACTION_DIM
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.simulation import WorldConfig
 
@@ -112,7 +113,8 @@ def model(algorithm: str, env: DrivingEnv, config: AgentConfig, seed: int) -> An
     }
     if algorithm == "sac":  # explores by itself
         return SAC(**common)
-    noise = OrnsteinUhlenbeckActionNoise(np.zeros(2), SIGMA * np.ones(2), config.ou_theta, dt=1.0)
+    sigma = SIGMA * np.ones(ACTION_DIM)
+    noise = OrnsteinUhlenbeckActionNoise(np.zeros(ACTION_DIM), sigma, config.ou_theta, dt=1.0)
     return TD3(
         **common,
         policy_delay=config.policy_freq,

@@ -12,12 +12,11 @@ import numpy.typing as npt
 import yaml
 
 from td3_driver.agent import AgentConfig, Replay, TD3Agent
+from td3_driver.driving.roles import DrivingConfig
 
 PRESETS = ("origin", "default")
 BATCH_SIZES = (32, 64, 256)
-IMAGE = (4, 84, 84)
-VECTOR = 23
-ACTION = 2
+IMAGE, VECTOR, ACTION = DrivingConfig().spaces.row
 EPISODE = 200  # steps; every second episode ends in a termination
 _PRESET_DIR = Path(__file__).resolve().parent.parent / "config" / "presets"
 

@@ -62,6 +62,13 @@ def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration
     except ValueError as error:
         raise ConfigurationError(f"{source}: agent: {error}") from error
     driving = _dataclass_from(DrivingConfig, mapping.get("driving") or {}, f"{source}: driving")
+    channels, size, _ = driving.spaces.image_shape
+    if (agent.image_channels, agent.image_size) != (channels, size):
+        raise ConfigurationError(
+            f"{source}: agent: image_channels {agent.image_channels} and image_size"
+            f" {agent.image_size} do not fit; a driver sees image_channels {channels} and"
+            f" image_size {size}"
+        )
     return Configuration(agent, driving)
 
 

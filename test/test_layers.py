@@ -114,6 +114,14 @@ def test_no_module_needs_itself() -> None:
         visit(module)
 
 
+def test_the_learner_knows_no_algorithm() -> None:
+    """`agent/algorithm.py` says what there is of one, and makes it."""
+    known = {name for file in (PACKAGE / "learner").rglob("*.py") for name in imports(file)}
+    assert "td3_driver.agent.algorithm" in known
+    others = {f"td3_driver.agent.{name}" for name in ("actor_critic", "td3", "sac")}
+    assert not known & others
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_libraries_stay_in_their_rooms(file: Path) -> None:
     room = room_of(file)

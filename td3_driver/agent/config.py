@@ -34,6 +34,11 @@ def _as_sequence(value: object) -> tuple[object, ...]:
     return tuple(value)
 
 
+def _fixed(setting: Any) -> Any:
+    """Of a field: networks of another value cannot take these networks' weights."""
+    return field(default=setting.default, metadata={**setting.metadata, "fixed": True})
+
+
 def _number(
     default: float, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> Any:
@@ -114,7 +119,7 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Networks and learning; the defaults are the origin system's numbers.
+    """Algorithm, networks and learning; the defaults are the origin system's numbers.
 
     Every value is checked when the object is made, however it is made; lists become tuples.
 
@@ -137,24 +142,28 @@ class AgentConfig:
         ValueError: One line naming the key, the value and what is allowed.
     """
 
-    # Networks. Layer shapes are fixed for an agent's life: a checkpoint must agree with them.
-    conv_layers: tuple[tuple[int, int, int], ...] = _convolutions(
-        ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+    # Fixed for an agent's life: a checkpoint must agree with them.
+    algorithm: str = _fixed(_choice("td3", "td3", "sac"))
+
+    # Networks, likewise.
+    conv_layers: tuple[tuple[int, int, int], ...] = _fixed(
+        _convolutions(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
     )
-    cnn_features: int = _integer(512, 1)
-    trunk: str = _choice("relu", "relu", "layernorm_tanh")
-    hidden_sizes: tuple[int, ...] = _sizes((256, 256))
-    critic_layernorm: bool = _flag(False)
-    vector_scale: tuple[float, ...] = _numbers()  # factor on each vector input; () is all ones
-    image_channels: int = _integer(4, 1)  # frames in a stack, oldest first
-    image_size: int = _integer(84, 1)  # pixels, both sides
+    cnn_features: int = _fixed(_integer(512, 1))
+    trunk: str = _fixed(_choice("relu", "relu", "layernorm_tanh"))
+    hidden_sizes: tuple[int, ...] = _fixed(_sizes((256, 256)))
+    critic_layernorm: bool = _fixed(_flag(False))
+    # Factor on each vector input; () is all ones.
+    vector_scale: tuple[float, ...] = _fixed(_numbers())
+    image_channels: int = _fixed(_integer(4, 1))  # frames in a stack, oldest first
+    image_size: int = _fixed(_integer(84, 1))  # pixels, both sides
 
     # Initial weights.
     orthogonal_init: bool = _flag(False)
     actor_output_scale: float = _number(1.0, 0.0)  # factor on the actor's last weights
     action_bias: tuple[float, ...] = _numbers()  # actor's initial pre-tanh output; () is zero
 
-    # TD3 (Fujimoto et al. 2018).
+    # TD3 (Fujimoto et al. 2018); SAC (Haarnoja et al. 2018) has no use for noise and its clip.
     learning_rate: float = _number(3e-4, 0.0, above=True)
     discount: float = _number(0.99, 0.0, 1.0)
     tau: float = _number(0.005, 0.0, 1.0, above=True)
@@ -163,7 +172,7 @@ class AgentConfig:
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
 
-    # Additions to TD3, all off by default.
+    # Additions to both, all off by default.
     n_step: int = _integer(1, 1)
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
     pre_tanh_penalty: float = _number(0.0, 0.0)  # on mean(pre_tanh^2), keeps tanh alive
@@ -175,7 +184,7 @@ class AgentConfig:
     learning_starts: int = _integer(1000, 0)  # environment steps
     updates_per_step: float = _number(1.0, 0.0)
 
-    # Exploration; sigma is a fraction of max_action.
+    # Exploration; sigma is a fraction of max_action, for SAC of the policy's standard deviation.
     exploration: str = _choice("gaussian", "gaussian", "ou")
     exploration_sigma: float = _number(0.1, 0.0)
     exploration_sigma_final: float = _number(0.1, 0.0)
@@ -219,8 +228,14 @@ class AgentConfig:
         return cls(**mapping)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The settings as str, bool, int, float and list only; `from_mapping` reads it back."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        """The settings as str, bool, int, float and list only; `from_mapping` reads it back.
+
+        TD3 goes unsaid, as in the files of versions that knew nothing else; they read these, too.
+        """
+        settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        if self.algorithm == AgentConfig.algorithm:
+            del settings["algorithm"]
+        return settings
 
     def conv_output_side(self) -> int:
         """Side in pixels of the last convolution's output (<= 0 where none fits)."""
@@ -228,3 +243,7 @@ class AgentConfig:
         for _, kernel, stride in self.conv_layers:
             side = (side - kernel) // stride + 1 if side >= kernel else 0
         return side
+
+
+ARCHITECTURE = tuple(item.name for item in fields(AgentConfig) if "fixed" in item.metadata)
+"""Settings that what a network computes depends on; others need not be a checkpoint's."""

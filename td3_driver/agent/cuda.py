@@ -115,10 +115,11 @@ class DeviceStaging:
 
     Args:
         device: Of the tensors.
+        noises: As of `Staging`.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, noises: int = 1) -> None:
+        self._device, self._noises = device, noises
         self._key: tuple[object, ...] | None = None
 
     def fill(
@@ -149,7 +150,8 @@ class DeviceStaging:
         arrays: dict[str, ArrayType] = {
             name: (getattr(batch, name).shape, kind) for name in NUMBERS
         }
-        arrays |= {"noise": (batch.actions.shape, kind), "offsets": ((2, 2, size), np.int64)}
+        arrays["noise"] = ((self._noises, *batch.actions.shape), kind)
+        arrays["offsets"] = ((2, 2, size), np.int64)
         self._parcel = Parcel(arrays, self._device)
         there = self._parcel.there
         numbers = {name: there[name] for name in (*NUMBERS, "noise")}

@@ -16,8 +16,9 @@ class Exploration:
     """Ornstein-Uhlenbeck noise (Lillicrap et al. 2015), or white Gaussian noise.
 
     One step is `x <- (1 - theta) * x + sigma * N(0, 1)`; Gaussian noise is the case theta = 1.
-    The noise is a fraction of `max_action`. Ornstein-Uhlenbeck noise settles at a standard
-    deviation of `sigma / sqrt(theta * (2 - theta))`, 1.9 sigma for theta 0.15.
+    The noise is a fraction of `max_action`, for SAC of the policy's standard deviation.
+    Ornstein-Uhlenbeck noise settles at a standard deviation of `sigma / sqrt(theta * (2 -
+    theta))`, 1.9 sigma for theta 0.15.
 
     Args:
         config: The exploration settings and `learning_starts`.

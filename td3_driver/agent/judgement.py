@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.networks import joined_state
-from td3_driver.agent.td3 import TD3Agent
 
 
 @torch.inference_mode()
 def values_of(
-    agent: TD3Agent,
+    agent: ActorCritic,
     image: npt.NDArray[np.uint8],
     vector: npt.NDArray[np.float32],
     actions: Sequence[npt.NDArray[np.float32]],

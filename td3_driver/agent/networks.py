@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from td3_driver.agent.config import AgentConfig
 
 Network = TypeVar("Network", bound=nn.Module)
+_LOG_STD = (-5.0, 2.0)  # bounds of a policy's log standard deviation, before tanh
 _IN_CACHE = 32  # samples; of 4 x 84 x 84 float32 each takes 113 kB
 
 
@@ -202,6 +203,48 @@ class Actor(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         """(B, state_dim) to (B, action_dim) in [-max_action, max_action]."""
         return self.squash(self.pre_tanh(state))
+
+    def explored(self, state: Tensor, noise: Tensor) -> Tensor:
+        """The action with noise (A,), a fraction of `max_action`; beyond its bounds, too."""
+        action: Tensor = self(state)
+        return action + self.max_action * noise
+
+
+class GaussianActor(Actor):
+    """SAC's policy: a Gaussian, then tanh. Its mean is the action where nothing is explored."""
+
+    def __init__(
+        self,
+        state_dim: int,
+        vector_dim: int,
+        action_dim: int,
+        max_action: float,
+        config: AgentConfig,
+    ) -> None:
+        super().__init__(state_dim, vector_dim, action_dim, max_action, config)
+        self.log_std = nn.Linear(config.hidden_sizes[-1], action_dim)
+        if config.orthogonal_init:
+            self.log_std.apply(_orthogonal)
+
+    def gaussian(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, state_dim) to mean and log standard deviation before tanh, (B, action_dim) each."""
+        hidden = self.layers[:-1](self.input(state))
+        low, high = _LOG_STD
+        log_std = low + 0.5 * (high - low) * (1.0 + torch.tanh(self.log_std(hidden)))
+        return self.layers[-1](hidden), log_std
+
+    def explored(self, state: Tensor, noise: Tensor) -> Tensor:
+        """The action with noise (A,), in standard deviations of the policy."""
+        mean, log_std = self.gaussian(state)
+        return self.squash(mean + log_std.exp() * noise)
+
+
+def actor_of(
+    state_dim: int, vector_dim: int, action_dim: int, max_action: float, config: AgentConfig
+) -> Actor:
+    """The actor of the configured algorithm; arguments and errors as of `Actor`."""
+    kind = GaussianActor if config.algorithm == "sac" else Actor
+    return kind(state_dim, vector_dim, action_dim, max_action, config)
 
 
 class Critic(nn.Module):

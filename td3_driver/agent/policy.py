@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.networks import CNN, Actor, joined_state
+from td3_driver.agent.networks import CNN, Actor, actor_of, joined_state
 
 Observation = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 class ActorSide(Protocol):
-    """Anything with an actor and the actor's CNN: a `Policy` or a `TD3Agent`."""
+    """Anything with an actor and the actor's CNN: a `Policy` or an agent."""
 
     actor: Actor
     actor_cnn: CNN | None
@@ -39,16 +39,21 @@ def vector_length(state_dim: int, use_dict_buffer: bool, config: AgentConfig) ->
     return length
 
 
-def greedy_action(side: ActorSide, observation: Observation) -> npt.NDArray[np.float32]:
+def act(
+    side: ActorSide,
+    observation: Observation,
+    noise: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
     """The actor's action for one observation, in training and on the road alike.
 
     Args:
         side: The networks.
         observation: {"image": (C, H, W) uint8, "vector": (V,) float}, or without images the
             (V,) vector alone.
+        noise: (A,) exploration noise (`Exploration.sample`), see `Actor.explored`; None: none.
 
     Returns:
-        (A,) float32 in [-max_action, max_action].
+        (A,) float32 in [-max_action, max_action]; with noise TD3's may lie beyond.
 
     Raises:
         ValueError: If the observation is not of that form.
@@ -75,7 +80,11 @@ def greedy_action(side: ActorSide, observation: Observation) -> npt.NDArray[np.f
         )
     with torch.inference_mode():
         row = torch.tensor(vector, device=weight.device, dtype=weight.dtype).unsqueeze(0)
-        action = side.actor(joined_state(side.actor_cnn, image, row))[0]
+        state = joined_state(side.actor_cnn, image, row)
+        if noise is None:
+            action = side.actor(state)[0]
+        else:
+            action = side.actor.explored(state, torch.tensor(noise, device=weight.device))[0]
     array: npt.NDArray[np.float32] = action.float().cpu().numpy()
     return array
 
@@ -95,7 +104,7 @@ def flatten(side: ActorSide) -> npt.NDArray[np.float32]:
 class Policy:
     """The actor and its CNN, without critics, optimizers or targets.
 
-    Its weights are arbitrary until `load_flat`; the arguments are those of `TD3Agent`.
+    Its weights are arbitrary until `load_flat`; the arguments are those of `ActorCritic`.
 
     Raises:
         ValueError: If `state_dim` does not fit the configuration.
@@ -110,7 +119,7 @@ class Policy:
         config: AgentConfig,
     ) -> None:
         vector_dim = vector_length(state_dim, use_dict_buffer, config)
-        self.actor = Actor(state_dim, vector_dim, action_dim, max_action, config)
+        self.actor = actor_of(state_dim, vector_dim, action_dim, max_action, config)
         self.actor_cnn = CNN(config) if use_dict_buffer else None
         self.actor.eval().requires_grad_(False)
         if self.actor_cnn is not None:
@@ -121,9 +130,11 @@ class Policy:
         """Length of the array that `flatten` gives and `load_flat` takes."""
         return sum(weight.numel() for weight in _parameters(self))
 
-    def act(self, observation: Observation) -> npt.NDArray[np.float32]:
-        """The action for one observation; see `greedy_action`."""
-        return greedy_action(self, observation)
+    def act(
+        self, observation: Observation, noise: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The action for one observation; see the function `act`."""
+        return act(self, observation, noise)
 
     def load_flat(self, values: npt.NDArray[np.float32]) -> None:
         """Take over the weights that `flatten` gave.

@@ -8,13 +8,13 @@ states: with these, training continues bit for bit as if it had not been interru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.config import ARCHITECTURE, AgentConfig
 from td3_driver.agent.exploration import Exploration
 from td3_driver.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError
 from td3_driver.checkpoints.provenance import provenance
@@ -22,26 +22,22 @@ from td3_driver.checkpoints.provenance import provenance
 NETWORKS = ("actor", "critic", "actor_cnn", "critic_cnn")
 
 # Settings and counters that the agent carries as attributes of the same name.
-_HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
-_COUNTERS = ("total_it", "env_steps", "episodes")
+HYPERPARAMETERS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
+COUNTERS = ("total_it", "env_steps", "episodes")
 DIMENSIONS = ("state_dim", "action_dim", "max_action", "use_dict_buffer")
 
-# What a network computes depends on these; the other settings can be taken from a checkpoint.
-_ARCHITECTURE = (
-    "conv_layers",
-    "cnn_features",
-    "trunk",
-    "hidden_sizes",
-    "critic_layernorm",
-    "vector_scale",
-    "image_channels",
-    "image_size",
+# All that a complete checkpoint has, beside the agent's components.
+KEYS = (
+    *(*COUNTERS, *HYPERPARAMETERS, *DIMENSIONS),
+    *("config", "rng_state", "provenance", "run", "replay"),
 )
 
 
 class Stateful(Protocol):
     """What an agent's state is made of, beside the attributes that the tables above name."""
 
+    algorithm: ClassVar[str]
+    components: ClassVar[tuple[str, ...]]
     config: AgentConfig
     action_dim: int
     sampler: np.random.Generator
@@ -57,7 +53,7 @@ def take(agent: Stateful, run: Mapping[str, Any]) -> dict[str, Any]:
         run: Plain data of the caller's, kept under the key `run`.
     """
     live: dict[str, Any] = {"format_version": FORMAT_VERSION, "config": agent.config.to_mapping()}
-    for name in (*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS):
+    for name in (*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS):
         live[name] = getattr(agent, name)
     for key, component in components(agent):
         live[key] = None if component is None else component.state_dict()
@@ -87,9 +83,20 @@ def components(
     agent: Stateful,
 ) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer | None]]:
     """Every network, target and optimizer (None where the agent has none) with its key."""
-    for name in NETWORKS:
-        for part in (name, f"{name}_target", f"{name}_optimizer"):
-            yield f"{part}_state_dict", getattr(agent, part)
+    for name in agent.components:
+        yield key_of(name), getattr(agent, name)
+
+
+def key_of(component: str) -> str:
+    """A component's key in a checkpoint."""
+    return f"{component}_state_dict"
+
+
+def algorithm_of(payload: Mapping[str, Any]) -> str:
+    """Whose checkpoint a payload is; those from before there was a choice are TD3's."""
+    config = payload.get("config")
+    default = AgentConfig.algorithm
+    return str(config.get("algorithm", default)) if isinstance(config, Mapping) else default
 
 
 def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
@@ -103,7 +110,7 @@ def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
         raise CheckpointError(f"checkpoint does not fit this agent: {'; '.join(problems)}")
     # Everything below has been checked, so nothing can fail half-way.
     agent.config = AgentConfig.from_mapping(payload["config"])
-    for name in (*_HYPERPARAMETERS, *_COUNTERS):
+    for name in (*HYPERPARAMETERS, *COUNTERS):
         setattr(agent, name, payload[name])
     for key, component in components(agent):
         if isinstance(component, nn.Module):
@@ -120,10 +127,9 @@ def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
 def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, Any]:
     """A payload that fits an agent, as if it had been saved with other learning settings."""
     changed = {**payload, "config": config.to_mapping()}
-    changed |= {name: getattr(config, name) for name in _HYPERPARAMETERS}
-    for name in NETWORKS:
-        key = f"{name}_optimizer_state_dict"
-        if payload[key] is not None:
+    changed |= {name: getattr(config, name) for name in HYPERPARAMETERS}
+    for key in payload:
+        if key.endswith(key_of("_optimizer")) and payload[key] is not None:
             (group,) = payload[key]["param_groups"]
             rate = {"lr": config.learning_rate}
             changed[key] = {**payload[key], "param_groups": [{**group, **rate}]}
@@ -132,8 +138,10 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
 
 def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     """Every reason why a payload cannot be put into an agent; empty if it can."""
+    if (saved := algorithm_of(payload)) != agent.algorithm:
+        return [f"config algorithm is {saved}, the agent's is {agent.algorithm}"]
     keys = [key for key, _ in components(agent)]
-    keys += [*DIMENSIONS, *_HYPERPARAMETERS, *_COUNTERS, "config", "rng_state"]
+    keys += [*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS, "config", "rng_state"]
     missing = [f"{key} is missing" for key in keys if key not in payload]
     if missing:
         return missing
@@ -151,18 +159,18 @@ def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
 def _config_mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
     try:
         config = AgentConfig.from_mapping(payload["config"])
-        settings = {name: payload[name] for name in _HYPERPARAMETERS}
+        settings = {name: payload[name] for name in HYPERPARAMETERS}
         AgentConfig.from_mapping({**config.to_mapping(), **settings})
     except (TypeError, ValueError) as error:
         return [f"config: {error}"]
     problems = [
         f"{name} is {payload[name]!r}, not an integer >= 0"
-        for name in _COUNTERS
+        for name in COUNTERS
         if type(payload[name]) is not int or payload[name] < 0
     ]
     return problems + [
         f"config {name} is {getattr(config, name)}, the agent's is {getattr(agent.config, name)}"
-        for name in _ARCHITECTURE
+        for name in ARCHITECTURE
         if getattr(config, name) != getattr(agent.config, name)
     ]
 

@@ -18,7 +18,7 @@ class TensorBatch:
     """A `Batch` as tensors of the networks' device and dtype; images are in [-1, 1].
 
     Attributes:
-        noise: (B, A), standard normal, for target policy smoothing.
+        noise: (N, B, A), standard normal, for whatever is drawn in an update.
         following: (B, A), pi'(s') k steps later, from the critic's update on; the actor's uses
             it again.
     """
@@ -38,9 +38,13 @@ class Staging:
     """Tensors that every batch of the same shape is put into, the same ones each time.
 
     Fresh ones of this size cost more in page faults than the conversion does.
+
+    Args:
+        noises: N of `TensorBatch.noise`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, noises: int = 1) -> None:
+        self._noises = noises
         self._key: tuple[object, ...] | None = None
         self._data: TensorBatch | None = None
 
@@ -75,7 +79,8 @@ class Staging:
 
     def _empty(self, batch: Batch, dtype: torch.dtype) -> TensorBatch:
         shapes = {name: getattr(batch, name).shape for name in NUMBERS}
-        shapes |= {"noise": batch.actions.shape, "following": batch.actions.shape}
+        shapes["noise"] = (self._noises, *batch.actions.shape)
+        shapes["following"] = batch.actions.shape
         numbers = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
         return TensorBatch(*empty_pixels(batch, dtype, torch.device("cpu")), **numbers)
 

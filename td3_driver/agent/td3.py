@@ -1,225 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TD3 (Fujimoto, van Hoof and Meger 2018) from images and a vector.
-
-Who sees what is the point of this module. The critic sees critic_cnn's features and no others,
-the actor sees actor_cnn's and no others, and each target sees its own target CNN's. The actor's
-loss reaches the actor and actor_cnn through the action alone.
-"""
+"""TD3 (Fujimoto, van Hoof and Meger 2018) from images and a vector."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from td3_driver.agent import snapshot
-from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, RecordedStep, SideStream
-from td3_driver.agent.demonstrations import Demonstrations
-from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.health import feature_norm, gradient_norm
-from td3_driver.agent.measures import Measures
-from td3_driver.agent.networks import CNN, Actor, Critic, joined_state, target_of
-from td3_driver.agent.optimizers import adam_of, step_unless
-from td3_driver.agent.policy import Observation, greedy_action, vector_length
-from td3_driver.agent.staging import Staging, TensorBatch
-from td3_driver.checkpoints import checkpoint
-from td3_driver.checkpoints.checkpoint import CheckpointError
-from td3_driver.replay.batch import Batch
-from td3_driver.replay.buffer import Replay
-
-_LOG = logging.getLogger(__name__)
+from td3_driver.agent.actor_critic import ActorCritic
+from td3_driver.agent.networks import CNN, Actor, joined_state, target_of
+from td3_driver.agent.staging import TensorBatch
 
 
-class TD3Agent:
-    """Learns a deterministic policy from replayed experience.
+class TD3Agent(ActorCritic):
+    """Learns a deterministic policy; arguments, attributes and errors as of `ActorCritic`."""
 
-    Args:
-        state_dim: CNN features and vector together; without images the vector alone.
-        action_dim: Length of the action.
-        max_action: Bound of every action element.
-        use_dict_buffer: True for observations of an image and a vector, False for a vector; then
-            `actor_cnn` and `critic_cnn`, their targets and optimizers are None.
-        config: An `AgentConfig`, a mapping for `AgentConfig.from_mapping`, or None for defaults.
-        device: Of the networks, as torch names it.
-        seed: Of initial weights and of all random draws. The process's own random state is
-            neither used nor changed.
-
-    Attributes:
-        total_it: Critic updates made.
-        env_steps: Environment steps experienced; the caller counts them.
-        episodes: Episodes finished; the caller counts them.
-        exploration: The noise that `select_action` adds; `reset` it when an episode starts.
-
-    Raises:
-        ValueError: If a size does not fit the configuration, or a setting is not allowed.
-    """
-
-    def __init__(
-        self,
-        state_dim: int = 535,
-        action_dim: int = 2,
-        max_action: float = 1.0,
-        *,
-        use_dict_buffer: bool = True,
-        config: AgentConfig | Mapping[str, Any] | None = None,
-        device: str | torch.device = "cpu",
-        seed: int = 0,
-    ) -> None:
-        if not isinstance(config, AgentConfig):
-            config = AgentConfig.from_mapping(config or {})
-        self.config = config
-        self.state_dim, self.action_dim, self.max_action = state_dim, action_dim, max_action
-        self.vector_dim = vector_length(state_dim, use_dict_buffer, config)
-        self.use_dict_buffer = use_dict_buffer
-        self.device = torch.device(device)
-        self.discount, self.tau, self.policy_freq = config.discount, config.tau, config.policy_freq
-        self.policy_noise, self.noise_clip = config.policy_noise, config.noise_clip
-        self.total_it = self.env_steps = self.episodes = 0
-        self._build_networks(seed)
-        sampler_seed, noise_seed, exploration_seed = (
-            int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(3)
-        )
-        self.sampler = np.random.Generator(np.random.PCG64(sampler_seed))
-        # On the CPU whatever the device, so that a run and its checkpoints do not depend on it.
-        self.noise_generator = torch.Generator().manual_seed(noise_seed)
-        self.exploration = Exploration(config, action_dim, exploration_seed)
-        on_cuda = self.device.type == "cuda"
-        self._staging = DeviceStaging(self.device) if on_cuda else Staging()
-        self._aside, self._twin, self._target_twin = (SideStream(self.device) for _ in range(3))
-        self._frames: DeviceFrames | None = None
-        self._prepare_steps()
-
-    def _prepare_steps(self) -> None:
-        optimizers = [getattr(self, f"{name}_optimizer") for name in snapshot.NETWORKS]
-        self._critic_step = RecordedStep(self._update_critic, self.device, optimizers)
-        self._actor_step = RecordedStep(self._update_actor, self.device, optimizers)
+    algorithm = "td3"
+    components = tuple(
+        f"{name}{part}" for name in snapshot.NETWORKS for part in ("", "_target", "_optimizer")
+    )
+    actor_target: Actor
+    actor_cnn_target: CNN | None
 
     def _build_networks(self, seed: int) -> None:
-        sizes = (self.state_dim, self.vector_dim, self.action_dim)
-        config, images = self.config, self.use_dict_buffer
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.actor = Actor(*sizes, self.max_action, config).to(self.device)
-            self.critic = Critic(*sizes, config).to(self.device)
-            self.actor_cnn = CNN(config).to(self.device) if images else None
-            self.critic_cnn = CNN(config).to(self.device) if images else None
+        super()._build_networks(seed)
         self.actor_target = target_of(self.actor)
-        self.critic_target = target_of(self.critic)
         self.actor_cnn_target = target_of(self.actor_cnn) if self.actor_cnn else None
-        self.critic_cnn_target = target_of(self.critic_cnn) if self.critic_cnn else None
-        rate = config.learning_rate
-        self.actor_optimizer = adam_of(self.actor, rate)
-        self.critic_optimizer = adam_of(self.critic, rate)
-        self.actor_cnn_optimizer = adam_of(self.actor_cnn, rate) if self.actor_cnn else None
-        self.critic_cnn_optimizer = adam_of(self.critic_cnn, rate) if self.critic_cnn else None
 
-    def select_action(
-        self, observation: Observation, explore: bool = False
-    ) -> npt.NDArray[np.float32]:
-        """The action for one observation, (action_dim,) float32 in [-max_action, max_action].
-
-        Args:
-            observation: See `greedy_action`, which also raises ValueError if it is malformed.
-            explore: Add exploration noise of the size due at `env_steps`, and clip.
-        """
-        action = greedy_action(self, observation)
-        if not explore:
-            return action
-        noise = self.max_action * self.exploration.sample(self.env_steps)
-        return (action + noise).clip(-self.max_action, self.max_action).astype(np.float32)
-
-    # Learning.
-
-    def train(
-        self,
-        replay: Replay,
-        batch_size: int | None = None,
-        rows: int | None = None,
-        demonstrations: Demonstrations | None = None,
-    ) -> Measures:
-        """One update from replayed experience.
-
-        Args:
-            replay: Where to sample.
-            batch_size: Transitions in the batch; None for the configured number.
-            rows: Consider the replay's first `rows` rows only, the `head` of `Replay.sample`.
-            demonstrations: Where a share of the batch comes from instead.
-
-        Returns:
-            What `update` returns.
-
-        Raises:
-            ValueError: If the replay holds no transition.
-        """
-        if self.device.type == "cuda" and (not self._frames or self._frames.replay is not replay):
-            self._frames = DeviceFrames(replay, self.device)
-        size = self.config.batch_size if batch_size is None else batch_size
-        shown = demonstrations.count(size) if demonstrations else 0
-        draw = (self.sampler, self.config.n_step, self.discount)
-        batch = replay.sample(size - shown, *draw, rows, self._frames)
-        if demonstrations:
-            batch = demonstrations.added_to(batch, shown, *draw)
-        return self.update(batch)
-
-    def update(self, batch: Batch) -> Measures:
-        """One critic update, and every `policy_freq`-th time an actor and target update.
-
-        Returns:
-            critic_loss, q1_mean, q2_mean, q_disagreement (mean |Q1 - Q2|), target_mean; with an
-            actor update also actor_loss, pre_tanh_abs_mean and saturated_share (of the action's
-            elements, beyond 0.98 of their bound); of each updated network <name>_grad_norm before
-            clipping, of each CNN <name>_feature_norm. A step that is not finite is left out.
-        """
-        self.total_it += 1
-        dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
-        data = self._staging.fill(batch, dtype, shift, self.noise_generator)
-        measures = dict(self._critic_step(data))
-        if self.total_it % self.policy_freq == 0:
-            measures |= self._actor_step(data)
-        return Measures(measures)
-
-    @torch.no_grad()
     def _target_value(self, data: TensorBatch) -> Tensor:
         """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         actor_state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
         action = data.following.copy_(self.actor_target(actor_state))
-        noise = (data.noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
+        noise = (data.noise[0] * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
         self._target_twin.join()
         q1, q2 = self.critic_target(state, action, self._target_twin.working)
         self._target_twin.join()
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
-
-    def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
-        with self._aside.working():
-            target = self._target_value(data)
-        state = joined_state(self.critic_cnn, data.images, data.vectors)
-        q1, q2 = self.critic(state, data.actions, self._twin.working)
-        self._twin.join()
-        self._aside.join()
-        loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
-        norms = self._descend(loss, "critic", "critic_cnn")
-        q1, q2 = q1.detach(), q2.detach()
-        return {
-            **norms,
-            **feature_norm(self, "critic_cnn", state),
-            "critic_loss": loss.detach(),
-            "q1_mean": q1.mean(),
-            "q2_mean": q2.mean(),
-            "q_disagreement": (q1 - q2).abs().mean(),
-            "target_mean": target.mean(),
-        }
 
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
         # The critic judges; its features are not the actor's to shape.
@@ -230,112 +49,7 @@ class TD3Agent:
         action = self.actor.squash(pre_tanh)
         self._aside.join()
         loss = -self.critic.first(critic_state, action).mean()
-        if self.config.pre_tanh_penalty:
-            loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
-        if self.config.smoothness_penalty:
-            jump = F.mse_loss(action, data.following)
-            loss = loss + self.config.smoothness_penalty * jump
+        loss = self._regularised(loss, pre_tanh, action, data)
         norms = self._descend(loss, "actor", "actor_cnn")
         self._update_targets()
-        magnitude = pre_tanh.detach().abs()
-        return {
-            **norms,
-            **feature_norm(self, "actor_cnn", actor_state),
-            "actor_loss": loss.detach(),
-            "pre_tanh_abs_mean": magnitude.mean(),
-            "saturated_share": (magnitude > math.atanh(0.98)).to(magnitude.dtype).mean(),
-        }
-
-    def _descend(self, loss: Tensor, *names: str) -> dict[str, Tensor]:
-        """One Adam step of the named networks, no other gets a gradient; the gradients' norms."""
-        networks = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        for network in networks.values():
-            network.zero_grad(set_to_none=True)
-        inputs = [weight for network in networks.values() for weight in network.parameters()]
-        loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
-        norms = {f"{name}_grad_norm": gradient_norm(network) for name, network in networks.items()}
-        skip = (~(loss.detach() + sum(norms.values())).isfinite()).to(torch.float32)
-        streams = (self._aside, self._twin, self._target_twin)[: len(norms)]
-        for stream, (name, network), norm in zip(
-            streams, networks.items(), norms.values(), strict=True
-        ):
-            with stream.working():
-                if clip := self.config.gradient_clip:
-                    nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
-                step_unless(skip, getattr(self, f"{name}_optimizer"))
-        for stream in streams:
-            stream.join()
-        return norms
-
-    @torch.no_grad()
-    def _update_targets(self) -> None:
-        """Polyak averaging of all targets: target <- target + tau * (network - target)."""
-        targets: list[Tensor] = []
-        sources: list[Tensor] = []
-        for name in snapshot.NETWORKS:
-            network = getattr(self, name)
-            if network is not None:
-                sources.extend(network.parameters())
-                targets.extend(getattr(self, f"{name}_target").parameters())
-        torch._foreach_lerp_(targets, sources, self.tau)
-
-    # Persistence.
-
-    def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A copy of everything that learning depends on, as `save_checkpoint` writes it."""
-        return snapshot.take(self, run or {})
-
-    def restore(self, payload: Mapping[str, Any]) -> None:
-        """Continue from a `checkpoint_payload`, with its learning settings, bit for bit.
-
-        Raises:
-            CheckpointError: If it does not fit this agent; the agent is unchanged then.
-        """
-        snapshot.restore(self, payload)
-        self._prepare_steps()  # what was recorded works on the optimizers' former state
-
-    def save_checkpoint(self, filepath: str | Path, run: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint file, atomically; folders are created.
-
-        Args:
-            filepath: For example `runs/mine/td3_1000.pth`.
-            run: Plain data of the caller's to keep along with it.
-
-        Raises:
-            CheckpointError: If it cannot be written; a file already there is unchanged.
-        """
-        checkpoint.write(filepath, self.checkpoint_payload(run))
-        self._log_components("saved")
-        _LOG.info("Checkpoint saved to %s (update %d)", filepath, self.total_it)
-
-    def load_checkpoint(self, filepath: str | Path) -> None:
-        """Continue from a checkpoint file, bit for bit.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            CheckpointError: If it is damaged or does not fit; the agent is unchanged then.
-        """
-        payload = checkpoint.read(filepath)
-        try:
-            self.restore(payload)
-        except CheckpointError as error:
-            raise CheckpointError(f"{filepath}: {error}") from None
-        self._log_components("restored")
-        _LOG.info("Checkpoint loaded from %s (update %d)", filepath, self.total_it)
-
-    @classmethod
-    def from_checkpoint(cls, filepath: str | Path, device: str | torch.device = "cpu") -> TD3Agent:
-        """Build the agent that a checkpoint file holds; errors as in `load_checkpoint`."""
-        payload = checkpoint.read(filepath)
-        dimensions: dict[str, Any] = {name: payload.get(name) for name in snapshot.DIMENSIONS}
-        try:
-            agent = cls(**dimensions, config=payload.get("config"), device=device)
-            agent.restore(payload)
-        except (CheckpointError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{filepath}: {error}") from None
-        return agent
-
-    def _log_components(self, done: str) -> None:
-        for key, component in snapshot.components(self):
-            if component is not None:
-                _LOG.info("  %s %s", key, done)
+        return norms | self._actor_measures(loss, pre_tanh, actor_state)

@@ -82,8 +82,8 @@ def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "export",
         help="write the actor as ONNX, for use without this package",
-        description="Write the actor and its CNN as one ONNX model: image (1, 4, 84, 84) uint8"
-        " and vector (1, 23) float32 to action (1, 2); checked against torch. A model card is"
+        description="Write the actor and its CNN as one ONNX model: image uint8 and"
+        " vector float32 to action, a batch of one each; checked against torch. A model card is"
         " written beside it.",
     )
     add = parser.add_argument

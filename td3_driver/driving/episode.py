@@ -12,6 +12,7 @@ import numpy as np
 from td3_driver.driving.reward import Action, RewardConfig, reward_terms
 from td3_driver.driving.road_users import NOBODY, Leader, RoadUsers, leader
 from td3_driver.driving.routes.route import Route, RoutePlace
+from td3_driver.driving.safety import ACTION_DIM
 from td3_driver.driving.types import EgoState
 
 
@@ -117,7 +118,7 @@ class Episode:
         self._config = config
         self._reward = reward or config.reward
         self._ego = ego
-        self._previous_action: Action = np.zeros(2, np.float32)
+        self._previous_action: Action = np.zeros(ACTION_DIM, np.float32)
         self._stuck_steps = 0
         self._interventions = 0
         self._furthest_m = self.place.s_m

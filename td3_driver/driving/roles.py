@@ -10,6 +10,7 @@ from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
 from td3_driver.driving.observation import Frame, Situation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import SafetyConfig
+from td3_driver.driving.spaces import Spaces, spaces
 from td3_driver.driving.types import Control, Pose
 
 
@@ -27,6 +28,11 @@ class DrivingConfig:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
     end_to_end: bool = False
+
+    @property
+    def spaces(self) -> Spaces:
+        """What an agent that drives so sees and does."""
+        return spaces(end_to_end=self.end_to_end)
 
 
 class Policy(Protocol):

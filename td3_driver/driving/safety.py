@@ -23,10 +23,12 @@ class SafetyConfig:
     max_steer: float = 0.5
 
 
-ACTION_LAYOUT = (
-    "steer: 1 is max_steer of full lock, to the right",
-    "throttle (> 0) or brake (< 0)",
-)
+# What each element of an action is, by its short name.
+ACTION_LAYOUT = {
+    "steer": "steer: 1 is max_steer of full lock, to the right",
+    "throttle_brake": "throttle (> 0) or brake (< 0)",
+}
+ACTION_DIM = len(ACTION_LAYOUT)
 FULL_BRAKE_ACTION: Action = np.array([0.0, -1.0], np.float32)
 
 

@@ -12,7 +12,7 @@ from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.turning import MAX_WHEEL_RAD
-from td3_driver.online.trained import ACTION_DIM
+from td3_driver.driving.safety import ACTION_DIM
 
 HELD_STEPS = 10  # white noise only shakes a car; an action held for half a second moves it
 

@@ -11,21 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from td3_driver.agent import snapshot
-from td3_driver.agent.td3 import TD3Agent
+from td3_driver.agent import algorithm, snapshot
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.log import ReplayLink
-
-_COUNTERS = ("env_steps", "episodes", "total_it")
-_SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
-_PARTS = ("", "_target", "_optimizer")
-_EXPECTED = (
-    *(f"{name}{part}_state_dict" for name in snapshot.NETWORKS for part in _PARTS),
-    *(*_COUNTERS, *_SETTINGS, *snapshot.DIMENSIONS),
-    *("config", "rng_state", "provenance", "run", "replay"),
-)
 
 
 def verify(path: str | Path) -> str:
@@ -39,7 +29,7 @@ def verify(path: str | Path) -> str:
         CheckpointError: If it is damaged or cannot be resumed.
     """
     path = Path(path)
-    TD3Agent.from_checkpoint(path)
+    algorithm.load(path)
     described = checkpoint.read(path)["replay"]
     if described is None:
         return "no replay"
@@ -69,8 +59,8 @@ def describe(path: str | Path) -> str:
 
 def _contents(payload: Mapping[str, Any]) -> str:
     blocks = [
-        _pairs("counters", payload, _COUNTERS),
-        _pairs("agent", payload, (*snapshot.DIMENSIONS, *_SETTINGS)),
+        _pairs("counters", payload, sorted(snapshot.COUNTERS)),
+        _pairs("agent", payload, (*snapshot.DIMENSIONS, *snapshot.HYPERPARAMETERS)),
         _networks(payload),
         _tensors(payload),
         _mapping("config", payload.get("config")),
@@ -86,7 +76,8 @@ def missing(payload: Mapping[str, Any]) -> list[str]:
     """What a complete checkpoint has and this payload has not, one line each."""
     images = payload.get("use_dict_buffer", True)
     lines = []
-    for key in _EXPECTED:
+    parts = map(snapshot.key_of, algorithm.class_of(payload).components)
+    for key in (*parts, *snapshot.KEYS):
         if key not in payload:
             lines.append(key)
         elif payload[key] is None and key == "replay":
@@ -141,7 +132,7 @@ def _leaves(where: str, value: object) -> Iterator[tuple[str, object]]:
 
 def _networks(payload: Mapping[str, Any]) -> str:
     rows = [("network", "parameters", "norm", "target differs by", "Adam steps", "moments")]
-    for name in snapshot.NETWORKS:
+    for name in _network_names(payload):
         weights = payload.get(f"{name}_state_dict")
         if weights is None:
             rows.append((name, "none", "", "", "", ""))
@@ -157,9 +148,14 @@ def _networks(payload: Mapping[str, Any]) -> str:
     return _table(rows)
 
 
+def _network_names(payload: Mapping[str, Any]) -> list[str]:
+    parts = algorithm.class_of(payload).components
+    return [name for name in parts if not name.endswith(("_target", "_optimizer"))]
+
+
 def _tensors(payload: Mapping[str, Any]) -> str:
     rows = [("tensor", "shape", "norm")]
-    for name in snapshot.NETWORKS:
+    for name in _network_names(payload):
         for key, tensor in (payload.get(f"{name}_state_dict") or {}).items():
             rows.append((f"{name}.{key}", _shape(tensor), f"{_norm([tensor]):.4g}"))
     return _table(rows)

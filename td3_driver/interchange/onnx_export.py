@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from td3_driver.agent import algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.networks import joined_state
-from td3_driver.agent.td3 import TD3Agent
 from td3_driver.checkpoints import checkpoint, durable_file
 from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 
@@ -33,7 +34,7 @@ _TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
 class _WithImage(nn.Module):
     """Image and vector to action, as the model computes it."""
 
-    def __init__(self, agent: TD3Agent) -> None:
+    def __init__(self, agent: ActorCritic) -> None:
         super().__init__()
         self.actor, self.cnn = agent.actor, agent.actor_cnn
 
@@ -56,7 +57,7 @@ def export(path: str | Path, out: str | Path) -> float:
         CheckpointError: If it is damaged, the model would differ from torch, or cannot be
             written, or the packages for it are not installed.
     """
-    agent = TD3Agent.from_checkpoint(path)
+    agent = algorithm.load(path)
     model = _model(agent)
     gap = _compare(agent, model)
     if not gap <= LARGEST_DIFFERENCE:
@@ -72,7 +73,7 @@ def export(path: str | Path, out: str | Path) -> float:
     return gap
 
 
-def _inputs(agent: TD3Agent, rng: np.random.Generator) -> dict[str, Any]:
+def _inputs(agent: ActorCritic, rng: np.random.Generator) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     if agent.actor_cnn is not None:
         shape = (1, *agent.actor_cnn.image_shape)
@@ -81,11 +82,11 @@ def _inputs(agent: TD3Agent, rng: np.random.Generator) -> dict[str, Any]:
     return inputs
 
 
-def _module(agent: TD3Agent) -> nn.Module:
+def _module(agent: ActorCritic) -> nn.Module:
     return (agent.actor if agent.actor_cnn is None else _WithImage(agent)).eval()
 
 
-def _model(agent: TD3Agent) -> bytes:
+def _model(agent: ActorCritic) -> bytes:
     inputs = _inputs(agent, np.random.default_rng(0))
     tensors = tuple(torch.from_numpy(value) for value in inputs.values())
     with _quiet():
@@ -121,7 +122,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _compare(agent: TD3Agent, model: bytes) -> float:
+def _compare(agent: ActorCritic, model: bytes) -> float:
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")  # without type information
     except ImportError as error:
@@ -139,7 +140,7 @@ def _compare(agent: TD3Agent, model: bytes) -> float:
     return gap
 
 
-def _card(path: Path, agent: TD3Agent, model: bytes, gap: float) -> str:
+def _card(path: Path, agent: ActorCritic, model: bytes, gap: float) -> str:
     payload = checkpoint.read(path)
     provenance = payload["provenance"]
     origin = "\n".join(
@@ -150,11 +151,11 @@ def _card(path: Path, agent: TD3Agent, model: bytes, gap: float) -> str:
     if agent.actor_cnn is not None:
         shape = ", ".join(map(str, (1, *agent.actor_cnn.image_shape)))
         image = f"- `image`: ({shape}) uint8, grey frames, oldest first\n"
-    bound = f"{agent.max_action:g}"
+    bound, name = f"{agent.max_action:g}", agent.algorithm.upper()
     return f"""\
 # Driving policy, exported from {path.name}
 
-A deterministic TD3 actor with its CNN, learned in td3_driver. It maps one observation to one
+A deterministic {name} actor with its CNN, learned in td3_driver. It maps one observation to one
 action and keeps no state.
 
 ## Inputs and output

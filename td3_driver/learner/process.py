@@ -24,10 +24,11 @@ from typing import Any, BinaryIO
 
 import torch
 
+from td3_driver.agent import algorithm
+from td3_driver.agent.algorithm import Algorithm
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.policy import flatten
-from td3_driver.agent.td3 import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.learner import resume
@@ -107,12 +108,9 @@ class Learner:
         self._spec = spec
         self._requests = requests
         self._events = events
-        self._agent = TD3Agent(
-            spec.state_dim,
-            spec.action_dim,
-            config=spec.settings.agent,
-            device=spec.device,
-            seed=spec.seed,
+        sizes = (spec.state_dim, spec.action_dim)
+        self._agent: Algorithm = algorithm.create(
+            spec.settings.agent, *sizes, device=spec.device, seed=spec.seed
         )
         # One thread: files are written in the order in which they were asked for.
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
@@ -171,7 +169,7 @@ class Learner:
         return self._nonfinite_in_a_row >= NONFINITE_LIMIT
 
     def _count_nonfinite(self, measures: Measures) -> None:
-        """The agent has discarded such an update already (`TD3Agent.update`)."""
+        """The agent has discarded such an update already (`Algorithm.train`)."""
         if all(math.isfinite(value) for value in measures.values()):
             self._nonfinite_in_a_row = 0
         else:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.agent import snapshot
+from td3_driver.agent.algorithm import Algorithm
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.td3 import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.replay import file as replay_file
@@ -57,7 +57,7 @@ class Resumed:
 
 
 def save(
-    agent: TD3Agent,
+    agent: Algorithm,
     path: str | Path,
     run: Mapping[str, Any],
     replay: Replay | None = None,
@@ -107,7 +107,7 @@ def write(
 
 
 def load(
-    agent: TD3Agent,
+    agent: Algorithm,
     path: str | Path,
     replay: Replay | None = None,
     own: RunSettings | None = None,
@@ -131,7 +131,7 @@ def load(
     payload = checkpoint.read(path)
     run = _mapping(payload.get("run"))
     saved = _saved_settings(payload, run)
-    problems = snapshot.mismatches(agent, payload)
+    problems = agent.mismatches(payload)
     if own:
         problems += _other_meaning({**saved, **_mapping(run.get("meaning"))}, own.meaning)
     if problems:
@@ -153,7 +153,7 @@ def _saved_settings(payload: Mapping[str, Any], run: Mapping[str, Any]) -> dict[
     try:
         agent = AgentConfig.from_mapping(payload["config"]).to_mapping()
     except (KeyError, TypeError, ValueError):
-        agent = {}  # `snapshot.mismatches` says so
+        agent = {}  # `Algorithm.mismatches` says so
     return flat({**_mapping(run.get("settings")), "agent": agent})
 
 

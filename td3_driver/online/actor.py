@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import Observation, Policy
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 
@@ -35,11 +35,11 @@ class OnlineActor:
     def act(self, situation: Situation) -> Action:
         """(2,) float32; the caller bounds it."""
         seen = situation.observation
-        action = self._policy.act({"image": seen.image, "vector": seen.vector})
+        observation: Observation = {"image": seen.image, "vector": seen.vector}
         if self._exploration is None:
-            return action
-        noise = self.noise_scale * self._exploration.sample(self.env_steps)
-        return (action + noise).astype(np.float32)
+            return self._policy.act(observation)
+        noise = self._exploration.sample(self.env_steps)
+        return self._policy.act(observation, (self.noise_scale * noise).astype(np.float32))
 
     def state(self) -> dict[str, Any]:
         """The noise's state, plain Python types."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from td3_driver.driving.observation import IMAGE_LAYOUT, vector_layout
 from td3_driver.driving.roles import DrivingConfig
-from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.replay.meaning import flat
 
 _EPISODE = "driving.episode."
@@ -25,9 +23,7 @@ def of_experience(config: DrivingConfig) -> dict[str, object]:
     """What stored transitions mean: observations, actions, rewards and terminations."""
     settings = flat({"driving": asdict(config)})
     return {
-        "image": IMAGE_LAYOUT,
-        "vector": vector_layout(end_to_end=config.end_to_end),
-        "action": list(ACTION_LAYOUT),
+        **config.spaces.meaning(),
         **{name: value for name, value in settings.items() if name not in WITHOUT_MEANING},
     }
 

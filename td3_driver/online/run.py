@@ -12,7 +12,6 @@ from td3_driver.agent.policy import Policy
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM
 from td3_driver.driving.purpose import Purpose
 from td3_driver.learner.client import LearnerClient
 from td3_driver.learner.messages import Loaded
@@ -27,8 +26,6 @@ from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.meaning import Meaning
 
-ACTION_DIM = 2
-ROW = ((FRAME_COUNT, FRAME_SIZE, FRAME_SIZE), VECTOR_DIM, ACTION_DIM)  # of a `Replay`
 REALTIME_NICENESS = 10
 
 
@@ -66,17 +63,17 @@ class Run:
 
     def __init__(self, config: RunConfig, on_event: Callable[[], None]) -> None:
         agent, driving = config.configuration.agent, config.configuration.driving
-        meaning = of_experience(driving)
-        state_dim = agent.cnn_features + VECTOR_DIM
-        policy = Policy(state_dim, ACTION_DIM, 1.0, True, agent)
-        self.replay = Replay(agent.replay_capacity, *ROW, meaning=meaning)
+        meaning, spaces = of_experience(driving), driving.spaces
+        state_dim = agent.cnn_features + spaces.vector_dim
+        policy = Policy(state_dim, spaces.action_dim, 1.0, True, agent)
+        self.replay = Replay(agent.replay_capacity, *spaces.row, meaning=meaning)
         self._config = config
         session = config.session
         weights = SharedWeights(policy.parameter_count)
         spec = LearnerSpec(
             settings=RunSettings(agent, of_policy(driving), config.session.settings),
             state_dim=state_dim,
-            action_dim=ACTION_DIM,
+            action_dim=spaces.action_dim,
             device=config.device,
             seed=config.seed,
             threads=config.learner_threads,
@@ -93,7 +90,7 @@ class Run:
             demonstration_share=config.prefill_share,
         )
         learning = config.session.learning
-        noise = Exploration(agent, ACTION_DIM, config.seed + 1) if learning else None
+        noise = Exploration(agent, spaces.action_dim, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
         recorder = self.replay if learning else None
         driving, seed = config.configuration.driving, config.seed + 2
@@ -148,7 +145,7 @@ def _demonstrations(config: RunConfig, meaning: Meaning) -> Replay | None:
     if path is None:
         return None
     try:
-        replay = replay_file.load(path, *ROW, meaning)
+        replay = replay_file.load(path, *config.configuration.driving.spaces.row, meaning)
     except CheckpointError as error:
         given = config.session.settings
         options = [f" --{name} {given[name]}" for name in ("preset", "config") if given.get(name)]

@@ -17,6 +17,7 @@ from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.observation import Frame
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.roles import Command, Report
+from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.driving.types import Control, EgoState
 from td3_driver.learner.client import LearnerClient, Then
 from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
@@ -33,7 +34,6 @@ REALTIME_DEBT = 4.0
 # `latest.pth` is renewed this often, so that a killed process loses little.
 AUTOSAVE_STEPS = 250
 LATEST = "latest.pth"
-ACTION_NAMES = "steer", "throttle_brake"  # in TensorBoard
 _RUN_KEYS = {"update_debt", "driver", "exploration"}
 
 
@@ -281,6 +281,6 @@ class Session:
             "episode/interventions": float(ended.interventions),
         }
         scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
-        executed = zip(ACTION_NAMES, self._replay.newest_actions(ended.steps).T, strict=True)
+        executed = zip(ACTION_LAYOUT, self._replay.newest_actions(ended.steps).T, strict=True)
         histograms = {f"action/{name}": values for name, values in executed if values.size}
         self._learner.log(Log(self.env_steps, scalars, histograms))

@@ -25,7 +25,7 @@ from td3_driver.driving.routes.map_matching import Lanes
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
-from td3_driver.driving.safety import safe_action
+from td3_driver.driving.safety import ACTION_DIM, safe_action
 from td3_driver.driving.types import EgoState
 from td3_driver.online.timing import Cadence
 
@@ -42,7 +42,7 @@ class Errors:
 
     def __init__(self) -> None:
         self.count = 0
-        self._sums = np.zeros(2)
+        self._sums = np.zeros(ACTION_DIM)
         self._proposed: dict[int, Action] = {}
         self._driven: dict[int, Action] = {}
 
@@ -219,7 +219,7 @@ class Shadow:
         since_ns, now_ns = before.ego.stamp_ns, now.ego.stamp_ns
         outcome = self._episode.step(
             now.ego,
-            np.zeros(2, np.float32),
+            np.zeros(ACTION_DIM, np.float32),
             collided=any(since_ns < stamp_ns <= now_ns for stamp_ns in self._collisions_ns),
             users=now.users,
         )

@@ -6,22 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.agent import TD3Agent
+from td3_driver.agent import algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import configuration_from, load_configuration
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, VECTOR_DIM, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig
+from td3_driver.driving.spaces import Spaces
 from td3_driver.online.meaning import of_policy
 from td3_driver.replay.meaning import differences
-
-ACTION_DIM = 2
 
 
 class Greedy:
     """A checkpoint's policy without noise."""
 
-    def __init__(self, agent: TD3Agent) -> None:
+    def __init__(self, agent: ActorCritic) -> None:
         self.agent = agent
 
     def begin_episode(self) -> None:
@@ -60,8 +60,7 @@ def load(path: Path) -> Trained:
             else here, or its settings are not known here.
     """
     payload = checkpoint.read(path)
-    agent = TD3Agent.from_checkpoint(path)
-    _check_shapes(path, agent)
+    agent = algorithm.load(path)
     run = payload.get("run") or {}
     settings = run.get("settings") or {}
     note = ""
@@ -70,6 +69,7 @@ def load(path: Path) -> Trained:
     else:
         driving = load_configuration("default").driving
         note = f"{path}: holds no driving configuration; that of the default preset is used"
+    _check_shapes(path, agent, driving.spaces)
     own = of_policy(driving)
     told = {name: value for name, value in (run.get("meaning") or {}).items() if name in own}
     if differ := differences(told, {name: own[name] for name in told}):
@@ -77,13 +77,13 @@ def load(path: Path) -> Trained:
     return Trained(Greedy(agent), driving, int(payload["env_steps"]), note)
 
 
-def _check_shapes(path: Path, agent: TD3Agent) -> None:
+def _check_shapes(path: Path, agent: ActorCritic, spaces: Spaces) -> None:
     if agent.actor_cnn is None:
         raise ValueError(f"{path}: its actor takes no image; a driver's takes image and vector")
-    image, expected = agent.actor_cnn.image_shape, (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
-    found = (tuple(image), agent.actor.vector_dim, agent.action_dim)
-    if found != (expected, VECTOR_DIM, ACTION_DIM):
+    found = (tuple(agent.actor_cnn.image_shape), agent.actor.vector_dim, agent.action_dim)
+    if found != spaces.row:
+        image_shape, vector_dim, action_dim = spaces.row
         raise ValueError(
             f"{path}: takes image {found[0]} and vector ({found[1]},), gives action ({found[2]},);"
-            f" a driver's are {expected}, ({VECTOR_DIM},) and ({ACTION_DIM},)"
+            f" a driver's are {image_shape}, ({vector_dim},) and ({action_dim},)"
         )

@@ -28,7 +28,7 @@ from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.map_matching import driven_route
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
 from td3_driver.driving.routes.route import Route
-from td3_driver.driving.safety import action_of
+from td3_driver.driving.safety import ACTION_DIM, action_of
 from td3_driver.driving.types import Control, EgoState
 from td3_driver.playback.drive_log import DriveLog
 from td3_driver.playback.progress import Progress
@@ -175,7 +175,7 @@ class Drives:
         collided = self._log.collided(before.stamp_ns, ego.stamp_ns)
         outcome = self._episode.step(
             ego,
-            action if action is not None else np.zeros(2, np.float32),
+            action if action is not None else np.zeros(ACTION_DIM, np.float32),
             collided=collided,
             users=self._log.users_at(ego.stamp_ns),
         )

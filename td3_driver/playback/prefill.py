@@ -15,10 +15,8 @@ import numpy as np
 from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
-from td3_driver.driving.observation import FRAME_COUNT
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_experience
-from td3_driver.online.run import ROW
 from td3_driver.playback.drive_log import DriveLog, read_log
 from td3_driver.playback.drives import Drives
 from td3_driver.playback.progress import Progress
@@ -26,7 +24,7 @@ from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 
 # What `Replay.sample` leaves out at the old end of a full buffer, at most.
-_UNREACHED = 1024 + FRAME_COUNT
+_UNREACHED = 1024
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,9 @@ def prefill(
         rows = sum(len(one.log.stamps_ns) for one in opened)
         # In a file, not in memory: an hour is half a gigabyte.
         meaning = of_experience(config)
-        replay = Replay(rows + _UNREACHED, *ROW, file=Path(folder) / "rows", meaning=meaning)
+        spaces = config.spaces
+        unreached = _UNREACHED + spaces.image_shape[0]
+        replay = Replay(rows + unreached, *spaces.row, file=Path(folder) / "rows", meaning=meaning)
         counts: Counter[str] = Counter()
         rewards, notes = 0.0, []
         for one in opened:

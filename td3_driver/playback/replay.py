@@ -24,7 +24,7 @@ from td3_driver.bags.topics import TopicNames, find_topics
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import FloatArray, Route
-from td3_driver.driving.safety import safe_action
+from td3_driver.driving.safety import ACTION_DIM, safe_action
 from td3_driver.online.trained import Greedy
 from td3_driver.playback.drive_log import DriveLog, read_log
 from td3_driver.playback.drives import Drives, Step
@@ -197,7 +197,7 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
     started_s = time.perf_counter()
     action = safe_action(policy.act(situation))
     latency_s = time.perf_counter() - started_s
-    driven = step.action if step.action is not None else np.full(2, np.nan, np.float32)
+    driven = step.action if step.action is not None else np.full(ACTION_DIM, np.nan, np.float32)
     seen = situation.observation
     judged = values_of(policy.agent, seen.image, seen.vector, (action, driven))
     (q, q_gap), (q_driven, _) = judged

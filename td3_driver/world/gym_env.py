@@ -14,19 +14,12 @@ import gymnasium
 import numpy as np
 
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import (
-    FRAME_COUNT,
-    FRAME_SIZE,
-    VECTOR_DIM,
-    Frame,
-    FrameStack,
-    Situation,
-    Vector,
-)
+from td3_driver.driving.observation import Frame, FrameStack, Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Command, DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.spaces import Spaces
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.world.loop import advance
 from td3_driver.world.roads.generation import generate_opendrive, road_seed
@@ -38,9 +31,9 @@ Seen = dict[str, Any]
 class _Outside:
     """Stands in the driver for an agent and a replay that are outside."""
 
-    def __init__(self) -> None:
-        self.action: Action = np.zeros(2, np.float32)
-        self.vector: Vector = np.zeros(VECTOR_DIM, np.float32)
+    def __init__(self, spaces: Spaces) -> None:
+        self.action: Action = np.zeros(spaces.action_dim, np.float32)
+        self.vector: Vector = np.zeros(spaces.vector_dim, np.float32)
         self.stack = FrameStack()
 
     def begin_episode(self) -> None:
@@ -106,14 +99,15 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r}; expected None or 'rgb_array'")
         self.render_mode = render_mode
-        side = (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
+        driving = driving or DrivingConfig()
+        image_shape, vector_dim, action_dim = driving.spaces.row
         self.observation_space = gymnasium.spaces.Dict(
             {
-                "image": gymnasium.spaces.Box(0, 255, side, np.uint8),
-                "vector": gymnasium.spaces.Box(-np.inf, np.inf, (VECTOR_DIM,), np.float32),
+                "image": gymnasium.spaces.Box(0, 255, image_shape, np.uint8),
+                "vector": gymnasium.spaces.Box(-np.inf, np.inf, (vector_dim,), np.float32),
             }
         )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (action_dim,), np.float32)
         road_map = (
             RoadMap(
                 generate_opendrive(road_seed(Purpose.TRAINING, world_seed)),
@@ -123,8 +117,8 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
             else RoadMap.from_file(Path(map))
         )
         self._world = Simulation(world or WorldConfig(seed=world_seed), road_map)
-        self._outside = _Outside()
-        self._driver = Driver(driving or DrivingConfig(), self._outside, self._outside, 0)
+        self._outside = _Outside(driving.spaces)
+        self._driver = Driver(driving, self._outside, self._outside, 0)
         self._driver.set_map(road_map)
         self._picture: Frame = np.zeros((1, 1, 4), np.uint8)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_agent import ACTION, SMALL, VECTOR, random_batch
 
-from td3_driver.agent import TD3Agent, optimizers
+from td3_driver.agent import TD3Agent, actor_critic
 
 NAMES = ("actor", "critic", "actor_cnn", "critic_cnn")
 
@@ -65,13 +65,13 @@ def test_an_actor_s_step_is_left_out_alone() -> None:
 @pytest.fixture
 def unfused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device whose Adam has no fused kernel."""
-    monkeypatch.setattr(optimizers, "has_fused_adam", lambda device: False)
+    monkeypatch.setattr(actor_critic, "has_fused_adam", lambda device: False)
 
 
 def test_which_devices_have_a_fused_adam_is_found_out() -> None:
-    optimizers.has_fused_adam.cache_clear()
-    assert optimizers.has_fused_adam(torch.device("cpu"))
-    assert not optimizers.has_fused_adam(torch.device("meta"))
+    actor_critic.has_fused_adam.cache_clear()
+    assert actor_critic.has_fused_adam(torch.device("cpu"))
+    assert not actor_critic.has_fused_adam(torch.device("meta"))
 
 
 def test_an_agent_learns_the_same_without_fused_kernels(request: pytest.FixtureRequest) -> None:

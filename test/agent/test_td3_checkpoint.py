@@ -114,7 +114,8 @@ def test_the_file_has_the_promised_keys(tmp_path: Path) -> None:
     expected |= {"policy_noise", "noise_clip", "max_action", "state_dim", "action_dim"}
     expected |= {"env_steps", "episodes", "rng_state", "format_version", "provenance", "run"}
     expected |= {"replay"}
-    assert payload.keys() == expected
+    components = map(snapshot.key_of, TD3Agent.components)
+    assert payload.keys() == expected == {"format_version", *components, *snapshot.KEYS}
     assert payload["env_steps"] == 40
     assert payload["episodes"] == 3
     json.dumps(payload["config"])
@@ -341,7 +342,7 @@ def test_the_newest_valid_file_is_found(tmp_path: Path) -> None:
 
 
 def test_each_component_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "td3_driver.agent.td3")
+    caplog.set_level(logging.INFO, "td3_driver.agent")
     agent = TD3Agent(21, config=CONFIG)
     agent.save_checkpoint(tmp_path / "one.pth")
     agent.load_checkpoint(tmp_path / "one.pth")

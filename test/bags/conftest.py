@@ -8,9 +8,7 @@ import torch
 
 from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.observation import VECTOR_DIM
 from td3_driver.evaluation.closed_loop import Frame
-from td3_driver.online.run import ROW
 from td3_driver.online.trained import Trained, load
 from td3_driver.replay.buffer import Replay
 
@@ -40,11 +38,12 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("drive")
     settings = load_configuration("default")
-    agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent, seed=1)
+    state_dim = settings.agent.cnn_features + settings.driving.spaces.vector_dim
+    agent = TD3Agent(state_dim, config=settings.agent, seed=1)
     checkpoint = folder / "td3_0.pth"
     agent.save_checkpoint(checkpoint, {"settings": settings.to_mapping()})
     trained = load(checkpoint)
-    replay = Replay(2000, *ROW)
+    replay = Replay(2000, *settings.driving.spaces.row)
     frames = drive_into(
         folder / "bag", 300, trained.policy, config=trained.driving, recorder=replay
     )

@@ -22,7 +22,6 @@ from td3_driver.checkpoints.provenance import package_version
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.online.meaning import of_experience
-from td3_driver.online.run import ROW
 from td3_driver.playback.prefill import Prefilled, prefill
 from td3_driver.playback.progress import Progress
 from td3_driver.replay import file as replay_file
@@ -35,6 +34,7 @@ from .conftest import Drive
 from .making import TYPES, drive_into, rewrite, without
 from .test_replay import command
 
+ROW = DrivingConfig().spaces.row
 COLUMNS = ("frames", "vectors", "actions", "rewards", "flags", "ages")
 STEP_NS = 50_000_000
 

@@ -21,7 +21,7 @@ from rosbags.rosbag2 import Reader
 from td3_driver.bags.reading import Bag
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
-from td3_driver.online.run import ROW
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.trained import load
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
@@ -38,6 +38,7 @@ from .test_replay import command
 
 __all__ = ["ros"]  # a fixture
 
+ROW = DrivingConfig().spaces.row
 STEPS = 250
 EGO = "/carla/ego_vehicle"
 

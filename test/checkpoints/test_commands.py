@@ -13,6 +13,7 @@ from peers import Origin, write_four_files
 from small_agent import SMALL, fill
 
 from td3_driver.agent import TD3Agent
+from td3_driver.agent.algorithm import ALGORITHMS
 from td3_driver.checkpoints import checkpoint
 from td3_driver.commands import checkpoint as checkpoint_command
 from td3_driver.interchange.onnx_export import LARGEST_DIFFERENCE
@@ -150,10 +151,17 @@ def test_a_file_of_another_program_is_named_as_such(
         assert "td3_driver checkpoint convert" in failure(capsys, action, tmp_path / "origin.pth")
 
 
-@pytest.mark.parametrize("images", [True, False])
-def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool) -> None:
+@pytest.mark.parametrize(("name", "images"), [("td3", True), ("td3", False), ("sac", True)])
+def test_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, images: bool
+) -> None:
     pytest.importorskip("onnxscript")
-    agent = TD3Agent(21 if images else 5, config=SMALL, use_dict_buffer=images, max_action=0.7)
+    agent = ALGORITHMS[name](
+        21 if images else 5,
+        config={**SMALL, "algorithm": name},
+        use_dict_buffer=images,
+        max_action=0.7,
+    )
     agent.save_checkpoint(tmp_path / "td3_0.pth")
     model = tmp_path / "made" / "actor.onnx"
     assert run("export", tmp_path / "td3_0.pth", "--onnx", model) == 0
@@ -170,6 +178,7 @@ def test_export(tmp_path: Path, capsys: pytest.CaptureFixture[str], images: bool
         expected = agent.select_action(observation if images else vector)
         assert np.abs(action[0] - expected).max() < LARGEST_DIFFERENCE
     card = (tmp_path / "made" / "actor.onnx.md").read_text()
+    assert f"A deterministic {name.upper()} actor" in card
     assert "`action`: (1, 2) float32 in [-0.7, 0.7]" in card
     assert ("`image`: (1, 4, 36, 36) uint8" in card) == images
     assert "does not say what its numbers mean" in card

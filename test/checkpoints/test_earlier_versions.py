@@ -19,9 +19,9 @@ from td3_driver.driving.roles import DrivingConfig
 from td3_driver.interchange.inspection import verify
 from td3_driver.learner import resume
 from td3_driver.online import trained
-from td3_driver.online.run import ROW
 from td3_driver.replay.buffer import Replay
 
+ROW = DrivingConfig().spaces.row
 SAVED = Path(__file__).parents[1] / "data" / "earlier_run"
 EXPECTED = json.loads((SAVED / "expected.json").read_text())
 # Processors and versions of torch add up in other orders; a bit for bit comparison is within one.

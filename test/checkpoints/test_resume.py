@@ -13,13 +13,15 @@ import pytest
 import torch
 from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill, same
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent, snapshot
+from td3_driver.agent import CheckpointError, Replay, TD3Agent, algorithm, snapshot
+from td3_driver.agent.actor_critic import ActorCritic
+from td3_driver.agent.config import AgentConfig
 from td3_driver.checkpoints import checkpoint
 from td3_driver.learner import resume
 from td3_driver.learner.resume import RunSettings
 from td3_driver.replay.log import ReplayLink
 
-CONFIG: dict[str, Any] = {**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2}
+CONFIG = AgentConfig.from_mapping({**SMALL, "exploration": "ou", "n_step": 3, "random_shift": 2})
 CAPACITY = 64
 EPISODE = 9
 TOTAL = 145
@@ -31,7 +33,7 @@ SAVES = (26, 27, 57, 58, 115, 140)
 class Loop:
     """Acts, stores and learns in lock-step; what happens depends on the step's number alone."""
 
-    def __init__(self, agent: TD3Agent) -> None:
+    def __init__(self, agent: ActorCritic) -> None:
         self.agent = agent
         self.replay = Replay(CAPACITY, IMAGE, VECTOR, ACTION)
         self.link: ReplayLink | None = None
@@ -62,29 +64,35 @@ class Loop:
         self.link = resume.save(self.agent, path, {}, self.replay, rows, self.link)
 
 
-def go_on(folder: Path) -> None:
+def go_on(folder: Path, config: AgentConfig, saves: tuple[int, ...]) -> None:
     """Go on from each save, as the process that it came from did."""
     torch.set_num_threads(1)
-    for step in SAVES:
-        loop = Loop(TD3Agent(21, config=CONFIG, seed=9))
+    for step in saves:
+        loop = Loop(algorithm.create(config, 21, ACTION, seed=9))
         assert resume.load(loop.agent, folder / f"td3_{step}.pth", loop.replay).link
         loop.replay.reopen()
         loop.run(TOTAL)
         loop.agent.save_checkpoint(folder / f"resumed_{step}.pth")
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
-    loop = Loop(TD3Agent(21, config=CONFIG))
-    for step in SAVES:
+@pytest.mark.parametrize(("name", "saves"), [("td3", SAVES), ("sac", SAVES[-2:])])
+def test_a_resumed_run_is_the_uninterrupted_one(
+    name: str, saves: tuple[int, ...], tmp_path: Path
+) -> None:
+    config = replace(CONFIG, algorithm=name)
+    loop = Loop(algorithm.create(config, 21, ACTION))
+    for step in saves:
         loop.run(step)
         loop.save(tmp_path / f"td3_{step}.pth")
     loop.run(TOTAL)
     expected = {**loop.agent.checkpoint_payload(), "provenance": None}
-    child = multiprocessing.get_context("spawn").Process(target=go_on, args=(tmp_path,))
+    child = multiprocessing.get_context("spawn").Process(
+        target=go_on, args=(tmp_path, config, saves)
+    )
     child.start()
     child.join(120)
     assert child.exitcode == 0
-    for step in SAVES:
+    for step in saves:
         found = {**checkpoint.read(tmp_path / f"resumed_{step}.pth"), "provenance": None}
         assert found["total_it"] == expected["total_it"] > 100
         assert same(expected, found), f"resumed at step {step}"

@@ -12,10 +12,10 @@ from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_experience
-from td3_driver.online.run import ROW
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 
+ROW = DrivingConfig().spaces.row
 CLI = [sys.executable, "-m", "td3_driver.cli"]
 
 

@@ -4,10 +4,17 @@
 import numpy as np
 import pytest
 
-from td3_driver.driving.observation import vector_layout, vector_observation
+from td3_driver.configuration import ConfigurationError, configuration_from
+from td3_driver.driving.observation import (
+    FrameStack,
+    grey_frame,
+    vector_layout,
+    vector_observation,
+)
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route
-from td3_driver.driving.types import EgoState, Pose
+from td3_driver.driving.safety import action_of
+from td3_driver.driving.types import Control, EgoState, Pose
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.replay.meaning import differences, flat
 
@@ -44,6 +51,35 @@ def test_the_layout_names_what_the_vector_holds() -> None:
     ]  # fmt: skip
     assert layout[-1] == "route point 25 m ahead, left in m / 50"
     assert len(vector_layout(end_to_end=True)) == len(vector)
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_the_spaces_are_those_of_what_is_seen_and_done(end_to_end: bool) -> None:
+    config = DrivingConfig(end_to_end=end_to_end)
+    route = Route(np.array([(0.0, 0.0), (200.0, 0.0)]))
+    ego = EgoState(0, Pose(10.0, 0.0, 0.0), 6.0)
+    vector = vector_observation(ego, route, route.place(ego.pose, 10.0), end_to_end=end_to_end)
+    stack = FrameStack()
+    stack.reset(grey_frame(np.zeros((600, 800, 4), np.uint8), config.view))
+    action = action_of(Control(0.5, 0.1, 0.0), config.safety)
+    assert config.spaces.row == (stack.stacked().shape, len(vector), len(action))
+    # Files of earlier versions carry these very words.
+    meaning = of_experience(config)
+    assert meaning["image"] == "4 grey frames of 84x84, oldest first"
+    assert meaning["action"] == [
+        "steer: 1 is max_steer of full lock, to the right", "throttle (> 0) or brake (< 0)",
+    ]  # fmt: skip
+    assert [*config.spaces.action] == ["steer", "throttle_brake"]
+
+
+def test_an_agent_for_other_images_is_refused() -> None:
+    for name, value in (("image_size", 96), ("image_channels", 3)):
+        with pytest.raises(ConfigurationError) as refused:
+            configuration_from({"agent": {name: value}}, "config mine.yaml")
+        reason = str(refused.value)
+        assert reason.startswith("config mine.yaml: agent: ")
+        assert f"{name} {value}" in reason
+        assert "image_size 84" in reason
 
 
 def test_differences_name_the_first_element_that_differs() -> None:

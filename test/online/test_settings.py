@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from td3_driver.agent import CheckpointError, Replay, TD3Agent
+from td3_driver.agent import CheckpointError, Replay, TD3Agent, algorithm
+from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import Policy
 from td3_driver.agent.snapshot import components
@@ -44,6 +45,7 @@ OWN = AgentConfig.from_mapping(
     }
 )  # fmt: skip
 SHAPES: dict[str, Any] = {
+    "algorithm": "sac",
     "conv_layers": [[4, 8, 4], [8, 3, 2]],
     "cnn_features": 17,
     "trunk": "layernorm_tanh",
@@ -98,18 +100,19 @@ def experience(meaning: dict[str, object] | None = None) -> Replay:
     return replay
 
 
-def learned(config: AgentConfig) -> TD3Agent:
+def learned(config: AgentConfig) -> ActorCritic:
     side = config.image_size
     if (config.image_channels, side) != (4, 36):
-        return TD3Agent(config.cnn_features + VECTOR, ACTION, config=config)
-    agent, replay = TD3Agent(config.cnn_features + VECTOR, ACTION, config=config), experience()
+        return algorithm.create(config, config.cnn_features + VECTOR, ACTION)
+    agent = algorithm.create(config, config.cnn_features + VECTOR, ACTION)
+    replay = experience()
     for _ in range(4):
         agent.train(replay)
     agent.env_steps, agent.episodes = 40, 3
     return agent
 
 
-def with_state_of(source: TD3Agent, config: AgentConfig) -> TD3Agent:
+def with_state_of(source: ActorCritic, config: AgentConfig) -> TD3Agent:
     """An agent of these settings in that one's state, put together by hand."""
     agent = TD3Agent(config.cnn_features + VECTOR, ACTION, config=config, seed=5)
     parts = dict(components(source))
@@ -125,7 +128,7 @@ def with_state_of(source: TD3Agent, config: AgentConfig) -> TD3Agent:
     return agent
 
 
-def goes_on(agent: TD3Agent) -> dict[str, Any]:
+def goes_on(agent: ActorCritic) -> dict[str, Any]:
     """Where it gets with six updates and some actions."""
     replay = experience()
     rng = np.random.default_rng(1)

@@ -23,7 +23,6 @@ from td3_driver.interchange.importing.finding import OwnCheckpointError, read
 from td3_driver.interchange.importing.source import Source
 
 _GROUP = ("lr", "betas", "eps", "weight_decay")
-_COUNTERS = ("env_steps", "episodes", "total_it")
 
 
 def convert(source: str | Path, destination: str | Path, name: str | None = None) -> Source:
@@ -100,7 +99,7 @@ def _payload(source: Source) -> dict[str, Any]:
     kinds = {tensor.dtype for state in source.networks.values() for tensor in state.values()}
     if other := kinds - {torch.float32}:
         source.notes.append(f"weights: rounded to float32 from {', '.join(map(str, other))}")
-    for name in _COUNTERS:
+    for name in sorted(snapshot.COUNTERS):
         if name in source.counters:
             setattr(agent, name, source.counters[name])
         else:

@@ -150,8 +150,8 @@ def conv_config(path: Path, cnn: Mapping[str, Tensor]) -> dict[str, Any]:
     side = math.isqrt(flat // layers[-1][0])
     base = {"conv_layers": layers, "cnn_features": features}
     base["image_channels"] = weights[0].shape[1]
-    # 84 if that fits, for it is what everyone uses; else the smallest that does.
-    for size in (84, *range(8, 512)):
+    # What an agent has unless told otherwise, if that fits; else the smallest that does.
+    for size in (AgentConfig().image_size, *range(8, 512)):
         try:
             config = AgentConfig.from_mapping({**base, "image_size": size})
         except ValueError:

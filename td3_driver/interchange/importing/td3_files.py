@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from td3_driver.agent.snapshot import HYPERPARAMETERS
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.interchange.importing.parts import ONE_CRITIC, Parts, kind, unwrapped
 from td3_driver.interchange.importing.source import Source, conv_config, renamed
 
 _FEATURES = 512  # of the origin's CNN
-_SETTINGS = ("discount", "tau", "policy_freq", "policy_noise", "noise_clip")
 _ORIGINAL = re.compile(r"l\d+\.(weight|bias)")
 _CNN = {name: name for name in ("conv1", "conv2", "conv3", "fc")}
 _NORMS = [f"ln{index}" for index in range(1, 5)]
@@ -224,8 +224,8 @@ def _take_settings(source: Source, payload: Mapping[str, Any]) -> None:
     source.dimensions["max_action"] = float(payload.get("max_action", 1.0))
     if "max_action" not in payload:
         source.notes.append("max_action: not in the source, 1.0 is assumed")
-    source.config |= {name: payload[name] for name in _SETTINGS if name in payload}
-    lacking = [name for name in _SETTINGS if name not in payload]
+    source.config |= {name: payload[name] for name in HYPERPARAMETERS if name in payload}
+    lacking = [name for name in HYPERPARAMETERS if name not in payload]
     if lacking:
         source.notes.append(f"{', '.join(lacking)}: not in the source, TD3's usual ones")
     if isinstance(payload.get("total_it"), int):

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What learning needs of an agent, whatever its algorithm; and the place where one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from td3_driver.agent import snapshot
+from td3_driver.agent.actor_critic import ActorCritic
+from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.demonstrations import Demonstrations
+from td3_driver.agent.measures import Measures
+from td3_driver.agent.policy import ActorSide
+from td3_driver.agent.sac import SACAgent
+from td3_driver.agent.td3 import TD3Agent
+from td3_driver.checkpoints import checkpoint
+from td3_driver.replay.buffer import Replay
+
+
+class Algorithm(ActorSide, Protocol):
+    """An agent that learns from replayed experience: all that the learner process knows of it.
+
+    Its actor and the actor's CNN are what the driving process gets (`policy.flatten`).
+
+    Attributes:
+        config: Networks and learning.
+        device: Where it computes.
+        total_it: Updates made.
+        env_steps: Environment steps experienced; the caller counts them.
+        episodes: Episodes finished; the caller counts them.
+    """
+
+    config: AgentConfig
+    device: torch.device
+    total_it: int
+    env_steps: int
+    episodes: int
+
+    def train(
+        self,
+        replay: Replay,
+        batch_size: int | None = None,
+        rows: int | None = None,
+        demonstrations: Demonstrations | None = None,
+    ) -> Measures:
+        """One update from a batch of the replay's first `rows` rows and the demonstrations.
+
+        Returns:
+            What it measured, `health.RANGES` among it. A step that is not finite is left out.
+
+        Raises:
+            ValueError: If the replay holds no transition.
+        """
+
+    def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A copy of everything that learning depends on, for `checkpoint.write`."""
+
+    def mismatches(self, payload: Mapping[str, Any]) -> list[str]:
+        """Every reason why a `checkpoint_payload` cannot be restored; empty if it can."""
+
+    def restore(self, payload: Mapping[str, Any]) -> None:
+        """Continue from a `checkpoint_payload`, with its learning settings, bit for bit.
+
+        Raises:
+            CheckpointError: If it does not fit this agent; the agent is unchanged then.
+        """
+
+
+ALGORITHMS: Mapping[str, type[ActorCritic]] = {
+    agent.algorithm: agent for agent in (TD3Agent, SACAgent)
+}
+"""By their names in `AgentConfig.algorithm`."""
+
+
+def create(
+    config: AgentConfig,
+    state_dim: int,
+    action_dim: int,
+    *,
+    use_dict_buffer: bool = True,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+) -> ActorCritic:
+    """A new agent of the configured algorithm; arguments and errors as of `ActorCritic`."""
+    return ALGORITHMS[config.algorithm](
+        state_dim,
+        action_dim,
+        use_dict_buffer=use_dict_buffer,
+        config=config,
+        device=device,
+        seed=seed,
+    )
+
+
+def class_of(payload: Mapping[str, Any]) -> type[ActorCritic]:
+    """Of the agent that a checkpoint's contents are of; TD3's where it is not known here."""
+    return ALGORITHMS.get(snapshot.algorithm_of(payload), TD3Agent)
+
+
+def load(filepath: str | Path, device: str | torch.device = "cpu") -> ActorCritic:
+    """The agent that a checkpoint file holds, whatever its algorithm.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is damaged, or of an algorithm that is not known here.
+    """
+    payload = checkpoint.read(filepath)
+    return class_of(payload).from_payload(payload, filepath, device)

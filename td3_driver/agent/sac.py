@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SAC (Haarnoja et al. 2018, "Algorithms and Applications") on the networks that TD3 has."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from td3_driver.agent.actor_critic import ActorCritic, adam_of
+from td3_driver.agent.networks import GaussianActor, joined_state
+from td3_driver.agent.staging import TensorBatch
+
+# Of our rewards, at most 1 a step, entropy at temperature 1 would be the larger part for long.
+_INITIAL_TEMPERATURE = 0.1
+
+
+class Temperature(nn.Module):
+    """What a nat of the policy's entropy is worth in reward; learned as its logarithm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(_INITIAL_TEMPERATURE)))
+
+    def forward(self) -> Tensor:
+        """The temperature, a scalar."""
+        alpha: Tensor = self.log_alpha.exp()
+        return alpha
+
+
+def log_density(pre_tanh: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
+    """(B,) log density of the actions tanh(pre_tanh), within [-1, 1].
+
+    Args:
+        pre_tanh: (B, A) mean + exp(log_std) * noise.
+        noise: (B, A) standard normal.
+        log_std: (B, A) of the Gaussian before tanh.
+    """
+    gaussian = -0.5 * noise.square() - log_std - 0.5 * math.log(2.0 * math.pi)
+    # log(1 - tanh(x)^2), which rounds to log(0) where it is written so.
+    slope = 2.0 * (math.log(2.0) - pre_tanh - F.softplus(-2.0 * pre_tanh))
+    return (gaussian - slope).sum(dim=1)
+
+
+class SACAgent(ActorCritic):
+    """Learns a stochastic policy and its temperature; acts by the policy's mean, if not exploring.
+
+    Arguments, attributes and errors are those of `ActorCritic`. The actor has no target, and
+    `policy_noise` and `noise_clip` say nothing here. Entropy is driven to -A nats, of actions as
+    a fraction of `max_action`; within an n-step return it counts at the end only.
+    """
+
+    algorithm = "sac"
+    components = (
+        *("actor", "actor_optimizer", "critic", "critic_target", "critic_optimizer"),
+        *("actor_cnn", "actor_cnn_optimizer"),
+        *("critic_cnn", "critic_cnn_target", "critic_cnn_optimizer"),
+        *("temperature", "temperature_optimizer"),
+    )
+    noises = 2  # for the next action, in the target, and for the one that is judged
+    actor: GaussianActor
+
+    def _build_networks(self, seed: int) -> None:
+        super()._build_networks(seed)
+        self.temperature = Temperature().to(self.device)
+        self.temperature_optimizer = adam_of(self.temperature, self.config.learning_rate)
+
+    def _target_value(self, data: TensorBatch) -> Tensor:
+        """R + bootstrap * (min(Q1', Q2')(s', a') - alpha log pi(a'|s')), a' of the policy."""
+        with self._target_twin.working():
+            state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
+        actor_state = joined_state(self.actor_cnn, data.next_images, data.next_vectors)
+        mean, log_std = self.actor.gaussian(actor_state)
+        data.following.copy_(self.actor.squash(mean))
+        pre_tanh = mean + log_std.exp() * data.noise[0]
+        cost: Tensor = self.temperature() * log_density(pre_tanh, data.noise[0], log_std)
+        self._target_twin.join()
+        q1, q2 = self.critic_target(state, self.actor.squash(pre_tanh), self._target_twin.working)
+        self._target_twin.join()
+        return data.returns + data.bootstrap * (torch.minimum(q1, q2) - cost)
+
+    def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
+        with self._aside.working(), torch.no_grad():
+            critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
+        actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
+        mean, log_std = self.actor.gaussian(actor_state)
+        pre_tanh = mean + log_std.exp() * data.noise[1]
+        density = log_density(pre_tanh, data.noise[1], log_std)
+        self._aside.join()
+        q1, q2 = self.critic(critic_state, self.actor.squash(pre_tanh))
+        loss = (self.temperature().detach() * density - torch.minimum(q1, q2)).mean()
+        loss = self._regularised(loss, mean, self.actor.squash(mean), data)
+        norms = self._descend(loss, "actor", "actor_cnn")
+        surplus = self.action_dim - density.detach().mean()  # of entropy over its goal
+        norms |= self._descend(self.temperature.log_alpha * surplus, "temperature")
+        self._update_targets()
+        return {
+            **norms,
+            **self._actor_measures(loss, mean, actor_state),
+            "temperature": self.temperature().detach(),
+            "entropy": -density.detach().mean(),
+        }
