@@ -101,7 +101,7 @@ def _store(kind: str, types: dict[str, Any]) -> Typestore:
 
 
 class BagMessages:
-    """Messages to be written into a bag; see `driving.encoding.Messages`.
+    """Messages to be written into a bag; see `driving.messages.encoding.Messages`.
 
     Args:
         store: of the types.

@@ -59,6 +59,9 @@ class Mounting:
     yaw: float = 0.0
 
 
+_CAMERA_MOUNTING = Mounting(x=1.6, z=1.5)
+
+
 @dataclass(frozen=True)
 class Sensor:
     """A sensor or pseudo actor; `id` is the last part of its topics.
@@ -109,8 +112,14 @@ class Car:
         return next((sensor.id for sensor in self.sensors if sensor.type == CONTROL), None)
 
 
-def default_car(role_name: str, camera: str, control_id: str, picture: CameraPicture) -> Car:
-    """The car of `config/ego_vehicle.json`, with the camera's picture as asked for.
+def default_car(
+    role_name: str,
+    camera: str,
+    control_id: str,
+    picture: CameraPicture,
+    mounting: Mounting = _CAMERA_MOUNTING,
+) -> Car:
+    """The car of `config/ego_vehicle.json`, with the camera as asked for.
 
     And `/carla/objects`, which that file leaves out: there it costs calls to the server for each
     object and tick, here nothing while nobody listens.
@@ -128,7 +137,7 @@ def default_car(role_name: str, camera: str, control_id: str, picture: CameraPic
         Sensor(TRANSFORM, "tf"),
         Sensor(ODOMETRY, "odometry"),
         Sensor(SPEEDOMETER, "speedometer"),
-        Sensor(CAMERA, camera, Mounting(x=1.6, z=1.5), attributes),
+        Sensor(CAMERA, camera, mounting, attributes),
         Sensor(CONTROL, control_id),
     )
     return Car(role_name, sensors)

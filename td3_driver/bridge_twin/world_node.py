@@ -30,6 +30,7 @@ from td3_driver.bridge_twin.services import ActorServices
 from td3_driver.bridge_twin.topics import BridgeTopics
 from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
+from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
 from td3_driver.ros.command_line import check
@@ -83,7 +84,7 @@ class WorldNode(Node):
 
     def tick_forever(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Tick until asked to stop; returns the exit code."""
-        company = Company(self, "world", names.WORLD_INFO)
+        company = Company(self, "world", WORLD_INFO)
         while not stop.requested:
             if company.newcomer and (others := company.others()):
                 self.get_logger().error(refusal(others))
