@@ -43,6 +43,7 @@ def _prefill(args: argparse.Namespace) -> int:
     from td3_driver.driving.messages.synchronisation import Sync
     from td3_driver.playback.prefill import prefill
     from td3_driver.playback.progress import Progress
+    from td3_driver.playback.recording import Reading
     from td3_driver.share import preset_names
 
     if args.preset not in preset_names():
@@ -50,11 +51,10 @@ def _prefill(args: argparse.Namespace) -> int:
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
     config = load_configuration(args.preset, args.config).driving
-    names = (args.image, args.odometry, args.control)
-    sync = Sync(args.sync, args.tolerance)
+    reading = Reading(args.image, args.odometry, args.control, Sync(args.sync, args.tolerance))
     try:
         with Progress() as progress:
-            done = prefill(args.bags, args.out, config, names, progress, sync)
+            done = prefill(args.bags, args.out, config, reading, progress)
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     for note in done.notes:

@@ -9,7 +9,6 @@ is needed. Times are the world's: the same drive gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection
@@ -83,12 +82,7 @@ class DriveRecorder:
     def __enter__(self) -> DriveRecorder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def tick(self, tick: Tick) -> None:

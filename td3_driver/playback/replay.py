@@ -9,7 +9,6 @@ would have come to; there is no return.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3_driver.agent.judgement import values_of
-from td3_driver.bags.reading import Bag, BagError
-from td3_driver.bags.topics import TopicNames, find_topics
-from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.bags.reading import BagError
+from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.safety import safe_action
 from td3_driver.online.trained import Greedy
-from td3_driver.playback.drive_log import DriveLog, read_log
+from td3_driver.playback.drive_log import DriveLog
 from td3_driver.playback.drives import Drives, Step
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import Reading, open_recording
 
 SHOWN = 10
 SHOWN_WIDTH_PX = 480
@@ -115,9 +114,8 @@ def replay(
     path: Path,
     policy: Greedy,
     config: DrivingConfig,
-    names: Sequence[str | None],
+    reading: Reading,
     progress: Progress,
-    sync: Sync = AUTOMATIC,
 ) -> Replayed:
     """Run a bag's frames through a policy.
 
@@ -125,17 +123,14 @@ def replay(
         path: the bag.
         policy: decides, and judges by its critics.
         config: how driving is judged and commanded.
-        names: topics of image, odometry and control, where given.
+        reading: how to read it.
         progress: told how far the reading is.
-        sync: how pictures get their odometry.
 
     Raises:
         FileNotFoundError, BagError: the bag cannot be used.
     """
-    with Bag(path) as bag:
-        topics = find_topics(bag, *names)
-        progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-        log = read_log(bag, topics, sync, progress)
+    with open_recording(path, reading, progress) as recording:
+        bag, topics, log = recording.bag, recording.topics, recording.log
         drives = Drives(bag, topics, log, config, progress)
         watch, columns, routes = _Watch(), _Columns(), list[Route]()
         for taken in drives:

@@ -13,11 +13,11 @@ import cv2
 import torch
 
 from td3_driver.checkpoints import durable_file
-from td3_driver.driving.messages.synchronisation import Sync
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
 from td3_driver.playback.metrics import metrics, regressions
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import Reading
 from td3_driver.playback.replay import replay
 from td3_driver.playback.report import report
 
@@ -41,8 +41,7 @@ class Options:
         bag: rosbag2 folder or file.
         checkpoint: whose policy is asked.
         out: folder of metrics.json and report.html.
-        image, odometry, control: topics, None to find them.
-        sync: how pictures get their odometry.
+        reading: how to read the bag.
         baseline: an earlier metrics.json to compare with, or None.
         max_regression: how much worse, as a share, is still good enough.
     """
@@ -50,10 +49,7 @@ class Options:
     bag: Path
     checkpoint: Path
     out: Path
-    image: str | None
-    odometry: str | None
-    control: str | None
-    sync: Sync
+    reading: Reading
     baseline: Path | None
     max_regression: float
 
@@ -69,9 +65,8 @@ def run(options: Options) -> int:
     trained = load(options.checkpoint)
     prepare_folder(options.out, "--out")
     with Progress() as progress:
-        names = (options.image, options.odometry, options.control)
         replayed = replay(
-            options.bag, trained.policy, trained.driving, names, progress, options.sync
+            options.bag, trained.policy, trained.driving, options.reading, progress
         )
     found = metrics(replayed)
     for line in [trained.note, *found["notes"]]:

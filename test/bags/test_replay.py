@@ -18,6 +18,7 @@ from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
 from td3_driver.playback.metrics import metrics, regressions
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import Reading
 from td3_driver.playback.replay import SHOWN, Replayed, replay
 
 from .conftest import Drive
@@ -28,19 +29,18 @@ CONTRACT = {
     "latency_ms_p50", "latency_ms_p99", "topics",
 }  # fmt: skip
 LATENCY = {"latency_ms_p50", "latency_ms_p99"}
-TOPICS = (None, None, None)
 ENCODINGS = Path(__file__).parents[1] / "data" / "bag_encodings"
 
 
 def replayed(
     drive: Drive,
     bag: Path,
-    names: tuple[str | None, ...] = TOPICS,
+    names: tuple[str | None, ...] = (None, None, None),
     sync: Sync = AUTOMATIC,
 ) -> Replayed:
     trained = drive.trained
     with Progress() as progress:
-        return replay(bag, trained.policy, trained.driving, names, progress, sync)
+        return replay(bag, trained.policy, trained.driving, Reading(*names, sync), progress)
 
 
 def actions(found: Replayed) -> np.ndarray:
