@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 FloatArray = NDArray[np.float64]
 
@@ -279,24 +280,12 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def garwood(events: int) -> Interval:
-    """Garwood's exact 95 % interval of how many events were to be expected where so many came."""
+    """Garwood's exact 95 % interval of the expected number of events where so many were seen.
 
-    def at_most(count: int, expected: float) -> float:
-        """Poisson: how likely so many, or fewer, are."""
-        return math.fsum(
-            math.exp(number * math.log(expected) - expected - math.lgamma(number + 1))
-            for number in range(count + 1)
-        )
-
-    def solved(count: int, probability: float) -> float:
-        """What is to be expected where so many, or fewer, have this probability."""
-        low, high = 1e-12, 10.0 * (count + 2)
-        for _ in range(80):
-            middle = (low + high) / 2.0
-            low, high = (middle, high) if at_most(count, middle) > probability else (low, middle)
-        return high
-
-    return (solved(events - 1, 0.975) if events else 0.0), solved(events, 0.025)
+    A Poisson count's limits are quantiles of the gamma distribution.
+    """
+    low = float(gammaincinv(events, 0.025)) if events else 0.0
+    return low, float(gammaincinv(events + 1, 0.975))
 
 
 def _falling(value: float, half: float) -> float:
