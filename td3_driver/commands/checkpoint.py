@@ -35,7 +35,7 @@ def _add_inspect(actions: Commands[argparse.ArgumentParser]) -> None:
         description="List networks, sizes, norms, optimizers, counters, settings and origin.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, td3_<step>.pth")
-    parser.set_defaults(run=_reporting(_inspect))
+    parser.set_defaults(execute=_reporting(_inspect))
 
 
 def _add_verify(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -47,7 +47,7 @@ def _add_verify(actions: Commands[argparse.ArgumentParser]) -> None:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE", help="checkpoints, td3_<step>.pth")
-    parser.set_defaults(run=_reporting(_verify))
+    parser.set_defaults(execute=_reporting(_verify))
 
 
 def _add_diff(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -58,7 +58,7 @@ def _add_diff(actions: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("first", type=Path, metavar="A", help="checkpoint")
     parser.add_argument("second", type=Path, metavar="B", help="checkpoint")
-    parser.set_defaults(run=_reporting(_diff))
+    parser.set_defaults(execute=_reporting(_diff))
 
 
 def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -75,7 +75,7 @@ def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
     add("source", type=Path, metavar="SRC", help=source)
     add("destination", type=Path, metavar="DST", help="checkpoint to write")
     add("--name", metavar="NAME", help="with a folder: the files are NAME_actor, ...")
-    parser.set_defaults(run=_reporting(_convert))
+    parser.set_defaults(execute=_reporting(_convert))
 
 
 def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -89,7 +89,7 @@ def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="checkpoint, td3_<step>.pth")
     add("--onnx", type=Path, required=True, metavar="OUT.onnx", help="model to write")
-    parser.set_defaults(run=_reporting(_export))
+    parser.set_defaults(execute=_reporting(_export))
 
 
 def _reporting(

@@ -43,27 +43,27 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="SHARE",
         help="how much larger than in the baseline an error may be, as a share",
     )
-    parser.set_defaults(run=_replay)
+    parser.set_defaults(execute=_replay)
 
 
 def _replay(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.driving.messages.synchronisation import Sync
-    from td3_driver.playback.recording import Reading
-    from td3_driver.playback.run import Options, run
+    from td3_driver.playback.command import Options, execute
+    from td3_driver.playback.recording import ReadOptions
 
     options = Options(
         bag=args.bag,
         checkpoint=checkpoint_or_newest(args),
         out=args.out,
-        reading=Reading(
+        reading=ReadOptions(
             args.image, args.odometry, args.control, Sync(args.sync, args.tolerance)
         ),
         baseline=args.baseline,
         max_regression=args.max_regression,
     )
     try:
-        return run(options)
+        return execute(options)
     except CheckpointError as error:
         raise ValueError(str(error)) from error

@@ -112,7 +112,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         " ROS_DOMAIN_ID, or 0",
     )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
-    parser.set_defaults(run=_train)
+    parser.set_defaults(execute=_train)
 
 
 def _domain(text: str) -> str:

@@ -48,7 +48,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="write a film (.mp4, .webp or .gif) of the world driven by pure pursuit, and end",
     )
     add("--seconds", type=positive, default=20, metavar="N", help="of the film")
-    parser.set_defaults(run=_world)
+    parser.set_defaults(execute=_world)
 
 
 def _world(args: argparse.Namespace) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded drives as transitions to learn from, with the rewards that driving would have had."""
+"""Turns recorded drives into transitions to learn from, rewarded as in driving."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from td3_driver.online.meaning import of_experience
 from td3_driver.online.run import ROW
 from td3_driver.playback.drives import Drives
 from td3_driver.playback.progress import Progress
-from td3_driver.playback.recording import Reading, Recording, open_recording
+from td3_driver.playback.recording import ReadOptions, Recording, open_recording
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 
@@ -29,7 +29,7 @@ _UNREACHED = 1024 + FRAME_COUNT
 
 @dataclass(frozen=True)
 class Prefilled:
-    """What was written: transitions, episodes, their ends, and what the bags lack."""
+    """What was written: the number of transitions, counts of `Drives`, and notes on the bags."""
 
     transitions: int
     counts: Counter[str]
@@ -41,14 +41,14 @@ def prefill(
     paths: Sequence[Path],
     out: Path,
     config: DrivingConfig,
-    reading: Reading,
+    reading: ReadOptions,
     progress: Progress,
 ) -> Prefilled:
     """Write the transitions of some bags to one file.
 
     Args:
         paths: the bags.
-        out: the file, `.replay`; one that is there is replaced.
+        out: the replay file to write; an existing one is replaced.
         config: rewards, ends and limits.
         reading: how to read the bags.
         progress: told how far the reading is.
@@ -95,7 +95,7 @@ def _check(recording: Recording) -> None:
 
 
 def _store(replay: Replay, drives: Drives) -> float:
-    """Write a bag's transitions; the sum of their rewards."""
+    """Store the transitions of a bag; returns the sum of their rewards."""
     rewards, action = 0.0, None
     for step in drives:
         seen = step.situation.observation

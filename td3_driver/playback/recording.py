@@ -16,8 +16,8 @@ from td3_driver.playback.progress import Progress
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How to read a bag: topics by name, None to find them, and how images get odometry."""
+class ReadOptions:
+    """How to read a bag: the topics, None to find them, and which odometry an image gets."""
 
     image: str | None = None
     odometry: str | None = None
@@ -35,18 +35,18 @@ class Recording:
 
 
 @contextmanager
-def open_recording(path: Path, reading: Reading, progress: Progress) -> Iterator[Recording]:
+def open_recording(path: Path, options: ReadOptions, progress: Progress) -> Iterator[Recording]:
     """Open a bag and read everything but its pictures.
 
     Args:
         path: the bag.
-        reading: how to read it.
-        progress: told how far the reading is, and how many pictures are still to be read.
+        options: how to read it.
+        progress: stepped with each odometry, and told how many pictures are to be read.
 
     Raises:
         FileNotFoundError, BagError: the bag cannot be used.
     """
     with Bag(path) as bag:
-        topics = find_topics(bag, reading.image, reading.odometry, reading.control)
+        topics = find_topics(bag, options.image, options.odometry, options.control)
         progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-        yield Recording(bag, topics, read_log(bag, topics, reading.sync, progress))
+        yield Recording(bag, topics, read_log(bag, topics, options.sync, progress))

@@ -25,9 +25,9 @@ from rosgraph_msgs.msg import Clock
 
 from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.online.trained import Trained
+from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
-from td3_driver.playback.recording import Reading
-from td3_driver.playback.replay import replay
+from td3_driver.playback.recording import ReadOptions
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import stamp_of
 
@@ -228,7 +228,7 @@ def playing(driver: Node, bag: Path, *, best_effort: bool = False) -> Iterator[P
 def own_actions(trained: Trained, bag: Path) -> dict[int, np.ndarray]:
     """What an offline replay of the bag gives, by stamp."""
     with Progress() as progress:
-        offline = replay(bag, trained.policy, trained.driving, Reading(), progress)
+        offline = play_back(bag, trained.policy, trained.driving, ReadOptions(), progress)
     stamps = np.round(offline.rows["stamp_s"] * 1e9).astype(np.int64)
     return dict(zip(stamps.tolist(), actions(offline), strict=True))
 

@@ -76,7 +76,7 @@ class Options:
     world: WorldConfig = field(default_factory=WorldConfig)
 
 
-def run(options: Options) -> str:
+def execute(options: Options) -> str:
     """Drive, write the files, and say in a few lines what came of it.
 
     Raises:
