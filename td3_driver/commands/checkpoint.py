@@ -14,7 +14,7 @@ from td3_driver.text import printable
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command `checkpoint` and what it can do."""
+    """Add the command `checkpoint` and its actions."""
     parser = commands.add_parser(
         "checkpoint",
         help="inspect, verify, compare, convert and export checkpoint files",
@@ -95,7 +95,7 @@ def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
 def _reporting(
     action: Callable[[argparse.Namespace], int],
 ) -> Callable[[argparse.Namespace], int]:
-    """Let an action end with one line and exit code 1 where a file is not what it should be."""
+    """Wrap an action so that a file it cannot use gives one line and exit code 1."""
 
     @functools.wraps(action)
     def run(args: argparse.Namespace) -> int:

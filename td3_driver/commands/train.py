@@ -180,7 +180,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _folder(args: argparse.Namespace) -> RunFolder:
-    """The run's folder, claimed."""
+    """Claim the folder of the run."""
     from td3_driver.online.run_folder import Wording, claim, new_folder
 
     if args.checkpoint_dir is not None:

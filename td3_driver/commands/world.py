@@ -82,7 +82,7 @@ def _film(args: argparse.Namespace) -> int:
 
 
 def _say_notes(args: argparse.Namespace) -> None:
-    """What of the map was left out."""
+    """Print which parts of the map were left out."""
     from td3_driver.driving.routes.road_map import RoadMap
 
     if args.map is not None:

@@ -49,12 +49,12 @@ RECORDED = {
 
 
 class DriveRecorder:
-    """Writes the ticks of one car; use it in a `with` statement.
+    """Writes the ticks, commands and routes of one car to a bag; use it in a `with` statement.
 
     Args:
-        writer: an opened, empty bag; closed at the end.
-        road_map: what `/carla/world_info` says.
-        config: of the world.
+        writer: an open, empty bag; closed at the end.
+        road_map: the roads, for `/carla/world_info`.
+        config: the world's step and camera.
     """
 
     def __init__(self, writer: Writer, road_map: RoadMap, config: WorldConfig) -> None:
@@ -86,21 +86,21 @@ class DriveRecorder:
         self._writer.close()
 
     def tick(self, tick: Tick) -> None:
-        """What the world publishes in a tick."""
+        """Write what the world publishes in a tick."""
         if self._road_map is not None:  # latched: it was there before
             self._write_all(tick.stamp_ns, self._publications.once(self._road_map))
             self._road_map = None
         self._write_all(tick.stamp_ns, self._publications.of_tick(tick, self._present))
 
     def command(self, time_ns: int, control: Control) -> None:
-        """The command that answers the frame of that stamp."""
+        """Write the command for the frame of that stamp, ns."""
         message = self._messages.new(RECORDED[CONTROL].type)
         message.header = new_header(self._messages, time_ns, "")
         set_control(message, control)
         self._write(CONTROL, time_ns, message)
 
     def route(self, time_ns: int, route: Route) -> None:
-        """The route of the episode that begins with the frame of that stamp."""
+        """Write the route of the episode that begins with the frame of that stamp, ns."""
         header = new_header(self._messages, time_ns, "map")
         path = new_path(self._messages, route.points_m.tolist(), header)
         self._write(topics.ROUTE, time_ns, path)
