@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the bridge publishes in a tick, in its order: the clock, then actors and sensors.
 
-They come in the order of their creation, as carla_spawn_objects creates them: the world's own
+Actors and sensors publish in the order in which carla_spawn_objects creates them: the world's own
 sensors, the car, and the sensors on it in the order of the objects file. `world_node` publishes
 these messages, and `evaluate --record` writes them.
 """
@@ -26,10 +26,10 @@ _OfTick = Callable[[Tick], Iterator[Publication]]
 
 
 class Shutter:
-    """In which ticks a sensor delivers: CARLA's `sensor_tick`, s.
+    """Decides in which ticks a camera takes a picture, by CARLA's `sensor_tick`, s.
 
-    CARLA keeps the rate: a tick that comes too late for its picture does not put off the next one.
-    So 0.125 s among ticks of 0.05 s is a picture every two or three ticks (carla issue 7108).
+    CARLA keeps the rate: a picture that is late for its time does not delay the next one. So
+    0.125 s with ticks of 0.05 s is a picture every two or three ticks (carla issue 7108).
     """
 
     def __init__(self, sensor_tick_s: float) -> None:
@@ -37,7 +37,7 @@ class Shutter:
         self._due_ns: int | None = None
 
     def opens(self, stamp_ns: int) -> bool:
-        """Whether the tick of this stamp brings a picture."""
+        """Whether there is a picture in the tick of this stamp, ns."""
         due_ns = stamp_ns if self._due_ns is None else self._due_ns
         if stamp_ns < due_ns:
             return False
@@ -50,12 +50,12 @@ class Publications:
     """The topics and messages of the world, of one car, and of the sensors on it.
 
     Args:
-        messages: what messages are made of: rclpy's classes, or those of a bag.
+        messages: makes the messages, of rclpy's classes or of those for a bag.
         car: the car and its sensors.
         config: the world's step and camera.
 
     Attributes:
-        topics: all that is published on.
+        topics: all topics that are published.
     """
 
     def __init__(self, messages: Messages, car: objects.Car, config: WorldConfig) -> None:
@@ -102,7 +102,7 @@ class Publications:
                 yield from of_tick(tick)
 
     def _add(self, name: str, kind: str = "") -> Topic:
-        """A topic; its name need not end in its `kind`, since users name sensors."""
+        """Add a topic; users name sensors, so its name need not end in its `kind`."""
         topic = topic_of(name, kind)
         self.topics.append(topic)
         return topic
@@ -115,7 +115,7 @@ class Publications:
         return lambda tick: iter([(self._tf, partial(self._messages.ego_transform, tick))])
 
     def _place(self, tick: Tick, sensor: objects.Sensor) -> Publication:
-        """Where a sensor is, before what it senses."""
+        """The pose of a sensor, published before what the sensor measures."""
         return self._tf, partial(self._messages.sensor_transform, tick, sensor)
 
     def _odometry(self, name: str, _: objects.Sensor) -> _OfTick:
@@ -147,7 +147,7 @@ class Publications:
         return of_tick
 
     def _objects(self, name: str, sensor: objects.Sensor) -> _OfTick:
-        """Only what belongs to the whole world names the car, and only while it is there."""
+        """The road users: with the car, while it is present, if the sensor is not on the car."""
         topic = self._add(name, "objects")
 
         def of_tick(tick: Tick) -> Iterator[Publication]:

@@ -48,13 +48,13 @@ class BridgeTopics:
         self._publish(self._publications.once(road_map))
 
     def publish(self, tick: Tick, present: Collection[int]) -> None:
-        """Everything of a tick, from the actors that are present."""
+        """Everything of a tick, from the actors whose ids are `present`."""
         self._state.frame = tick.frame
         self._status.publish(self._state)
         self._publish(self._publications.of_tick(tick, present))
 
     def set_running(self, running: bool) -> None:
-        """Tell of a pause, or of its end."""
+        """Publish the status if the world was paused, or goes on."""
         if self._state.synchronous_mode_running != running:
             self._state.synchronous_mode_running = running
             self._status.publish(self._state)
@@ -67,7 +67,7 @@ class BridgeTopics:
 
 
 def _publisher(node: Node, topic: Topic) -> Publisher:
-    """Latched messages are kept only as long as their publisher is there itself."""
+    """Make a publisher; a latched message is kept only as long as its publisher exists."""
     deep = names.VOLATILE_600 if topic.name == topics.TF else names.VOLATILE_200
     quality = names.LATCHED_10 if topic.latched else deep
     return node.create_publisher(

@@ -142,14 +142,14 @@ class WorldNode(Node):
         )
 
     def _take_surplus(self) -> None:
-        """Take what has come besides; the bridge takes commands while it ticks."""
+        """Take further commands that have come, since the bridge takes commands while it ticks."""
         subscription = self._manual_commands if self._manual_override else self._commands
         with subscription.handle:
             while taken := subscription.handle.take_message(subscription.msg_type, False):
                 self._obey(taken[0])
 
     def _go_on(self, executor: SingleThreadedExecutor, stop: Stop) -> None:
-        """No wait for a command: serve what has come; without synchronous mode keep real time."""
+        """Serve callbacks without waiting for a command; in asynchronous mode keep real time."""
         until_s = time.monotonic() + SERVING_S
         if not self.parameters.synchronous_mode:
             self._due_s = max(self._due_s + self.parameters.fixed_delta_seconds, until_s)
