@@ -63,7 +63,7 @@ def is_ours(path: str | Path) -> bool:
 
 
 def may_replace(path: str | Path) -> bool:
-    """Whether the path is free, or holds a checkpoint of this package, sound or damaged."""
+    """Whether the path is free, an empty file, or a checkpoint of this package, even damaged."""
     path = Path(path)
     try:
         with open_file(path) as file:

@@ -43,7 +43,7 @@ def replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def publish(source: Path, path: Path) -> None:
-    """Make `path` a hard link to `source` in one step; at no time is there no file at `path`.
+    """Make `path` the same file as `source`, or a copy without hard links, in one step.
 
     Raises:
         OSError: If that cannot be done; a file already at `path` is unchanged.

@@ -189,7 +189,7 @@ def meaning(path: Path) -> Meaning | None:
 
 
 def may_replace(path: Path) -> bool:
-    """Whether the path is free, or holds a replay file."""
+    """Whether the path is free, an empty file, or a replay file."""
     try:
         with open_file(path) as file:
             return file.read(len(_MAGIC)) in (_MAGIC, b"")
