@@ -21,7 +21,8 @@ from td3_driver.agent import AgentConfig
 Tensors = tuple[Tensor, ...]
 
 
-def _encoder(config: AgentConfig) -> nn.Module:
+def encoder(config: AgentConfig) -> nn.Sequential:
+    """The preset's CNN, layer by layer: pixels / 255 in, features out."""
     layers: list[nn.Module] = []
     channels = config.image_channels
     for out_channels, kernel, stride in config.conv_layers:
@@ -50,7 +51,7 @@ class _Encoded(nn.Module):
 
     def __init__(self, config: AgentConfig, images: bool) -> None:
         super().__init__()
-        self.encoder = _encoder(config) if images else None
+        self.encoder = encoder(config) if images else None
 
     def state(self, image: Tensor | None, vector: Tensor) -> Tensor:
         if self.encoder is None or image is None:

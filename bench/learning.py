@@ -33,6 +33,7 @@ from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive
+from td3_driver.online.update_debt import UpdateDebt
 from td3_driver.replay.buffer import Replay
 from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import generate_opendrive, road_seed
@@ -99,16 +100,15 @@ def learn(
     recorder = _Blind(replay) if blind else replay
     policy = _Learning(agent, Exploration(config, action_dim, seed + 1))
     driver = Driver(configuration.driving, policy, recorder, seed + 2)
-    debt = 0.0
+    debt = UpdateDebt(config, replay)
     for frame in drive(driver, Simulation(world, road_map)):
         if frame.report.outcome is None:
             continue
         agent.env_steps += 1
-        if replay.transitions >= config.learning_starts:
-            debt += config.updates_per_step
-            while debt >= 1.0:
-                debt -= 1.0
-                agent.train(replay)
+        due = debt.step()
+        debt.pay(due)
+        for _ in range(due):
+            agent.train(replay)
         yield agent
 
 

@@ -17,8 +17,9 @@ from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench.cleanrl_style import encoder
 from bench.workload import ACTION, IMAGE, VECTOR, steps
 from td3_driver.agent import AgentConfig
 
@@ -36,18 +37,7 @@ class Extractor(BaseFeaturesExtractor):
 
     def __init__(self, space: spaces.Dict, config: AgentConfig) -> None:
         super().__init__(space, config.cnn_features + VECTOR)
-        layers: list[nn.Module] = []
-        channels = IMAGE[0]
-        for out_channels, kernel, stride in config.conv_layers:
-            layers += [nn.Conv2d(channels, out_channels, kernel, stride), nn.ReLU()]
-            channels = out_channels
-        flat = channels * config.conv_output_side() ** 2
-        layers += [nn.Flatten(), nn.Linear(flat, config.cnn_features)]
-        if config.trunk == "relu":
-            layers.append(nn.ReLU())
-        else:
-            layers += [nn.LayerNorm(config.cnn_features), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = encoder(config)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         return torch.cat((self.layers(observations["image"]), observations["vector"]), dim=1)

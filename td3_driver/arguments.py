@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -140,24 +141,34 @@ def not_negative(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 < value < float("inf"):
+    value = _number(text)
+    if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value
 
 
 def share(text: str) -> float:
     """A number from 0.01 to 0.99."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0.01 <= value <= 0.99:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.01 to 0.99")
     return value
+
+
+def not_negative_number(text: str) -> float:
+    """A number of at least 0."""
+    value = _number(text)
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def _number(text: str) -> float:
+    """NaN, which is within no bounds, where the text is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _integer(text: str) -> int:

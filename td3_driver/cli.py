@@ -20,18 +20,18 @@ COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 def main() -> None:
     """Entry point of `td3_driver`."""
     with readers_may_leave():
-        sys.exit(_run())
+        sys.exit(_execute())
 
 
-def _run() -> int:
+def _execute() -> int:
     name = "td3_driver"
     try:
         # They end a command as Ctrl-C does, whoever sends them: what it has open is closed.
         signals.handle(signals.raise_once(signals.Interrupted()))
         args = _parser().parse_args()
         name += f" {args.command}"
-        run: Callable[[argparse.Namespace], int] = args.run
-        code = run(args)
+        execute: Callable[[argparse.Namespace], int] = args.execute
+        code = execute(args)
     except (ValueError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         code = 1

@@ -34,6 +34,7 @@ KEYS = {
     "networkx": "python3-networkx",
     "numpy": "python3-numpy",
     "rosbags": "python3-rosbags-pip",
+    "scipy": "python3-scipy",
     "shapely": "python3-shapely",
     "torch": "python3-torch",
     "tqdm": "python3-tqdm",
@@ -52,6 +53,7 @@ ALSO = {
     "python3-onnxruntime-pip",  # by name, at runtime
     "python3-pytorch-pip",  # the same as python3-torch
     "python3-tensorboard-pip",  # by torch
+    "rosgraph_msgs",  # by name: `driving/messages/topics.py`
     "rosbag2_storage_mcap", "ros2bag", "ros2launch", "ros2run",
 }  # fmt: skip
 

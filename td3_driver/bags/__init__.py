@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rosbag2 recordings, read and written without ROS."""
+"""Reading and writing rosbag2 recordings without ROS."""

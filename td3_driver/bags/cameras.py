@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of several pictures shows the road ahead, as far as they tell."""
+"""Finds the camera that shows the road ahead among several, by names and messages."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _LEAVES = ("image", "image_raw", "image_color", "image_rect_color", "image_rect"
 
 @dataclass(frozen=True)
 class _Camera:
-    """A topic, and what is known of its pictures.
+    """A camera topic and what is known of its pictures.
 
     Attributes:
-        kind: the words of its name and frame that others do not have.
-        view: of them those that tell where it looks: in the bridge's topics all, elsewhere those
-            of the frame.
-        distances: its pixels are numbers, not colours.
+        kind: the words of its topic and frame_id that not all of the topics have.
+        view: those of them that say where it looks: all in the bridge's topics, elsewhere the
+            words of the frame_id.
+        distances: its pixels are distances, not colours.
         calibrated: a camera_info is sent beside it.
     """
 
@@ -56,7 +56,10 @@ _RULES: tuple[tuple[_Rule, str], ...] = (
 
 
 def road_ahead(bag: Bag, topics: Sequence[str]) -> tuple[list[str], str]:
-    """The topics that may show the road ahead, and why not the others; one if that is clear."""
+    """The topics that may show the road ahead, and the rules by which the others do not.
+
+    One topic if that is clear, else several.
+    """
     described, reasons = _described(bag, topics), list[str]()
     cameras = _that(_is_picture, "shows neither distances nor classes", described, reasons)
     best = {
@@ -69,7 +72,7 @@ def road_ahead(bag: Bag, topics: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _that(rule: _Rule, reason: str, cameras: list[_Camera], reasons: list[str]) -> list[_Camera]:
-    """Those that a rule holds for, where that tells some apart; then the reason is added."""
+    """The cameras that fit a rule, and its reason noted; all where none or each of them fits."""
     left = [camera for camera in cameras if rule(camera)]
     if not left or len(left) == len(cameras):
         return cameras
@@ -107,26 +110,26 @@ def _described(bag: Bag, topics: Sequence[str]) -> list[_Camera]:
 
 
 def _told_apart(names: Sequence[str]) -> list[frozenset[str]]:
-    """Each name's words without those that all have."""
+    """The words of each name without the words that all names share."""
     words = [frozenset(_words(name)) for name in names]
     common = frozenset.intersection(*words)
     return [own - common for own in words]
 
 
 def _words(name: str) -> list[str]:
-    """CAM_FRONT, camFront and cam/front: cam, front."""
+    """The lower-case words of a name: cam, front in CAM_FRONT, camFront and cam/front."""
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _camera_of(topic: str) -> str:
-    """What a camera's topics have in common: their namespace, where they are called as usual."""
+    """The common name of all topics of one camera: their namespace, if they have usual names."""
     plain = _TRANSPORT.sub("", topic)
     namespace, _, leaf = plain.rpartition("/")
     return namespace if leaf in _LEAVES else plain
 
 
 def _rank(camera: _Camera) -> tuple[bool, int]:
-    """The lower, the nearer to what the camera gave."""
+    """A sort key: the lower, the less the picture was processed since the camera took it."""
     plain = _TRANSPORT.sub("", camera.topic)
     leaf = plain.rpartition("/")[2]
     return plain != camera.topic, _LEAVES.index(leaf) if leaf in _LEAVES else len(_LEAVES)

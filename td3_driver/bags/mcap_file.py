@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MCAP files of every recorder, whole or without their end (mcap.dev/spec).
+"""Reads MCAP files of any recorder, whole or without their end (mcap.dev/spec).
 
-`rosbags` reads their chunks and messages. What it refuses is read here: the topics of files that
-hold other languages' schemas (JSON, protobuf, ROS 1) beside ROS 2's, that were recorded by others
-than rosbag2, or that end in the middle.
+`rosbags` reads chunks and messages. It refuses files with schemas of other languages (JSON,
+protobuf, ROS 1) beside ROS 2's, files of other recorders than rosbag2, and files that end in the
+middle; so the topics are read here.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _CHUNK_INDEX, _STATISTICS, _DATA_E
 
 
 class McapFile(McapReader):
-    """See the module; `open` it first.
+    """The topics and messages of an MCAP file; `open` it first.
 
     Attributes:
-        damage: what is wrong with its end, of which nothing is read; empty: nothing.
+        damage: what is wrong with the end of the file, which is not read; empty if nothing is.
     """
 
     damage = ""
@@ -48,7 +48,7 @@ class McapFile(McapReader):
         start: int | None = None,
         stop: int | None = None,
     ) -> Generator[tuple[Connection, int, bytes], None, None]:
-        """By time; of a file without an index in the order in which they were written."""
+        """Messages by time; in a file without an index, in the order of writing."""
         read = super().messages if self.chunks else self.messages_scan
         yield from read(connections, start, stop)
 
@@ -72,7 +72,7 @@ class McapFile(McapReader):
         ]
 
     def _read_summary(self) -> None:
-        """What the end of the file tells; of a file without a summary all that is in it."""
+        """Read the topics and chunks from the summary; without one, scan the whole file."""
         assert self.bio is not None
         size = self.path.stat().st_size
         self.bio.seek(max(size - _FOOTER_BYTES, 0))
@@ -93,11 +93,11 @@ class McapFile(McapReader):
         self.chunks = [chunk._replace(channel_count=self._within(chunk)) for chunk in self.chunks]
 
     def _within(self, chunk: ChunkInfo) -> dict[int, int]:
-        """Which topics a chunk holds; all may be in one without an index of its own."""
+        """The topics that a chunk may hold: by its message index, else all."""
         return dict.fromkeys(chunk.message_index_offsets or self._topics, 1)
 
     def _scan(self) -> None:
-        """Read all that comes before the end, or the break."""
+        """Read the topics of all records up to the end of the file, or to where it is broken."""
         assert self.bio is not None
         self.data_start = self.data_end = len(_MAGIC)
         size = self.path.stat().st_size
@@ -165,7 +165,7 @@ class McapFile(McapReader):
 
 
 class _Fields:
-    """The fields of a record, one after another."""
+    """Reads the fields of a record one after another."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -185,7 +185,7 @@ class _Fields:
 
 
 def _records(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """The whole records from `start` on: opcode and content, of messages only the beginning."""
+    """Opcode and content of each whole record from `start` on; of messages only the beginning."""
     at = start
     while at + _RECORD.size <= end:
         file.seek(at)
@@ -199,7 +199,7 @@ def _records(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, bytes]
 
 
 def _unpacked(content: bytes) -> bytes:
-    """The records of a chunk."""
+    """The decompressed records of a chunk."""
     fields = _Fields(content)
     _, _, size = fields.unpack("<QQQ")
     (checksum,) = fields.unpack("<I")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded drives, read without ROS: the messages of some topics, by the types they have.
+"""Reads the messages of some topics of a bag, without ROS.
 
-Nothing is asked of a topic that is not read: neither that its type is known nor that its messages
-are whole. What is wrong with one that is read is said in one line.
+The other topics may be of unknown types and may be damaged. Whatever is wrong with a topic that is
+read is reported in one line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from backports import zstd
@@ -28,7 +27,7 @@ _ROS1 = "ros1"
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of a bag. `count` is 0 where a broken file does not tell."""
+    """A topic of a bag. `count` is its number of messages, 0 if a broken file does not say."""
 
     name: str
     type: str
@@ -40,10 +39,10 @@ class Recorded:
     """A message of a bag.
 
     Attributes:
-        topic: its name.
-        number: the how manieth message of its topic, from 1.
-        time_ns: time of recording.
-        message: its fields.
+        topic: name of its topic.
+        number: its position among the messages of the topic, from 1.
+        time_ns: time of recording, ns.
+        message: the message, with its fields as attributes.
     """
 
     topic: str
@@ -56,17 +55,17 @@ class Recorded:
 
 
 class Bag:
-    """An opened bag; use it in a `with` statement.
+    """An open bag; use it in a `with` statement.
 
     Args:
         path: a rosbag2 folder, one `.mcap` or `.db3` file, or a `.bag` file of ROS 1.
 
     Attributes:
-        topics: by name.
+        topics: the topics by name.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        BagError: it is no bag, or nothing in it can be read.
+        BagError: it is no bag, or no file of it can be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -84,17 +83,12 @@ class Bag:
     def __enter__(self) -> Bag:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @property
     def warnings(self) -> list[str]:
-        """What could not be read or had to be decided, a line each; complete after reading."""
+        """A line for each thing that is unreadable or was decided; complete after reading."""
         lines = [*self._lines, *(self._about_left_out(topic) for topic in self._left_out)]
         return [one_line(line) for line in lines]
 
@@ -109,11 +103,11 @@ class Bag:
         reasons.setdefault(item.number, f"{item}: {reason}")
 
     def why_left_out(self, topic: str) -> str:
-        """The first message of a topic that cannot be used, and why; empty if there is none."""
+        """The first message of a topic that cannot be used, and the reason; empty if none is."""
         return next(iter(self._left_out.get(topic, {}).values()), "")
 
     def why_unreadable(self, topic: str) -> str:
-        """What is wrong with a topic's type, so that none of its messages can be read."""
+        """Why no message of a topic can be read (its encoding or type); empty if they can be."""
         for connection in self._connections(topic):
             encoding = _encoding(connection)
             if encoding not in ("cdr", _ROS1):
@@ -133,7 +127,7 @@ class Bag:
     def messages(self, *topics: str) -> Iterator[Recorded]:
         """The messages of these topics, in the order of recording.
 
-        Those that cannot be read are left out, see `warnings`.
+        Messages that cannot be read are left out, see `warnings`.
 
         Raises:
             BagError: see `why_unreadable`.
@@ -159,7 +153,7 @@ class Bag:
     def _stored(
         self, storage: Storage, wanted: list[Connection]
     ) -> Iterator[tuple[Connection, int, bytes]]:
-        """A file's messages, up to where it is broken."""
+        """The undecoded messages of a file, up to where it is broken."""
         stream = storage.messages(wanted)
         while True:
             try:

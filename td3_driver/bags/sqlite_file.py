@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite bag files, whole, cut off, or left by a recorder that crashed."""
+"""Reads SQLite bag files: whole, cut off, or left by a recorder that crashed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class SqliteFile:
             read too.
 
     Attributes:
-        connections: its topics; of a file that is cut off without counts of messages.
-        damage: what is wrong with it; empty: nothing.
+        connections: its topics; without counts of messages in a file that is cut off.
+        damage: what is wrong with the file; empty if nothing is.
 
     Raises:
         sqlite3.Error: there is nothing left to read.
@@ -60,7 +60,7 @@ class SqliteFile:
     def messages(
         self, connections: Collection[Connection]
     ) -> Iterator[tuple[Connection, int, bytes]]:
-        """By time; of a file that is cut off in the order of writing, up to the break."""
+        """Messages by time; in a cut-off file in the order of writing, up to the break."""
         wanted = {connection.id: connection for connection in connections}
         rows: Any = message_rows(self._path) if self._cut else self._rows(list(wanted))
         for number, time_ns, data in rows:
@@ -121,5 +121,5 @@ class SqliteFile:
 
 
 def _quoted(path: Path) -> str:
-    """A path within a URI."""
+    """A path, quoted as a part of a URI."""
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

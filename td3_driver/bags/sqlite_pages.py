@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a cut-off SQLite file, page by page (sqlite.org/fileformat2.html).
+"""Reads rows of a cut-off SQLite file page by page (sqlite.org/fileformat2.html).
 
-SQLite itself reads a table from its root down, and of a file without its end the pages that lead
-to the rows may be gone. The leaf pages with the rows lie in the order of writing, each whole.
+SQLite reads a table from its root down; without its end a file may lack the pages that lead to the
+rows. The leaf pages, which hold the rows, lie in the order of writing, each whole.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class _Pages:
         self._file, self._usable = file, size - reserved
 
     def read(self, number: int) -> bytes:
-        """A page; shorter, or empty, beyond the cut."""
+        """The bytes of a page; fewer, or none, where the file is cut."""
         self._file.seek((number - 1) * self.size)
         return self._file.read(self.size)
 
     def payload(self, page: bytes, at: int) -> bytes | None:
-        """The record of a cell in a leaf; None where the rest of it is cut off."""
+        """The record of a cell of a leaf page; None if a part of it is cut off."""
         length, at = _varint(page, at)
         _, at = _varint(page, at)  # the row's number
         here = self._local(length)
@@ -65,7 +65,7 @@ class _Pages:
         return b"".join(parts)
 
     def _local(self, length: int) -> int:
-        """How much of a record is in its leaf; the rest is in overflow pages."""
+        """The bytes of a record that are in its leaf page; the rest is in overflow pages."""
         most = self._usable - 35
         if length <= most:
             return length
@@ -75,7 +75,7 @@ class _Pages:
 
 
 def _message(record: bytes) -> tuple[int, int, bytes] | None:
-    """A record of the table `messages`: (NULL, topic number, time, data); None for others."""
+    """Topic number, time (ns) and data of a record of the table `messages`, None of others."""
     end, at = _varint(record, 0)
     kinds = []
     while at < end:
@@ -95,7 +95,7 @@ def _message(record: bytes) -> tuple[int, int, bytes] | None:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of 1 to 9 bytes, and where it ends."""
+    """A variable-length integer of 1 to 9 bytes, and the offset at which it ends."""
     value = 0
     for count in range(8):
         value = value << 7 | data[at + count] & 0x7F

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a bag, found and opened: MCAP and SQLite of ROS 2, `.bag` of ROS 1."""
+"""Finds and opens the files of a bag: MCAP and SQLite of ROS 2, `.bag` of ROS 1."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BagError(ValueError):
 
 
 class Storage(Protocol):
-    """One of a bag's files, opened."""
+    """An open file of a bag."""
 
     @property
     def connections(self) -> list[Connection]: ...
@@ -47,12 +47,12 @@ class Storage(Protocol):
 
 
 def open_storages(path: Path, stack: ExitStack, warn: Warn) -> list[Storage]:
-    """The files of a bag in the order of recording, all closed by `stack`.
+    """Open the files of a bag, in the order of recording.
 
     Args:
         path: a rosbag2 folder, or a file.
-        stack: what is opened is left to it.
-        warn: told what is missing or broken, a line each.
+        stack: closes the files.
+        warn: called with a line for each thing that is missing or broken.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -71,12 +71,12 @@ def open_storages(path: Path, stack: ExitStack, warn: Warn) -> list[Storage]:
 
 
 def one_line(text: str) -> str:
-    """A text in one line, whatever a broken file's names are."""
+    """A text with its line breaks replaced by spaces."""
     return " ".join(text.splitlines())
 
 
 def reason_of(error: Exception) -> str:
-    """An exception's text in one line."""
+    """The text of an exception in one line; its class where it has none."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
@@ -86,7 +86,7 @@ def _is_bag(path: Path) -> bool:
 
 
 def _files(folder: Path, warn: Warn) -> list[Path]:
-    """A folder's files in the order of recording."""
+    """The files of a bag folder, in the order of recording."""
     listed, why = _listed(folder)
     there = [file for file in listed if file.exists()]
     if lost := [file.name for file in listed if file not in there]:
@@ -101,7 +101,7 @@ def _files(folder: Path, warn: Warn) -> list[Path]:
 
 
 def _listed(folder: Path) -> tuple[list[Path], str]:
-    """The files that metadata.yaml names; none, and why, where it does not tell."""
+    """The files that metadata.yaml names; none, and the reason, if it cannot be read."""
     file = folder / "metadata.yaml"
     if not file.exists():
         if any(path.suffix == ".bag" for path in folder.iterdir()):  # ROS 1 has none
@@ -116,7 +116,7 @@ def _listed(folder: Path) -> tuple[list[Path], str]:
 
 
 def _split_number(path: Path) -> tuple[int, str]:
-    """bag_10.mcap comes after bag_9.mcap."""
+    """A sort key by which bag_10.mcap comes after bag_9.mcap."""
     number = re.search(r"_(\d+)\.", path.name)
     return (int(number[1]) if number else -1, path.name)
 
@@ -148,7 +148,7 @@ def _remedy(path: Path) -> str:
 
 
 def _decompressed(path: Path, stack: ExitStack) -> Path:
-    """The file without its compression, as far as that goes."""
+    """A decompressed copy of a file, up to where the file is broken."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     target = Path(folder) / path.stem
     # Where the end is missing, what came before is a broken file of its kind.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a bag are the camera, the odometry and the rest: by type and by name.
+"""Finds the camera, the odometry and the other topics of a drive in a bag, by type and name.
 
-The bridge's own names come first, then the only one that there is. Where there are several of the
-type that belong to other cars, or of the camera's that are no picture of the road ahead, those do
-not count; which one it is is said. Else it has to be given.
+A topic with the bridge's name is preferred; else the only one of the type is taken. Topics of
+other cars, and cameras that do not show the road ahead, do not count. A choice among several is
+noted; if it is not clear, the user has to name the topic.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from td3_driver.bags.reading import Bag, BagError
 
 @dataclass(frozen=True)
 class _Part:
-    """A part in a drive: its types, the bridge's and this package's names, the better ones first.
+    """A part that a topic has in a drive.
 
     Attributes:
-        guess: the only topic of the type is taken whatever its name is.
-        asked: a word on the command line chooses it, `--image` or so.
+        name: of the part.
+        types: the message types it may have.
+        names: patterns of the bridge's and this package's topic names, the best first.
+        guess: the only topic of the type is taken, whatever its name is.
+        asked: an option of the command line names it, such as `--image`.
     """
 
     name: str
@@ -63,7 +66,7 @@ _OBJECTS = _Part(
 
 @dataclass(frozen=True)
 class TopicNames:
-    """Topics by their part in a drive; those that a bag may lack are None."""
+    """The topic of each part of a drive; None for a part that the bag lacks."""
 
     image: str
     odometry: str
@@ -75,19 +78,19 @@ class TopicNames:
     objects: str | None
 
     def to_mapping(self) -> dict[str, str | None]:
-        """For metrics.json."""
+        """The topics by part, as in metrics.json."""
         return asdict(self)
 
 
 def find_topics(
     bag: Bag, image: str | None = None, odometry: str | None = None, control: str | None = None
 ) -> TopicNames:
-    """The topics of a drive, those given by name or the only ones that fit.
+    """Find the topics of a drive: those given by name, else the ones that fit.
 
-    What had to be decided, and parts that cannot be read, are noted in the bag's warnings.
+    Decisions, and parts that cannot be read, are noted in the bag's warnings.
 
     Raises:
-        BagError: a topic is not there, is of another type, cannot be read, or may be any of some.
+        BagError: a topic is missing, has another type, cannot be read, or is not clear.
     """
     camera = _required(bag, _IMAGE, image, beside=odometry)
     place = _required(bag, _ODOMETRY, odometry, beside=camera)
@@ -153,7 +156,7 @@ def _given(bag: Bag, part: _Part, name: str) -> str:
 
 
 def _candidates(bag: Bag, part: _Part, beside: str | None) -> list[str]:
-    """Topics of the type that may be of the same car, the nearest to a topic of it."""
+    """The topics of a part's types that may belong to the same car as the topic `beside`."""
     names = _of_type(bag, part)
     car = _car(beside) if beside is not None else None
     if car is not None:
@@ -195,7 +198,7 @@ def _one_of(bag: Bag, part: _Part, candidates: list[str], beside: str | None) ->
 
 
 def _named(part: _Part, names: Sequence[str]) -> list[str]:
-    """Those with the best known name that any of them has."""
+    """The names that match the best of the part's patterns that any of them matches."""
     for pattern in part.names:
         if fitting := [name for name in names if re.fullmatch(pattern, name)]:
             return fitting
@@ -207,13 +210,13 @@ def _of_type(bag: Bag, part: _Part) -> list[str]:
 
 
 def _car(topic: str) -> str | None:
-    """The role name in the bridge's topics; a sensor that is on no car has none."""
+    """The role name in a topic of the bridge; None for a sensor that is on no car."""
     match = re.match(r"/carla/([^/]+)/(?!image)", topic)
     return match[1] if match else None
 
 
 def _shared(one: str, other: str) -> int:
-    """How many names at the begin of two topics are the same."""
+    """The number of leading namespaces that two topics share."""
     pairs = zip(one.split("/")[:-1], other.split("/")[:-1], strict=False)
     count = 0
     for mine, yours in pairs:

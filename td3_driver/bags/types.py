@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Message types: ROS 2's own, the bridge's, and those that a bag describes itself."""
+"""Message types: those of ROS 2, of the bridge, and those that a bag defines itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IDL_RULE = "=" * 80 + "\nIDL: "
 
 
 def full_name(kind: str) -> str:
-    """ROS 1's names of types, and short ones, as ROS 2's: pkg/Type is pkg/msg/Type."""
+    """The ROS 2 name of a type: pkg/msg/Type for pkg/Type."""
     package, _, name = kind.partition("/")
     return kind if not name or "/" in name else f"{package}/msg/{name}"
 
@@ -48,7 +48,7 @@ def known_types() -> dict[str, Any]:
 
 
 def typestore() -> Typestore:
-    """Serialises and describes the types of `known_types`."""
+    """A new type store with the types of `known_types`, to serialise and describe messages."""
     store = get_typestore(Stores.EMPTY)
     store.register(known_types())
     return store
@@ -56,10 +56,10 @@ def typestore() -> Typestore:
 
 @functools.cache
 def typestore_of(kind: str, definition: MessageDefinition) -> Typestore:
-    """Reads messages of one type, by the definition that is given, else by the known one.
+    """A type store that reads messages of one type, by the given definition or else the known one.
 
     Raises:
-        ValueError: neither tells what is in them.
+        ValueError: the definition cannot be read, and the type is not known.
     """
     why = "the bag does not describe it"
     if definition.format is not MessageDefinitionFormat.NONE:
@@ -83,7 +83,7 @@ def _described(kind: str, definition: MessageDefinition) -> dict[str, Any]:
 
 
 def _store(kind: str, types: dict[str, Any]) -> Typestore:
-    """With that type and those within it alone: others may be as broken as they like."""
+    """A type store with one type and the types of its fields; the others may be broken."""
     needed: dict[str, Any] = {}
     open_ = [kind]
     while open_:
@@ -101,10 +101,10 @@ def _store(kind: str, types: dict[str, Any]) -> Typestore:
 
 
 class BagMessages:
-    """Messages to be written into a bag; see `driving.encoding.Messages`.
+    """Makes messages to write into a bag; see `driving.messages.encoding.Messages`.
 
     Args:
-        store: of the types.
+        store: has the types.
     """
 
     def __init__(self, store: Typestore) -> None:
@@ -121,7 +121,7 @@ class BagMessages:
         return values
 
     def _empty(self, node: Nodetype, of: Any) -> Any:
-        """The default of a field; `of` is what rosbags says besides of its type."""
+        """The default of a field; `of` holds the details of its type, as rosbags has them."""
         if node == Nodetype.NAME:
             return self.new(of)
         if node == Nodetype.BASE:
@@ -136,7 +136,7 @@ class BagMessages:
 
 
 def _named(field: Any) -> str:
-    """The type of a field where it is another message's, or a list of those."""
+    """The message type that a field, or a list, consists of; empty if it has plain values."""
     node, content = field
     if node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
         return _named(content[0])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New bags as ROS 2 Humble writes them, and as it and every later one reads and reindexes them.
+"""Writes bags as ROS 2 Humble does, so that Humble and later can play and reindex them.
 
-MCAP, with message definitions and quality of service, metadata of version 5: the newest that
-Humble has, and later ones read it as it is.
+MCAP with message definitions and quality of service, and metadata of version 5, the newest that
+Humble reads.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ _FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
 class _NumberedMcap(McapWriter):
-    """`<bag>_0.mcap`: a file without a number is none of a bag for `ros2 bag reindex`."""
+    """An MCAP file `<bag>_0.mcap`; `ros2 bag reindex` passes over files without a number."""
 
     def __init__(self, path: Path, compression: Any) -> None:
         super().__init__(path, compression)
         self.path = self.path.rename(path / f"{path.name}_0.mcap")
 
     def close(self, version: int, metadata: str) -> None:
-        """Write the end of the file, which repeats what metadata.yaml says."""
+        """Write the end of the file, with the content of metadata.yaml."""
         about = _as_version_5(yaml.safe_load(metadata))
         super().close(FORMAT_VERSION, _text(about))
 
 
 class BagWriter(Writer):
-    """A new bag, a folder with an MCAP file."""
+    """Writes a new bag: a folder with an MCAP file."""
 
     STORAGE_PLUGINS: Mapping[StoragePlugin, type[Any]] = {
         **Writer.STORAGE_PLUGINS,
@@ -82,7 +82,7 @@ class BagWriter(Writer):
 
 
 def check_new(path: Path) -> None:
-    """See that a bag can be made.
+    """Check that a bag can be made.
 
     Raises:
         BagError: there is something at `path` already.
@@ -92,7 +92,7 @@ def check_new(path: Path) -> None:
 
 
 def open_writer(path: Path) -> BagWriter:
-    """A writer for a new bag, a folder with an MCAP file, already opened.
+    """An open writer for a new bag.
 
     Raises:
         BagError: there is something at `path` already.
@@ -104,7 +104,7 @@ def open_writer(path: Path) -> BagWriter:
 
 
 def quality(*, latched: bool, depth: int = 10) -> Qos:
-    """The bridge's quality of service, as a bag keeps it for playing."""
+    """The bridge's quality of service, as a bag stores it for playback."""
     return Qos(
         QosHistory.KEEP_LAST,
         depth,
@@ -119,7 +119,7 @@ def quality(*, latched: bool, depth: int = 10) -> Qos:
 
 
 def _as_version_5(about: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of version 8 as version 5 has it: without what came since."""
+    """Metadata of version 8 turned into version 5, without the fields that were added since."""
     topics = [
         {
             "topic_metadata": {name: topic["topic_metadata"][name] for name in _TOPIC_FIELDS},

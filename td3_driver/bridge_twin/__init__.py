@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded world as the CARLA bridge's topics and services: `world_node`."""
+"""`world_node`: the embedded world with the topics and services of the CARLA bridge."""

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tick of the embedded world as the messages that the CARLA bridge publishes for it.
+"""Builds the messages that the CARLA bridge would publish for a tick of the embedded world.
 
 Fields, frames and signs follow carla_ros_bridge (`odom_sensor.py`, `camera.py`, `ego_vehicle.py`,
 `collision_sensor.py`, `lane_invasion_sensor.py`): map frame right-handed, odometry twist in the
-body frame, collision impulse in CARLA's own left-handed axes. `world_node` publishes these
-messages and `evaluate --record` writes them: all that is said of the world is made here.
+body frame, collision impulse in CARLA's own left-handed axes.
 """
 
 from __future__ import annotations
@@ -42,17 +41,17 @@ _Quaternion = tuple[float, float, float, float]  # x, y, z, w
 
 
 def sensor_ids(car: Car) -> dict[int, Sensor]:
-    """The actor ids of the sensors and pseudo actors of a car and of its world."""
+    """The sensors and pseudo actors of a car and of its world by their actor ids."""
     return dict(enumerate(car.sensors, start=_FIRST_SENSOR_ID))
 
 
 class TickMessages:
-    """Builds the messages of one car; a sensor's frame is `<role>/<its id>`.
+    """Builds the messages of one car; the frame_id of a sensor is `<role>/<its id>`.
 
     Args:
-        messages: what they are made of: rclpy's classes, or those of a bag.
-        role_name: of the car.
-        config: step and camera.
+        messages: makes the messages, of rclpy's classes or of those for a bag.
+        role_name: role name of the car.
+        config: the world's step and camera.
     """
 
     def __init__(self, messages: Messages, role_name: str, config: WorldConfig) -> None:
@@ -63,7 +62,7 @@ class TickMessages:
         self._objects = ObjectArrays(messages, EGO_ID)
 
     def carla_status(self, frame: int, *, synchronous_mode: bool, running: bool) -> Any:
-        """carla_msgs/CarlaStatus: the newest tick, and whether there will be more."""
+        """carla_msgs/CarlaStatus: the number of the newest tick, and whether the world runs."""
         message = self._messages.new("carla_msgs/msg/CarlaStatus")
         message.frame, message.fixed_delta_seconds = frame, self._fixed_delta_s
         message.synchronous_mode, message.synchronous_mode_running = synchronous_mode, running
@@ -76,7 +75,7 @@ class TickMessages:
         return message
 
     def world_info(self, road_map: RoadMap) -> Any:
-        """carla_msgs/CarlaWorldInfo: the roads, once."""
+        """carla_msgs/CarlaWorldInfo: the roads; published once."""
         message = self._messages.new("carla_msgs/msg/CarlaWorldInfo")
         message.map_name, message.opendrive = road_map.name, road_map.opendrive
         return message
@@ -93,7 +92,7 @@ class TickMessages:
         return message
 
     def ego_transform(self, tick: Tick) -> Any:
-        """tf2_msgs/TFMessage: the car in the map frame, as in `odometry`."""
+        """tf2_msgs/TFMessage: the pose of the car in the map frame, as in `odometry`."""
         header = self._header(tick, MAP_FRAME)
         message, transform = new_transform(self._messages, header, self._role)
         translation, pose = transform.translation, tick.ego.pose
@@ -102,7 +101,7 @@ class TickMessages:
         return message
 
     def sensor_transform(self, tick: Tick, sensor: Sensor) -> Any:
-        """tf2_msgs/TFMessage: a sensor on the car; a camera's frame is that of its picture."""
+        """tf2_msgs/TFMessage: the pose of a sensor on the car; for a camera the optical frame."""
         header = self._header(tick, self._role)
         message, transform = new_transform(self._messages, header, f"{self._role}/{sensor.id}")
         at, translation, rotation = sensor.mounting, transform.translation, transform.rotation
@@ -118,8 +117,8 @@ class TickMessages:
         return message
 
     def status(self, tick: Tick) -> Any:
-        """carla_msgs/CarlaEgoVehicleStatus: speed without a sign, acceleration in the map frame,
-        the command as applied.
+        """carla_msgs/CarlaEgoVehicleStatus: absolute speed, acceleration in the map frame, and the
+        applied command.
         """
         message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleStatus")
         message.header = self._header(tick, MAP_FRAME)
@@ -141,13 +140,13 @@ class TickMessages:
         return message
 
     def camera_info(self, tick: Tick, sensor: str) -> Any:
-        """sensor_msgs/CameraInfo: the pinhole of the camera, with the image's header."""
+        """sensor_msgs/CameraInfo: the intrinsics of the camera, with the image's header."""
         self._camera_info.header = self._sensor_header(tick, sensor)
         return self._camera_info
 
     def collision(self, tick: Tick, collision: Collision, sensor: str) -> Any:
-        """carla_msgs/CarlaCollisionEvent, the impulse in CARLA's axes: y to the right, not flipped
-        by the bridge.
+        """carla_msgs/CarlaCollisionEvent: the impulse is in CARLA's axes, y to the right, because
+        the bridge does not flip it.
         """
         message = self._messages.new("carla_msgs/msg/CarlaCollisionEvent")
         message.header = self._sensor_header(tick, sensor)
@@ -158,7 +157,7 @@ class TickMessages:
         return message
 
     def lane_invasion(self, tick: Tick, sensor: str) -> Any:
-        """carla_msgs/CarlaLaneInvasionEvent: the crossed markings, in CARLA's numbers."""
+        """carla_msgs/CarlaLaneInvasionEvent: the kinds of crossed markings, in CARLA's numbers."""
         message = self._messages.new("carla_msgs/msg/CarlaLaneInvasionEvent")
         message.header = self._sensor_header(tick, sensor)
         crossed = np.array(tick.lane_invasions, np.int32)
@@ -166,13 +165,13 @@ class TickMessages:
         return message
 
     def objects(self, tick: Tick, *, with_ego: bool) -> Any:
-        """derived_object_msgs/ObjectArray: everybody on the road; good until the next call."""
+        """derived_object_msgs/ObjectArray: all road users; the next call changes the message."""
         header = self._header(tick, MAP_FRAME)
         objects = self._objects.everybody if with_ego else self._objects.others
         return objects(tick, header)
 
     def vehicle_info(self) -> Any:
-        """carla_msgs/CarlaEgoVehicleInfo: the car, once."""
+        """carla_msgs/CarlaEgoVehicleInfo: the car; published once."""
         message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfo")
         message.id, message.type, message.rolename = EGO_ID, VEHICLE, self._role
         message.mass = MASS_KG
@@ -192,7 +191,7 @@ class TickMessages:
 
 @functools.cache
 def _turned(at: Mounting, *, optical: bool) -> _Quaternion:
-    """The axes of a sensor's frame in those of the car."""
+    """The rotation of a sensor's frame in the car's frame; of the optical frame if `optical`."""
     roll, pitch, yaw = (math.radians(angle) / 2.0 for angle in (at.roll, at.pitch, at.yaw))
     turned = (0.0, 0.0, math.sin(yaw), math.cos(yaw))
     for then in (
@@ -204,7 +203,7 @@ def _turned(at: Mounting, *, optical: bool) -> _Quaternion:
 
 
 def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:
-    """Turned by b and then by a."""
+    """The product of two quaternions: the rotation by b, then by a."""
     ax, ay, az, aw = a
     bx, by, bz, bw = b
     return (
@@ -216,7 +215,7 @@ def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:
 
 
 def _camera_info(messages: Messages, config: WorldConfig) -> Any:
-    """`camera.py` of the bridge: fx = fy = W / (2 tan(fov / 2)), no distortion."""
+    """The intrinsics, as in the bridge's `camera.py`: fx = fy = W / (2 tan(fov / 2))."""
     width, height = config.image_width, config.image_height
     focal_px = width / (2.0 * math.tan(math.radians(config.fov_deg) / 2.0))
     cx, cy = width / 2.0, height / 2.0

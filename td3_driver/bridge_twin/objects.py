@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everybody on the road as the CARLA bridge tells of them, `derived_object_msgs/ObjectArray`.
+"""All road users as the CARLA bridge reports them, in a derived_object_msgs/ObjectArray.
 
 As its `object_sensor.py` and `traffic_participant.py` do: map frame, the twist not turned into the
 body frame, boxes, classified with certainty. A vehicle's pose is on the ground below its middle,
@@ -23,7 +23,7 @@ _CERTAIN = 255
 
 
 class ObjectArrays:
-    """Fills the same messages in every tick: making them anew takes ten times as long."""
+    """Makes the messages; it refills the same ones in every tick, which is ten times as fast."""
 
     def __init__(self, messages: Messages, ego_id: int) -> None:
         self._messages = messages
@@ -34,7 +34,7 @@ class ObjectArrays:
         self._others: list[Any] = []
 
     def others(self, tick: Tick, header: Any) -> Any:
-        """Everybody but the car, a derived_object_msgs/ObjectArray."""
+        """All road users but the car, a derived_object_msgs/ObjectArray."""
         bodies = tick.others
         count = len(bodies.actor_ids)
         self._others += [self._object() for _ in range(count - len(self._others))]
@@ -47,7 +47,7 @@ class ObjectArrays:
         return array
 
     def everybody(self, tick: Tick, header: Any) -> Any:
-        """The car, and the others."""
+        """The car and all other road users, a derived_object_msgs/ObjectArray."""
         array = self.others(tick, header)
         ego, pose = self._ego, tick.ego.pose
         ego.header, ego.classification_age = header, tick.frame
@@ -63,7 +63,7 @@ class ObjectArrays:
         return array
 
     def _object(self) -> Any:
-        """A box that has been seen for certain, nowhere yet."""
+        """A derived_object_msgs/Object: a box, certainly detected; its pose is still to be set."""
         message = self._messages.new("derived_object_msgs/msg/Object")
         message.object_classified, message.classification_certainty = True, _CERTAIN
         message.shape.type = message.shape.BOX

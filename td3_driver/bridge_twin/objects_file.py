@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's `objects.json`: which car is the ego, and what it carries.
+"""Reads the bridge's `objects.json`: the ego car and its sensors.
 
 The format is that of carla_spawn_objects: metres, degrees, right-handed axes (pitch positive looks
 down); every further key of a sensor is an attribute of CARLA's blueprint.
@@ -41,12 +41,12 @@ _FORMAT = '{"objects": [{"type": "vehicle...", "id": ..., "sensors": [...]}]}'
 
 
 class ObjectsFileError(ValueError):
-    """An objects file that describes no car of ours."""
+    """An objects file cannot be used."""
 
 
 @dataclass(frozen=True)
 class Mounting:
-    """Where a sensor sits in the car's frame: metres (forward, left, up) and degrees.
+    """The pose of a sensor in the car's frame: metres (forward, left, up) and degrees.
 
     Turned by roll, pitch, yaw in this order, about the car's axes.
     """
@@ -59,11 +59,14 @@ class Mounting:
     yaw: float = 0.0
 
 
+_CAMERA_MOUNTING = Mounting(x=1.6, z=1.5)
+
+
 @dataclass(frozen=True)
 class Sensor:
-    """A sensor or pseudo actor; `id` is the last part of its topics.
+    """A sensor or pseudo actor; `id` is the last part of its topic, or the one before.
 
-    One that is not `attached` to the car belongs to the whole world.
+    A sensor that is not `attached` to the car belongs to the whole world.
     """
 
     type: str
@@ -75,10 +78,10 @@ class Sensor:
 
 @dataclass(frozen=True)
 class CameraPicture:
-    """What a camera's attributes ask for: pixels, and the horizontal angle of view.
+    """The size of a camera's pictures, its horizontal angle of view, and its rate.
 
-    `sensor_tick_s` is the simulated time from picture to picture; at or below the world's tick,
-    each tick brings one.
+    `sensor_tick_s` is the simulated time between pictures; at or below the world's step, every
+    tick brings one.
     """
 
     width_px: int
@@ -89,9 +92,9 @@ class CameraPicture:
 
 @dataclass(frozen=True)
 class Car:
-    """The ego: its role, the sensors in the order in which they publish, where it starts.
+    """The ego car: its role name, its sensors in the order of publishing, its starting pose.
 
-    `left_out` names what the file asks for and this world does not simulate: a sensor as
+    `left_out` names what the file asks for but this world does not simulate: a sensor as
     `type/id`, an attribute of the car or the camera as `type/id attribute`.
     """
 
@@ -101,19 +104,25 @@ class Car:
     left_out: tuple[str, ...] = ()
 
     def camera(self) -> Sensor:
-        """The car's one camera."""
+        """The camera of the car."""
         return next(sensor for sensor in self.sensors if sensor.type == CAMERA)
 
     def control_id(self) -> str | None:
-        """The id of the pseudo actor that moves the car, if there is one."""
+        """The id of the pseudo actor by which topics move the car; None if there is none."""
         return next((sensor.id for sensor in self.sensors if sensor.type == CONTROL), None)
 
 
-def default_car(role_name: str, camera: str, control_id: str, picture: CameraPicture) -> Car:
-    """The car of `config/ego_vehicle.json`, with the camera's picture as asked for.
+def default_car(
+    role_name: str,
+    camera: str,
+    control_id: str,
+    picture: CameraPicture,
+    mounting: Mounting = _CAMERA_MOUNTING,
+) -> Car:
+    """The car of `config/ego_vehicle.json`, with the camera as asked for.
 
-    And `/carla/objects`, which that file leaves out: there it costs calls to the server for each
-    object and tick, here nothing while nobody listens.
+    It also has `/carla/objects`. The file leaves that out, because with CARLA it costs calls to
+    the server for each object and tick; here it costs nothing while nobody listens.
     """
     attributes = {
         "image_size_x": str(picture.width_px),
@@ -128,16 +137,16 @@ def default_car(role_name: str, camera: str, control_id: str, picture: CameraPic
         Sensor(TRANSFORM, "tf"),
         Sensor(ODOMETRY, "odometry"),
         Sensor(SPEEDOMETER, "speedometer"),
-        Sensor(CAMERA, camera, Mounting(x=1.6, z=1.5), attributes),
+        Sensor(CAMERA, camera, mounting, attributes),
         Sensor(CONTROL, control_id),
     )
     return Car(role_name, sensors)
 
 
 def read_car(path: Path, role_name: str, camera: str) -> Car:
-    """The vehicle with this role from a file, with the one camera that is simulated.
+    """Read the vehicle with a role name from a file, with the one camera that is simulated.
 
-    The role is the vehicle's `role_name` where it has that attribute, and its `id` as well.
+    Both the vehicle's `id` and its attribute `role_name` count as its role name.
 
     Raises:
         OSError: there is no such file, or it cannot be read.
@@ -154,7 +163,7 @@ def read_car(path: Path, role_name: str, camera: str) -> Car:
 
 
 def _parsed(content: bytes) -> object:
-    """JSON of any of Unicode's encodings, with a byte-order mark or without."""
+    """Parse JSON in any Unicode encoding, with or without a byte-order mark."""
     try:
         return json.loads(content)
     except UnicodeDecodeError as error:
@@ -170,7 +179,7 @@ def _parsed(content: bytes) -> object:
 
 
 def _what_is_no_json(text: str, at: int) -> str:
-    """What people write into JSON and its parsers do not take, if it is that."""
+    """Name the common mistake in a text that is not JSON; empty if it is none of those known."""
     if not text.strip():
         return f"the file is empty; expected {_FORMAT}"
     if text.startswith(("//", "/*", "#"), at):
@@ -225,7 +234,7 @@ def _car(entries: Sequence[Mapping[str, Any]], role_name: str, camera: str) -> C
 
 
 def picture_of(camera: Sensor) -> CameraPicture:
-    """A camera's picture, with the blueprint's values where it says nothing.
+    """The picture of a camera; the blueprint's defaults where an attribute is missing.
 
     Raises:
         ObjectsFileError: an attribute is not a number.
@@ -267,7 +276,7 @@ def _sensor(entry: Mapping[str, Any], *, attached: bool) -> Sensor:
 
 
 def _mounting(entry: Mapping[str, Any]) -> Mounting:
-    """Where it is put; numbers may be given as text, as carla_spawn_objects takes them."""
+    """The `spawn_point` of an entry; numbers may be text, as carla_spawn_objects takes them."""
     given = entry.get("spawn_point") or {}
     where = f"spawn_point of {_name(entry)}"
     if not isinstance(given, dict) or not {*given} <= {*_AXES}:
@@ -276,7 +285,7 @@ def _mounting(entry: Mapping[str, Any]) -> Mounting:
 
 
 def _number(value: object, what: str) -> float:
-    """A finite number, given as one or as text."""
+    """A finite number from a number or a text."""
     with contextlib.suppress(ValueError):
         if not isinstance(value, bool) and isinstance(value, (int, float, str)):
             number = float(value)

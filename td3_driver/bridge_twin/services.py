@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's services for objects, as far as launch files call them.
+"""The bridge's services to spawn and destroy objects, as far as launch files call them.
 
-The car and its sensors are there from the start, so spawning one of them finds it. A destroyed
-one falls silent until it is spawned again; this is how clients of the bridge reset a car that they
-do not move by `set_transform`. Any other vehicle stands where it is put, as CARLA's does without a
-driver.
+The car and its sensors exist from the start; spawning one of them returns its id. A destroyed one
+publishes nothing until it is spawned again; this is how clients of the bridge reset a car that
+they do not move by `set_transform`. Any other vehicle is parked where it is spawned, as CARLA's is
+without a driver.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _DRAWS = 50  # of a random place, until one is free
 
 
 class SpawnError(ValueError):
-    """An object that cannot be spawned; the service's `error_string`."""
+    """An object cannot be spawned; the text is the service's `error_string`."""
 
 
 class ActorServices:
-    """Serves spawn_object, destroy_object and get_blueprints; `present` are the actors' ids."""
+    """Serves spawn_object, destroy_object and get_blueprints; `present` has all actors' ids."""
 
     def __init__(self, node: Node, car: objects.Car, simulation: Simulation) -> None:
         self._node = node
@@ -92,9 +92,9 @@ class ActorServices:
         return EGO_ID
 
     def _park(self, request: SpawnObject.Request) -> int:
-        """At the given place, or at one drawn from those where the car could start.
+        """Park a vehicle at the given pose, or at a random one where the car could start.
 
-        Each slows every tick, for whoever drives.
+        Their number is limited, since each slows down every tick.
         """
         if len(self.present) >= MOST_ACTORS:
             raise SpawnError(f"{len(self.present)} actors are there, as many as there may be")
@@ -134,12 +134,12 @@ class ActorServices:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """As the bridge does, but for patterns of a length that takes minutes."""
+    """Match a pattern as the bridge does, but refuse long ones, which could take minutes."""
     return len(pattern) <= LONGEST_PATTERN and fnmatch(name, pattern)
 
 
 def _check_camera(sensor: objects.Sensor, request: SpawnObject.Request) -> None:
-    """The camera is made once; a request for another one must not seem to succeed."""
+    """Refuse a camera with other attributes: the camera is made once and cannot change."""
     attributes = {attribute.key: attribute.value for attribute in request.attributes}
     at = request.transform.position
     wanted = objects.Sensor(

@@ -30,6 +30,7 @@ from td3_driver.bridge_twin.services import ActorServices
 from td3_driver.bridge_twin.topics import BridgeTopics
 from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
+from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.types import FULL_BRAKE, LARGEST_M, Control
 from td3_driver.ros import names
 from td3_driver.ros.command_line import check
@@ -83,7 +84,7 @@ class WorldNode(Node):
 
     def tick_forever(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Tick until asked to stop; returns the exit code."""
-        company = Company(self, "world", names.WORLD_INFO)
+        company = Company(self, "world", WORLD_INFO)
         while not stop.requested:
             if company.newcomer and (others := company.others()):
                 self.get_logger().error(refusal(others))
@@ -141,14 +142,14 @@ class WorldNode(Node):
         )
 
     def _take_surplus(self) -> None:
-        """Take what has come besides; the bridge takes commands while it ticks."""
+        """Take further commands that have come, since the bridge takes commands while it ticks."""
         subscription = self._manual_commands if self._manual_override else self._commands
         with subscription.handle:
             while taken := subscription.handle.take_message(subscription.msg_type, False):
                 self._obey(taken[0])
 
     def _go_on(self, executor: SingleThreadedExecutor, stop: Stop) -> None:
-        """No wait for a command: serve what has come; without synchronous mode keep real time."""
+        """Serve callbacks without waiting for a command; in asynchronous mode keep real time."""
         until_s = time.monotonic() + SERVING_S
         if not self.parameters.synchronous_mode:
             self._due_s = max(self._due_s + self.parameters.fixed_delta_seconds, until_s)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of `world_node`, and the car and the world that they describe."""
+"""The parameters of `world_node`, and the car and the simulation made from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from td3_driver.world.simulation import Simulation, WorldConfig
 
 @dataclass(frozen=True)
 class WorldParameters:
-    """Parameters of `world_node`. Names that the bridge has too mean the same."""
+    """Parameters of `world_node`. Those of the bridge's names mean the same as there."""
 
     map: str = parameter(
         "", "OpenDRIVE file (.xodr); empty: generate roads from the seed.", path=True
@@ -78,7 +78,7 @@ class WorldParameters:
 
 
 def car_of(given: WorldParameters) -> Car:
-    """The car and its sensors.
+    """The car and its sensors that the parameters describe.
 
     Raises:
         OSError, ValueError: the objects file cannot be used.
@@ -90,7 +90,7 @@ def car_of(given: WorldParameters) -> Car:
 
 
 def simulation_of(given: WorldParameters, car: Car) -> Simulation:
-    """The world, with the car where it starts.
+    """The simulation that the parameters describe, with the car at its start.
 
     Raises:
         OSError, ValueError: the map cannot be used, or such a world cannot be simulated.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint as bytes: a zip archive of `torch.save`'s that ends in its own SHA-256."""
+"""The bytes of a checkpoint: a zip archive by `torch.save` that ends in its own SHA-256."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class CheckpointError(RuntimeError):
 
 
 def one_line(error: Exception) -> str:
-    """The gist of an error: torch's messages run over many lines."""
+    """The first line of an error's message, since torch's have many."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a regular file; reading one of another kind might never end.
+    """Open a regular file for reading; a pipe or device might never end.
 
     Raises:
-        OSError: If there is none, or it cannot be read.
+        OSError: If it is not a regular file, or cannot be read.
     """
     mode = path.stat().st_mode
     # Opening a FIFO waits for a writer, reading a device may go on for ever.
@@ -54,7 +54,7 @@ def _is_marked(file: IO[bytes]) -> bool:
 
 
 def is_ours(path: str | Path) -> bool:
-    """Whether a file ends in this package's mark, sound or not."""
+    """Whether a file ends in this package's mark; the file may be damaged."""
     try:
         with open_file(Path(path)) as file:
             return _is_marked(file)
@@ -63,7 +63,7 @@ def is_ours(path: str | Path) -> bool:
 
 
 def may_replace(path: str | Path) -> bool:
-    """Whether writing here loses nothing but a checkpoint of this package, sound or damaged."""
+    """Whether the path is free, an empty file, or a checkpoint of this package, even damaged."""
     path = Path(path)
     try:
         with open_file(path) as file:
@@ -81,7 +81,7 @@ def may_replace(path: str | Path) -> bool:
 
 
 def append_hash(file: BinaryIO) -> None:
-    """Announce the comment in the archive's end, then write it: the SHA-256 of all before."""
+    """Append the SHA-256 of everything before it as the archive's comment."""
     file.seek(-_ARCHIVE_END.size, os.SEEK_END)
     signature, fields, comment = _ARCHIVE_END.unpack(file.read(_ARCHIVE_END.size))
     if signature != b"PK\x05\x06" or comment:
@@ -93,7 +93,7 @@ def append_hash(file: BinaryIO) -> None:
 
 
 def _digest(file: IO[bytes], length: int) -> str:
-    """SHA-256, in hexadecimal, of a file's first `length` bytes; reads up to there."""
+    """SHA-256 of a file's first `length` bytes, in hexadecimal; the position is then there."""
     digest = hashlib.sha256()
     file.seek(0)
     while length and (chunk := file.read(min(length, _CHUNK))):
@@ -103,7 +103,7 @@ def _digest(file: IO[bytes], length: int) -> str:
 
 
 def verify_hash(path: Path, file: IO[bytes]) -> bool:
-    """Whether the file carries its SHA-256; CheckpointError if that is wrong."""
+    """Whether the file carries a SHA-256; raises CheckpointError if it does not match."""
     length = file.seek(0, os.SEEK_END) - _COMMENT_BYTES
     if length < 0:
         return False
@@ -117,7 +117,7 @@ def verify_hash(path: Path, file: IO[bytes]) -> bool:
 
 
 def parse(path: Path, file: IO[bytes], *, check_archive: bool) -> object:
-    """The contents, tensors on the CPU; CheckpointError if they cannot be read."""
+    """Read the contents, tensors on the CPU; raises CheckpointError if they cannot be read."""
     try:
         file.seek(0)
         if check_archive:  # torch.load checks no checksum
@@ -136,7 +136,7 @@ def parse(path: Path, file: IO[bytes], *, check_archive: bool) -> object:
 
 
 def glance(path: Path) -> object:
-    """As `parse`, but tensors are read from the disk only when they are looked at."""
+    """As `parse`, but a tensor is read from the disk only when it is used."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # as above

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoint files: written whole or not at all, verified before use, never run.
+"""Writes, verifies, reads and deletes checkpoint files; no code in a file is ever run.
 
-What the contents mean is in snapshot.py, how they lie in a file in checkpoint_file.py; this module
-knows only their keys.
+`archive` has the bytes of a file, `agent/snapshot.py` what the contents mean; this module knows
+only their keys.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _FIRST_WITH_HASH = 2  # format_version
 
 
 def write(path: str | Path, payload: Mapping[str, Any]) -> None:
-    """Write a file that is there completely or not at all, even if the power fails.
+    """Write a checkpoint completely or not at all, even if the power fails.
 
     Args:
-        path: Where; folders are created, and a checkpoint already there is replaced.
+        path: The file; folders are created, and a checkpoint already there is replaced.
         payload: Tensors and plain Python data; nothing else could be read again.
 
     Raises:
@@ -118,11 +118,11 @@ def publish_best(path: str | Path) -> Path:
 
 
 def newest(directory: str | Path) -> Path | None:
-    """The valid `td3_<step>.pth` or `latest.pth` that was written last.
+    """The valid `td3_<step>.pth` or `latest.pth` that was written last; None if there is none.
 
-    By time of writing, because a folder may hold a longer run of earlier days; of files written
-    at the same time the one with more steps, and a numbered name before `latest.pth`. Damaged
-    files are passed over; None if no valid one is left.
+    The time of writing counts, because a folder may hold a longer, earlier run. Of files written
+    at the same time the one with more steps is taken, and a numbered name before `latest.pth`.
+    Damaged files are passed over.
     """
     found = _numbered(Path(directory))
     latest = Path(directory) / LATEST
@@ -137,21 +137,21 @@ def newest(directory: str | Path) -> Path | None:
 def retain(
     directory: str | Path, keep_last: int, keep_every: int = 0, run: str | None = None
 ) -> list[Path]:
-    """Delete the checkpoints that are no longer wanted, and the replays beside them.
+    """Delete old numbered checkpoints and the replays beside them.
 
     Kept are the `keep_last` numbered files written last, those whose step is a multiple of
     `keep_every`, `latest.pth` and `best.pth`, and all files that this package or, where `run` is
-    given, that run did not write. A replay is kept with the `keep_last` files only: it is what a
-    run is resumed from, and too large to keep for ever.
+    given, that run did not write. A replay is kept with the `keep_last` files only: a run is
+    resumed from them, and it is too large to keep for ever.
 
     Args:
-        directory: Where the files are.
+        directory: The folder of the files.
         keep_last: At least 1, so the file just written is always kept.
         keep_every: In environment steps; 0 keeps none for ever.
-        run: Whose files to look at, as `provenance` of the checkpoints has it; None: anybody's.
+        run: The run whose files to look at, as in `provenance` of the checkpoints; None: any.
 
     Returns:
-        What was deleted.
+        The deleted files.
 
     Raises:
         ValueError: If a number is out of range.
@@ -187,7 +187,7 @@ def retain(
 
 
 def run_of(path: str | Path) -> str | None:
-    """The name of the run that wrote a checkpoint, by its `provenance`; None where unknown."""
+    """The name of the run that wrote a checkpoint, from its `provenance`; None if unknown."""
     payload = _written_by(Path(path), None)
     return None if payload is None else (payload.get("provenance") or {}).get("run")
 
@@ -200,7 +200,7 @@ def _check_replaceable(path: Path) -> None:
 
 
 def _written_by(path: Path, run: str | None) -> dict[str, Any] | None:
-    """The contents, tensors unread, of a marked file that is of this run; else None."""
+    """The contents, tensors unread, of a file of this package and of this run; else None."""
     if not is_ours(path):
         return None
     try:
@@ -214,9 +214,10 @@ def _written_by(path: Path, run: str | None) -> dict[str, Any] | None:
 
 
 def _spare_names(folder: Path, wanted: set[Path]) -> list[Path]:
-    """Replays without a checkpoint that are one file with a wanted one.
+    """Replays without a checkpoint that are hard links to a replay that is kept.
 
-    A process killed between replay and checkpoint leaves them; nothing is lost with the name.
+    A process killed between writing replay and checkpoint leaves them; removing the name loses
+    nothing.
     """
     logs = [path.stat() for path in wanted if path.exists()]
     return [
@@ -250,7 +251,7 @@ def _numbered(folder: Path) -> list[tuple[int, int, Path]]:
 
 
 def _check_plain(where: str, value: object) -> None:
-    """Find what `torch.load(weights_only=True)` would refuse, before it is in a file."""
+    """Raise CheckpointError for a value that `torch.load(weights_only=True)` would refuse."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             _check_plain(f"{where}.{key}" if where else str(key), item)

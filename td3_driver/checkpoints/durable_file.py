@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there completely or not at all, even if the power fails or a process is killed.
+"""Writes files completely or not at all, even if the power fails or a process is killed.
 
-A file is written under a temporary name, brought onto the disk, then renamed. The temporary name
-carries host and process, so that what a killed process left is recognised and removed.
+A file is written under a temporary name, synced to the disk, then renamed. The temporary name
+carries host and process, so that files left by a killed process are recognised and removed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _TEMPORARY = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp"
 
 
 def replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside `path`, onto the disk, then rename it over `path`.
+    """Write a file beside `path`, sync it to the disk, then rename it to `path`.
 
     Args:
-        path: Where; its folder exists.
-        fill: Writes the content to an empty file that can be read too.
+        path: The file; its folder exists.
+        fill: Writes the content to an empty file that is open for reading and writing.
 
     Raises:
         OSError: If it cannot be written; a file already at `path` is unchanged.
@@ -43,7 +43,7 @@ def replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def publish(source: Path, path: Path) -> None:
-    """Make `path` the same file as `source`, at once and without a gap.
+    """Make `path` the same file as `source`, or a copy without hard links, in one step.
 
     Raises:
         OSError: If that cannot be done; a file already at `path` is unchanged.
@@ -72,7 +72,7 @@ def remove_stale(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A rename is on the disk only when its folder is."""
+    """Sync a folder to the disk, without which a rename in it may be lost."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -86,7 +86,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _host() -> str:
-    """Containers that share a folder have process numbers of their own, but names too."""
+    """A name of this host; containers that share a folder have different ones."""
     return socket.gethostname().replace(".", "-").replace("/", "-")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Older checkpoint formats, brought up to the current one a version at a time."""
+"""Migrates older checkpoint formats to the current one, version by version."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FORMAT_VERSION = 2
 
 
 def migrate(payload: dict[str, Any]) -> dict[str, Any]:
-    """Bring a payload to `FORMAT_VERSION`.
+    """Migrate a payload to `FORMAT_VERSION`.
 
     Raises:
-        ValueError: If its version is unknown, in one line.
+        ValueError: If its version is unknown.
     """
     version = payload.get("format_version")
     if type(version) is not int or version < 1:
@@ -29,7 +29,7 @@ def migrate(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_replay(payload: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 says which replay sidecar belongs to it; version 1 had none."""
+    """Version 1 to 2: `replay` names the replay file beside the checkpoint; version 1 had none."""
     return {**payload, "replay": None}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which versions wrote a file."""
+"""The versions of the software that writes a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def provenance() -> dict[str, str]:
 
 
 def package_version() -> str:
-    """This package's, or "unknown" where it is not installed."""
+    """The version of this package, or "unknown" where it is not installed."""
     try:
         return metadata.version("td3_driver")
     except metadata.PackageNotFoundError:

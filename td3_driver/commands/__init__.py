@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subcommands of `td3_driver`, a module each: its arguments, and what it runs."""
+"""The commands of `td3_driver`, a module each: its arguments, and the function it calls."""

@@ -14,7 +14,7 @@ from td3_driver.text import printable
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command `checkpoint` and what it can do."""
+    """Add the command `checkpoint` and its actions."""
     parser = commands.add_parser(
         "checkpoint",
         help="inspect, verify, compare, convert and export checkpoint files",
@@ -35,7 +35,7 @@ def _add_inspect(actions: Commands[argparse.ArgumentParser]) -> None:
         description="List networks, sizes, norms, optimizers, counters, settings and origin.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="checkpoint, td3_<step>.pth")
-    parser.set_defaults(run=_reporting(_inspect))
+    parser.set_defaults(execute=_reporting(_inspect))
 
 
 def _add_verify(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -47,7 +47,7 @@ def _add_verify(actions: Commands[argparse.ArgumentParser]) -> None:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE", help="checkpoints, td3_<step>.pth")
-    parser.set_defaults(run=_reporting(_verify))
+    parser.set_defaults(execute=_reporting(_verify))
 
 
 def _add_diff(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -58,7 +58,7 @@ def _add_diff(actions: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("first", type=Path, metavar="A", help="checkpoint")
     parser.add_argument("second", type=Path, metavar="B", help="checkpoint")
-    parser.set_defaults(run=_reporting(_diff))
+    parser.set_defaults(execute=_reporting(_diff))
 
 
 def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -75,7 +75,7 @@ def _add_convert(actions: Commands[argparse.ArgumentParser]) -> None:
     add("source", type=Path, metavar="SRC", help=source)
     add("destination", type=Path, metavar="DST", help="checkpoint to write")
     add("--name", metavar="NAME", help="with a folder: the files are NAME_actor, ...")
-    parser.set_defaults(run=_reporting(_convert))
+    parser.set_defaults(execute=_reporting(_convert))
 
 
 def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -89,13 +89,13 @@ def _add_export(actions: Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="checkpoint, td3_<step>.pth")
     add("--onnx", type=Path, required=True, metavar="OUT.onnx", help="model to write")
-    parser.set_defaults(run=_reporting(_export))
+    parser.set_defaults(execute=_reporting(_export))
 
 
 def _reporting(
     action: Callable[[argparse.Namespace], int],
 ) -> Callable[[argparse.Namespace], int]:
-    """Let an action end with one line and exit code 1 where a file is not what it should be."""
+    """Wrap an action so that a file it cannot use gives one line and exit code 1."""
 
     @functools.wraps(action)
     def run(args: argparse.Namespace) -> int:

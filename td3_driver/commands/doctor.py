@@ -23,7 +23,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add("--camera", default="rgb_front", metavar="ID", help="id of the front camera")
     add("--control-id", default="control", metavar="ID", help="id of actor.pseudo.control")
     add("--seconds", type=positive, default=5, metavar="N", help="how long to listen, s")
-    parser.set_defaults(run=_doctor)
+    parser.set_defaults(execute=_doctor)
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -55,13 +55,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="length of the routes in m, or the shortest and the longest; without it the"
         " configuration's",
     )
-    parser.set_defaults(run=_evaluate)
+    parser.set_defaults(execute=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.checkpoints.checkpoint import CheckpointError
-    from td3_driver.evaluation.run import Options, run
+    from td3_driver.evaluation.command import Options, execute
     from td3_driver.world.simulation import WorldConfig
 
     lengths = args.route_length or []
@@ -80,7 +80,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         world=WorldConfig(**surroundings(args)),
     )
     try:
-        print(run(options))
+        print(execute(options))
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     return 0

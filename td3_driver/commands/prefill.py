@@ -33,7 +33,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add("--preset", default="default", metavar="NAME", help="reward and limits, as in train")
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
     add_bag_topics(parser)
-    parser.set_defaults(run=_prefill)
+    parser.set_defaults(execute=_prefill)
 
 
 def _prefill(args: argparse.Namespace) -> int:
@@ -43,6 +43,7 @@ def _prefill(args: argparse.Namespace) -> int:
     from td3_driver.driving.messages.synchronisation import Sync
     from td3_driver.playback.prefill import prefill
     from td3_driver.playback.progress import Progress
+    from td3_driver.playback.recording import ReadOptions
     from td3_driver.share import preset_names
 
     if args.preset not in preset_names():
@@ -50,11 +51,10 @@ def _prefill(args: argparse.Namespace) -> int:
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
     config = load_configuration(args.preset, args.config).driving
-    names = (args.image, args.odometry, args.control)
-    sync = Sync(args.sync, args.tolerance)
+    reading = ReadOptions(args.image, args.odometry, args.control, Sync(args.sync, args.tolerance))
     try:
         with Progress() as progress:
-            done = prefill(args.bags, args.out, config, names, progress, sync)
+            done = prefill(args.bags, args.out, config, reading, progress)
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     for note in done.notes:

@@ -6,7 +6,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from td3_driver.arguments import CHECKPOINT_HELP, Commands, add_bag_topics, checkpoint_or_newest
+from td3_driver.arguments import (
+    CHECKPOINT_HELP,
+    Commands,
+    add_bag_topics,
+    checkpoint_or_newest,
+    not_negative_number,
+)
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -32,42 +38,32 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add(
         "--max-regression",
-        type=_share,
+        type=not_negative_number,
         default=0.1,
         metavar="SHARE",
         help="how much larger than in the baseline an error may be, as a share",
     )
-    parser.set_defaults(run=_replay)
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return value
+    parser.set_defaults(execute=_replay)
 
 
 def _replay(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.driving.messages.synchronisation import Sync
-    from td3_driver.playback.run import Options, run
+    from td3_driver.playback.command import Options, execute
+    from td3_driver.playback.recording import ReadOptions
 
     options = Options(
         bag=args.bag,
         checkpoint=checkpoint_or_newest(args),
         out=args.out,
-        image=args.image,
-        odometry=args.odometry,
-        control=args.control,
-        sync=Sync(args.sync, args.tolerance),
+        reading=ReadOptions(
+            args.image, args.odometry, args.control, Sync(args.sync, args.tolerance)
+        ),
         baseline=args.baseline,
         max_regression=args.max_regression,
     )
     try:
-        return run(options)
+        return execute(options)
     except CheckpointError as error:
         raise ValueError(str(error)) from error

@@ -112,7 +112,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         " ROS_DOMAIN_ID, or 0",
     )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
-    parser.set_defaults(run=_train)
+    parser.set_defaults(execute=_train)
 
 
 def _domain(text: str) -> str:
@@ -180,7 +180,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _folder(args: argparse.Namespace) -> RunFolder:
-    """The run's folder, claimed."""
+    """Claim the folder of the run."""
     from td3_driver.online.run_folder import Wording, claim, new_folder
 
     if args.checkpoint_dir is not None:

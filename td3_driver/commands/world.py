@@ -48,7 +48,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="write a film (.mp4, .webp or .gif) of the world driven by pure pursuit, and end",
     )
     add("--seconds", type=positive, default=20, metavar="N", help="of the film")
-    parser.set_defaults(run=_world)
+    parser.set_defaults(execute=_world)
 
 
 def _world(args: argparse.Namespace) -> int:
@@ -82,7 +82,7 @@ def _film(args: argparse.Namespace) -> int:
 
 
 def _say_notes(args: argparse.Namespace) -> None:
-    """What of the map was left out."""
+    """Print which parts of the map were left out."""
     from td3_driver.driving.routes.road_map import RoadMap
 
     if args.map is not None:

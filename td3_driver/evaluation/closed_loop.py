@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Driving a policy in the embedded world, greedily, without ROS and without learning."""
+"""Drives a policy in the embedded world, without exploration noise, ROS or learning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from td3_driver.world.traffic.others import are_pedestrians
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of a drive: what the world was, what it brought, and the answer to it."""
+    """One frame of a drive: the world's tick, what the driver reports of it, and its command."""
 
     tick: Tick
     report: Report
@@ -36,7 +36,7 @@ class Frame:
 
     @property
     def ego(self) -> EgoState:
-        """The car."""
+        """The state of the car."""
         return self.tick.ego
 
 
@@ -58,7 +58,7 @@ def episodes(driver: Driver, world: Simulation) -> Iterator[EpisodeSummary]:
 
 
 def recorded(frames: Iterator[Frame], driver: Driver, recorder: DriveRecorder) -> Iterator[Frame]:
-    """The frames of `drive`, each written when it has been answered."""
+    """The frames of `drive`, each recorded once it has its command."""
     episodes = driver.episodes
     for frame in frames:
         recorder.tick(frame.tick)
@@ -81,18 +81,20 @@ def drive_route(
     purpose: Purpose = Purpose.EVALUATION,
     speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
 ) -> Trace:
-    """Drive one route from standstill, judged by `standard`; it starts where training never does.
+    """Drive one route from standstill, from a place where training never starts.
+
+    The limits of `standard` apply.
 
     Args:
-        config: what is seen, how it is steered, what is rewarded.
-        policy: drives.
-        world: where; its car may stand anywhere.
+        config: the observation, the actions and the reward.
+        policy: the policy that drives.
+        world: the world to drive in; its car may stand anywhere.
         length_m: wanted length of the route, m.
-        seed: draws the route.
-        recorder: writes the drive, or None.
+        seed: seed by which the route is drawn.
+        recorder: records the drive, or None.
         watch: called with each frame of the episode, the first one too, or None.
-        purpose: whose starts the route may have.
-        speed_limit_mps: to be driven and kept, m/s.
+        purpose: the purpose among whose starting places the route begins.
+        speed_limit_mps: the speed to drive, and not to exceed, m/s.
 
     Raises:
         ValueError: the map has no such route.
@@ -142,7 +144,7 @@ def drive_route(
 
 
 class _Noting:
-    """A policy, and what it did in this episode."""
+    """Wraps a policy and keeps its actions in the current episode."""
 
     def __init__(self, policy: Policy) -> None:
         self.actions: list[Action] = []
@@ -154,7 +156,7 @@ class _Noting:
         self._policy.begin_episode()
 
     def act(self, situation: Situation) -> Action:
-        """The action that the car will execute."""
+        """The policy's action, bounded to what the car executes."""
         self.actions.append(safe_action(self._policy.act(situation)))
         return self.actions[-1]
 
@@ -165,7 +167,7 @@ def _state(ego: EgoState, place: RoutePlace) -> tuple[float, ...]:
 
 
 def _kind(collision: Collision) -> str:
-    """What was struck; the still parts of the world have no actor."""
+    """What a collision was with, a key of `COLLISION_FACTORS`."""
     if not collision.other_actor_id:
         return "static"
     (walks,) = are_pedestrians(np.array([collision.other_actor_id]))

@@ -2,13 +2,13 @@
 """Records drives of the embedded world as bags (MCAP) that `ros2 bag` and `replay` read.
 
 The messages are those that `world_node` and `driver_node` send for the same ticks, under the same
-names and made in the same place (`world.bridge_messages`, `driving.encoding`); no ROS is needed.
-Times are the world's: the same drive gives the same bytes.
+names and made in the same place (`bridge_twin.publications`, `driving.messages.encoding`); no ROS
+is needed. Times are the world's: the same drive gives the same bytes.
 """
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Iterable
 from typing import Any
 
 from rosbags.interfaces import Connection
@@ -16,9 +16,12 @@ from rosbags.rosbag2 import Writer
 
 from td3_driver.bags.types import BagMessages, typestore
 from td3_driver.bags.writing import quality
-from td3_driver.bridge_twin.messages import TickMessages
-from td3_driver.bridge_twin.objects_file import CAMERA, COLLISION, LANE_INVASION, Mounting, Sensor
+from td3_driver.bridge_twin.messages import EGO_ID, sensor_ids
+from td3_driver.bridge_twin.objects_file import CameraPicture, Mounting, default_car
+from td3_driver.bridge_twin.publications import Publication, Publications
+from td3_driver.driving.messages import topics
 from td3_driver.driving.messages.encoding import new_header, new_path, set_control
+from td3_driver.driving.messages.topics import topic_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import Control
@@ -28,97 +31,85 @@ _EGO, _CAMERA = "ego_vehicle", "rgb_front"
 ROLE = f"/carla/{_EGO}"
 IMAGE = f"{ROLE}/{_CAMERA}/image"
 CONTROL = f"{ROLE}/vehicle_control_cmd"
-TYPES = {
-    "/tf": "tf2_msgs/msg/TFMessage",
-    "/carla/world_info": "carla_msgs/msg/CarlaWorldInfo",
-    "/td3_driver/route": "nav_msgs/msg/Path",
-    f"{ROLE}/collision": "carla_msgs/msg/CarlaCollisionEvent",
-    f"{ROLE}/objects": "derived_object_msgs/msg/ObjectArray",
-    f"{ROLE}/odometry": "nav_msgs/msg/Odometry",
-    f"{ROLE}/vehicle_status": "carla_msgs/msg/CarlaEgoVehicleStatus",
-    IMAGE: "sensor_msgs/msg/Image",
-    CONTROL: "carla_msgs/msg/CarlaEgoVehicleControl",
+# Of what is published and sent, that which `replay` reads.
+RECORDED = {
+    name: topic_of(name)
+    for name in (
+        topics.TF,
+        topics.WORLD_INFO,
+        topics.ROUTE,
+        f"{ROLE}/collision",
+        f"{ROLE}/objects",
+        f"{ROLE}/odometry",
+        f"{ROLE}/vehicle_status",
+        IMAGE,
+        CONTROL,
+    )
 }
-LATCHED = ("/carla/world_info", "/td3_driver/route")
 
 
 class DriveRecorder:
-    """Writes the ticks of one car; use it in a `with` statement.
+    """Writes the ticks, commands and routes of one car to a bag; use it in a `with` statement.
 
     Args:
-        writer: an opened, empty bag; closed at the end.
-        road_map: what `/carla/world_info` says.
-        config: of the world.
+        writer: an open, empty bag; closed at the end.
+        road_map: the roads, for `/carla/world_info`.
+        config: the world's step and camera.
     """
 
     def __init__(self, writer: Writer, road_map: RoadMap, config: WorldConfig) -> None:
         self._writer = writer
         self._store = typestore()
         self._connections: dict[str, Connection] = {
-            topic: writer.add_connection(
-                topic,
-                kind,
+            topic.name: writer.add_connection(
+                topic.name,
+                topic.type,
                 typestore=self._store,
-                offered_qos_profiles=[quality(latched=topic in LATCHED)],
+                offered_qos_profiles=[quality(latched=topic.latched)],
             )
-            for topic, kind in TYPES.items()
+            for topic in RECORDED.values()
         }
-        self._new = BagMessages(self._store)
-        self._messages = TickMessages(self._new, _EGO, config)
-        self._road_map: RoadMap | None = road_map
-        self._collision = Sensor(COLLISION, "collision")
-        self._lane_invasion = Sensor(LANE_INVASION, "lane_invasion")
+        self._messages = BagMessages(self._store)
+        picture = CameraPicture(config.image_width, config.image_height, config.fov_deg)
         mounting = Mounting(
             config.camera_x_m, config.camera_y_m, config.camera_z_m, pitch=config.camera_pitch_deg
         )
-        self._camera = Sensor(CAMERA, _CAMERA, mounting)
+        car = default_car(_EGO, _CAMERA, "control", picture, mounting)
+        self._publications = Publications(self._messages, car, config)
+        self._present = {EGO_ID, *sensor_ids(car)}
+        self._road_map: RoadMap | None = road_map
 
     def __enter__(self) -> DriveRecorder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def tick(self, tick: Tick) -> None:
-        """What the world publishes in a tick."""
-        time_ns, messages = tick.stamp_ns, self._messages
+        """Write what the world publishes in a tick."""
         if self._road_map is not None:  # latched: it was there before
-            self._write("/carla/world_info", time_ns, messages.world_info(self._road_map))
+            self._write_all(tick.stamp_ns, self._publications.once(self._road_map))
             self._road_map = None
-        self._write(f"{ROLE}/vehicle_status", time_ns, messages.status(tick))
-        for collision in tick.collisions:
-            event = messages.collision(tick, collision, self._collision.id)
-            self._place(tick, self._collision)
-            self._write(f"{ROLE}/collision", time_ns, event)
-        if tick.lane_invasions:
-            self._place(tick, self._lane_invasion)
-        self._write(f"{ROLE}/objects", time_ns, messages.objects(tick, with_ego=False))
-        self._write("/tf", time_ns, messages.ego_transform(tick))
-        self._write(f"{ROLE}/odometry", time_ns, messages.odometry(tick))
-        self._place(tick, self._camera)
-        self._write(IMAGE, time_ns, messages.image(tick, _CAMERA))
+        self._write_all(tick.stamp_ns, self._publications.of_tick(tick, self._present))
 
     def command(self, time_ns: int, control: Control) -> None:
-        """The command that answers the frame of that stamp."""
-        message = self._new.new(TYPES[CONTROL])
-        message.header = new_header(self._new, time_ns, "")
+        """Write the command for the frame of that stamp, ns."""
+        message = self._messages.new(RECORDED[CONTROL].type)
+        message.header = new_header(self._messages, time_ns, "")
         set_control(message, control)
         self._write(CONTROL, time_ns, message)
 
     def route(self, time_ns: int, route: Route) -> None:
-        """The route of the episode that begins with the frame of that stamp."""
-        header = new_header(self._new, time_ns, "map")
-        path = new_path(self._new, route.points_m.tolist(), header)
-        self._write("/td3_driver/route", time_ns, path)
+        """Write the route of the episode that begins with the frame of that stamp, ns."""
+        header = new_header(self._messages, time_ns, "map")
+        path = new_path(self._messages, route.points_m.tolist(), header)
+        self._write(topics.ROUTE, time_ns, path)
 
-    def _place(self, tick: Tick, sensor: Sensor) -> None:
-        self._write("/tf", tick.stamp_ns, self._messages.sensor_transform(tick, sensor))
+    def _write_all(self, time_ns: int, publications: Iterable[Publication]) -> None:
+        for topic, make in publications:
+            if topic.name in self._connections:
+                self._write(topic.name, time_ns, make())
 
-    def _write(self, topic: str, time_ns: int, message: Any) -> None:
-        data = self._store.serialize_cdr(message, TYPES[topic])
-        self._writer.write(self._connections[topic], time_ns, data)
+    def _write(self, name: str, time_ns: int, message: Any) -> None:
+        data = self._store.serialize_cdr(message, RECORDED[name].type)
+        self._writer.write(self._connections[name], time_ns, data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies over courses that training never drives, and what came of it in numbers."""
+"""Drives policies over courses that training never drives, and summarises how they drove."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DIGITS = 6  # of every number that is written
 
 @dataclass(frozen=True)
 class Course:
-    """A road network and what is on it, and the seed, purpose and length of one route."""
+    """One route to drive: its roads, the world on them, its purpose and its length."""
 
     road_map: RoadMap
     config: WorldConfig
@@ -48,17 +48,17 @@ class Course:
 
     @property
     def seed(self) -> int:
-        """Of the world and of the route."""
+        """The seed of the world and of the route."""
         return self.config.seed
 
     def world(self) -> Simulation:
-        """A world of its own for each drive: none depends on those before."""
+        """A new world for a drive, so that drives do not depend on each other."""
         return Simulation(self.config, self.road_map)
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """Who drives, and with which view, steering and reward."""
+    """A policy to evaluate, and the configuration of what it sees, does and is rewarded for."""
 
     policy: Policy
     driving: DrivingConfig
@@ -66,7 +66,7 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Shot:
-    """What is shown of one moment of a drive: its step, the camera's picture, who else was there.
+    """A moment of a drive to show: its step, the camera's picture, and the other road users.
 
     `view` is uint8 BGRA (height, width, 4).
     """
@@ -78,7 +78,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Drive:
-    """One policy on one course; `shots` only of the first policy's best and worst drives."""
+    """One policy's drive over one course; only the first policy's best and worst have `shots`."""
 
     course: Course
     trace: Trace
@@ -98,20 +98,20 @@ def courses(
 ) -> Iterator[Course]:
     """Courses that training never drives.
 
-    Without a map each has a generated road of its own, the purpose's from `1000 * seed` on. With
-    one they are routes on it that start where no other purpose starts any.
+    Without a map, course n has the generated roads number `1000 * seed + n` of the purpose. With a
+    map, the routes start at places that no other purpose uses.
 
     Args:
-        given: the roads, or None.
-        count: how many.
-        purpose: what for.
-        seed: of the choice.
-        length_m: shortest and longest route; drawn uniformly, m.
+        given: the map, or None.
+        count: number of courses.
+        purpose: what they are used for.
+        seed: selects the courses.
+        length_m: shortest and longest route, m; lengths are drawn uniformly.
         difficulty: of generated roads; see `world/roads/generation.py`.
         world: camera and surroundings; its seed is not used.
 
     Raises:
-        ValueError: there are not so many generated roads.
+        ValueError: the purpose has no generated roads of such a number.
     """
     for number in range(_COURSES_PER_SEED * seed, _COURSES_PER_SEED * seed + count):
         road_map = given or _generated(road_seed(purpose, number), difficulty)
@@ -132,9 +132,9 @@ def drive_courses(
     record: Path | None = None,
     speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
 ) -> dict[str, list[Drive]]:
-    """Every entrant on every course, by name, judged by `standard`; `on_drive` hears of each.
+    """Drive every entrant over every course; the drives by name, `on_drive` is called with each.
 
-    With `record` the drives of the first one become bags in that folder.
+    With `record`, the drives of the first entrant are recorded as bags in that folder.
     """
     drives: dict[str, list[Drive]] = {name: [] for name in entrants}
     main = next(iter(entrants))
@@ -161,13 +161,13 @@ def drive_courses(
 
 
 def best_and_worst(drives: Sequence[Drive]) -> tuple[int, int]:
-    """Which drives have the highest and the lowest score."""
+    """The indices of the drives with the highest and the lowest score."""
     scores = [drive.metrics.score for drive in drives]
     return scores.index(max(scores)), scores.index(min(scores))
 
 
 def _without_most_shots(drives: list[Drive]) -> list[Drive]:
-    """Pictures of hundreds of drives would not fit into memory."""
+    """The drives with shots of the best and the worst alone: all would not fit into memory."""
     kept = best_and_worst(drives)
     return [
         drive if number in kept else replace(drive, shots=())
@@ -176,7 +176,7 @@ def _without_most_shots(drives: list[Drive]) -> list[Drive]:
 
 
 class _Shots:
-    """Takes a shot now and then, and keeps those of a drive's end."""
+    """Takes a shot every `SHOT_EVERY_S`, and keeps those of the last `SHOWN_S` of a drive."""
 
     def __init__(self, course: Course) -> None:
         self.world = course.world()
@@ -186,11 +186,11 @@ class _Shots:
 
     @property
     def taken(self) -> tuple[Shot, ...]:
-        """In their order."""
+        """The shots, the oldest first."""
         return tuple(self._taken)
 
     def __call__(self, frame: Frame) -> None:
-        """The drive's next frame, the first one at step 0."""
+        """Take in the next frame of the drive."""
         if self._steps % self._every == 0 or frame.report.ended is not None:
             self._taken.append(Shot(self._steps, frame.tick.image, self.world.others))
         self._steps += 1
@@ -209,7 +209,7 @@ def _recorder(folder: Path | None, number: int, course: Course) -> Iterator[Driv
 
 
 def summary(drives: Sequence[Drive]) -> dict[str, Any]:
-    """Means with intervals, and counts, as they stand in metrics.json."""
+    """Means with 95 % intervals, and counts, as in metrics.json."""
     metrics = [drive.metrics for drive in drives]
     estimates = summarise(metrics)
     infractions = Counter(
@@ -247,6 +247,6 @@ def per_episode(drives: Sequence[Drive]) -> list[dict[str, Any]]:
 
 
 def rounded(value: float) -> float:
-    """To the digits that are written."""
+    """A finite number, rounded to the digits that are written."""
     assert math.isfinite(value)
     return round(float(value), _DIGITS)

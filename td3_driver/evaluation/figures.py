@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report's figures: drives on the map, and along the way."""
+"""The figures of the evaluation report: drives on the map, and over the distance."""
 
 from __future__ import annotations
 

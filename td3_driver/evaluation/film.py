@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded world as a film: pure pursuit drives, and what it sees and does is drawn."""
+"""Films of the embedded world, driven by pure pursuit."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _MAX_ANIMATION_BYTES = 8_000_000
 
 
 def pictures(world: Simulation, seed: int) -> Iterator[Picture]:
-    """A picture for each tick of an endless drive; resets between the routes are left out.
+    """A picture for each tick of an endless drive, without the resets between routes.
 
     Args:
-        world: where.
-        seed: draws the routes.
+        world: the world to drive in.
+        seed: seed by which the routes are drawn.
     """
     config = load_configuration("default").driving
     driver = Driver(config, Pursuit(config), None, seed)
@@ -45,7 +45,7 @@ def pictures(world: Simulation, seed: int) -> Iterator[Picture]:
 
 
 def write(shown: Iterable[Picture], count: int, step_s: float, file: Path) -> None:
-    """Write so many pictures, `step_s` of time each, as the file's suffix says.
+    """Write pictures that last `step_s` each as a film, in the format of the file's suffix.
 
     Raises:
         ValueError: the suffix is none of .mp4, .webp and .gif.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives as moving pictures: the camera's view beside the map, speed and controls below."""
+"""Moving pictures of drives: the camera's view beside the map, speed and controls below."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def draw(
     driven_m: Points,
     others: Bodies | None = None,
 ) -> Picture:
-    """One picture, uint8 BGR: the view, the map round the car, and a bar with the controls.
+    """Draw one picture, uint8 BGR: the view, the map round the car, and a bar with the controls.
 
     Args:
         surface: the ground.
-        instant: what to show.
-        route_m, driven_m: (N, 2) points in the ROS map frame, drawn into the map.
-        others: who else is on the road.
+        instant: the moment to show.
+        route_m, driven_m: (N, 2) points of the route and of the way driven, ROS map frame, m.
+        others: the other road users.
     """
     height_px = max(instant.view.shape[0], MAP_PX)
     view = instant.view[:, :, :3]
@@ -72,7 +72,7 @@ def draw(
 
 
 def gif(pictures: Sequence[Picture], frame_s: float) -> bytes:
-    """An animated GIF of BGR pictures that plays for ever, with the first one's 256 colours."""
+    """An endless animated GIF of BGR pictures, in the 256 colours of the first one."""
     frames = _frames(pictures)
     palette = frames[0].quantize(256)
     # 0 is no dithering; Pillow 9.0 knows no `Image.Dither`.
@@ -89,7 +89,7 @@ def gif(pictures: Sequence[Picture], frame_s: float) -> bytes:
 
 
 def animation(pictures: Sequence[Picture], frame_s: float, max_bytes: int) -> bytes:
-    """An animated WebP of BGR pictures that plays for ever, as good as `max_bytes` allow."""
+    """An endless animated WebP of BGR pictures, in the best quality within `max_bytes`."""
     frames = _frames(pictures)
     for quality in (70, 50, 30, 15, 5):
         file = io.BytesIO()
@@ -150,12 +150,12 @@ def _map_round(
 
 
 def _outlines_m(poses: Points, sizes_m: Points) -> Points:
-    """(N, 4, 2) corners of cars, larger than they are, but no wider than their lane."""
+    """(N, 4, 2) corners of cars, m, enlarged to be seen, but no wider than a lane."""
     return box_corners(poses, 1.4 * sizes_m)
 
 
 def _pixels(view_from_map: Points, points_m: Points) -> NDArray[np.int32]:
-    """In sixteenths of a pixel, as OpenCV draws with four fractional bits."""
+    """Points in sixteenths of a pixel, for OpenCV's `shift=4`."""
     pixels = points_m @ view_from_map[:2, :2].T + view_from_map[:2, 2]
     return np.rint(16.0 * pixels).astype(np.int32)
 

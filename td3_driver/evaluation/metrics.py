@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drives were worth: each episode's measures, their means with intervals, and one score."""
+"""Measures of each episode, their means with 95 % intervals, and one score."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 FloatArray = NDArray[np.float64]
 
@@ -32,21 +33,21 @@ class Trace:
     Attributes:
         step_s: time between two states, s.
         route_length_m: length of the route, m.
-        speed_limit_mps: the speed that was asked for, m/s.
+        speed_limit_mps: the speed to drive and not to exceed, m/s.
         reason: why the episode ended, as in `episode.Outcome`.
         completion: share of the route that was driven, in [0, 1].
-        struck: what each collision was with, a key of `COLLISION_FACTORS`.
+        struck: what the car collided with, keys of `COLLISION_FACTORS`.
         route_m: (M, 2) float64, the route's points, ROS map frame.
         poses: (N + 1, 3) float64, x and y in m and yaw in rad, ROS map frame.
         s_m: (N + 1,) float64, place along the route, m.
         lateral_m: (N + 1,) float64, offset from the route, left positive, m.
         speed_mps: (N + 1,) float64, forward speed, m/s.
-        actions: (N, 2) float64, steer (positive to the right) in units that are the same for all
-            that are compared, and throttle/brake in [-1, 1].
+        actions: (N, 2) float64, steer (positive to the right) in `standard.STEER_UNIT`, the same
+            for all policies, and throttle/brake in [-1, 1].
         rewards: (N,) float64.
-        ttc_s: (N + 1,) float64, time to collision with who is ahead, inf where nobody is or it
-            grows; see `road_users.Leader`.
-        terminated: it ended by the task's own rules; else it was cut off.
+        ttc_s: (N + 1,) float64, time to collision with the road user ahead, s; inf where there is
+            none or the gap grows; see `road_users.Leader`.
+        terminated: the episode ended in a terminal state; else it was truncated.
     """
 
     step_s: float
@@ -70,9 +71,9 @@ class Trace:
 class EpisodeMetrics:
     """An episode in numbers, SI units; see `measure`.
 
-    `steer_rate_rms` is in 1/s and `mean_abs_steer_change` per step, both of `Trace.actions`'s
-    steer. `distance_m` is along the route. `min_ttc_s` is None where the car never closed in on
-    anybody.
+    `steer_rate_rms` (1/s) and `mean_abs_steer_change` (per step) are of the steer in
+    `Trace.actions`. `distance_m` is along the route. `min_ttc_s` is None if the car never came
+    closer to a road user ahead.
     """
 
     reason: str
@@ -97,7 +98,7 @@ class EpisodeMetrics:
 
 
 def measure(trace: Trace) -> EpisodeMetrics:
-    """The measures of one episode."""
+    """Compute the measures of one episode."""
     steps = len(trace.actions)
     speed_mps, lateral_m = trace.speed_mps[1:], trace.lateral_m[1:]
     steer_change = np.diff(trace.actions[:, 0])
@@ -136,12 +137,12 @@ def measure(trace: Trace) -> EpisodeMetrics:
 
 
 def value_bias(values: FloatArray, trace: Trace, discount: float) -> float:
-    """How much more a critic promised than came, mean over an episode's steps.
+    """Mean difference between a critic's values and the returns that followed, over an episode.
 
     Args:
-        values: (N,) its value of each executed action.
-        trace: the episode; if it was cut off, the last value stands for what would have followed.
-        discount: per step.
+        values: (N,) the critic's value of each executed action.
+        trace: the episode; if it was truncated, the last value stands for the rest of the return.
+        discount: discount factor per step.
     """
     come = 0.0 if trace.terminated else float(values[-1])
     returns = np.empty(len(values))
@@ -151,7 +152,7 @@ def value_bias(values: FloatArray, trace: Trace, discount: float) -> float:
 
 
 def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: float) -> float:
-    """How well a stretch was driven, in [0, 1]: a product, so that no part makes up for another.
+    """The quality of driving in [0, 1]: a product, so that no factor makes up for another.
 
     Args:
         rmse_m: root mean square of the lateral offset, m.
@@ -173,11 +174,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Ratio:
-    """A sum over episodes by another one; with `root` its square root.
+    """A sum over episodes divided by another sum; with `root` its square root.
 
-    Not a mean of the episodes' own ratios: an episode that drove nothing has no rate, and what
-    happened in it would be lost. Means over time weight an episode by its steps, so that one that
-    ends at once does not count like a whole drive.
+    It is not a mean of the episodes' own ratios: an episode without any distance has no rate, and
+    its collisions would be lost. Means over time weight an episode by its number of steps, so that
+    one that ends at once does not count like a whole drive.
     """
 
     total: Number
@@ -185,7 +186,7 @@ class _Ratio:
     root: bool = False
 
     def __call__(self, totals: FloatArray, overs: FloatArray) -> FloatArray:
-        """Over the last axis."""
+        """The ratio of both sums over the last axis."""
         ratio = totals.sum(axis=-1) / overs.sum(axis=-1)
         return np.asarray(np.sqrt(ratio) if self.root else ratio)
 
@@ -226,7 +227,8 @@ _MEANS = {
 class Estimate:
     """A mean over episodes and its 95 % interval.
 
-    None: a rate where nothing was driven, and its interval; most intervals of one episode alone.
+    The mean is None for a rate over no distance; so is its interval. The interval is None for one
+    episode alone, but for `success_rate` and `collisions_per_km`.
     """
 
     mean: float | None
@@ -279,28 +281,16 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def garwood(events: int) -> Interval:
-    """Garwood's exact 95 % interval of how many events were to be expected where so many came."""
+    """Garwood's exact 95 % interval of the expected number of events where so many were seen.
 
-    def at_most(count: int, expected: float) -> float:
-        """Poisson: how likely so many, or fewer, are."""
-        return math.fsum(
-            math.exp(number * math.log(expected) - expected - math.lgamma(number + 1))
-            for number in range(count + 1)
-        )
-
-    def solved(count: int, probability: float) -> float:
-        """What is to be expected where so many, or fewer, have this probability."""
-        low, high = 1e-12, 10.0 * (count + 2)
-        for _ in range(80):
-            middle = (low + high) / 2.0
-            low, high = (middle, high) if at_most(count, middle) > probability else (low, middle)
-        return high
-
-    return (solved(events - 1, 0.975) if events else 0.0), solved(events, 0.025)
+    A Poisson count's limits are quantiles of the gamma distribution.
+    """
+    low = float(gammaincinv(events, 0.025)) if events else 0.0
+    return low, float(gammaincinv(events + 1, 0.975))
 
 
 def _falling(value: float, half: float) -> float:
-    """1 at zero, one half at `half`, towards 0 beyond."""
+    """A factor that is 1 at zero, one half at `half`, and falls to 0."""
     return 1.0 / (1.0 + (value / half) ** 2)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports: one HTML file each, with its pictures inside, for light and dark screens."""
+"""Renders reports as single HTML files with embedded pictures, for light and dark screens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _TEMPLATES = Environment(
 
 
 def render(template: str, **context: object) -> str:
-    """The page of a template in `evaluation/templates/`, e.g. `evaluate.html.jinja`.
+    """Render a template of `evaluation/templates/`, e.g. `evaluate.html.jinja`.
 
     Templates extend `base.html.jinja` with the blocks `title` and `content`.
     """
@@ -56,7 +56,7 @@ def render(template: str, **context: object) -> str:
 
 @figure_style
 def picture(figure: Figure) -> str:
-    """A figure as a data URI (SVG, transparent), for an `<img>`; draw it in `figure_style`."""
+    """A figure as a data URI (SVG, transparent) for an `<img>`; draw it in `figure_style`."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, dpi=150, metadata={"Date": None})
     svg = file.getvalue().replace(_INK, "currentColor")
@@ -65,5 +65,5 @@ def picture(figure: Figure) -> str:
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """A file's content as a URI that a page carries in itself."""
+    """A file's content as a data URI, to embed in a page."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policies that a checkpoint's (`online.trained`) is compared with."""
+"""The baseline policies that a checkpoint's policy (`online.trained`) is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELD_STEPS = 10  # white noise only shakes a car; an action held for half a seco
 
 
 class Pursuit:
-    """`driving.controllers.PurePursuit`, which is told its place on the route."""
+    """Pure pursuit (`driving.controllers.PurePursuit`); it knows its place on the route."""
 
     def __init__(self, config: DrivingConfig) -> None:
         self._target_speed_mps = config.episode.reward.target_speed_mps
@@ -26,7 +26,7 @@ class Pursuit:
         self.begin_episode()
 
     def begin_episode(self) -> None:
-        """Speed control starts anew."""
+        """Reset the speed controller."""
         self._controller = PurePursuit(
             self._target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
         )
@@ -37,10 +37,10 @@ class Pursuit:
 
 
 class InformedPursuit(Pursuit):
-    """A pursuit that is told the safe speed behind who is in the way (`Leader.safe_speed_mps`).
+    """Pure pursuit that keeps to the safe speed behind the road user ahead.
 
-    It knows what traffic does from `/carla/<role>/objects`, which the learned policy never sees;
-    what it leaves of collisions is what no keeping of distance avoids.
+    It knows the traffic from `/carla/<role>/objects`, which the learned policy never sees
+    (`Leader.safe_speed_mps`). Its collisions are those that keeping a distance does not avoid.
     """
 
     def __init__(self, config: DrivingConfig) -> None:
@@ -48,7 +48,7 @@ class InformedPursuit(Pursuit):
         self._reward = config.episode.reward
 
     def act(self, situation: Situation) -> Action:
-        """The controller's action, not faster than is safe."""
+        """The controller's action, at no more than the safe speed."""
         safe_mps = self._reward.safe_speed_mps(situation.leader)
         return self._controller.act(
             situation.ego, situation.route, situation.place, at_most_mps=safe_mps
@@ -63,12 +63,12 @@ class Random:
         self.begin_episode()
 
     def begin_episode(self) -> None:
-        """The first action is drawn anew."""
+        """Forget the action that is held."""
         self._steps = 0
         self._action: Action = np.zeros(ACTION_DIM, np.float32)
 
     def act(self, situation: Situation) -> Action:
-        """What was drawn last."""
+        """The action that is held, drawn anew every `HELD_STEPS` steps."""
         if self._steps % HELD_STEPS == 0:
             self._action = self._rng.uniform(-1.0, 1.0, ACTION_DIM).astype(np.float32)
         self._steps += 1

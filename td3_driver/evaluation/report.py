@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of an evaluation: its numbers, its drives on the map, the best and the worst to see."""
+"""The report of an evaluation: measures, drives on the map, films of the best and worst."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_ANIMATION_BYTES = 1_400_000
 
 @dataclass(frozen=True)
 class _Column:
-    """A measure as a column of the page's tables."""
+    """A measure as a column of the report's tables."""
 
     title: str
     key: str
@@ -54,11 +54,11 @@ _CARDS = (0, 1, 2, 5, 6, 4)  # of _COLUMNS
 
 
 def report(metrics: Mapping[str, Any], drives: Sequence[Drive]) -> str:
-    """The HTML page.
+    """The report as an HTML page.
 
     Args:
-        metrics: as in metrics.json.
-        drives: those of its policy, in the order of `per_episode`.
+        metrics: the content of metrics.json.
+        drives: the drives of the evaluated policy, in the order of `per_episode`.
     """
     best, worst = best_and_worst(drives)
     rows = {metrics["policy"]: metrics, **metrics["comparison"]}
@@ -87,7 +87,7 @@ def _text(column: _Column, value: float | None) -> str:
 
 
 def _cell(column: _Column, values: Mapping[str, Any]) -> tuple[str, str]:
-    """A mean, and its interval; "" without one."""
+    """A mean and its interval as texts; the latter empty if there is none."""
     interval = values["confidence_95"][column.key]
     ends = [_text(column, end) for end in interval or ()]
     return _text(column, values[column.key]), " – ".join(ends)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses `best.pth` while a run learns: a process beside it that only reads its files.
+"""The process that chooses `best.pth` while a run learns; it only reads the run's files.
 
 `python -m td3_driver.evaluation.selection --folder DIR --since-ns N [--run NAME]
 [--map FILE] [--resume] [--difficulty NAME] [--traffic N] ...`
@@ -62,15 +62,15 @@ _LOGGED = (
 
 
 class Selection:
-    """What was evaluated of a run, and what is the best of it.
+    """The checkpoints of a run that were evaluated, and the best of them.
 
     Args:
-        folder: of the checkpoints.
+        folder: the folder of the checkpoints.
         given: the courses that every checkpoint drives.
-        since_ns: the run's beginning: files written before belong to another run.
-        run: its name in `provenance` of its checkpoints. Those with another name are passed over,
-            and a best.pth with another name stays.
-        resume: go on with the run that was evaluated last in this folder, if there is one.
+        since_ns: time at which the run began, ns; older files belong to another run.
+        run: the run's name in the `provenance` of its checkpoints. Checkpoints of another run are
+            passed over, and a best.pth of another run is not replaced.
+        resume: continue the selection that was made last in this folder, if there is one.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Selection:
         self._held = folder / ".evaluating.tmp"
 
     def pending(self) -> list[Path]:
-        """The checkpoints to be evaluated, in the order of their writing."""
+        """The checkpoints that are still to be evaluated, in the order of writing."""
         found = []
         for path in self._folder.glob("td3_*.pth"):
             if _NAMED.fullmatch(path.name):
@@ -104,10 +104,10 @@ class Selection:
         return [path for _, path in sorted(new)]
 
     def evaluate(self, path: Path) -> dict[str, Any]:
-        """Drive a checkpoint over the courses, keep it if it is the best, and note it.
+        """Drive a checkpoint over the courses, and publish it as best.pth if it is the best.
 
         Raises:
-            OSError, CheckpointError: it cannot be evaluated; it is passed over.
+            OSError, CheckpointError: it cannot be evaluated; it is passed over from now on.
         """
         # A name of its own: old checkpoints are deleted while the run goes on.
         written_ns = path.stat().st_mtime_ns
@@ -164,7 +164,7 @@ def _loaded(path: Path) -> Trained:
 
 
 class _Judged:
-    """A checkpoint's policy, and whether its critics promise what comes."""
+    """Wraps a checkpoint's policy and compares its critics' values with the returns."""
 
     def __init__(self, policy: Greedy) -> None:
         self._policy = policy
@@ -177,21 +177,21 @@ class _Judged:
         self._values.clear()
 
     def act(self, situation: Situation) -> Action:
-        """The policy's action, whose value is noted."""
+        """The policy's action; its value is kept."""
         action, seen = self._policy.act(situation), situation.observation
         judged = values_of(self._policy.agent, seen.image, seen.vector, [action])
         self._values.append(judged[0][0])
         return action
 
     def on_drive(self, name: str, drive: Drive) -> None:
-        """An episode ended; its last action led nowhere any more."""
+        """Take in an ended episode."""
         values = np.array(self._values)
         self._means.append(float(values.mean()))
         discount = self._policy.agent.discount
         self._biases.append(value_bias(values, drive.trace, discount))
 
     def measures(self) -> dict[str, float]:
-        """Mean value of an action, and how much more it promised than came."""
+        """`q_mean`, the mean value of an action, and `q_bias`, its excess over the return."""
         return {
             "q_mean": round(float(np.mean(self._means)), 6),
             "q_bias": round(float(np.mean(self._biases)), 6),
@@ -199,13 +199,13 @@ class _Judged:
 
 
 class _Plots:
-    """TensorBoard, in a folder beside the learner's; a failure ends it and nothing else."""
+    """TensorBoard plots in a folder beside the learner's; if writing fails, only the plots end."""
 
     def __init__(self, folder: Path) -> None:
         self._writer: SummaryWriter | None = SummaryWriter(str(folder))
 
     def add(self, row: dict[str, Any]) -> None:
-        """The measures of one checkpoint, at its step."""
+        """Plot the measures of one checkpoint at its step."""
         if self._writer is None:
             return
         try:
@@ -231,7 +231,7 @@ def _in_words(path: Path, row: dict[str, Any]) -> str:
 
 
 def _over() -> bool:
-    """Whether standard input was closed: the run is over. Waits a moment for that."""
+    """Wait up to `LOOK_EVERY_S`; True if standard input was closed, which ends the run."""
     readable, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY_S)
     return bool(readable)
 

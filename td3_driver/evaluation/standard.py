@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By what drives are judged, the same for every policy, whatever it learned with.
+"""The limits by which drives are judged, the same for every policy.
 
-A policy's own configuration says how it sees, steers and was rewarded, not when it fails: a wider
-`off_road_m` or a lower target speed would else make a better driver.
+A policy's own configuration says what it sees, does and was rewarded for, but not when it fails:
+else a wider `off_road_m` or a lower target speed would make a better driver.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ DRIVING = DrivingConfig(episode=_LIMITS, safety=SafetyConfig(max_steer=STEER_UNI
 
 
 def limits(length_m: float, step_s: float, speed_limit_mps: float) -> EpisodeConfig:
-    """When a drive over a route of a length ends.
+    """The limits at which a drive ends.
 
     Args:
-        length_m: of the route, m.
-        step_s: between two frames, s.
-        speed_limit_mps: of which a share is a crawl, for who is blocked.
+        length_m: length of the route, m.
+        step_s: time between two frames, s.
+        speed_limit_mps: the speed to drive and not to exceed, m/s.
     """
     return replace(
         _LIMITS,
@@ -53,7 +53,7 @@ def limits(length_m: float, step_s: float, speed_limit_mps: float) -> EpisodeCon
 
 
 def to_mapping() -> dict[str, float]:
-    """For metrics.json, in SI units."""
+    """The limits as in metrics.json, in SI units."""
     return {
         "speed_limit_mps": SPEED_LIMIT_MPS,
         "off_road_m": _LIMITS.off_road_m,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints looked into, taken over from other programs, and handed on as ONNX."""
+"""Inspects checkpoints, converts those of other programs, and exports actors as ONNX."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking into checkpoint files: what is in one, whether it is sound, how two differ."""
+"""Inspects checkpoint files: their contents, whether they are sound, how two differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def verify(path: str | Path) -> str:
     """Check that a checkpoint, and the replay beside it, are undamaged and can be resumed.
 
     Returns:
-        What there is of a replay, in a few words; it may be absent, but not damaged.
+        A few words on the replay, which may be absent but not damaged.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -41,7 +41,7 @@ def verify(path: str | Path) -> str:
 
 
 def describe(path: str | Path) -> str:
-    """What a checkpoint file holds and what it lacks, as text of several lines.
+    """A text of several lines on what a checkpoint file holds and lacks.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -73,7 +73,7 @@ def _contents(payload: Mapping[str, Any]) -> str:
 
 
 def missing(payload: Mapping[str, Any]) -> list[str]:
-    """What a complete checkpoint has and this payload has not, one line each."""
+    """A line for each part of a complete checkpoint that a payload lacks."""
     images = payload.get("use_dict_buffer", True)
     lines = []
     parts = map(snapshot.key_of, algorithm.class_of(payload).components)
@@ -91,7 +91,7 @@ def missing(payload: Mapping[str, Any]) -> list[str]:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """In what two payloads differ, one line each; a network's tensors together, by how much."""
+    """A line for each difference between two payloads; one for all tensors of a network."""
     first, second = dict(_leaves("", one)), dict(_leaves("", other))
     lines = [f"{name}: only in the first" for name in first if name not in second]
     lines += [f"{name}: only in the second" for name in second if name not in first]

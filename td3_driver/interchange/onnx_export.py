@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deployable actor: one ONNX model of the actor and its CNN, with a model card.
+"""Exports the actor and its CNN as one ONNX model, with a model card.
 
-The model needs none of this package: bytes and numbers in, an action out. It is compared with
-torch before it is written.
+The model can be used without this package. Its actions are compared with torch's before it is
+written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
 class _WithImage(nn.Module):
-    """Image and vector to action, as the model computes it."""
+    """The computation of the model with images: image and vector to action."""
 
     def __init__(self, agent: ActorCritic) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ def _model(agent: ActorCritic) -> bytes:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the exporter tells about itself."""
+    """Suppress what the exporter prints about itself."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -182,7 +182,7 @@ drives. What td3_driver does to an action afterwards, its safety limits, is not 
 
 
 def _meaning(payload: Mapping[str, Any]) -> str:
-    """What the numbers mean, as the file tells it; element by element where it lists them."""
+    """Lines on the meaning of the model's numbers, from the checkpoint; lists by element."""
     meaning = (payload.get("run") or {}).get("meaning") or {}
     if not meaning:
         return "The checkpoint does not say what its numbers mean.\n"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the launch files are made of: their arguments, checked, and processes that end together."""
+"""The parts of the launch files: checked arguments, and processes that end together."""

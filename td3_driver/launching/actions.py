@@ -41,7 +41,7 @@ _ERRAND = "errand"  # as what the shell before an errand is called
 
 
 class _FailedEvent(Event):
-    """A node failed; `message` says which."""
+    """The event that a process failed; `message` says which."""
 
     def __init__(self, message: str) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class _FailedEvent(Event):
 
 
 def described(arguments: Sequence[Argument], start: Start) -> LaunchDescription:
-    """A launch description that starts nothing before every argument was checked.
+    """A launch description that checks all arguments before it starts anything.
 
     Args:
-        arguments: of the launch file.
-        start: gives what is to be started for the arguments' values. What it starts ends together,
-            and ends with the launch system.
+        arguments: the arguments of the launch file.
+        start: returns the actions for the arguments' values. The processes that they start end
+            together, and with the launch system.
     """
     given: set[str] = set()
 
@@ -87,8 +87,8 @@ def node(
 ) -> Node:
     """A node of this package.
 
-    Where it has a name its parameters are written under its full name, not for all nodes: so they
-    go over what is for all, wherever on its command line that stands (`SetParameter`).
+    Parameters of a node with a name are given under its full name, not for all nodes. So they
+    override parameters for all nodes (`SetParameter`), wherever those stand on the command line.
     """
     return Node(
         package=_PACKAGE,
@@ -104,18 +104,18 @@ def node(
 
 
 def others(context: LaunchContext, actions: Sequence[Action]) -> GroupAction:
-    """Processes that are not this package's, and launch files of other packages."""
+    """A group of processes and launch files of other packages."""
     prefix = _prefix(context, "", tethered())
     return GroupAction([SetLaunchConfiguration("launch-prefix", prefix), *actions])
 
 
 def errand(command: Sequence[str]) -> list[str]:
-    """The command line of a process that ends with all others, but whose own end ends none."""
+    """The command line of a process that is ended with the others, but does not end them."""
     return [*tethered()[:-1], _ERRAND, *command]
 
 
 def full_name(context: LaunchContext, name: str) -> str:
-    """Of a node that is started here, perhaps in a namespace of a launch file that includes us."""
+    """The full name of a node, in the namespace that an including launch file may have set."""
     namespace = context.launch_configurations.get("ros_namespace", "").strip("/")
     return f"/{namespace}/{name}" if namespace else f"/{name}"
 
@@ -123,7 +123,7 @@ def full_name(context: LaunchContext, name: str) -> str:
 def parameters_of(
     node_name: str, arguments: Sequence[Argument], values: Mapping[str, Value]
 ) -> dict[str, object]:
-    """The arguments that are parameters of this node; a path of digits stays text."""
+    """The values of the arguments that are parameters of a node; digits in a path stay text."""
     return {
         each.name: ParameterValue(values[each.name], value_type=each.kind)
         for each in arguments
@@ -132,7 +132,7 @@ def parameters_of(
 
 
 def _prefix(context: LaunchContext, executable: str, before: Sequence[str]) -> str:
-    """What goes before a command line: ours, then what was asked for with --launch-prefix."""
+    """The prefix of a command line: ours, then that of `--launch-prefix`."""
     asked = context.launch_configurations.get("launch-prefix", "")
     wanted = context.launch_configurations.get("launch-prefix-filter", "")
     if not re.match(wanted, executable):
@@ -141,9 +141,9 @@ def _prefix(context: LaunchContext, executable: str, before: Sequence[str]) -> s
 
 
 def _end_together() -> list[Action]:
-    """Whichever process that ends, of those that were started here, ends them all.
+    """Handlers that end all processes started here when one of them ends.
 
-    If it failed, so does `ros2 launch`: its exit code tells only of what was raised in itself.
+    If that one failed, an error is raised: only then does `ros2 launch` exit with a failure.
     """
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
@@ -176,9 +176,9 @@ def _end_together() -> list[Action]:
 def _refuse_unknown(
     context: LaunchContext, arguments: Sequence[Argument], actions: Sequence[Action]
 ) -> None:
-    """See that each argument of the command line is one of this launch file's or its includes'.
+    """Check that this launch file or its includes know every argument of the command line.
 
-    Where another launch file includes this one the arguments are that one's, and unknown here.
+    If another launch file includes this one, the arguments are that one's and are not checked.
     """
     if _was_asked_for(Path(context.get_locals_as_dict().get("current_launch_file_path", ""))):
         typed = [word.split(":=", 1)[0] for word in context.argv if ":=" in word]
@@ -187,7 +187,7 @@ def _refuse_unknown(
 
 
 def _was_asked_for(launch_file: Path) -> bool:
-    """The command line names this launch file, by its package or by its path."""
+    """Whether the command line names this launch file, by its package or by its path."""
     words = sys.argv[1:]
     if _PACKAGE in words and launch_file.name in words:
         return True

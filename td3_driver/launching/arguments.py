@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an argument of a launch file may be, and its check; knows neither `launch` nor ROS.
+"""Arguments of launch files and their check; knows neither `launch` nor ROS.
 
-What is given on the command line goes over the parameter file, and that over the default.
+The command line overrides the parameter file, which overrides the default.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Value = str | int | float | bool
 
 
 class ArgumentsError(RuntimeError):
-    """Arguments that cannot be followed, one a line; `launch` shows a RuntimeError's text."""
+    """Arguments that cannot be used, a line each; `launch` shows the text of a RuntimeError."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class Argument:
     """An argument of a launch file.
 
     Args:
-        name: as it is given, and as the nodes' parameter is called.
-        default: as text; None: it must be given.
+        name: name of the argument and of the nodes' parameter.
+        default: the default as text; None: the argument must be given.
         description: for `ros2 launch ... --show-args`.
         kind: type of its value.
-        choices: the values there are; besides, an empty default stands for itself.
-        low: smallest number, itself allowed unless `above_low`.
-        high: largest number.
-        above_low: the smallest number itself is too small.
+        choices: the allowed values; an empty default is allowed too.
+        low: smallest allowed number, or with `above_low` the largest that is too small.
+        high: largest allowed number.
+        above_low: whether `low` itself is too small.
         exists: a path that must be there unless it is empty: "file", or "bag", a file or folder;
             `~` is the user's home, which no shell makes of it behind `:=`.
-        topic_part: it becomes a part of topics' names.
-        nodes: the nodes of which it is a parameter, `DRIVER` and `WORLD`.
+        topic_part: it becomes a part of topic names.
+        nodes: the nodes that have it as a parameter, `DRIVER` and `WORLD`.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Argument:
         return f"{self.description} One of: {', '.join(self.choices)}."
 
     def value(self, text: str) -> Value:
-        """What the text says.
+        """The value that a text stands for.
 
         Raises:
-            ValueError: nothing that this argument may be; the message says what would be.
+            ValueError: the argument may not have that value; the message says what it may have.
         """
         if self.kind is bool:
             if text.lower() not in _TRUE + _FALSE:
@@ -129,17 +129,17 @@ def checked(
     given: Iterable[str],
     driver: str = f"/{DRIVER}",
 ) -> dict[str, Value]:
-    """The value of every argument.
+    """The checked value of every argument.
 
     Args:
-        arguments: of the launch file.
-        texts: what each of them is, given or by default.
-        given: the names of those that were given; for the others the parameter file counts, if
-            the launch file has one.
+        arguments: the arguments of the launch file.
+        texts: the text of each of them, given or default.
+        given: the names of the given ones; the parameter file, if the launch file has one, has the
+            values of the others.
         driver: full name of the driver.
 
     Raises:
-        ArgumentsError: a line for each that cannot be followed.
+        ArgumentsError: a line for each argument that cannot be used.
     """
     problems: list[str] = []
     values: dict[str, Value] = {}
@@ -168,10 +168,10 @@ def checked(
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
-    """See that there are no arguments but known ones; `launch` ignores them.
+    """Check that all given arguments are known; `launch` would ignore the others.
 
     Raises:
-        ArgumentsError: a line for each of the others.
+        ArgumentsError: a line for each unknown argument.
     """
     names = sorted({*known, *OF_LAUNCH})
     lines = []
@@ -185,20 +185,20 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def place(values: Mapping[str, Value]) -> str:
-    """For the name of a run's folder: the town, the map, or how difficult the roads are."""
+    """The part of a run folder's name that says where: the town, the map, or the difficulty."""
     if values["world"] == "carla":
         return str(values["town"])
     return str(values["map"] or values["difficulty"])
 
 
 def driver_parameters(file: Path, driver: str) -> dict[str, Any]:
-    """What a parameter file says to the driver, in whatever namespace that is started.
+    """The parameters that a file has for the driver, in whichever namespace the driver is.
 
     Args:
-        file: of parameters.
-        driver: the full name.
+        file: the parameter file.
+        driver: the full name of the driver.
 
     Raises:
-        ParameterFileError: nothing, or it is no such file.
+        ParameterFileError: it has none, or is no such file.
     """
     return given_to(file, driver, f"/{DRIVER}")

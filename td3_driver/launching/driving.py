@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver with its world, the embedded one or CARLA's bridge, as a launch description."""
+"""The launch description of the driver with its world: the embedded one, or CARLA's bridge."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from td3_driver.launching.arguments import (
 def driving(
     arguments: Sequence[Argument], fixed: Mapping[str, Value] | None = None
 ) -> LaunchDescription:
-    """Learn to drive, or drive a checkpoint.
+    """A launch description that learns to drive, or drives a checkpoint.
 
     Args:
-        arguments: of the launch file.
-        fixed: parameters of the driver besides.
+        arguments: the arguments of the launch file.
+        fixed: further parameters of the driver.
     """
 
     def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
@@ -57,7 +57,7 @@ def driving(
 
 
 def _typed(parameters: Mapping[str, Any]) -> dict[str, object]:
-    """Of a file, and read: a text of digits stays one."""
+    """Parameters read from a file, with types, so that a text of digits stays a text."""
     return {
         name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
         for name, value in parameters.items()

@@ -29,7 +29,7 @@ _USE_SIM_TIME = Argument(
 
 
 def train_arguments() -> tuple[Argument, ...]:
-    """Of train.launch.py.
+    """The arguments of train.launch.py.
 
     Raises:
         FileNotFoundError: the package's own files are not there.
@@ -150,10 +150,10 @@ def train_arguments() -> tuple[Argument, ...]:
 
 
 def evaluate_arguments() -> tuple[Argument, ...]:
-    """Of evaluate.launch.py: those of train.launch.py, with other defaults and without `mode`.
+    """The arguments of evaluate.launch.py: all of train.launch.py but `mode`, other defaults.
 
     Raises:
-        FileNotFoundError: as of `train_arguments`.
+        FileNotFoundError: the package's own files are not there.
     """
     other = {
         "resume": {"default": None, "description": "The checkpoint to drive. Required."},
@@ -168,7 +168,7 @@ def evaluate_arguments() -> tuple[Argument, ...]:
 
 
 def replay_arguments() -> tuple[Argument, ...]:
-    """Of replay.launch.py."""
+    """The arguments of replay.launch.py."""
     return (
         Argument("bag", None, "The rosbag2 folder to play. Required.", exists="bag"),
         Argument("resume", None, "The checkpoint to ask. Required.", exists="file", nodes=_DRIVER),

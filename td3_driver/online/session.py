@@ -25,6 +25,7 @@ from td3_driver.learner.reach import Reach
 from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.run_folder import RunFolder
+from td3_driver.online.update_debt import UpdateDebt
 from td3_driver.replay.buffer import Replay
 
 # In real time at most so many updates wait at the learner, and at most so many are remembered
@@ -96,7 +97,6 @@ class Session:
         self.saved_s: float | None = None  # when, as of time.monotonic
         self.unsaved = ""
         self._config = config
-        self._agent = agent
         self._driver = driver
         self._actor = actor
         self._policy = policy  # what the actor acts by
@@ -105,7 +105,7 @@ class Session:
         self._weights = weights
         self._weights_version = -1
         self._episodes_ended = 0
-        self._update_debt = 0.0
+        self._debt = UpdateDebt(agent, replay, math.inf if config.lockstep else REALTIME_DEBT)
         self._snapshot = self._run_state()
 
     @property
@@ -225,7 +225,7 @@ class Session:
             self._driver.abandon_episode()
         # A converted file, or one from a loop of the user's own, has no driving side.
         elif event.run.keys() >= _RUN_KEYS:
-            self._update_debt = float(event.run["update_debt"])
+            self._debt.owed = float(event.run["update_debt"])
             open_episode = event.replay and event.run["driver"]["actions"] is not None
             # A world in real time does not repeat itself.
             redrive = self._config.lockstep
@@ -240,18 +240,13 @@ class Session:
         self._snapshot = self._run_state()
 
     def _ask_for_updates(self) -> None:
-        if self._replay.transitions < self._agent.learning_starts:
+        count, lockstep = self._debt.step(), self._config.lockstep
+        if not lockstep and self._learner.outstanding >= REALTIME_OUTSTANDING:
             return
-        self._update_debt += self._agent.updates_per_step
-        if not self._config.lockstep:
-            self._update_debt = min(self._update_debt, REALTIME_DEBT)
-            if self._learner.outstanding >= REALTIME_OUTSTANDING:
-                return
-        count = math.floor(self._update_debt)
         if count:
-            self._update_debt -= count
+            self._debt.pay(count)
             # A fixed number of rows makes a run repeat; in real time newer ones are as good.
-            rows = self._replay.rows_written if self._config.lockstep else None
+            rows = self._replay.rows_written if lockstep else None
             self._learner.train(count, rows)
 
     def _save_if_due(self) -> None:
@@ -263,7 +258,7 @@ class Session:
 
     def _run_state(self) -> dict[str, Any]:
         return {
-            "update_debt": self._update_debt,
+            "update_debt": self._debt.owed,
             "driver": self._driver.state(),
             "exploration": self._actor.state(),
             "settings": self._config.settings,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading OpenDRIVE: from the document's text to lanes, what they lead into, and where they lie.
+"""Reads OpenDRIVE: from the document's text to lanes, their successors, and their places.
 
-Knows no ROS, no torch and no simulator. One direction: `document` reads the XML into
-`records`, `curves` evaluates a road's reference line, `lanes` gives each `lane` its shape, `links`
-finds what each leads into and leaves out what does not fit, `places` finds lanes by place.
+No ROS, no torch, no simulator. `document` reads the XML into `records`, `curves` evaluates a
+road's reference line, `lanes` makes each `lane` with its shape, `links` finds the successors of
+each lane and drops links that do not fit, `places` finds lanes by place.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Curves of OpenDRIVE: a road's reference line, and cubic polynomials over it.
+"""Curves of OpenDRIVE: a road's reference line, and cubic polynomials along it.
 
-In the document's own frame, which is the ROS map frame: x east, y north, angles counter-clockwise.
+All in the document's frame, which is the ROS map frame: x east, y north, angles counter-clockwise.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _NODES = _NODES + 0.5
 
 
 class Cubics:
-    """Pieces a + b d + c d² + d d³, where d is the distance from a piece's start.
+    """A piecewise cubic a + b t + c t² + d t³, where t is the distance from the piece's start, m.
 
     Args:
-        rows: (K, 5) float64: start, a, b, c, d, by start; none is 0 everywhere.
+        rows: (K, 5) float64: start, a, b, c, d, sorted by start; without rows it is 0 everywhere.
     """
 
     def __init__(self, rows: FloatArray) -> None:
         self._rows = rows
 
     def at(self, s_m: FloatArray) -> FloatArray:
-        """(N,) values at ascending distances (N,), both ends taken from the pieces between.
+        """(N,) values at ascending distances (N,), m; those at both ends by the pieces in between.
 
-        So a piece that begins where a lane section ends does not reach into it.
+        So a piece that begins where a lane section ends does not count in that section.
         """
         if not len(self._rows):
             return np.zeros_like(s_m)
@@ -58,7 +58,7 @@ class Cubics:
 
 
 class Shape(NamedTuple):
-    """A geometry's kind, as its element is called, and that element's numbers in order."""
+    """The kind of a geometry, the name of its XML element, and the numbers of that element."""
 
     kind: str
     numbers: tuple[float, ...]
@@ -66,7 +66,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """A piece of a reference line, from `s_m` on: where it begins, its direction and shape."""
+    """A piece of a reference line, from `s_m` on: its start, direction and shape."""
 
     s_m: float
     x_m: float
@@ -97,7 +97,7 @@ def reference_line(
 def _rounded(
     geometries: tuple[Geometry, ...], s_m: FloatArray, headings: FloatArray
 ) -> FloatArray:
-    """The directions without jumps at corners between pieces."""
+    """The directions, with jumps at corners between pieces smoothed."""
     for before, after in itertools.pairwise(geometries):
         end = _local(before, np.array([after.s_m - before.s_m]))[1][0]
         jump = math.remainder(after.heading_rad - before.heading_rad - end, 2.0 * math.pi)
@@ -108,7 +108,7 @@ def _rounded(
 
 
 def _local(geometry: Geometry, along_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points and directions at distances from a geometry's start, in its own frame."""
+    """Points and directions at distances from a geometry's start, in the geometry's frame."""
     kind, numbers = geometry.shape
     if kind == "line":
         return np.column_stack([along_m, np.zeros_like(along_m)]), np.zeros_like(along_m)
@@ -128,7 +128,7 @@ def _local(geometry: Geometry, along_m: FloatArray) -> tuple[FloatArray, FloatAr
 def _clothoid(
     along_m: FloatArray, curvature: float, change: float
 ) -> tuple[FloatArray, FloatArray]:
-    """A curve whose curvature, 1/m, changes by `change` a metre: arcs and straights as well."""
+    """A curve whose curvature, 1/m, changes by `change` per metre; also an arc or a line."""
 
     def direction(s_m: FloatArray) -> FloatArray:
         turned: FloatArray = s_m * (curvature + 0.5 * change * s_m)
@@ -148,15 +148,15 @@ def _clothoid(
 def _polynomial(
     along_m: FloatArray, u: FloatArray, v: FloatArray, last: float, length_m: float, *, cut: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """The curve (u(p), v(p)) of two cubics, by its own length.
+    """The curve (u(p), v(p)) of two cubics at distances along it.
 
     Args:
         along_m: (N,) distances from its start.
         u, v: (4,) coefficients, the constant first.
         last: p at the end.
-        length_m: its length, as the document has it.
-        cut: it ends where that length is reached; else p = `last` is its end, and distances are
-            stretched accordingly.
+        length_m: length of the curve in the document.
+        cut: the curve ends where that length is reached; else it ends at p = `last`, and distances
+            are stretched accordingly.
     """
     powers = np.arange(4)
     pieces = min(max(math.ceil(length_m / _TABLE_SPACING_M), 8), _TABLE_POINTS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading the XML of an OpenDRIVE document into records.
 
-After ASAM OpenDRIVE 1.4 to 1.8. What the standard makes optional may be missing; a road that
+By ASAM OpenDRIVE 1.4 to 1.8. Elements that the standard makes optional may be missing. A road that
 cannot be read is left out and named, the others are read.
 """
 
@@ -39,7 +39,7 @@ _LARGEST = 1e9  # a place on Earth in the widest projection has 1e8 m
 
 
 class OpenDriveError(ValueError):
-    """A document, or an element of it, that cannot be used; one line that names the element."""
+    """A document, or an element of it, cannot be used; the message is a line that names it."""
 
 
 def read_document(text: str) -> Document:
@@ -123,7 +123,7 @@ def _road(element: Element) -> Road:
 
 
 def _geometries(element: Element) -> Iterator[Geometry]:
-    """One, or none where it has no length."""
+    """A geometry as a list; empty if it has no length."""
     s_m, length_m = _number(element, "s", 0.0), _number(element, "length")
     if s_m < 0.0 or not 0.0 <= length_m <= _LONGEST_M:
         raise OpenDriveError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lane: where it lies, what is painted on it, and whether a car can follow it."""
+"""A lane: its shape, its painted lines, and whether a car can follow it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NARROWEST_M, _WIDEST_M = 0.5, 50.0  # a lane that is nowhere wider, or wider an
 
 
 class LaneId(NamedTuple):
-    """A lane, by OpenDRIVE's numbers: one per lane and lane section of a road.
+    """The key of a lane: OpenDRIVE's numbers of road, lane section and lane.
 
-    A road whose id is not a number has one that no other has (`links.road_numbers`).
+    A road whose id is not a number gets a free one (`links.numbered`).
     """
 
     road_id: int
@@ -51,9 +51,9 @@ class Marking(enum.IntEnum):
 
 
 class Line(NamedTuple):
-    """A painted line along a lane's edge, from a distance along the lane to another.
+    """A painted line along a lane's edge, between two distances along the lane, m.
 
-    Of two lines beside each other the first named is on the left.
+    Of two lines beside each other the first is on the left.
     """
 
     begin_m: float
@@ -65,17 +65,17 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Lane:
-    """One lane for cars from its start to its end, points in the direction of its traffic.
+    """A lane for cars from its start to its end; points are in the direction of its traffic.
 
     Attributes:
         key: its numbers.
-        name: the same in words, with the document's own road id.
+        name: its name for messages, with the document's road id.
         line_m: (N, 2) its middle, in the ROS map frame, about 0.5 m apart, N >= 2.
-        height_m: (N,) of the ground there.
+        height_m: (N,) height of the ground there.
         left_m, right_m: (N, 2) its edges.
-        left_lines, right_lines: what is painted on them, in order.
-        junction_id: of the junction that it crosses, or None.
-        edge_on_left: the road's edge, seen from its middle, is on the left of the traffic.
+        left_lines, right_lines: the painted lines on the edges, in order.
+        junction_id: id of the junction that it crosses, or None.
+        edge_on_left: the road's edge is on the left of the traffic.
     """
 
     key: LaneId
@@ -97,23 +97,23 @@ class Lane:
 
     @property
     def length_m(self) -> float:
-        """Along its middle."""
+        """The length of the lane's middle, m."""
         return float(self.along_m[-1])
 
     @cached_property
     def width_m(self) -> FloatArray:
-        """(N,) from edge to edge."""
+        """(N,) widths from edge to edge, m."""
         widths: FloatArray = np.hypot(*(self.left_m - self.right_m).T)
         return widths
 
     @property
     def outline_m(self) -> FloatArray:
-        """(2 N, 2) polygon of the lane's ground."""
+        """(2 N, 2) polygon of the lane's ground, m."""
         return np.concatenate([self.left_m, self.right_m[::-1]])
 
     @property
     def fault(self) -> str | None:
-        """What makes its middle no line that a car can follow; None if nothing does."""
+        """Why a car cannot follow the lane's middle; None if it can."""
         if not _NARROWEST_M <= self.width_m.max() <= _WIDEST_M:
             return f"it is at most {self.width_m.max():.2f} m wide"
         steps = np.diff(self.line_m, axis=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a road's records to its lanes, in the direction of traffic."""
+"""Makes the lanes of a road from its records, in the direction of traffic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FINEST = 16  # so many times more points at most than SPACING_M asks for
 
 
 def forward(road: Road, lane: LaneRecord) -> bool:
-    """Whether traffic drives along the road's reference line, not against it."""
+    """Whether traffic drives in the direction of the road's reference line, not against it."""
     return ((lane.lane_id < 0) != road.left_hand) != lane.reversed
 
 
@@ -50,7 +50,7 @@ def read_lanes(road: Road, number: int, junction: int | None) -> Iterator[Lane]:
 
 
 def _grids(road: Road, factor: int) -> list[npt.NDArray[np.floating]]:
-    """For each section distances along the road, both ends of the section among them."""
+    """For each section, distances along the road with both ends of the section, m."""
     starts = [min(max(section.s_m, 0.0), road.length_m) for section in road.sections]
     ends = [*starts[1:], road.length_m]
     return [
@@ -105,7 +105,7 @@ def _shaped(
 def _borders(
     lanes: dict[int, LaneRecord], side: int, along_m: FloatArray
 ) -> Iterator[tuple[LaneRecord, FloatArray, FloatArray]]:
-    """A side's lanes from the middle outwards, with their inner and outer borders' t (N,), m."""
+    """The lanes of a side from the middle outwards, with t (N,), m, of inner and outer border."""
     inner_m = np.zeros_like(along_m)
     for lane_id in sorted((n for n in lanes if n * side > 0), key=abs):
         record = lanes[lane_id]
@@ -128,7 +128,7 @@ def _directed(
     leftmost_first: bool,
     along: bool,
 ) -> Lane:
-    """A lane from its inner and outer edge, which follow the road, not yet the traffic."""
+    """Make a lane from its inner and outer edge, which are in the road's direction."""
     inside, outside, height_m = shape
     left, right = (inside, outside) if leftmost_first else (outside, inside)
     left_lines, right_lines = lines if leftmost_first else lines[::-1]
@@ -155,10 +155,10 @@ _SWAPPED = {
 def _lines(
     marks: tuple[RoadMark, ...], begin_m: float, section_m: float, end_m: float, flipped: bool
 ) -> tuple[Line, ...]:
-    """A border's marks over the section, as shares of its length, left and right along the road.
+    """The lines on a border, over shares of the section's length; double ones from left to right.
 
-    OpenDRIVE names double lines from the road's middle outwards: `flipped` where that is from
-    right to left.
+    OpenDRIVE names double lines from the road's middle outwards: `flipped` if that is from right
+    to left.
     """
     length_m = end_m - begin_m
     starts = [min(max((section_m + mark.s_m - begin_m) / length_m, 0.0), 1.0) for mark in marks]

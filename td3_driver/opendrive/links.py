@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each lane leads into: the links that a document names, checked against where lanes lie.
+"""Finds the successors of each lane: a document's links, checked against the lanes' places.
 
-A document may say that two lanes are joined at either of them, at their roads or in a junction;
-any of these is enough. A link counts if one lane arrives where the other begins.
+A document may link two lanes at either of them, at their roads or in a junction; any of these is
+enough. A link counts if one lane ends where the other begins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class _LaneEnd(NamedTuple):
-    """One end of a lane, by the section's end that it is at; `road` is the document's id."""
+    """An end of a lane, at the lower or higher end of a section; `road` is the document's id."""
 
     road: str
     section: int
@@ -39,7 +39,7 @@ _Joint = tuple[_LaneEnd, _LaneEnd, bool]
 
 
 def numbered(ids: Iterable[str]) -> dict[str, int]:
-    """A number for each of a document's ids: its own, or where it has none one that is free."""
+    """A number for each id of a document: the id itself if it is a number, else a free one."""
     numbers: dict[str, int] = {}
     taken: set[int] = set()
     texts = list(ids)
@@ -54,12 +54,12 @@ def numbered(ids: Iterable[str]) -> dict[str, int]:
 def find_successors(
     document: Document, lanes: Mapping[LaneId, Lane], numbers: Mapping[str, int]
 ) -> tuple[dict[LaneId, tuple[LaneId, ...]], list[str]]:
-    """For each lane those that it leads into, sorted, and a line for each link that is no way.
+    """The successors of each lane, sorted, and a line for each link that cannot be driven.
 
     Args:
-        document: names the links.
-        lanes: those that may be driven on.
-        numbers: of the roads, as in the lanes' keys.
+        document: has the links.
+        lanes: the lanes for cars.
+        numbers: numbers of the roads by id, as in the lanes' keys.
     """
     faults: list[str] = []
     ways: dict[_LaneEnd, set[_LaneEnd]] = {}
@@ -99,7 +99,7 @@ def find_successors(
 def _beyond_points(
     ways: dict[_LaneEnd, set[_LaneEnd]], start: _LaneEnd, document: Document
 ) -> Iterator[_LaneEnd]:
-    """Where a lane leads, sections without any length passed over."""
+    """The lanes that a lane leads into, past sections without any length."""
     seen, ahead = {start}, sorted(ways.get(start, ()))
     while ahead:
         end = ahead.pop()
@@ -126,12 +126,12 @@ def _record(document: Document, end: _LaneEnd) -> LaneRecord:
 
 
 def _arrives(document: Document, end: _LaneEnd) -> bool:
-    """Whether traffic comes to this end of the lane; else it starts from there."""
+    """Whether traffic leaves the lane at this end; else it enters there."""
     return forward(document.roads[end.road], _record(document, end)) == (end.end == END)
 
 
 def _misfit(lane: Lane, following: Lane) -> str | None:
-    """Why a lane does not lead into another, if it does not."""
+    """Why a lane does not lead into another; None if it does."""
     gap_m = math.dist(lane.line_m[-1], following.line_m[0])
     if gap_m > _WIDEST_GAP_M:
         return f"a gap of {gap_m:.1f} m"
@@ -151,7 +151,7 @@ def _heading(line_m: FloatArray) -> float:
 
 
 def _joints(document: Document, faults: list[str]) -> Iterator[_Joint]:
-    """All pairs of lanes' ends that are said to be joined, of lanes that cars may use."""
+    """All pairs of lane ends that the document links, of lanes for cars."""
     for road in document.roads.values():
         yield from _along(road)
         yield from _between_roads(document, road, faults)
@@ -159,7 +159,7 @@ def _joints(document: Document, faults: list[str]) -> Iterator[_Joint]:
 
 
 def _along(road: Road) -> Iterator[_Joint]:
-    """From each lane section to the next."""
+    """The links between the consecutive lane sections of a road."""
     for side in (-1, 1):
         numbers = [n for n, section in enumerate(road.sections) if side in section.sides]
         for one, other in itertools.pairwise(numbers):
@@ -236,7 +236,7 @@ def _section_at(road: Road, end: str, side: int) -> int:
 
 
 def _at(road: Road, end: str) -> dict[int, LaneRecord]:
-    """The lanes at a road's end."""
+    """The lane ends at an end of a road."""
     return {
         lane: record
         for side in (-1, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lanes found by place: which lane is here, which is nearest, which are near."""
+"""Finds lanes by place: the lane at a point, the nearest one, and those nearby."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class LanePlace:
 
     Attributes:
         lane: the lane.
-        s_m: distance along its middle.
-        x_m, y_m, z_m: where that is, on the ground.
+        s_m: distance from its start along its middle.
+        x_m, y_m, z_m: position on the ground.
         yaw_rad: direction of traffic.
         grade: rise of the ground per metre in that direction.
-        width_m: of the lane there.
+        width_m: width of the lane there.
     """
 
     lane: Lane
@@ -43,7 +43,7 @@ class LanePlace:
 
     @classmethod
     def on(cls, lane: Lane, s_m: float) -> LanePlace:
-        """The place on a lane at a distance from its start, within its length."""
+        """The place on a lane at a distance from its start, m, clipped to its length."""
         index = int(np.searchsorted(lane.along_m, s_m, side="right")) - 1
         index = min(max(index, 0), len(lane.line_m) - 2)
         (x_m, y_m), (to_x_m, to_y_m) = lane.line_m[index : index + 2].tolist()
@@ -64,14 +64,14 @@ class LanePlace:
         )
 
     def line_at(self, lines: tuple[Line, ...]) -> Line | None:
-        """Which of the lines on an edge of the lane is painted here."""
+        """The line of an edge of the lane that is painted at this place."""
         return next((line for line in lines if line.begin_m <= self.s_m <= line.end_m), None)
 
 
 class LanePiece(NamedTuple):
-    """A straight piece of a lane's middle: how far away it is, its direction, and where on it.
+    """A straight piece of a lane's middle near a point.
 
-    `x_m` and `y_m` are its point nearest to what it was found from, `gap_m` the way there.
+    `x_m` and `y_m` are the nearest point on it, `gap_m` the distance to that.
     """
 
     lane: Lane
@@ -82,7 +82,7 @@ class LanePiece(NamedTuple):
 
 
 class LanePlaces:
-    """The pieces of all lanes' middles, sorted into square cells.
+    """An index of the pieces of all lanes' middles in square cells.
 
     Args:
         lanes: one or more.
@@ -110,11 +110,11 @@ class LanePlaces:
         }
 
     def lane_at(self, x_m: float, y_m: float) -> LanePlace | None:
-        """The nearest lane on whose ground a point lies; None outside of all lanes."""
+        """The nearest of the lanes on whose ground a point lies; None if there is none."""
         return self.lanes_at(np.array([(x_m, y_m)]))[0]
 
     def lanes_at(self, points_m: FloatArray) -> list[LanePlace | None]:
-        """`lane_at` for (N, 2) points that are a car's size apart."""
+        """`lane_at` for each of (N, 2) points within a car's size of each other."""
         rows = self._near(*points_m.mean(axis=0))
         if not len(rows):
             return [None] * len(points_m)
@@ -127,7 +127,7 @@ class LanePlaces:
         ]
 
     def nearest(self, x_m: float, y_m: float, z_m: float) -> LanePlace:
-        """The nearest place on any lane's middle; of roads above each other, by height."""
+        """The nearest place on the middle of a lane; height counts, for roads above each other."""
         rows = self._near(x_m, y_m)
         if not len(rows):
             rows = np.arange(len(self._lane))
@@ -136,7 +136,7 @@ class LanePlaces:
         return self._place(int(rows[best]), float(shares[0, best]))
 
     def near(self, x_m: float, y_m: float, reach_m: float) -> list[LanePiece]:
-        """Pieces of lanes within a reach of at most 8 m, in a fixed order."""
+        """The pieces of lanes within a reach of at most 8 m of a point, in a fixed order."""
         rows = self._near(x_m, y_m)
         gaps_m, shares = self._gaps(rows, np.array([(x_m, y_m)]))
         within = np.flatnonzero((gaps_m[0] <= reach_m) & (self._per_square[rows] > 0.0))
@@ -151,7 +151,7 @@ class LanePlaces:
         ]
 
     def _near(self, x_m: float, y_m: float) -> IntArray:
-        """The pieces that begin in the cell of a point and in those around it."""
+        """The pieces that begin in the cell of a point or in a neighbouring cell."""
         column, row = math.floor(x_m / self._cell_m), math.floor(y_m / self._cell_m)
         found = [
             self._cells[cell]
@@ -161,7 +161,7 @@ class LanePlaces:
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def _gaps(self, rows: IntArray, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N, K) distances of points from pieces, and where on these, 0 to 1, they are nearest."""
+        """(N, K) distances of points from pieces, m, and the nearest places on those, 0 to 1."""
         steps_m = self._steps_m[rows]
         offsets_m = points_m[:, None] - self._starts_m[rows]
         shares = (offsets_m * steps_m).sum(axis=2) * self._per_square[rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of an OpenDRIVE document that say where lanes lie and what they lead into."""
+"""Records of the elements of an OpenDRIVE document that describe lanes and their links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START, END = "start", "end"  # of a road
 
 
 class RoadMark(NamedTuple):
-    """A line along a lane's outer border, from `s_m` after the lane section's start on."""
+    """A painted line along a lane's outer border, from `s_m` after the section's start on."""
 
     s_m: float
     kind: str
@@ -22,12 +22,12 @@ class RoadMark(NamedTuple):
 
 @dataclass(frozen=True)
 class LaneRecord:
-    """A `<lane>`: its type, width, marks, and the lanes it names before and after it.
+    """A `<lane>`: its type, width, road marks and linked lanes.
 
     Attributes:
-        widths, borders: over the distance from the section's start; None where there are none.
+        widths, borders: by the distance from the section's start, m; None without such elements.
         before, after: ids of linked lanes at the lower and the higher end of the section.
-        reversed: traffic goes against the rule of the road (OpenDRIVE 1.8).
+        reversed: traffic goes against the road's rule (OpenDRIVE 1.8).
     """
 
     lane_id: int
@@ -42,9 +42,9 @@ class LaneRecord:
 
 @dataclass(frozen=True)
 class Section:
-    """A `<laneSection>`: where it begins, and its lanes by id.
+    """A `<laneSection>`: its start, and its lanes by id.
 
-    `sides` has -1 and 1 for the sides that it describes: both, but for a `singleSide` one.
+    `sides` has the sides that it describes, -1 and 1: both, or one if it is a `singleSide`.
     """
 
     s_m: float
@@ -54,11 +54,11 @@ class Section:
 
 @dataclass(frozen=True)
 class RoadLink:
-    """What a road's end touches: the end of another road, or a junction.
+    """The link of a road's end to the end of another road, or to a junction.
 
     Attributes:
-        road, junction: OpenDRIVE's id of the one that it is.
-        contact: "start" or "end" of that road; None where it is not said.
+        road, junction: OpenDRIVE's id of the one or the other; None for the one it is not.
+        contact: "start" or "end" of that road; None if not given.
     """
 
     road: str | None
@@ -74,7 +74,7 @@ class Road:
         road_id: OpenDRIVE's id, a text.
         junction: the junction's id, None outside junctions.
         left_hand: traffic keeps left.
-        links: by the road's end that they are at, "start" or "end".
+        links: the road's links by its ends, "start" and "end".
     """
 
     road_id: str
@@ -90,9 +90,9 @@ class Road:
 
 @dataclass(frozen=True)
 class Connection:
-    """Lanes (from, to) that a junction joins: of the incoming road, and of the road it leads to.
+    """A junction's links of lanes (from, to) of an incoming road to those of another road.
 
-    `contact` is the end of the other road that is joined.
+    `contact` is the end of the other road that they join.
     """
 
     junction: str
@@ -104,7 +104,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Document:
-    """What was read, and a line for each element that was left out."""
+    """A document as read, and a line for each element that was left out."""
 
     roads: dict[str, Road]
     connections: tuple[Connection, ...]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded drives gone through again: what a policy would do, what can be learned of them."""
+"""Playback of recorded drives: what a policy would do in them, and what it can learn from them."""

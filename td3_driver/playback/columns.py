@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages kept as rows of numbers, by their stamps or by the time at which they were recorded."""
+"""Messages stored as rows of numbers, with their stamp and their time of recording (ns)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Clock = Literal["header", "bag"]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by time, of each time one.
+    """Rows sorted by time, one for each time.
 
     Attributes:
         times_ns: (N,) rising.
@@ -32,14 +32,14 @@ class Table:
     recorded_ns: Stamps
 
     def exactly(self, times_ns: Stamps) -> FloatArray:
-        """The rows of these times, NaN where there is none."""
+        """The rows at exactly these times, ns; NaN where there is none."""
         if not len(self.times_ns):
             return np.full((len(times_ns), self.rows.shape[1]), np.nan)
         where = np.minimum(np.searchsorted(self.times_ns, times_ns), len(self.times_ns) - 1)
         return np.where((self.times_ns[where] == times_ns)[:, None], self.rows[where], np.nan)
 
     def newest(self, times_ns: Stamps, oldest_ns: int | None = None) -> FloatArray:
-        """The last row up to each of these times, NaN where it is older than that or missing."""
+        """The newest row not after each time, ns; NaN where there is none, or it is too old."""
         where = np.searchsorted(self.times_ns, times_ns, side="right") - 1
         known = where >= 0
         where = np.maximum(where, 0)
@@ -50,7 +50,7 @@ class Table:
 
 @dataclass
 class Columns:
-    """Rows of numbers with their two times, 8 bytes each."""
+    """A growing table of rows of numbers, each with its two times; 8 bytes a number."""
 
     width: int
     header_ns: array[int] = field(default_factory=lambda: array("q"))
@@ -58,17 +58,17 @@ class Columns:
     values: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, header_ns: int, recorded_ns: int, *row: float) -> None:
-        """Keep a message."""
+        """Append the row of one message."""
         self.header_ns.append(header_ns)
         self.recorded_ns.append(recorded_ns)
         self.values.extend(row)
 
     def times_ns(self, clock: Clock) -> Stamps:
-        """In the order of arrival."""
+        """The times of all rows, ns, in the order of arrival."""
         return np.frombuffer(self.header_ns if clock == "header" else self.recorded_ns, np.int64)
 
     def by(self, clock: Clock) -> Table:
-        """By time; of several at the same time the last."""
+        """The rows sorted by time; of several with the same time the last."""
         shape = (len(self.header_ns), self.width)
         rows = np.frombuffer(self.values, np.float64).reshape(shape)[::-1]
         times_ns, where = np.unique(self.times_ns(clock)[::-1], return_index=True)

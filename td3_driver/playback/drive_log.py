@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A drive without its pictures: all that must be known of a bag before its frames are looked at.
+"""What must be read of a recorded drive before its pictures: states, commands, map, routes.
 
 A bag is read twice, because an observation looks ahead along a route, and where the route was not
 recorded it is the one that was driven. This first reading keeps about 100 bytes a frame,
@@ -42,15 +42,16 @@ _Timed = list[tuple[int, int, Kept]]  # header's stamp, time of recording, what 
 
 @dataclass(frozen=True)
 class DriveLog:
-    """See the module.
+    """A recorded drive without its pictures.
 
     Attributes:
-        frames: when there may be frames, and how the car was then.
-        controls: (N, 5) float64: throttle, steer, brake, hand brake, reverse: what was commanded
-            at each of these times, NaN where nothing tells.
+        frames: the N times at which there may be frames, and the state of the car at each.
+        controls: (N, 5) float64: throttle, steer, brake, hand brake and reverse commanded at
+            each of these times; NaN where the bag has no command.
         collisions_ns: times of collisions, rising.
-        users: who else was on the road, by time.
-        routes: what our driver drove, by the time of its first frame; empty where not recorded.
+        users: the other road users by time, ns.
+        routes: the routes that `driver_node` drove, by the time of their first frame, ns; empty
+            where they were not recorded.
         road_map: the roads, or None.
         notes: what the bag lacks and what was decided, a line each.
     """
@@ -65,30 +66,30 @@ class DriveLog:
 
     @property
     def stamps_ns(self) -> Stamps:
-        """(N,) rising, each once: when there may be frames."""
+        """(N,) the times at which there may be frames, ns, rising, each once."""
         return self.frames.table.times_ns
 
     @property
     def states(self) -> FloatArray:
-        """(N, 7): x, y, yaw, z, speed, lateral speed, yaw rate; see `EgoState`."""
+        """(N, 7) the states of the car at these times; columns as in `frames.row_of`."""
         return self.frames.table.rows
 
     def time_ns(self, item: Recorded) -> int:
-        """When a message with a header is from."""
+        """The time that counts of a message with a header, ns; see `Frames.clock`."""
         return _time_ns(item) if self.frames.clock == "header" else item.time_ns
 
     def index_of(self, time_ns: int) -> int | None:
-        """The row with this stamp."""
+        """The row of this time, or None."""
         index = int(np.searchsorted(self.stamps_ns, time_ns))
         found = index < len(self.stamps_ns) and self.stamps_ns[index] == time_ns
         return index if found else None
 
     def ego(self, index: int) -> EgoState:
-        """The car in a row."""
+        """The state of the car in a row."""
         return ego_of(self.stamps_ns[index], self.states[index])
 
     def control(self, index: int) -> Control | None:
-        """What was commanded in a row, if anything tells."""
+        """The command in a row, or None where the bag has none."""
         row = self.controls[index]
         if np.isnan(row[0]):
             return None
@@ -96,30 +97,30 @@ class DriveLog:
         return Control(throttle, steer, brake, bool(hand_brake), bool(reverse))
 
     def users_at(self, time_ns: int) -> RoadUsers:
-        """Who else was on the road at that stamp, as far as the bag tells."""
+        """The other road users at a time, ns; none where the bag does not tell."""
         return self.users.get(time_ns, NOBODY)
 
     def collided(self, after_ns: int, until_ns: int) -> bool:
-        """A collision has its stamp in (after, until]."""
+        """Whether the bag has a collision later than `after_ns` and not later than `until_ns`."""
         first = bisect_left(self.collisions_ns, after_ns + 1)
         return first < len(self.collisions_ns) and self.collisions_ns[first] <= until_ns
 
 
 def read_log(bag: Bag, topics: TopicNames, sync: Sync, progress: Progress) -> DriveLog:
-    """Read a bag's drive; `progress` is stepped with each odometry.
+    """Read a drive but for its pictures; `progress` is stepped with each odometry.
 
     Raises:
-        BagError: there is no odometry in it, or what it has of a map is none.
+        BagError: the bag has no odometry, or its map cannot be read.
     """
-    reading = _Reading(bag, topics, progress)
+    reading = _LogReader(bag, topics, progress)
     names = (name for name in topics.to_mapping().values() if name is not None)
     for item in bag.messages(*names):
         reading.take(item)
     return reading.log(sync)
 
 
-class _Reading:
-    """Collects what `read_log` reads."""
+class _LogReader:
+    """Collects the messages of a bag for `read_log`."""
 
     def __init__(self, bag: Bag, topics: TopicNames, progress: Progress) -> None:
         self._bag, self._topics, self._progress = bag, topics, progress
@@ -217,7 +218,7 @@ class _Reading:
             raise BagError(f"bag {self._bag.path}: {item}: {error}") from error
 
     def _users_of(self, found: Frames) -> dict[int, RoadUsers]:
-        """Who else was there at each frame; where stamps are not exact, the nearest in time."""
+        """The road users at each frame; where stamps are not exact, those nearest in time."""
         users = _by(found.clock, self._users)
         if found.mode == "exact":
             return users
@@ -235,7 +236,7 @@ class _Reading:
         return {t: route for t, route in near if t is not None}
 
     def _controls(self, found: Frames) -> tuple[FloatArray, str]:
-        """The command at each frame, and a note on where it is from if not from its topic."""
+        """The command at each frame, and a note on its source if that is another topic."""
         table = found.table
         nothing = np.full((len(table.times_ns), _CONTROL), np.nan)
         if self._commands.values:
@@ -253,13 +254,13 @@ class _Reading:
         return nothing, "no command topic: what was driven is taken from vehicle_status"
 
     def _latest(self, table: Table) -> FloatArray:
-        """The command that was newest when the next frame was recorded."""
+        """The last command that was recorded before the next frame was."""
         ends_ns = np.append(table.recorded_ns[1:], np.iinfo(np.int64).max)
         return self._commands.by("bag").newest(ends_ns)
 
 
 def _nearest(times_ns: Stamps, time_ns: int, tolerance_ns: int) -> int | None:
-    """Of rising times the nearest one, if it is near enough."""
+    """The nearest of some rising times, ns; None if it is further off than the tolerance."""
     at = int(np.searchsorted(times_ns, time_ns))
     near_ns: list[int] = times_ns[max(at - 1, 0) : at + 1].tolist()
     nearest_ns = min(near_ns, key=lambda t: abs(t - time_ns), default=None)

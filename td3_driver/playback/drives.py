@@ -45,10 +45,10 @@ class Step:
         situation: what the driver would have seen.
         frame: (84, 84) uint8, the newest of the observation.
         pixels: the picture, BGR(A) or grey.
-        control: what was commanded at this frame; None where nothing tells.
-        action: the same as an action (2,); None where there is none.
-        outcome: of the step that led here; None at an episode's first frame. Where it says that
-            the episode ended, nothing is decided at this frame any more.
+        control: the command that was given at this frame; None where the bag has none.
+        action: that command as an action (2,), or None.
+        outcome: of the step that led to this frame; None at an episode's first frame. If it ended
+            the episode, no action follows.
     """
 
     situation: Situation
@@ -103,7 +103,7 @@ class Drives:
         self._not_before_ns = 0
 
     def why_no_frame(self) -> str:
-        """Why none was found, and what to do."""
+        """Why the bag has no frame, and what the user can do."""
         if why := self._bag.why_left_out(self._topics.image):
             return f"{why}; choose another camera with --image"
         return self._log.frames.no_frame
@@ -128,7 +128,7 @@ class Drives:
                 self._episode = None
 
     def _matched(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Rows of the log and their pictures, in rising order."""
+        """The frames of the bag, by time: the row in the log, and the picture."""
         newest = -1
         for item in self._bag.messages(self._topics.image):
             self.counts["images"] += 1
@@ -148,7 +148,7 @@ class Drives:
                 yield index, picture
 
     def _cut(self, index: int, ego: EgoState) -> None:
-        """End the episode where the drive was interrupted."""
+        """End the episode where the drive was interrupted: a gap, or a car that was moved."""
         if self._before is None:
             return
         before, ego_before, _ = self._before
@@ -188,7 +188,7 @@ class Drives:
     def _begin(
         self, index: int, ego: EgoState, frame: Frame, recorded: Route | None
     ) -> Situation | None:
-        """Begin an episode, if one can begin here; what is seen of it."""
+        """Begin an episode at a frame, if there is a route from there; what the driver sees."""
         self._episode = None
         if self._routes:
             route = recorded
@@ -211,7 +211,7 @@ def _pixels(message: Any) -> NDArray[np.uint8]:
 
 
 class _Section:
-    """An uninterrupted part of a drive and its route, found when it is first needed."""
+    """A part of a drive without interruption; its route is found when it is first asked for."""
 
     def __init__(self, log: DriveLog, jumps: NDArray[np.int64]) -> None:
         self._log = log
@@ -223,7 +223,7 @@ class _Section:
         self._row = 0
 
     def route_from(self, row: int) -> Route | None:
-        """What is left of the route from a row on; rows rise from call to call."""
+        """The rest of the route from a row of the log on; rows must rise from call to call."""
         if row >= self._end:
             self._end = int(self._ends[np.searchsorted(self._ends, row, side="right")])
             self._route = driven_route(self._log.states[row : self._end, :2], self._log.road_map)
@@ -237,7 +237,7 @@ class _Section:
 
 
 def _jumps(log: DriveLog) -> NDArray[np.bool_]:
-    """Between which rows and their next ones the car was moved rather than driven."""
+    """For each row but the last, whether the car was moved, not driven, to the next one."""
     seconds = np.diff(log.stamps_ns) * 1e-9
     speed_mps = np.hypot(log.states[:, 4], log.states[:, 5])
     moved_m = np.hypot(*np.diff(log.states[:, :2], axis=0).T)

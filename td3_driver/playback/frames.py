@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a bag: pictures with the odometry of their time."""
+"""The frames of a bag: each picture with the odometry of its time."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _MOST = 0.5  # of the pictures have odometry of their stamp: the stamps are thos
 
 @dataclass(frozen=True)
 class Frames:
-    """When there may be frames, and how the car was then.
+    """The times at which a bag has frames, and the state of the car at each.
 
     Attributes:
         mode: how pictures get their odometry.
         tolerance_s: see `Sync`; None where stamps are exact.
-        clock: which of a message's times count.
-        table: `states` by time: exact: all odometries; else one for each picture that has any.
-        unmatched: odometries that no frame is made of.
-        notes: what was decided, a line each.
-        no_frame: why there is none, if there is none.
+        clock: which time of a message counts, its stamp or its time of recording.
+        table: states of the car by time, columns as in `row_of`. With exact stamps a row for
+            each odometry, else one for each picture that has odometry.
+        unmatched: number of odometries that belong to no picture.
+        notes: decisions that were made while matching, a line each.
+        no_frame: the reason to give if no picture turns out to have odometry.
     """
 
     mode: Mode
@@ -41,41 +42,41 @@ class Frames:
 
     @property
     def times_ns(self) -> list[int]:
-        """The times of the table."""
+        """The times of `table`, ns."""
         times_ns: list[int] = self.table.times_ns.tolist()
         return times_ns
 
     @property
     def tolerance_ns(self) -> int:
-        """The tolerance in nanoseconds, 0 where stamps are exact."""
+        """`tolerance_s` in nanoseconds; 0 where stamps are exact."""
         return round((self.tolerance_s or 0.0) * 1e9)
 
     def to_mapping(self) -> dict[str, Any]:
-        """For metrics.json."""
+        """How pictures and odometry were matched, as in metrics.json."""
         return {"mode": self.mode, "tolerance_s": self.tolerance_s, "stamps": self.clock}
 
 
 def ego_of(time_ns: int, row: FloatArray) -> EgoState:
-    """A row of states as the car."""
+    """The state of the car that a row holds; the inverse of `row_of`."""
     x_m, y_m, yaw_rad, z_m, *motion = row.tolist()
     return EgoState(int(time_ns), Pose(x_m, y_m, yaw_rad, z_m), *motion)
 
 
 def row_of(ego: EgoState) -> tuple[float, ...]:
-    """The car as a row of states: x, y, yaw, z, speed, lateral speed, yaw rate."""
+    """A state of the car as a row: x, y (m), yaw (rad), z (m), speeds (m/s), yaw rate (rad/s)."""
     pose = ego.pose
     motion = (ego.speed_mps, ego.lateral_speed_mps, ego.yaw_rate_radps)
     return (pose.x_m, pose.y_m, pose.yaw_rad, pose.z_m, *motion)
 
 
 def frames(images: Columns, odometry: Columns, topics: TopicNames, sync: Sync) -> Frames:
-    """Put pictures and odometry together.
+    """Match pictures with odometry.
 
     Args:
-        images: the pictures' times.
-        odometry: rows of states, see `row_of`; at least one.
-        topics: their names, for notes.
-        sync: how.
+        images: the times of the pictures.
+        odometry: states of the car, see `row_of`; at least one.
+        topics: the names of both topics, for notes.
+        sync: which odometry a picture gets.
     """
     clock, note = _clock(images, odometry, topics)
     notes = [note] if note else []

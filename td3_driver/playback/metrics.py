@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay says in numbers, and whether it says worse than another did."""
+"""The measures of a playback, and their comparison with those of an earlier one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3_driver.driving.routes.route import FloatArray
-from td3_driver.playback.replay import Replayed
+from td3_driver.playback.open_loop import Playback
 
 SPEED_EDGES_MPS = (0.0, 2.0, 5.0, 8.0, 11.0, math.inf)
 CURVATURE_EDGES = (0.0, 0.005, 0.02, 0.05, math.inf)  # 1/m
@@ -24,19 +24,19 @@ _DIGITS = 6
 _NOTHING = 1e-6
 
 
-def metrics(replayed: Replayed) -> dict[str, Any]:
-    """The content of metrics.json. Actions are in [-1, 1]; all but `latency_*` always repeats."""
-    rows, counts = replayed.rows, replayed.counts
+def metrics(playback: Playback) -> dict[str, Any]:
+    """The content of metrics.json. Actions are in [-1, 1]; all but `latency_*` repeats."""
+    rows, counts = playback.rows, playback.counts
     steer, drive = _errors(rows, "steer"), _errors(rows, "drive")
-    spans_s = [(after - before) * 1e-9 for before, after in replayed.gaps_ns]
-    stamps_ns = replayed.log.stamps_ns
+    spans_s = [(after - before) * 1e-9 for before, after in playback.gaps_ns]
+    stamps_ns = playback.log.stamps_ns
     return {
         "frames": len(rows["stamp_s"]),
         "episodes": counts.get("episodes", 0),
         "duration_s": _rounded((stamps_ns[-1] - stamps_ns[0]) * 1e-9),
         "dropped_frames": counts.get("dropped", 0),
         "unmatched_images": counts["images"] - counts["frames"],
-        "unmatched_odometries": replayed.log.frames.unmatched,
+        "unmatched_odometries": playback.log.frames.unmatched,
         "outside_episodes": counts.get("outside_episodes", 0),
         "gaps": {"count": len(spans_s), "longest_s": _rounded(max(spans_s, default=0.0))},
         "steer_mae": _rounded(_mean(np.abs(steer))),
@@ -57,19 +57,19 @@ def metrics(replayed: Replayed) -> dict[str, Any]:
         "latency_ms_p99": _rounded(1e3 * float(np.percentile(rows["latency_s"], 99.0))),
         "worst_frames": [
             {"stamp_s": _rounded(shown.row.stamp_s), "difference": _rounded(shown.worth)}
-            for shown in replayed.shown
+            for shown in playback.shown
         ],
-        "sync": replayed.log.frames.to_mapping(),
-        "topics": replayed.topics.to_mapping(),
-        "notes": [*replayed.log.notes, *replayed.warnings],
+        "sync": playback.log.frames.to_mapping(),
+        "topics": playback.topics.to_mapping(),
+        "notes": [*playback.log.notes, *playback.warnings],
     }
 
 
 def regressions(found: Mapping[str, Any], baseline: Path, largest: float) -> list[str]:
-    """What is worse than in an earlier metrics.json by more than a share, a line each.
+    """A line for each measure that exceeds that of an earlier metrics.json by more than a share.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or is none of these.
+        OSError, ValueError: the file cannot be read, or is no such metrics.json.
     """
     try:
         before = json.loads(baseline.read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def regressions(found: Mapping[str, Any], baseline: Path, largest: float) -> lis
 
 
 def _errors(rows: Mapping[str, FloatArray], name: str) -> FloatArray:
-    """The policy's action less the driven one; empty where nothing was driven."""
+    """The policy's action minus the driven one, of the frames with a driven one."""
     errors: FloatArray = rows[name] - rows[f"driven_{name}"]
     known: FloatArray = errors[~np.isnan(errors)]
     return known
@@ -99,7 +99,7 @@ def _errors(rows: Mapping[str, FloatArray], name: str) -> FloatArray:
 def _by(
     rows: Mapping[str, FloatArray], values: FloatArray, edges: tuple[float, ...]
 ) -> list[dict[str, Any]]:
-    """Errors within each range of a value."""
+    """Mean errors within each range of a value."""
     ranges = []
     for low, high in pairwise(edges):
         inside: NDArray[np.bool_] = (values >= low) & (values < high)
@@ -143,5 +143,5 @@ def _rms(values: FloatArray) -> float:
 
 
 def _rounded(value: float) -> float | None:
-    """For JSON, which knows no NaN."""
+    """A number rounded for JSON; None for NaN, which JSON lacks."""
     return round(float(value), _DIGITS) if math.isfinite(value) else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded drives as transitions to learn from, with the rewards that driving would have had."""
+"""Turns recorded drives into transitions to learn from, rewarded as in driving."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from td3_driver.bags.reading import Bag, BagError
-from td3_driver.bags.topics import TopicNames, find_topics
-from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.bags.reading import BagError
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.online.meaning import of_experience
-from td3_driver.playback.drive_log import DriveLog, read_log
 from td3_driver.playback.drives import Drives
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import ReadOptions, Recording, open_recording
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 
@@ -29,7 +27,7 @@ _UNREACHED = 1024
 
 @dataclass(frozen=True)
 class Prefilled:
-    """What was written: transitions, episodes, their ends, and what the bags lack."""
+    """What was written: the number of transitions, counts of `Drives`, and notes on the bags."""
 
     transitions: int
     counts: Counter[str]
@@ -37,32 +35,21 @@ class Prefilled:
     notes: list[str]
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A bag that was read once."""
-
-    bag: Bag
-    topics: TopicNames
-    log: DriveLog
-
-
 def prefill(
     paths: Sequence[Path],
     out: Path,
     config: DrivingConfig,
-    names: Sequence[str | None],
+    reading: ReadOptions,
     progress: Progress,
-    sync: Sync = AUTOMATIC,
 ) -> Prefilled:
     """Write the transitions of some bags to one file.
 
     Args:
         paths: the bags.
-        out: the file, `.replay`; one that is there is replaced.
+        out: the replay file to write; an existing one is replaced.
         config: rewards, ends and limits.
-        names: topics of image, odometry and control, where given.
+        reading: how to read the bags.
         progress: told how far the reading is.
-        sync: how pictures get their odometry.
 
     Raises:
         FileNotFoundError, BagError: a bag cannot be used.
@@ -73,10 +60,9 @@ def prefill(
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent))
         opened = []
         for path in paths:
-            bag = stack.enter_context(Bag(path))
-            topics = find_topics(bag, *names)
-            progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-            opened.append(_Opened(bag, topics, _log(bag, topics, sync, progress)))
+            one = stack.enter_context(open_recording(path, reading, progress))
+            _check(one)
+            opened.append(one)
         rows = sum(len(one.log.stamps_ns) for one in opened)
         # In a file, not in memory: an hour is half a gigabyte.
         meaning = of_experience(config)
@@ -102,15 +88,14 @@ def prefill(
         return Prefilled(replay.transitions, counts, rewards / replay.transitions, notes)
 
 
-def _log(bag: Bag, topics: TopicNames, sync: Sync, progress: Progress) -> DriveLog:
-    log = read_log(bag, topics, sync, progress)
+def _check(recording: Recording) -> None:
+    log = recording.log
     if np.isnan(log.controls).all():
-        raise BagError(f"bag {bag.path}: {log.notes[0]}; it demonstrates nothing")
-    return log
+        raise BagError(f"bag {recording.bag.path}: {log.notes[0]}; it demonstrates nothing")
 
 
 def _store(replay: Replay, drives: Drives) -> float:
-    """Write a bag's transitions; the sum of their rewards."""
+    """Store the transitions of a bag; returns the sum of their rewards."""
     rewards, action = 0.0, None
     for step in drives:
         seen = step.situation.observation

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the reading of bags is."""
+"""A progress bar for the reading of bags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} messages [{elapsed}<{remain
 
 
 class Progress:
-    """A bar, where there is a terminal to show it."""
+    """A progress bar, shown only in a terminal."""
 
     def __init__(self) -> None:
         quiet = not sys.stderr.isatty()
@@ -25,9 +25,9 @@ class Progress:
         self._bar.close()
 
     def expect(self, messages: int) -> None:
-        """So many more are to be read."""
+        """Add a number of messages that are still to be read."""
         self._bar.total += messages
 
     def step(self) -> None:
-        """One more was read."""
+        """Count one message as read."""
         self._bar.update()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of a replay: actions over time, the frames that differ most, the drive on the map."""
+"""The report of a playback: actions over time, the frames that differ most, the drive on a map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from td3_driver.driving.routes.route import FloatArray
 from td3_driver.evaluation import page
 from td3_driver.evaluation.page import figure_style
-from td3_driver.playback.replay import SHOWN_WIDTH_PX, Replayed, Row, Shown
+from td3_driver.playback.open_loop import SHOWN_WIDTH_PX, Playback, Row, Shown
 
 _DRIVEN, _POLICY, _LANE = "#d98a00", "#3b82d6", "#8a909c"
 _DRIVEN_BGR, _POLICY_BGR = (0, 165, 255), (240, 150, 70)
@@ -35,23 +35,23 @@ _CARDS = {
 }
 
 
-def report(title: str, metrics: Mapping[str, Any], replayed: Replayed) -> str:
-    """The HTML page.
+def report(title: str, metrics: Mapping[str, Any], playback: Playback) -> str:
+    """The report as an HTML page.
 
     Args:
-        title: what was replayed on what.
-        metrics: as in metrics.json.
-        replayed: what they were made from.
+        title: which policy on which drive.
+        metrics: the content of metrics.json.
+        playback: what the metrics were computed from.
     """
-    start_s = replayed.rows["stamp_s"][0]
+    start_s = playback.rows["stamp_s"][0]
     return page.render(
-        "replay.html.jinja",
+        "playback.html.jinja",
         title=title,
         metrics=metrics,
         cards=[(text, _number(metrics[key])) for key, text in _CARDS.items()],
-        over_time=page.picture(_over_time(replayed.rows)),
-        on_the_map=page.picture(_on_the_map(replayed)),
-        shown=[(_jpeg(shown), _caption(shown.row, start_s)) for shown in replayed.shown],
+        over_time=page.picture(_over_time(playback.rows)),
+        on_the_map=page.picture(_on_the_map(playback)),
+        shown=[(_jpeg(shown), _caption(shown.row, start_s)) for shown in playback.shown],
         tables=[
             ("Speed, m/s", _table(metrics["by_speed_mps"], 1.0)),
             ("Curvature of the route, 1/km", _table(metrics["by_curvature_per_m"], 1e3)),
@@ -92,7 +92,7 @@ def _pair(steer: float, drive: float) -> str:
 
 @figure_style
 def _over_time(rows: Mapping[str, FloatArray]) -> Figure:
-    """What was driven and what the policy does, and what its critics say, over time."""
+    """The driven and the policy's actions, and the critics' values, over time."""
     figure = Figure(figsize=(9.0, 7.5), layout="constrained")
     steer, drive, value, speed = figure.subplots(4, sharex=True)
     time_s = rows["stamp_s"] - rows["stamp_s"][0]
@@ -120,17 +120,17 @@ def _over_time(rows: Mapping[str, FloatArray]) -> Figure:
 
 
 @figure_style
-def _on_the_map(replayed: Replayed) -> Figure:
+def _on_the_map(playback: Playback) -> Figure:
     """The drive in the map frame, coloured by the difference of the actions."""
-    rows = replayed.rows
+    rows = playback.rows
     figure = Figure(figsize=(9.0, 6.5), layout="constrained")
     axes = figure.add_subplot(aspect="equal")
     axes.grid(visible=False)
-    if replayed.log.road_map is not None:
-        lanes = replayed.log.road_map.lane_graph.nodes(data="line_m")
+    if playback.log.road_map is not None:
+        lanes = playback.log.road_map.lane_graph.nodes(data="line_m")
         lines = LineCollection([line_m for _, line_m in lanes], colors=_LANE, alpha=0.5)
         axes.add_collection(lines)
-    for route in replayed.routes:
+    for route in playback.routes:
         axes.plot(*route.points_m.T, color=_LANE, lw=1.0, ls="--", rasterized=True)
     values, label = _differences(rows)
     points = axes.scatter(
@@ -138,7 +138,7 @@ def _on_the_map(replayed: Replayed) -> Figure:
     )
     points.set_clim(0.0, max(float(np.percentile(values, 99.0)), 1e-6))
     figure.colorbar(points, ax=axes, label=label, shrink=0.8)
-    for number, shown in enumerate(replayed.shown, start=1):
+    for number, shown in enumerate(playback.shown, start=1):
         place = (shown.row.x_m, shown.row.y_m)
         axes.annotate(str(number), place, xytext=(4, 4), textcoords="offset points")
     axes.set_xlim(rows["x_m"].min() - _AROUND_M, rows["x_m"].max() + _AROUND_M)
@@ -158,7 +158,7 @@ def _differences(rows: Mapping[str, FloatArray]) -> tuple[FloatArray, str]:
 
 
 def _jpeg(shown: Shown) -> str:
-    """The frame over a panel: steer as horizontal bars, throttle/brake as vertical ones."""
+    """A frame above both actions: steer as horizontal bars, throttle/brake as vertical ones."""
     picture, row = shown.picture, shown.row
     width = SHOWN_WIDTH_PX
     height = round(picture.shape[0] * width / picture.shape[1])

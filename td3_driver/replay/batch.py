@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A batch of n-step transitions, as the replay gives it."""
+"""A batch of n-step transitions, as `Replay.sample` returns it."""
 
 from __future__ import annotations
 

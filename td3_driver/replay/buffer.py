@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Experience in shared memory: one process drives and writes, another learns and samples.
+"""The replay buffer in shared memory: one process drives and writes, another learns and samples.
 
-A row is one observation, and what was done there: its newest frame, its vector, and the action
-and reward that led to the next row. Frame stacks and n-step returns are put together when
-sampling, so every frame is stored once. An episode's last observation is a row without an action.
+A row holds an observation's newest frame and its vector, and the action and reward that led to the
+next row. Frame stacks and n-step returns are put together when sampling, so every frame is stored
+once. An episode's last observation is a row without an action.
 
-Rows are numbered from 0 for ever; row r lies in slot r % capacity. The writer fills row w while
-`rows_written` is w, and thereby destroys row w - capacity. That number is all that the two
-processes agree on; there are no locks.
+Rows are numbered from 0 without end; row r lies in slot r % capacity. The writer fills row w while
+`rows_written` is w, and thereby overwrites row w - capacity. The two processes share only that
+number; there are no locks.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Replay:
         vector_dim: Length of the vector.
         action_dim: Length of the action.
         file: None for memory, or the path of a new file for a buffer larger than memory.
-        meaning: What the numbers in it mean, see meaning.py; files carry it. None: nobody says,
-            and a file of any meaning can be read into it.
+        meaning: What the numbers in it mean, see meaning.py; files carry it. None if not known:
+            a file of any meaning can be read into it.
 
     Raises:
         ValueError: If a size is out of range.
@@ -100,7 +100,7 @@ class Replay:
         self._attach(state["_block"])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The memory itself, by name: `counters`, and columns of `capacity` rows each."""
+        """Views of the memory by name: `counters`, and columns of `capacity` rows each."""
         arrays = self._arrays()
         offsets, _ = packed(arrays)
         return {name: self._block.array(offsets[name], *arrays[name]) for name in arrays}
@@ -112,26 +112,26 @@ class Replay:
 
     @property
     def rows_written(self) -> int:
-        """Rows written since the buffer was made, those overwritten since included."""
+        """Number of rows written since the buffer was made, including overwritten ones."""
         return int(self._counters[0])
 
     @property
     def transitions(self) -> int:
-        """Transitions written since the buffer was made, those overwritten since included."""
+        """Transitions written since the buffer was made, including overwritten ones."""
         return int(self._counters[1])
 
     @property
     def margin(self) -> int:
-        """Rows that the writer of a full buffer may be ahead of a `head`."""
+        """How many rows the writer of a full buffer may be ahead of the `head` of a sample."""
         return min(self.capacity // 16, _LARGEST_MARGIN)
 
     def __len__(self) -> int:
-        """Rows held now."""
+        """The number of rows in the buffer."""
         return min(self.rows_written, self.capacity)
 
     @property
     def frames(self) -> npt.NDArray[np.uint8] | None:
-        """All slots' frames, (capacity, H, W), as they lie in memory; None without images."""
+        """The frames of all slots (capacity, H, W), a view of the memory; None without images."""
         return self._frames
 
     # Writing: one process.
@@ -152,7 +152,7 @@ class Replay:
         self._append(frame, vector, age=0)
 
     def reopen(self) -> None:
-        """Go on with the newest row's episode, in a buffer restored in the midst of one."""
+        """Continue the episode of the newest row in a buffer that was restored within one."""
         self._next_age = int(self._ages[(self.rows_written - 1) % self.capacity]) + 1
 
     def add(
@@ -165,16 +165,16 @@ class Replay:
         truncated: bool,
         intervention: bool = False,
     ) -> None:
-        """Write one step: what was done at the last observation, and the observation after it.
+        """Write one step: the action at the last observation, its reward, the next observation.
 
         Args:
             action: (A,) float, finite, the action that was executed.
             reward: Finite.
             next_frame: (H, W) uint8; None without images.
             next_vector: (V,) float, finite.
-            terminated: The episode ended for good: no value beyond this step.
-            truncated: It was cut short, as by a time limit: the value beyond still counts.
-            intervention: A human drove; the row says so, sampling makes no difference.
+            terminated: The episode ended in a terminal state: returns do not bootstrap from it.
+            truncated: The episode was cut short, as by a time limit: returns bootstrap.
+            intervention: A human drove; the row is marked, and sampled like any other.
 
         Raises:
             RuntimeError: If no episode is open.
@@ -212,7 +212,7 @@ class Replay:
         fence()  # nor the next row's contents, over their old row, before this number
 
     def newest_actions(self, count: int) -> npt.NDArray[np.float32]:
-        """(N, A) the actions in the newest `count` + 1 rows, an episode of `count` steps."""
+        """(N, A) the actions in the newest `count` + 1 rows: an episode of `count` steps."""
         newest = min(count + 1, len(self))
         slots = np.arange(self.rows_written - newest, self.rows_written) % self.capacity
         actions: npt.NDArray[np.float32] = self._actions[slots[self._flags[slots] != 0]]
@@ -233,12 +233,12 @@ class Replay:
 
         Args:
             batch_size: B.
-            rng: Where the draws come from.
-            n_step: Steps in a return; fewer where the episode, or what is written of it, ends.
-            discount: Per step.
-            head: Consider the first `head` rows only. The batch then depends on `head` and `rng`
-                alone, whatever the writer has added since. None: all rows written.
-            frames: Who gives the images; None: this buffer, as arrays.
+            rng: Generator of the draws.
+            n_step: Steps in a return; fewer where the episode, or the written part of it, ends.
+            discount: Discount factor per step.
+            head: Sample from the first `head` rows only. The batch then depends on `head` and
+                `rng` alone, whatever the writer has added since. None: all rows written.
+            frames: Source of the images; None: this buffer, as arrays.
 
         Raises:
             ValueError: If there is no transition to sample, or `head` is beyond what is written.
@@ -263,7 +263,7 @@ class Replay:
                 )
 
     def _draw(self, count: int, rng: np.random.Generator, newest: int) -> Rows:
-        """Numbers of `count` rows below `newest` that a transition starts from."""
+        """The numbers of `count` rows below `newest` from which transitions start."""
         # The oldest row kept, the margin, and the frames that a stack reaches back.
         low = max(0, newest - self.capacity + self.margin + self._stack)
         high = newest - 1  # the newest row has no successor yet
@@ -305,7 +305,7 @@ class Replay:
     def _images(
         self, start: Rows, after: Rows, frames: FrameSource | None
     ) -> tuple[npt.NDArray[np.uint8] | Tensor | None, npt.NDArray[np.uint8] | Tensor | None]:
-        """Two (B, C, H, W) stacks, oldest frame first, the episode's first frame repeated."""
+        """Two (B, C, H, W) stacks, oldest frame first, padded with the episode's first frame."""
         if self._frames is None:
             return None, None
         slots = np.concatenate((start, after))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay buffer on disk, beside a checkpoint: each save writes only the rows that are new.
+"""The replay buffer on disk, beside a checkpoint: each save writes only the new rows.
 
-A file is a log (replay_log.py). Saving again appends to the same log and gives it one more name,
+A file is a log (log.py). Saving again appends to the same log and gives it one more name,
 a hard link: `td3_1000.replay` and `td3_2000.replay` are one file, of which the first checkpoint
 knows a shorter part, by its length and digest (`ReplayLink`). What was appended later, or half
 appended when the process was killed, is beyond that part and harms nothing. Deleting a name frees
@@ -33,19 +33,19 @@ _LARGEST_LOG = 2  # capacities
 
 
 def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | None) -> ReplayLink:
-    """Write the first `rows` rows of a buffer, as far as sampling can reach them.
+    """Write those of the first `rows` rows of a buffer that sampling can reach.
 
     The driving process may go on writing meanwhile: up to `Replay.margin` rows beyond `rows`.
 
     Args:
         replay: The buffer.
-        path: Where, `td3_<step>.replay`; folders are created, a replay already there is replaced.
+        path: The file, `td3_<step>.replay`; folders are created, a replay there is replaced.
         rows: As the `head` of `Replay.sample`; at least 1.
         previous: What the last save of this buffer into this folder returned, or what the buffer
             was restored from; the new rows are appended to that file. None writes all rows.
 
     Raises:
-        CheckpointError: If it cannot be written; what earlier checkpoints need is unchanged.
+        CheckpointError: If it cannot be written; the replays of earlier checkpoints are unchanged.
     """
     path = Path(path)
     if not 1 <= rows <= replay.rows_written:
@@ -82,16 +82,16 @@ def verify(folder: str | Path, link: ReplayLink) -> None:
 def restore(
     replay: Replay, folder: str | Path, link: ReplayLink, told: Meaning | None = None
 ) -> None:
-    """Fill a buffer with what was saved; `sample` then draws what it would have drawn.
+    """Fill a buffer from a file; `sample` then draws what it would have drawn when it was saved.
 
-    Nobody may write to or sample from the buffer meanwhile. An episode that was open is not:
+    Nothing may write to or sample from the buffer meanwhile. An episode that was open is closed:
     the next one begins with `Replay.begin`.
 
     Args:
-        replay: To be filled.
-        folder: The checkpoint's.
-        link: The checkpoint's.
-        told: What its numbers mean where the file itself does not say, as far as is known.
+        replay: The buffer to fill.
+        folder: The folder of the checkpoint.
+        link: The checkpoint's link to its replay.
+        told: The meaning of the numbers if the file does not say; None if not known.
 
     Raises:
         MeaningError: If its numbers mean something else than the buffer's.
@@ -119,10 +119,10 @@ def load(
     action_dim: int,
     meaning: Meaning | None = None,
 ) -> Replay:
-    """A buffer with what a file holds, whichever checkpoint it belongs to, if any.
+    """A new buffer with the content of a file, whether or not it belongs to a checkpoint.
 
     Args:
-        path: A file of `save`'s, whole.
+        path: A whole file written by `save`.
         image_shape: As `vector_dim`, `action_dim` and `meaning`, of `Replay`.
 
     Raises:
@@ -156,7 +156,7 @@ def _columns(replay: Replay) -> Columns:
 
 
 def _has_room(replay: Replay, log: Path, rows: int, previous: ReplayLink) -> bool:
-    """Whether a log is this buffer's, ends where it was saved, and may grow."""
+    """Whether a log belongs to this buffer, ends where it was last saved, and may grow."""
     if rows - previous.first > _LARGEST_LOG * replay.capacity:
         return False
     header = replay_log.header(_columns(replay), replay.meaning)
@@ -205,7 +205,7 @@ def _write_anew(replay: Replay, path: Path, oldest: int, rows: int) -> tuple[int
 
 
 def _write_rows(replay: Replay, file: BinaryIO, start: int, end: int, digest: str) -> str:
-    """Write rows start .. end - 1 in segments; returns the last one's digest."""
+    """Write rows start .. end - 1 in segments; returns the digest of the last one."""
     columns = _columns(replay)
     for first in range(start, end, _SEGMENT_ROWS):
         rows = np.arange(first, min(first + _SEGMENT_ROWS, end))
@@ -224,13 +224,13 @@ def _write_rows(replay: Replay, file: BinaryIO, start: int, end: int, digest: st
 
 
 def _transitions_below(replay: Replay, rows: int, previous: ReplayLink | None) -> int:
-    """`Replay.transitions` as it was when `rows` rows were written."""
+    """The value of `Replay.transitions` when `rows` rows had been written."""
     if previous:
         return previous.transitions + _count_actions(replay, previous.rows - 1, rows - 1)
     return replay.transitions - _count_actions(replay, rows - 1, replay.rows_written)
 
 
 def _count_actions(replay: Replay, start: int, end: int) -> int:
-    """How many of the rows start .. end - 1 have an action."""
+    """The number of rows among start .. end - 1 that have an action."""
     slots = np.arange(start, end) % replay.capacity
     return int(np.count_nonzero(replay.arrays()["flags"][slots]))

@@ -42,15 +42,15 @@ _LARGEST_HEADER = 1 << 16
 
 @dataclass(frozen=True)
 class ReplayLink:
-    """What a checkpoint keeps of the replay beside it.
+    """A checkpoint's link to the replay file beside it.
 
     Attributes:
-        file: Name, in the checkpoint's folder.
-        bytes: How much of the file belongs to the checkpoint.
+        file: Name of the file, in the checkpoint's folder.
+        bytes: Length of the part of the file that belongs to the checkpoint.
         first: Number of the oldest row in the file.
-        rows: Rows written when it was saved, those overwritten since the start included.
-        transitions: Transitions written, likewise.
-        sha256: Of the last segment, in hexadecimal; it covers all `bytes`.
+        rows: `Replay.rows_written` when it was saved.
+        transitions: `Replay.transitions` when it was saved.
+        sha256: Digest of the last segment, in hexadecimal; it covers all `bytes`.
     """
 
     file: str
@@ -61,7 +61,7 @@ class ReplayLink:
     sha256: str
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain data, the value of a checkpoint's key `replay`."""
+        """The link as plain data, the value of a checkpoint's key `replay`."""
         return asdict(self)
 
     @classmethod
@@ -81,7 +81,7 @@ class ReplayLink:
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows `first` .. `first` + `count` - 1, all columns in `payload`."""
+    """A segment of a log: rows `first` .. `first` + `count` - 1, all columns in `payload`."""
 
     first: int
     count: int
@@ -100,7 +100,7 @@ class Segment:
 
 
 def header(columns: Columns, meaning: Meaning | None) -> bytes:
-    """A file's first bytes; rows fit a buffer of the same capacity and columns."""
+    """The header of a file whose rows fit a buffer of this capacity and these columns."""
     types = {name: [a.dtype.str, *map(int, a.shape[1:])] for name, a in columns.items()}
     capacity = len(next(iter(columns.values())))
     described = {"capacity": capacity, "columns": types, "meaning": meaning}
@@ -110,13 +110,13 @@ def header(columns: Columns, meaning: Meaning | None) -> bytes:
 
 
 def write_segment(file: BinaryIO, first: int, rows: Columns, before: str) -> str:
-    """Write rows, given column by column; returns the segment's digest.
+    """Write rows as a segment; returns its digest.
 
     Args:
-        file: At the position to write at.
+        file: Positioned where to write.
         first: Number of the first row.
-        rows: Columns of the rows to write, not of the ring.
-        before: Digest of what stands before, in hexadecimal.
+        rows: The rows to write, as columns.
+        before: Digest of the segment or header before, in hexadecimal.
     """
     count = len(next(iter(rows.values())))
     payload = b"".join(column.tobytes() for column in rows.values())
@@ -130,11 +130,11 @@ def write_segment(file: BinaryIO, first: int, rows: Columns, before: str) -> str
 
 
 def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[Segment]:
-    """Read and verify a checkpoint's part of a file.
+    """Read and verify the part of a file that belongs to a checkpoint.
 
     Args:
         path: The file.
-        link: What the checkpoint says of it.
+        link: The checkpoint's link to it.
         expected: A header whose capacity and columns it must have; None for any.
 
     Raises:
@@ -163,9 +163,9 @@ def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[S
 
 
 def describe(path: Path) -> tuple[int, ReplayLink]:
-    """The capacity that a whole file was saved from, and a link to all of it.
+    """The capacity of the buffer that a file was saved from, and a link to the whole file.
 
-    The link's `transitions` is 0: only the columns tell.
+    The link's `transitions` is 0, since only the columns have that number.
 
     Raises:
         CheckpointError: If the file cannot be read or is damaged.
@@ -179,7 +179,7 @@ def describe(path: Path) -> tuple[int, ReplayLink]:
 
 
 def meaning(path: Path) -> Meaning | None:
-    """What a file's numbers mean, as its header says; None where it does not.
+    """The meaning of a file's numbers, from its header; None if the header does not say.
 
     Raises:
         CheckpointError: If the file cannot be read or its header is damaged.
@@ -189,7 +189,7 @@ def meaning(path: Path) -> Meaning | None:
 
 
 def may_replace(path: Path) -> bool:
-    """Whether writing here loses nothing but a replay file."""
+    """Whether the path is free, an empty file, or a replay file."""
     try:
         with open_file(path) as file:
             return file.read(len(_MAGIC)) in (_MAGIC, b"")

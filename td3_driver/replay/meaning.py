@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a file's numbers mean what a run takes them for.
+"""Compares what the numbers in a file mean with what a run takes them for.
 
 A meaning is a flat mapping of names to plain values: what each number of an observation is, how
-it was seen, what an action does, how rewards were weighed. What is in it is the business of who
-drives; here meanings are kept in files, and compared.
+the camera saw it, what an action does, how rewards were weighed. `online/meaning.py` fills it;
+here meanings are compared, and files carry them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Meaning = Mapping[str, Any]
 
 
 class MeaningError(CheckpointError):
-    """A file is sound, but its numbers mean something else than this run's, or nobody knows."""
+    """A file is sound, but its numbers have another meaning than this run's, or an unknown one."""
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings, by dotted names."""
+    """The leaves of nested mappings by their dotted names."""
     leaves: dict[str, Any] = {}
     for key, value in mapping.items():
         name = f"{prefix}{key}"
@@ -30,7 +30,7 @@ def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(saved: Meaning, own: Meaning) -> list[str]:
-    """In what a file's meaning is not this run's, an entry for each name; lists by element."""
+    """The differences between a file's and this run's meaning, by name; lists by element."""
     found = []
     for name in [*own, *(name for name in saved if name not in own)]:
         if name not in saved:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that two processes share, and that the kernel frees when both are gone."""
+"""Memory that two processes share; the kernel frees it when both have ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALIGNMENT = 64  # bytes, a cache line
 
 
 def fence() -> None:
-    """Order this process's earlier loads and stores before its later ones.
+    """A memory barrier: this process's earlier loads and stores happen before its later ones.
 
     x86 keeps stores in order anyway; ARM does not, and Python has no memory barrier. Releasing
     a lock publishes what came before, and acquiring it again holds back what comes after.
@@ -34,10 +34,10 @@ def fence() -> None:
 
 
 def packed(arrays: Mapping[str, ArrayType]) -> tuple[dict[str, int], int]:
-    """Lay arrays out one after the other, aligned.
+    """Lay out arrays one after the other, aligned.
 
     Returns:
-        Every array's offset in bytes, and the bytes that all of them take.
+        The offset of every array, and the size of all of them, in bytes.
     """
     offsets: dict[str, int] = {}
     end = 0
@@ -49,10 +49,10 @@ def packed(arrays: Mapping[str, ArrayType]) -> tuple[dict[str, int], int]:
 
 
 class SharedBlock:
-    """A block of zeroed memory, shared with the `spawn` processes it is passed to.
+    """A block of zeroed memory, shared with the `spawn` processes that it is passed to.
 
-    It has no name in any file system, so nothing is left over however its processes end. Pages
-    take no memory before they are written.
+    It has no name in any file system, so nothing is left over however the processes end. Pages
+    take no memory until they are written.
 
     Args:
         nbytes: Size.

@@ -19,11 +19,11 @@ from td3_driver.driving.types import Pose
 
 
 class RosMessages:
-    """rclpy's messages; see `driving.encoding.Messages`."""
+    """rclpy's messages; see `driving.messages.encoding.Messages`."""
 
     def new(self, kind: str) -> Any:
         """A message with its type's defaults."""
-        return _class_of(kind)()
+        return class_of(kind)()
 
     def sequence(self, values: Any) -> array.array[Any]:
         """rclpy's fast path; it would check lists and bytes element by element."""
@@ -34,7 +34,8 @@ MESSAGES = RosMessages()
 
 
 @functools.cache
-def _class_of(kind: str) -> type:
+def class_of(kind: str) -> type:
+    """rclpy's class of a message type, "package/msg/Name"."""
     package, _, name = kind.split("/")
     found: type = getattr(importlib.import_module(f"{package}.msg"), name)
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's topic names and qualities of service, said once (bridge `node.py`, `qos.py`).
+"""Topic names of a car, and the bridge's qualities of service (bridge `node.py`, `qos.py`).
 
 Only depth and durability are set by the bridge; reliability is RELIABLE everywhere.
 """
@@ -31,10 +31,6 @@ LATCHED_1 = QoSProfile(
 # Said by `driver_node` in mode replay when a player is there; `replay.launch.py` waits for it.
 READY_TO_PLAY = "ready to play: watching"
 
-CLOCK = "/clock"
-TF, TF_STATIC = "/tf", "/tf_static"  # tf2_msgs/TFMessage
-STATUS = "/carla/status"
-WORLD_INFO = "/carla/world_info"
 OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: everybody, the car too
 RUN_CONTROL = "/carla/control"  # carla_msgs/CarlaControl: pause, play, one step
 INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, global as there

@@ -17,42 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from carla_msgs import msg as carla
-from derived_object_msgs.msg import ObjectArray
-from diagnostic_msgs.msg import DiagnosticStatus
-from nav_msgs.msg import Odometry
-from nav_msgs.msg import Path as PathMessage
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import SubscriptionEventCallbacks
-from sensor_msgs.msg import CameraInfo, Image
-from tf2_msgs.msg import TFMessage
 
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import check_new, open_writer, quality
+from td3_driver.driving.messages.topics import TYPES, Topic, topic_of
+from td3_driver.ros.conversions import class_of
 from td3_driver.ros.process import ForeseenError, Stop, foreseen, run_node
 from td3_driver.share import share_directory
 
-# By a topic's last part.
-_TYPES: dict[str, Any] = {
-    "world_info": carla.CarlaWorldInfo,
-    "status": carla.CarlaStatus,
-    "vehicle_info": carla.CarlaEgoVehicleInfo,
-    "odometry": Odometry,
-    "vehicle_status": carla.CarlaEgoVehicleStatus,
-    "collision": carla.CarlaCollisionEvent,
-    "lane_invasion": carla.CarlaLaneInvasionEvent,
-    "objects": ObjectArray,
-    "image": Image,
-    "camera_info": CameraInfo,
-    "vehicle_control_cmd": carla.CarlaEgoVehicleControl,
-    "route": PathMessage,
-    "episode": DiagnosticStatus,
-    "tf": TFMessage,
-    "tf_static": TFMessage,
-}
-_LATCHED = ("world_info", "vehicle_info", "route", "tf_static")
 # As many messages wait here while the disk is slow; in memory, and only then.
 DEPTH = 200
 QUIET_S = 0.2
@@ -66,12 +42,9 @@ class RecorderNode(Node):
     def __init__(self) -> None:
         with foreseen():
             super().__init__("td3_recorder")
-            topics: list[str] = self.declare_parameter("record.topics", [""]).value
+            given: list[str] = self.declare_parameter("record.topics", [""]).value
             self._path = Path(self.declare_parameter("storage.uri", "").value)
-            known = ", ".join(_TYPES)
-            for topic in topics:
-                if topic.rpartition("/")[2] not in _TYPES:
-                    raise ValueError(f"record.topics: {topic!r} ends in none of {known}")
+            topics = [_topic(name) for name in given]
             self._writer = open_writer(self._path)
         self._lost: Counter[str] = Counter()
         self._newest_s = time.monotonic()
@@ -115,25 +88,24 @@ class RecorderNode(Node):
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ForeseenError(f"bag {self._path}: cannot be written ({reason})") from error
 
-    def _record(self, topic: str, store: Any) -> None:
-        leaf = topic.rpartition("/")[2]
-        message, latched = _TYPES[leaf], leaf in _LATCHED
-        package = message.__module__.partition(".")[0]
+    def _record(self, topic: Topic, store: Any) -> None:
         connection = self._writer.add_connection(
-            topic,
-            f"{package}/msg/{message.__name__}",
+            topic.name,
+            topic.type,
             typestore=store,
-            offered_qos_profiles=[quality(latched=latched)],
+            offered_qos_profiles=[quality(latched=topic.latched)],
         )
         self.create_subscription(
-            message,
-            topic,
+            class_of(topic.type),
+            topic.name,
             partial(self._write, connection),
             QoSProfile(
                 depth=DEPTH,
                 reliability=ReliabilityPolicy.RELIABLE,
                 durability=(
-                    DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+                    DurabilityPolicy.TRANSIENT_LOCAL
+                    if topic.latched
+                    else DurabilityPolicy.VOLATILE
                 ),
             ),
             raw=True,
@@ -153,6 +125,14 @@ class RecorderNode(Node):
         # With its first message DDS counts as lost what was sent before anyone listened.
         if self._writer.counts[connection.id] > 1:
             self._lost[connection.topic] += lost.total_count_change
+
+
+def _topic(name: str) -> Topic:
+    try:
+        return topic_of(name)
+    except KeyError:
+        known = ", ".join(TYPES)
+        raise ValueError(f"record.topics: {name!r} ends in none of {known}") from None
 
 
 def recorder_parameters(folder: Path) -> dict[str, Any]:

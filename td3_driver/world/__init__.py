@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded world: one command in, one tick out. No ROS."""
+"""The embedded world, a simulation that turns one command into one tick. No ROS."""

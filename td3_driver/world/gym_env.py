@@ -37,10 +37,10 @@ class _Outside:
         self.stack = FrameStack()
 
     def begin_episode(self) -> None:
-        """The agent outside knows from `reset`."""
+        """Nothing to do: the agent outside learns of it from `reset`."""
 
     def act(self, situation: Situation) -> Action:
-        """What `step` was given."""
+        """The action that `step` was given."""
         return self.action
 
     def begin(self, frame: Frame, vector: Vector) -> None:
@@ -58,7 +58,7 @@ class _Outside:
         truncated: bool,
         intervention: bool = False,
     ) -> None:
-        """What a step led to, also the last one."""
+        """The observation after a step, also after an episode's last one."""
         self.stack.push(next_frame)
         self.vector = next_vector
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One turn of the loop that world_node and driver_node close over topics, as a call."""
+"""One tick of the loop between world and driver, without the topics of the nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from td3_driver.world.simulation import Simulation, Tick
 
 
 def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, Report]:
-    """Carry out the driver's command in the world and show the driver what came of it."""
+    """Apply the driver's command in the world, and let the driver observe the new tick."""
     if command.place is not None:
         world.reset_pose(_as_sent(command.place))
     if command.halt:
@@ -28,7 +28,7 @@ def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, 
 
 
 def road_users(tick: Tick) -> RoadUsers:
-    """Everybody but the car, as `/carla/<role>/objects` tells of them."""
+    """The other road users, as `/carla/<role>/objects` has them."""
     others = tick.others
     return RoadUsers(
         others.poses, others.sizes_m[:, :2], others.velocities_mps, others.yaw_rates_radps
@@ -36,7 +36,7 @@ def road_users(tick: Tick) -> RoadUsers:
 
 
 def _as_sent(place: Pose) -> Pose:
-    """The pose that arrives: a quaternion keeps a yaw but for its last bit."""
+    """A pose as it arrives over a topic: as a quaternion its yaw loses the last bit."""
     message = SimpleNamespace(position=SimpleNamespace(), orientation=SimpleNamespace())
     set_pose(message, place, above_m=PLACE_ABOVE_GROUND_M)
     return pose_of(message)

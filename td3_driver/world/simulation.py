@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded driving world as a plain object: one command in, one tick out.
+"""The simulation of the embedded world: `step` takes one command and returns one tick.
 
-Every front end (the bridge's topics, a Gymnasium environment) drives this one. The same map,
+Every front end (the bridge's topics, the Gymnasium environment) uses it. The same map,
 configuration and commands give the same bytes in every tick.
 """
 
@@ -36,19 +36,19 @@ class WorldConfigError(ValueError):
 
 
 class OccupiedError(ValueError):
-    """A place where something stands already."""
+    """A place is occupied by something solid."""
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What the world needs to know besides the map.
+    """The configuration of a world besides its map.
 
     Camera: `image_width` by `image_height` pixels, horizontal angle of view `fov_deg`, mounted
     `camera_x_m` ahead of the car's middle, `camera_y_m` left of it and `camera_z_m` above the
     ground, `camera_pitch_deg` downwards.
 
     Attributes:
-        traffic, pedestrians: how many others there are.
+        traffic, pedestrians: number of other vehicles and of pedestrians.
         scenery: buildings and trees beside the roads.
         appearance: "plain", the same light always; "random", another day, dusk or rain each time
             the car is put somewhere; "mixed", plain in half of these cases.
@@ -90,9 +90,9 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class Collision:
-    """A contact, as the bridge's collision sensor tells it.
+    """A collision of the car, as the bridge's sensor reports it.
 
-    `impulse` is in kg m/s along the ROS map frame's x, y, z: what the car received.
+    `impulse` is the impulse on the car along x, y, z of the ROS map frame, kg m/s.
     """
 
     other_actor_id: int
@@ -104,17 +104,17 @@ class Tick:
     """The world after one step.
 
     Attributes:
-        frame: 1 for the first step.
-        stamp_ns: simulated time, exactly frame times the step.
-        ego: the car.
-        pitch_rad: of the car, nose down positive; 0 on a flat map.
-        acceleration_map: mean over the step, m/s2, in the map frame (x, y, z).
+        frame: number of the tick, 1 for the first.
+        stamp_ns: simulated time, exactly `frame` times the step.
+        ego: state of the car.
+        pitch_rad: pitch of the car, nose down positive; 0 on a flat map.
+        acceleration_map: mean acceleration over the step, m/s2, in the map frame (x, y, z).
         control: the command that was applied.
         image: uint8 BGRA (height, width, 4).
-        collisions: contacts during this step.
+        collisions: collisions during this step.
         lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
             1 broken, 2 solid, ... 9 curb, 10 none).
-        others: everybody but the car.
+        others: the bodies of all other road users.
         others_ground: (height in m, pitch in rad) of the ground below each of them.
     """
 
@@ -180,16 +180,16 @@ class Simulation:
         self.reset_pose(self._vehicle.pose)
 
     def spawn_pose(self, seed: int | np.random.Generator) -> Pose:
-        """A random place to start: the middle of a lane, outside junctions, along the traffic."""
+        """A random pose to start at: the middle of a lane outside junctions, with the traffic."""
         rng = np.random.default_rng(seed)
         return self._spawn_poses[int(rng.integers(len(self._spawn_poses)))]
 
     def reset_pose(self, pose: Pose) -> None:
-        """Put the car elsewhere, as the bridge's `set_transform`: it keeps its velocity.
+        """Set the car's pose, as the bridge's `set_transform`; the car keeps its velocity.
 
-        The others are dealt out anew, away from the car, and a random look is drawn, both by the
-        seed and this place alone: an episode that is driven again from its start meets the same
-        world.
+        The other road users are placed anew, away from the car, and the look is drawn anew, both
+        by the seed and this pose alone: an episode that is driven again from its start meets the
+        same world.
 
         Raises:
             WorldConfigError: the map has no room for the others.
@@ -205,7 +205,7 @@ class Simulation:
             raise WorldConfigError(f"map {self.road_map.name}: {error}") from error
 
     def park(self, pose: Pose) -> int:
-        """Put a vehicle somewhere, where it stands; returns its actor id.
+        """Park a vehicle at a pose; returns its actor id.
 
         Raises:
             OccupiedError: something solid is there.
@@ -224,14 +224,14 @@ class Simulation:
 
     @property
     def others(self) -> Bodies | None:
-        """Everybody but the car as of the last step, or None where nobody is."""
+        """The bodies of all other road users after the last step; None if there are none."""
         bodies = self._others.bodies()
         return bodies if len(bodies.actor_ids) else None
 
     def set_target_velocity(
         self, forward_mps: float, left_mps: float = 0.0, yaw_rate_radps: float = 0.0
     ) -> None:
-        """Give the car a velocity in its own frame (forward, left; left turn positive).
+        """Set the car's velocity in its own frame (forward, left; left turn positive).
 
         Raises:
             ControlError: a value is not finite.
@@ -292,6 +292,6 @@ class Simulation:
         return moving if self._scenery is None else joined(self._scenery, moving)
 
     def _rng_at(self, pose: Pose, purpose: int) -> np.random.Generator:
-        """A generator for each purpose and place, to the cm."""
+        """A random generator for a purpose at a place, which is rounded to 1 cm."""
         place = [round(metres * 100.0) % 2**32 for metres in (pose.x_m, pose.y_m)]
         return np.random.default_rng([self.config.seed, purpose, *place])

@@ -25,15 +25,16 @@ from rosgraph_msgs.msg import Clock
 
 from td3_driver.driving.messages.decoding import stamp_ns
 from td3_driver.online.trained import Trained
+from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
-from td3_driver.playback.replay import replay
+from td3_driver.playback.recording import ReadOptions
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import stamp_of
 
 from ..e2e.running import Node
 from .conftest import Drive
 from .making import reordered, rewrite, without
-from .test_replay import TOPICS, actions
+from .test_replay import actions
 
 COUNTS = ("frames", "compared", "dropped_frames", "lost_messages", "time_jumps")
 LOST = {"dropped_frames": 0, "lost_messages": 0}
@@ -227,7 +228,7 @@ def playing(driver: Node, bag: Path, *, best_effort: bool = False) -> Iterator[P
 def own_actions(trained: Trained, bag: Path) -> dict[int, np.ndarray]:
     """What an offline replay of the bag gives, by stamp."""
     with Progress() as progress:
-        offline = replay(bag, trained.policy, trained.driving, TOPICS, progress)
+        offline = play_back(bag, trained.policy, trained.driving, ReadOptions(), progress)
     stamps = np.round(offline.rows["stamp_s"] * 1e9).astype(np.int64)
     return dict(zip(stamps.tolist(), actions(offline), strict=True))
 

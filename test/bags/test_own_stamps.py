@@ -15,7 +15,7 @@ import pytest
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import Sync
 from td3_driver.playback.metrics import metrics
-from td3_driver.playback.replay import Replayed
+from td3_driver.playback.open_loop import Playback
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without
@@ -26,7 +26,7 @@ STEP_NS = 50_000_000
 CAR = "/carla/ego_vehicle"
 
 
-def by_stamp(found: Replayed) -> dict[int, np.ndarray]:
+def by_stamp(found: Playback) -> dict[int, np.ndarray]:
     stamps = np.round(found.rows["stamp_s"] * 1e9).astype(np.int64).tolist()
     return dict(zip(stamps, actions(found), strict=True))
 

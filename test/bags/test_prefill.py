@@ -24,6 +24,7 @@ from td3_driver.evaluation.policies import Pursuit
 from td3_driver.online.meaning import of_experience
 from td3_driver.playback.prefill import Prefilled, prefill
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import ReadOptions
 from td3_driver.replay import file as replay_file
 from td3_driver.replay import log as replay_log
 from td3_driver.replay.buffer import Replay
@@ -41,7 +42,7 @@ STEP_NS = 50_000_000
 
 def prefilled(bags: list[Path], out: Path, config: DrivingConfig) -> tuple[Prefilled, Replay]:
     with Progress() as progress:
-        done = prefill(bags, out, config, (None, None, None), progress)
+        done = prefill(bags, out, config, ReadOptions(), progress)
     return done, replay_file.load(out, *ROW)
 
 

@@ -17,8 +17,9 @@ from td3_driver import cli
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
 from td3_driver.playback.metrics import metrics, regressions
+from td3_driver.playback.open_loop import SHOWN, Playback, play_back
 from td3_driver.playback.progress import Progress
-from td3_driver.playback.replay import SHOWN, Replayed, replay
+from td3_driver.playback.recording import ReadOptions
 
 from .conftest import Drive
 from .making import TYPES, rewrite, without
@@ -28,31 +29,30 @@ CONTRACT = {
     "latency_ms_p50", "latency_ms_p99", "topics",
 }  # fmt: skip
 LATENCY = {"latency_ms_p50", "latency_ms_p99"}
-TOPICS = (None, None, None)
 ENCODINGS = Path(__file__).parents[1] / "data" / "bag_encodings"
 
 
 def replayed(
     drive: Drive,
     bag: Path,
-    names: tuple[str | None, ...] = TOPICS,
+    names: tuple[str | None, ...] = (None, None, None),
     sync: Sync = AUTOMATIC,
-) -> Replayed:
+) -> Playback:
     trained = drive.trained
     with Progress() as progress:
-        return replay(bag, trained.policy, trained.driving, names, progress, sync)
+        return play_back(bag, trained.policy, trained.driving, ReadOptions(*names, sync), progress)
 
 
-def actions(found: Replayed) -> np.ndarray:
+def actions(found: Playback) -> np.ndarray:
     return np.stack([found.rows["steer"], found.rows["drive"]], axis=1)
 
 
 @pytest.fixture(scope="module")
-def original(drive: Drive) -> Replayed:
+def original(drive: Drive) -> Playback:
     return replayed(drive, drive.bag)
 
 
-def test_replaying_ones_own_drive_gives_its_own_actions(drive: Drive, original: Replayed) -> None:
+def test_replaying_ones_own_drive_gives_its_own_actions(drive: Drive, original: Playback) -> None:
     """All observations are those of driving: episodes, frame stacks, routes, vectors."""
     driven = drive.actions
     assert len(driven) > 200
@@ -83,7 +83,7 @@ def test_how_it_is_stored_makes_no_difference(
     storage: StoragePlugin,
     compression: CompressionMode,
     drive: Drive,
-    original: Replayed,
+    original: Playback,
     tmp_path: Path,
 ) -> None:
     bag = rewrite(drive.bag, tmp_path / "bag", storage=storage, compression=compression)
@@ -123,7 +123,7 @@ def encoded(encoding: str) -> Any:
     ("encoding", "tolerance"), [("bgr8", 1e-6), ("rgb8", 1e-6), ("mono8", 2e-3), ("png", 1e-6)]
 )
 def test_all_encodings_are_read(
-    encoding: str, tolerance: float, drive: Drive, original: Replayed, tmp_path: Path
+    encoding: str, tolerance: float, drive: Drive, original: Playback, tmp_path: Path
 ) -> None:
     """Grey before shrinking differs from grey after it by a rounding."""
     found = replayed(drive, rewrite(drive.bag, tmp_path / "bag", encoded(encoding)))
@@ -202,7 +202,7 @@ def test_what_is_missing_is_counted(drive: Drive, tmp_path: Path) -> None:
 
 
 def test_a_drive_of_another_gets_the_route_that_was_driven(
-    drive: Drive, original: Replayed, tmp_path: Path
+    drive: Drive, original: Playback, tmp_path: Path
 ) -> None:
     bag = rewrite(drive.bag, tmp_path / "bag", without("/route"))
     found = replayed(drive, bag)
@@ -242,7 +242,7 @@ def test_without_commands_vehicle_status_tells_what_was_driven(
 
 
 def test_commands_without_the_frames_stamps_are_matched_by_time(
-    drive: Drive, original: Replayed, tmp_path: Path
+    drive: Drive, original: Playback, tmp_path: Path
 ) -> None:
     """As from a human at a wheel: stamps of their own, some ms after the frame, or none."""
 
@@ -256,7 +256,7 @@ def test_commands_without_the_frames_stamps_are_matched_by_time(
     assert found["steer_mae"] == found["throttle_brake_mae"] == 0.0
 
 
-def test_topics_are_found_or_given(drive: Drive, original: Replayed, tmp_path: Path) -> None:
+def test_topics_are_found_or_given(drive: Drive, original: Playback, tmp_path: Path) -> None:
     def change(topic: str, time_ns: int, kind: str, message: Any) -> Iterator[Any]:
         if topic.endswith("/image"):
             yield "/car/front", time_ns, kind, message
@@ -325,7 +325,7 @@ def test_the_command_writes_what_repeats(
 
 
 def test_a_baseline_that_was_better_fails(
-    drive: Drive, original: Replayed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    drive: Drive, original: Playback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found, before = metrics(original), tmp_path / "before.json"
 

@@ -30,10 +30,20 @@ from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
-from td3_driver.evaluation import drive_recorder
-from td3_driver.evaluation.drive_recorder import LATCHED, ROLE, DriveRecorder
+from td3_driver.evaluation.drive_recorder import (
+    CONTROL,
+    IMAGE,
+    RECORDED,
+    ROLE,
+    DriveRecorder,
+)
 from td3_driver.evaluation.policies import Pursuit
-from td3_driver.ros.conversions import MESSAGES, path_message, pose_message, stamp_of
+from td3_driver.ros.conversions import (
+    class_of,
+    path_message,
+    pose_message,
+    stamp_of,
+)
 from td3_driver.world.loop import advance
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
@@ -43,9 +53,7 @@ from .client import STEP_NS, World
 FRAMES, LONGEST = 300, 2000
 CONFIG = WorldConfig(seed=4, image_width=64, image_height=48, traffic=20, pedestrians=6)
 STORE = typestore()
-TOPICS = drive_recorder.TYPES
-IMAGE, STATUS = drive_recorder.IMAGE, f"{ROLE}/vehicle_status"
-CONTROL = drive_recorder.CONTROL
+STATUS = f"{ROLE}/vehicle_status"
 PER_TICK = (IMAGE, STATUS, f"{ROLE}/odometry", f"{ROLE}/objects")
 Heard = dict[str, list[tuple[int, Any]]]  # by topic: the tick's time, the message
 
@@ -65,8 +73,8 @@ class Live:
         self.node = rclpy.create_node("client", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.heard: Heard = {topic: [] for topic in TOPICS}
-        self.kept = [self._keep(topic) for topic in TOPICS]
+        self.heard: Heard = {topic: [] for topic in RECORDED}
+        self.kept = [self._keep(topic) for topic in RECORDED]
         sent: dict[str, tuple[type, bool]] = {
             CONTROL: (CarlaEgoVehicleControl, False),
             f"{ROLE}/control/set_transform": (Pose, False),
@@ -85,15 +93,16 @@ class Live:
 
     def _keep(self, topic: str) -> object:
         def keep(raw: bytes) -> None:
-            message = STORE.deserialize_cdr(raw, TOPICS[topic])
+            message = STORE.deserialize_cdr(raw, RECORDED[topic].type)
             if getattr(message, "hand_brake", False):
                 return  # of `connect`, not of the drive
             stamped = message.transforms[0] if topic == "/tf" else message
             when_ns = stamp_ns(stamped.header.stamp) if hasattr(stamped, "header") else 0
             self.heard[topic].append((when_ns, message))
 
-        latched, kind = topic in LATCHED, type(MESSAGES.new(TOPICS[topic]))
-        return self.node.create_subscription(kind, topic, keep, quality(latched), raw=True)
+        qos = quality(RECORDED[topic].latched)
+        kind = class_of(RECORDED[topic].type)
+        return self.node.create_subscription(kind, topic, keep, qos, raw=True)
 
     def until(self, condition: Callable[[], bool]) -> None:
         end_s = time.monotonic() + 60.0
@@ -192,7 +201,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         with World(*parameters):
             with DriveRecorder(open_writer(folder / "bag"), roads, CONFIG) as recorder:
                 ticks = list(drive_both(live, Simulation(CONFIG, roads), recorder))
-            recorded: Heard = {topic: [] for topic in TOPICS}
+            recorded: Heard = {topic: [] for topic in RECORDED}
             with Reader(folder / "bag") as reader:
                 for connection, when_ns, raw in reader.messages():
                     message = STORE.deserialize_cdr(raw, connection.msgtype)
@@ -202,7 +211,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
             live.until(
                 lambda: all(
                     len(during(live.heard[topic], first_ns)) >= len(recorded[topic])
-                    for topic in TOPICS
+                    for topic in RECORDED
                 )
             )
     finally:
@@ -235,7 +244,7 @@ def alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", RECORDED)
 def test_every_field_is_the_live_topic_s(both: Both, topic: str) -> None:
     heard = [
         (when_ns, message)

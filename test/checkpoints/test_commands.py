@@ -24,7 +24,7 @@ def run(*words: str | Path) -> int:
     parser = argparse.ArgumentParser(prog="td3_driver")
     checkpoint_command.add_parser(parser.add_subparsers(dest="command", required=True))
     args = parser.parse_args(["checkpoint", *map(str, words)])
-    code: int = args.run(args)
+    code: int = args.execute(args)
     return code
 
 

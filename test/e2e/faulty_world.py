@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 
 from td3_driver.bridge_twin.messages import TickMessages
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
+from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.ros import diagnostics, names
@@ -60,7 +61,7 @@ class FaultyWorld:
             "objects": publish(ObjectArray, TOPICS.objects, default),
             "image": publish(Image, TOPICS.image, default),
         }
-        self._world_info = publish(CarlaWorldInfo, names.WORLD_INFO, names.LATCHED_10)
+        self._world_info = publish(CarlaWorldInfo, WORLD_INFO, names.LATCHED_10)
         self._override = publish(Bool, TOPICS.manual_override, names.LATCHED_1)
         listen = self.node.create_subscription
         listen(Pose, TOPICS.set_transform, self._on_transform, default)

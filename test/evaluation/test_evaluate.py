@@ -19,10 +19,10 @@ from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive_route
+from td3_driver.evaluation.command import Options, execute
 from td3_driver.evaluation.evaluate import Course, courses
 from td3_driver.evaluation.metrics import measure
 from td3_driver.evaluation.policies import BASELINES, Pursuit
-from td3_driver.evaluation.run import Options, run
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import WorldConfig
 
@@ -41,7 +41,7 @@ def evaluate(out: Path, **options: Any) -> dict[str, Any]:
         checkpoint=None, policy="", episodes=2, map_file=None, seed=0, length_m=(40.0, 60.0),
         out=out,
     )  # fmt: skip
-    run(replace(usual, **options))
+    execute(replace(usual, **options))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
 

@@ -21,9 +21,9 @@ from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Pose
 from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive_route
+from td3_driver.evaluation.command import Options, execute
 from td3_driver.evaluation.metrics import Trace, measure
 from td3_driver.evaluation.policies import BASELINES, InformedPursuit, Pursuit
-from td3_driver.evaluation.run import Options, run
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -94,7 +94,7 @@ def test_two_checkpoints_are_judged_by_the_same_that_is_written_down(tmp_path: P
             checkpoint=tmp_path / f"{name}.pth", policy="", episodes=1, map_file=None, seed=0,
             length_m=(60.0, 60.0), out=tmp_path / name,
         )  # fmt: skip
-        run(options)
+        execute(options)
         found.append(json.loads((tmp_path / name / "metrics.json").read_text()))
     one, other = found
     for metrics in found:

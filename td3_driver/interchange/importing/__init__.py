@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of other programs, read without unpickling, made into ours."""
+"""Converts checkpoints of other programs to ours; reads them without unpickling."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints from other programs' files: what they hold is taken over, what they lack is listed.
+"""Converts other programs' files to checkpoints, and lists what they lack.
 
 Each format has a module that reads it into a `Source`, with this package's names; here a
-checkpoint is made of that. Nothing in a foreign file is ever run.
+checkpoint is made from it. No code in a foreign file is ever run.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _GROUP = ("lr", "betas", "eps", "weight_decay")
 
 
 def convert(source: str | Path, destination: str | Path, name: str | None = None) -> Source:
-    """Write a checkpoint made of another program's files.
+    """Convert another program's files to a checkpoint.
 
     Args:
         source: A Stable-Baselines3 zip, a checkpoint of the origin system, a file with an actor
             and its critics, or of files for each one of them, their folder, or their common path.
         destination: The checkpoint to write; must not exist.
-        name: With a folder as source: what the agent's files have in common.
+        name: If the source is a folder: the common part of the names of the agent's files.
 
     Returns:
-        What was read; its `notes` list all that was lacking and how it was made up for. They are
-        also in the checkpoint's `provenance`.
+        The source; its `notes` list what was lacking and what took its place. They are also in
+        the checkpoint's `provenance`.
 
     Raises:
         FileNotFoundError: If there is no such source.
-        CheckpointError: If it is of another kind, or cannot be represented, or not be written.
+        CheckpointError: If it is of another kind, cannot be represented, or cannot be written.
     """
     destination = Path(destination)
     if destination.exists():
@@ -53,11 +53,11 @@ def convert(source: str | Path, destination: str | Path, name: str | None = None
 
 
 def explained(path: Path, error: Exception) -> str:
-    """Why a file is no sound checkpoint; of another program's, what it is and how to convert it.
+    """Why a file is no checkpoint of this package; how to convert it if it is another program's.
 
     Args:
-        path: The file, or what several have in common.
-        error: Why it is none of this package's.
+        path: The file, or the common part of the names of several.
+        error: The error that reading it gave.
     """
     if checkpoint.is_ours(path):
         return str(error)
@@ -74,7 +74,7 @@ def explained(path: Path, error: Exception) -> str:
 
 
 def _read(path: Path, name: str | None) -> tuple[Source, dict[str, Any]]:
-    """What the source is, and the checkpoint made of it."""
+    """Read a source and build the contents of a checkpoint from it."""
     try:
         source = read(path, name)
         return source, _payload_of(path, source)
@@ -116,7 +116,7 @@ def _payload(source: Source) -> dict[str, Any]:
 
 
 def _fill(agent: TD3Agent, name: str, source: Source) -> None:
-    """Give one network, its target and its optimizer what the source has for them."""
+    """Set the weights of a network and its target, and its optimizer's state, from the source."""
     network: nn.Module = getattr(agent, name)
     target: nn.Module = getattr(agent, f"{name}_target")
     weights = source.networks.get(name)

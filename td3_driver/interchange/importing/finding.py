@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user names, a file, half of an agent's files, their folder, to what is read."""
+"""Finds the files to convert: a user names a file, one of an agent's files, or their folder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _Files = Mapping[str, Path]  # by role
 
 
 class OwnCheckpointError(CheckpointError):
-    """Not another program's file, but one of this package's."""
+    """A file to be converted is a checkpoint of this package already."""
 
 
 def read(path: Path, name: str | None) -> Source:
-    """Read what `convert` was given.
+    """Read the source that `convert` was given.
 
     Raises:
-        FileNotFoundError: If there is nothing of that name.
-        CheckpointError: If it is no agent that can be converted; one line says what it is, and
-            which names were looked for.
+        FileNotFoundError: If there is no such file or folder.
+        CheckpointError: If it cannot be converted; one line says what it is, and which names were
+            looked for.
     """
     if path.is_file():
         if name:
@@ -88,7 +88,7 @@ def _is_whole(files: _Files) -> bool:
 
 
 def _read_agent(path: Path, files: _Files) -> Source:
-    """An agent whose networks are in files of their own."""
+    """Read an agent whose networks are in separate files."""
     wanted = {role: file for role, file in files.items() if not role.endswith("_optimizer")}
     for role, other in (("actor", "critic"), ("critic", "actor")):
         if not any(name.startswith(role) and "_target" not in name for name in wanted):
@@ -113,7 +113,7 @@ def _article(role: str) -> str:
 
 
 def _names(there: Path, role: str) -> list[str]:
-    """Some of the names under which the other half would have been found."""
+    """Some of the names under which the missing networks were looked for."""
     name = parts.name_of(there.name)
     stem = f"{name}_{role}" if name else role
     pair = [f"{stem}_1 with {stem}_2"] if role == "critic" else []

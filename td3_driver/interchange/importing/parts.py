@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks and optimizers in other people's files, by what they are called.
+"""Finds networks and optimizers in other people's files by the names of files and keys.
 
-A role is `actor`, `critic`, or one of two critics, `critic1` and `critic2`, each perhaps with
-`_target` or `_optimizer`. Files, keys and prefixes of keys are called so in many ways.
+A role is `actor`, `critic`, `critic1` or `critic2` (of two critics), with or without `_target` or
+`_optimizer`. Files, keys and prefixes of keys name a role in many ways.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _Q_NETWORK = re.compile(r"q_net|advantage|dueling", re.IGNORECASE)
 
 @dataclass
 class Parts:
-    """What one or several files hold.
+    """The networks and optimizers in one or several files.
 
     Attributes:
-        networks: State dicts by role; "" where nothing tells the role.
+        networks: State dicts by role; "" where the role is not known.
         optimizers: Optimizers' state dicts by role without `_optimizer`.
-        rest: What else is at a file's top.
+        rest: The other entries at the top of a file.
     """
 
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -52,23 +52,23 @@ class Parts:
 
     @property
     def critics(self) -> list[str]:
-        """The roles that are critics', without targets."""
+        """The roles of the critics, without targets."""
         roles = ("critic", "critic1", "critic2")
         return [role for role in roles if role in self.networks]
 
     @property
     def stochastic(self) -> bool:
-        """The actor is a distribution."""
+        """Whether the actor's output is a distribution."""
         return any(_STOCHASTIC.search(key) for state in self.networks.values() for key in state)
 
     @property
     def complete(self) -> bool:
-        """There are an actor and a critic."""
+        """Whether there are an actor and a critic."""
         return "actor" in self.networks and bool(self.critics)
 
 
 def kind(parts: Parts) -> str:
-    """What a file's networks are, where they are no TD3 agent's."""
+    """What the networks are, as a phrase for messages, if they are not those of a TD3 agent."""
     keys = [key for state in parts.networks.values() for key in state]
     if parts.stochastic:
         which = next(filter(_STOCHASTIC.search, keys))
@@ -93,7 +93,7 @@ def kind(parts: Parts) -> str:
 
 
 def role_of(name: str) -> str:
-    """The role that a name of a file or a key tells, or nothing."""
+    """The role that the name of a file or key tells; empty if it tells none."""
     words = _WORD.findall(name.lower())
     for index, word in enumerate(words):
         if word in _ACTOR:
@@ -110,13 +110,13 @@ def role_of(name: str) -> str:
 
 
 def stem_of(file: str) -> str:
-    """A file's name without a suffix of a model's."""
+    """A file's name without the suffix of a model file."""
     suffix = Path(file).suffix
     return file.removesuffix(suffix) if suffix.lower() in SUFFIXES else file
 
 
 def name_of(file: str) -> str:
-    """What is left of a file's name without its role: that of the agent, common to its files."""
+    """A file's name without its role: the agent's name, which its files share."""
     pieces = _SEPARATOR.split(stem_of(file))
     kept, was_critic = [], False
     for separator, word in zip(["", *pieces[1::2]], pieces[::2], strict=True):
@@ -131,7 +131,7 @@ def name_of(file: str) -> str:
 
 
 def of_payload(payload: Any, role: str = "") -> Parts:
-    """The parts in what a file holds; `role` is that of what does not tell its own."""
+    """The parts in the content of a file; `role` is the role of parts that do not name theirs."""
     parts = Parts()
     if isinstance(payload, list | tuple) and len(payload) in (2, 3):
         # As CleanRL saves its agents: actor, then one critic or two.
@@ -145,7 +145,7 @@ def of_payload(payload: Any, role: str = "") -> Parts:
 
 
 def joined(found: Sequence[Parts]) -> Parts:
-    """The parts of several files together."""
+    """The parts of several files in one."""
     parts = Parts()
     for one in found:
         parts.networks |= one.networks
@@ -184,12 +184,12 @@ def _take_network(parts: Parts, tensors: Mapping[str, Any], role: str) -> None:
 
 
 def unwrapped(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state dict without what several cards, or compiling, put before each name."""
+    """A state dict without the prefixes that DataParallel or torch.compile put before names."""
     return {re.sub(_WRAPPERS, "", str(key)): tensor for key, tensor in state.items()}
 
 
 def _role_of_key(key: str) -> str:
-    """As `role_of`; an encoder of an actor's or a critic's is none of these."""
+    """As `role_of`, but the key itself if it names the encoder of an actor or critic."""
     return key if {*_WORD.findall(key.lower())} & _ENCODER else role_of(key)
 
 
@@ -199,7 +199,7 @@ def _number_critics_from_one(parts: Parts) -> None:
 
 
 def _from_one(by_role: dict[str, Any]) -> None:
-    """Two critics are called 0 and 1, 1 and 2, or nothing and 2."""
+    """Rename two critics that are counted 0 and 1, none and 1, or none and 2, to 1 and 2."""
     for target in ("", "_target"):
         names = [f"critic{number}{target}" for number in ("0", "", "1", "2")]
         there = [name for name in names if name in by_role]
@@ -209,11 +209,11 @@ def _from_one(by_role: dict[str, Any]) -> None:
 
 
 def find(folder: Path, name: str | None) -> dict[str, dict[str, Path]]:
-    """The files of agents in a folder: by the agent's name, then by role.
+    """Find the files of agents in a folder: by the agent's name, then by role.
 
     Args:
-        folder: Where.
-        name: Of the agent, if only its files are wanted.
+        folder: The folder.
+        name: The name of an agent, to find only its files.
 
     Raises:
         CheckpointError: If two files have the same role.

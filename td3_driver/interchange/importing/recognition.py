@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of file somebody else's checkpoint is, as far as its bytes and names tell.
+"""Recognises the kind of a foreign checkpoint by its bytes and names.
 
-Pickles are looked at opcode by opcode, which names the classes in them; none is ever loaded.
+Pickles are read opcode by opcode, which gives the classes in them; none is ever loaded.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ _IN_FOLDER = (
 
 
 def check(path: Path) -> None:
-    """See that a file may be one of torch's, or a Stable-Baselines3 archive.
+    """Check that a file may be written by torch, or be a Stable-Baselines3 archive.
 
     Raises:
-        CheckpointError: If it is something else, and what, or damaged.
+        CheckpointError: If it is of another kind, which is named, or damaged.
     """
     try:
         with path.open("rb") as file:
@@ -76,13 +76,13 @@ def check(path: Path) -> None:
 
 
 def folder(path: Path) -> str:
-    """What a folder is, by the names in it; empty where they tell nothing."""
+    """The kind of a folder, by the names in it; empty if not known."""
     there = {entry.name for entry in path.iterdir()}
     return next((what for name, what in _IN_FOLDER if name in there), "")
 
 
 def classes(file: BinaryIO) -> list[str]:
-    """The classes and functions that a file of torch's, or a pickle, would call when loaded."""
+    """The classes and functions that a torch file or a pickle would call when loaded."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -95,7 +95,7 @@ def classes(file: BinaryIO) -> list[str]:
 
 
 def unreadable(path: Path, file: BinaryIO, error: Exception) -> str:
-    """Why torch would not load a file, or a member of it: the code in it, or damage."""
+    """Why torch does not load a file, or a member of it: the code in it, or damage."""
     named = classes(file)
     if not named:
         file.seek(0)
@@ -119,7 +119,7 @@ def _is_module(named: list[str]) -> bool:
 
 
 def _what(path: Path, file: BinaryIO) -> str:
-    """What a file is that cannot be converted; empty where it may be."""
+    """The kind of a file that cannot be converted; empty if it may be converted."""
     head = file.read(_HEAD_BYTES)
     if not head:
         return "empty"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stable-Baselines3's TD3 zip (1.0 and later): weights and moments as tensors, settings as JSON.
+"""Reads the TD3 zip of Stable-Baselines3 (1.0 and later): tensors, and settings as JSON.
 
 Up to 1.5 actor and critic shared one CNN by default, whose tensors the file then holds under both
-names. Spaces are gym's or gymnasium's, which tell their shapes in different words.
+names. Spaces are gym's or gymnasium's, which write their shapes in different ways.
 
 Parts of its JSON hold pickled code in base64; these are never decoded. Where the weights depend on
 one of them (another activation, unscaled images), the file is refused.
@@ -92,7 +92,7 @@ def read_zip(path: Path, archive: zipfile.ZipFile) -> Source:
 
 
 def _with_both_cnns(policy: Any) -> dict[str, Tensor]:
-    """The state dict with a CNN for each network, where the file has one for all."""
+    """The state dict with a CNN for each network, also if the file has one for all."""
     tensors = dict(policy) if isinstance(policy, Mapping) else {}
     shared = {key: item for key, item in tensors.items() if key.startswith("features_extractor.")}
     if not shared:
@@ -179,7 +179,7 @@ def _check_representable(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def _new_name(key: str) -> str | None:
-    """This package's name, "<network>.<parameter>", of one of SB3's tensors."""
+    """This package's name, "<network>.<parameter>", of a tensor of SB3."""
     matched = _KEY.fullmatch(key)
     if matched is None:
         return None
@@ -236,7 +236,7 @@ def _config(
 
 
 def _image_size(path: Path, data: Mapping[str, Any]) -> int | None:
-    """Side of the image in pixels, by the text that SB3 keeps of the observation space.
+    """Side of the image in pixels, from the text of the observation space in SB3's JSON.
 
     A dictionary of spaces was printed as {'image': Box(...)} or as [('image', Box(...))], a box as
     Box(0, 255, (4, 84, 84), uint8) or as Box(4, 84, 84), its shape kept as `shape` or `_shape`.
@@ -259,7 +259,7 @@ def _image_size(path: Path, data: Mapping[str, Any]) -> int | None:
 
 
 def _rescale_pixels(source: Source) -> None:
-    """Fold the scale of pixels into the first layer: SB3's are in [0, 1], ours in [-1, 1].
+    """Fold the scale of pixels, [0, 1] in SB3 and [-1, 1] here, into the first layer.
 
     With x = 2 p - 1 a convolution of p, W p + b, is (W / 2) x + (b + sum(W) / 2), exactly so
     because nothing is padded.

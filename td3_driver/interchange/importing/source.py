@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is read from another program's checkpoint, in this package's names."""
+"""The content of another program's checkpoint under this package's names."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ STRIDES = (4, 2, 1)
 
 @dataclass
 class Source:
-    """Parts of an agent; what is not there is left out.
+    """The parts of an agent that a foreign checkpoint has.
 
     Attributes:
-        origin: Program and version, for people.
+        origin: Program and version, as text.
         dimensions: state_dim, action_dim, max_action, use_dict_buffer.
-        config: Settings of `AgentConfig` as far as known.
+        config: Known settings of `AgentConfig`.
         networks: State dicts by name (`actor`, `actor_target`, ...).
-        groups: Adam's settings by network.
-        moments: Adam's state by network and parameter name.
-        counters: env_steps, episodes, total_it as far as known.
-        notes: What is lacking or could not be represented, a line each.
+        groups: Settings of Adam by network.
+        moments: State of Adam by network and parameter name.
+        counters: Those of env_steps, episodes and total_it that are known.
+        notes: A line for each part that is lacking or could not be represented.
     """
 
     origin: str
@@ -46,13 +46,13 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
     def take_optimizer(self, which: str, saved: object, names: Sequence[str | None]) -> None:
-        """Share out one Adam's state among the networks that it trained.
+        """Distribute the state of one Adam to the networks that it trained.
 
         Args:
-            which: Its name, for messages.
-            saved: Its state dict.
-            names: "<network>.<parameter>" for each of its parameters, None for one that this
-                package has no place for.
+            which: The optimizer's name, for messages.
+            saved: The optimizer's state dict.
+            names: "<network>.<parameter>" for each of its parameters; None for one that this
+                package does not have.
         """
         group = _adam_group(saved, len(names))
         if isinstance(group, str) or not isinstance(saved, Mapping):
@@ -67,7 +67,7 @@ class Source:
 
 
 def _adam_group(saved: object, count: int) -> dict[str, Any] | str:
-    """The settings of an Adam over `count` parameters, or why it is not one."""
+    """The settings of an Adam over `count` parameters, or the reason why it is not one."""
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= {*saved}:
         return "is no optimizer's state"
     groups = saved["param_groups"]
@@ -100,13 +100,13 @@ def load(path: Path, file: Path | BinaryIO) -> Any:
 def renamed(
     path: Path, state: Any, names: Mapping[str, str | None], what: str
 ) -> dict[str, Tensor]:
-    """A state dict under other names; those mapped to None are left out.
+    """A state dict with new names, without the entries whose new name is None.
 
     Args:
-        path: For messages.
-        state: Of the source.
+        path: The file, for messages.
+        state: The state dict of the source.
         names: New name of each layer or tensor, by its longest known prefix.
-        what: Which network, for messages.
+        what: The network, for messages.
 
     Raises:
         CheckpointError: If it holds something without a new name.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of TD3 agents: the original's (sfujim/TD3), others' like them, and the origin system's.
+"""Reads files of TD3 agents: of sfujim/TD3 and programs like it, and of the origin system.
 
 The origin system (seed/save_checkpoint_analysis.md) wrote, one after the other:
 A no CNN at all; B one CNN, `cnn_state_dict`; C two CNNs with an optimizer each; D two CNNs whose
 parameters are appended to the actor's and the critic's optimizers, later with LayerNorms `ln1` to
 `ln4`. None has targets or random states.
 
-Layers are known by their shapes, in the order of the file, not by their names.
+Layers are recognised by their shapes, in the order of the file, not by their names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_parts(path: Path, parts: Parts) -> Source:
     """Read an agent without images from its networks and optimizers.
 
     Args:
-        path: What to call the source in messages.
+        path: The name of the source in messages.
         parts: An actor, and a critic of two values or two critics.
 
     Raises:
@@ -71,7 +71,7 @@ def read_parts(path: Path, parts: Parts) -> Source:
 def _take_parts_optimizers(
     path: Path, source: Source, parts: Parts, states: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """One Adam for each network, or for each of the two critics."""
+    """Take over the optimizers: one for each network, or for each of the two critics."""
     for name, state in states.items():
         names = _parameter_names(name, state, _mlp_names(path, state, name))
         if name in parts.optimizers:
@@ -95,7 +95,7 @@ def _origin(actor: Mapping[str, Any], critic: Mapping[str, Any]) -> str:
 
 
 def _twin(path: Path, parts: Parts, target: str) -> dict[str, Any]:
-    """Both critics in one state dict."""
+    """Merge two critics into one state dict."""
     if f"critic{target}" in parts.networks:
         return parts.networks[f"critic{target}"]
     pair = [parts.networks.get(f"critic{number}{target}") for number in (1, 2)]
@@ -106,7 +106,7 @@ def _twin(path: Path, parts: Parts, target: str) -> dict[str, Any]:
 
 
 def _without_scale(path: Path, actor: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
-    """An actor without the buffers that scale its actions, and that scale if it has one."""
+    """An actor without the buffers that scale its actions, and the scale, None if it has none."""
     state = dict(actor)
     scale, bias = state.pop("action_scale", None), state.pop("action_bias", None)
     if scale is None:
@@ -122,10 +122,10 @@ def _without_scale(path: Path, actor: Mapping[str, Any]) -> tuple[dict[str, Any]
 
 
 def read_origin(path: Path, payload: Mapping[str, Any]) -> Source:
-    """Read a checkpoint of the origin system, of any era: with an actor's and a critic's state.
+    """Read a checkpoint of the origin system, of any of the four eras.
 
     Raises:
-        CheckpointError: If it is none.
+        CheckpointError: If it is no such checkpoint.
     """
     payload = {
         key: unwrapped(item) if isinstance(item, Mapping) and "state" not in item else item
@@ -164,9 +164,10 @@ def _without_cnn(path: Path, origin: str, actor: Any, critic: Any) -> Source:
 
 
 def _mlp_names(path: Path, state: Any, role: str) -> dict[str, str | None]:
-    """New names of an actor's layers, or of a critic's, by the layer's own.
+    """New names of the layers of an actor or critic, by their old names.
 
-    A layer follows the one before it if it takes what that gives; else another network begins.
+    A layer whose inputs are the outputs of the one before continues that network; else another
+    network begins.
 
     Raises:
         CheckpointError: If there are not one (actor) or two (critic) networks.
@@ -202,7 +203,7 @@ def _mlp_names(path: Path, state: Any, role: str) -> dict[str, str | None]:
 def _parameter_names(
     network: str, state: Mapping[str, Tensor], names: Mapping[str, str | None]
 ) -> list[str | None]:
-    """New names in the order of the source's tensors, which is that of its optimizer."""
+    """New names of the source's tensors in their order, which is that of its optimizer."""
     found: list[str | None] = []
     for key in state:
         layer, _, kind = key.rpartition(".")
@@ -288,7 +289,7 @@ def _take_optimizers(
 
 
 def _count(saved: Any) -> int:
-    """Number of parameters of an optimizer of one group; 0 where it is none."""
+    """Number of parameters of an optimizer with one group; 0 if it is no such optimizer."""
     groups = saved.get("param_groups") if isinstance(saved, Mapping) else None
     return len(groups[0].get("params", ())) if groups else 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from td3_driver.driving.messages.decoding import ego_state
 from td3_driver.driving.messages.pictures import ImageError, pixels
+from td3_driver.driving.messages.topics import STATUS, WORLD_INFO, topic_of
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
@@ -80,14 +81,14 @@ def _bad(what: str, detail: str) -> Finding:
 def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
     """What the driver must hear: there, of the right type, from one, reliable, latched."""
     wanted = (
-        (names.WORLD_INFO, "carla_msgs/msg/CarlaWorldInfo", True),
-        (topics.of("odometry"), "nav_msgs/msg/Odometry", False),
-        (topics.image, "sensor_msgs/msg/Image", False),
-        (topics.of("vehicle_status"), "carla_msgs/msg/CarlaEgoVehicleStatus", False),
-        (topics.of("collision"), "carla_msgs/msg/CarlaCollisionEvent", False),
+        WORLD_INFO,
+        topics.of("odometry"),
+        topics.image,
+        topics.of("vehicle_status"),
+        topics.of("collision"),
     )
-    for topic, kind, latched in wanted:
-        publishers = heard.publishers.get(topic, [])
+    for topic in wanted:
+        kind, publishers = topic_of(topic).type, heard.publishers.get(topic, [])
         kinds = {end.kind for end in publishers}
         if not publishers:
             yield _bad(topic, f"nobody publishes it{_other_roles(heard, topics)}")
@@ -97,7 +98,7 @@ def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
             yield _bad(topic, f"published by {_nodes(publishers)}; one bridge is enough")
         elif not publishers[0].reliable:
             yield _bad(topic, "best effort; the driver's subscription is reliable and hears none")
-        elif latched and not publishers[0].latched:
+        elif topic_of(topic).latched and not publishers[0].latched:
             yield _bad(topic, "not latched (transient local); the driver hears none of it")
         else:
             yield _good(topic, f"{kind}, from {publishers[0].node}")
@@ -105,7 +106,7 @@ def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 def _users(heard: Heard, topics: names.EgoTopics) -> Findings:
     """Who else is on the road; a driver that does not ask for it needs it not."""
-    topic, kind = topics.objects, "derived_object_msgs/msg/ObjectArray"
+    topic, kind = topics.objects, topic_of(topics.objects).type
     publishers = heard.publishers.get(topic, [])
     wrong = sorted({end.kind for end in publishers} - {kind})
     if wrong:
@@ -132,7 +133,7 @@ def _other_roles(heard: Heard, topics: names.EgoTopics) -> str:
 def _town(heard: Heard, topics: names.EgoTopics) -> Findings:
     what = "town"
     if heard.world_info is None:
-        yield _bad(what, f"nothing came on {names.WORLD_INFO} in {heard.seconds:g} s")
+        yield _bad(what, f"nothing came on {WORLD_INFO} in {heard.seconds:g} s")
         return
     try:
         road_map = RoadMap(heard.world_info.opendrive, heard.world_info.map_name)
@@ -185,10 +186,10 @@ def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:
     status = heard.status
     paused = f"a bridge that is paused goes on with PLAY on {names.RUN_CONTROL}"
     if status is None:
-        yield _hint(names.STATUS, f"nothing came in {heard.seconds:g} s; {paused}")
+        yield _hint(STATUS, f"nothing came in {heard.seconds:g} s; {paused}")
         return
     if status.synchronous_mode and not status.synchronous_mode_running:
-        yield _hint(names.STATUS, f"the last one told of a pause; {paused}")
+        yield _hint(STATUS, f"the last one told of a pause; {paused}")
     tick_s = status.fixed_delta_seconds
     if status.synchronous_mode and abs(tick_s - _TICK_S) > 1e-4:
         yield _bad("ticks", f"fixed_delta_seconds is {tick_s:g}; the driver counts on {_TICK_S:g}")

@@ -25,6 +25,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.messages.decoding import control_of, stamp_ns
+from td3_driver.driving.messages.topics import STATUS, WORLD_INFO
 from td3_driver.driving.types import Control
 from td3_driver.ros import names
 from td3_driver.ros.company import name_of
@@ -129,9 +130,9 @@ def _subscribe(node: Node, topics: names.EgoTopics, heard: Heard) -> None:
                     heard.complaints[status.name] = status.message
 
     create = node.create_subscription
-    create(CarlaWorldInfo, names.WORLD_INFO, keep("world_info"), _LATCHED)
+    create(CarlaWorldInfo, WORLD_INFO, keep("world_info"), _LATCHED)
     create(Bool, topics.manual_override, keep("override"), _LATCHED)
-    create(CarlaStatus, names.STATUS, keep("status"), _ANY)
+    create(CarlaStatus, STATUS, keep("status"), _ANY)
     create(DiagnosticArray, "/diagnostics", on_diagnostics, _ANY)
     create(CarlaEgoVehicleControl, topics.control, on_command, _ANY)
     create(CarlaEgoVehicleStatus, topics.of("vehicle_status"), on_vehicle_status, _ANY)

@@ -9,6 +9,7 @@ from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
 
 from td3_driver.driving.messages.decoding import stamp_ns
+from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
@@ -172,7 +173,7 @@ class Pilot:
     def _listen(self) -> None:
         wires, default = self._wires, names.VOLATILE_10
         # In this order they are served: a collision counts for its own frame.
-        wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        wires.listen(CarlaWorldInfo, WORLD_INFO, self._on_world_info, names.LATCHED_10)
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
         lockstep = self.given.stepping == "lockstep"
@@ -206,7 +207,7 @@ class Pilot:
             lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
             self._driver.set_map(road_map)
         except RoadMapError as error:
-            self.end(1, f"{names.WORLD_INFO}: {error}")
+            self.end(1, f"{WORLD_INFO}: {error}")
         else:
             self._logger.info(f"driving in {road_map.name}, {lanes} lanes")
             for note in road_map.notes:

@@ -24,6 +24,7 @@ from td3_driver.driving.messages.decoding import control_of as control_from
 from td3_driver.driving.messages.decoding import ego_state, route_of, stamp_ns
 from td3_driver.driving.messages.encoding import set_control
 from td3_driver.driving.messages.pictures import ImageError, pixels
+from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.reward import Action
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.safety import action_of, control_of
@@ -80,7 +81,7 @@ class ReplayPilot:
         self._proposal = wires.publish(CarlaEgoVehicleControl, "~/proposed_control", default)
         self._status = wires.publish(DiagnosticStatus, "~/replay", default)
         self._diagnostics = wires.publish(DiagnosticArray, "/diagnostics", default)
-        wires.listen(CarlaWorldInfo, names.WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        wires.listen(CarlaWorldInfo, WORLD_INFO, self._on_world_info, names.LATCHED_10)
         wires.listen(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
         wires.listen(PathMessage, ROUTE, self._on_route, names.LATCHED_1)
         wires.listen(CarlaEgoVehicleControl, topics.control, self._on_control, default)
@@ -141,7 +142,7 @@ class ReplayPilot:
         if self._frames and not self._proposals:
             self._logger.warning(
                 f"nothing proposed: no frame came within {REMEMBERED} frames of a route on "
-                f"{ROUTE}, or, without such a topic, no lane of {names.WORLD_INFO} was near"
+                f"{ROUTE}, or, without such a topic, no lane of {WORLD_INFO} was near"
             )
 
     @property
@@ -178,7 +179,7 @@ class ReplayPilot:
         try:
             self._shadow.set_map(RoadMap(message.opendrive, shown(message.map_name)))
         except RoadMapError as error:
-            self.end(1, f"{names.WORLD_INFO}: {error}")
+            self.end(1, f"{WORLD_INFO}: {error}")
 
     def _on_route(self, message: PathMessage) -> None:
         try:

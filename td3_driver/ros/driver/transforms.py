@@ -10,6 +10,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from td3_driver.driving.messages.decoding import ego_state
+from td3_driver.driving.messages.topics import TF, TF_STATIC
 from td3_driver.ros import names
 from td3_driver.ros.wires import Wires
 
@@ -32,13 +33,11 @@ class Transforms:
         self._wires = wires
         self._own_frame = f"{wires.node.get_name()}/map"
         self._map_frame = ""  # below which ours hangs
-        self._fixed = wires.publish(TFMessage, names.TF_STATIC, names.LATCHED_1)
+        self._fixed = wires.publish(TFMessage, TF_STATIC, names.LATCHED_1)
         self._told: set[str] = set()  # the frames of which others tell
         self._listened_frames = 0
         self._moving: Publisher | None = None
-        self._stop_listening = wires.listen(
-            TFMessage, names.TF, self._on_others, names.VOLATILE_10
-        )
+        self._stop_listening = wires.listen(TFMessage, TF, self._on_others, names.VOLATILE_10)
 
     def frame(self, odometry: Odometry) -> None:
         """Tell what is to be told at the time of this odometry."""
@@ -54,7 +53,7 @@ class Transforms:
             if self._listened_frames == LISTENED_FRAMES:
                 self._stop_listening()
                 if car_frame and car_frame not in self._told:
-                    self._moving = self._wires.publish(TFMessage, names.TF, names.VOLATILE_10)
+                    self._moving = self._wires.publish(TFMessage, TF, names.VOLATILE_10)
         moving = self._moving
         if moving is None or not moving.get_subscription_count():
             return

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Solids and how they move: the car, boxes, contact. No ROS."""
+"""The car, other bodies, their shapes and contact. No ROS."""

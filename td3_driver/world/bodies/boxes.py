@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moving solids on the ground as upright boxes, in the ROS map frame."""
+"""Moving bodies on the ground as upright boxes, in the ROS map frame."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Bodies:
         masses_kg: FloatArray,
         colors_bgr: FloatArray,
     ) -> Bodies:
-        """Bodies that neither turn nor change their speed."""
+        """Bodies that neither turn nor accelerate."""
         rest = np.zeros_like(velocities_mps)
         return cls(
             actor_ids, poses, sizes_m, velocities_mps, masses_kg, colors_bgr, rest[:, 0], rest
@@ -59,7 +59,7 @@ class Bodies:
 
 
 def everybody(*groups: Bodies) -> Bodies:
-    """All bodies of several groups, in their order."""
+    """The bodies of several groups in one, in their order."""
     groups = tuple(group for group in groups if len(group.actor_ids)) or groups[:1]
     if len(groups) == 1:
         return groups[0]
@@ -80,14 +80,14 @@ def box_corners(poses: FloatArray, sizes_m: FloatArray) -> FloatArray:
 
 
 def penetration(one: FloatArray, other: FloatArray) -> tuple[float, FloatArray] | None:
-    """How deep two boxes, (4, 2) corners each, lie in one another.
+    """The depth by which two boxes overlap, (4, 2) corners each.
 
-    By the separating axis theorem: boxes are apart if one of their sides' directions separates
-    their shadows.
+    By the separating axis theorem: boxes are apart if their projections onto the direction of a
+    side are.
 
     Returns:
-        The depth in m and the direction (2,) in which `one` has to move by it to be free, or
-        None for boxes that are apart.
+        The depth in m and the direction (2,) in which `one` has to move by it to be free; None if
+        the boxes are apart.
     """
     sides = np.stack([one[0] - one[1], one[1] - one[2], other[0] - other[1], other[1] - other[2]])
     axes = sides / np.linalg.norm(sides, axis=1, keepdims=True)

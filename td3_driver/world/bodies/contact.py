@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The car against what stands beside the road, and against other bodies."""
+"""Contact of the car with obstacles beside the road and with other bodies."""
 
 from __future__ import annotations
 
@@ -34,15 +34,14 @@ _OUTLINE_M = _outline()
 
 
 def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
-    """Part the car from bodies that it overlaps, without bounce or friction.
+    """Separate the car from bodies that it overlaps, without bounce or friction.
 
-    The car gives way by the depth of the overlap. Momentum along the direction of contact is
-    exchanged until both have the same speed in it; what the other does with its share is not
-    decided here.
+    The car is moved out by the depth of the overlap. Momentum along the direction of contact is
+    exchanged until both have the same speed in it; the caller applies the other body's share.
 
     Returns:
-        For each body that the car ran into, or that ran into it: its row in `others`, and the
-        impulse on the car in the map frame, kg m/s.
+        For each body in contact: its row in `others`, and the impulse on the car in the map frame,
+        kg m/s.
     """
     struck: list[tuple[int, Impulse]] = []
     if not len(others.actor_ids):
@@ -76,9 +75,9 @@ class Contact:
         self._surface = surface
 
     def resolve(self, vehicle: Vehicle, before: Pose) -> Impulse | None:
-        """Undo the part of the last step that would enter an obstacle.
+        """Undo the part of the last step that enters an obstacle.
 
-        A car that was put into an obstacle may leave it.
+        A car that was placed inside an obstacle may leave it.
 
         Args:
             vehicle: the car after the step.
@@ -100,16 +99,16 @@ class Contact:
         return (-momentum * math.cos(course), -momentum * math.sin(course), 0.0)
 
     def blocked(self, pose: Pose) -> bool:
-        """Whether a car there would stand in an obstacle."""
+        """Whether a car at a pose would stand in an obstacle."""
         return self._depth(pose) > 0
 
     def _depth(self, pose: Pose) -> int:
-        """How many points of the car's outline lie in obstacles."""
+        """The number of points of the car's outline that lie in obstacles."""
         classes = self._surface.class_at(place(_OUTLINE_M, pose))
         return int(np.count_nonzero(classes == OBSTACLE))
 
     def _last_free(self, before: Pose, after: Pose) -> Pose:
-        """The furthest pose on the way that is no deeper in an obstacle than `before`."""
+        """The furthest pose between both that is no deeper in an obstacle than `before`."""
         allowed = self._depth(before)
         free, blocked = 0.0, 1.0
         for _ in range(_BISECTIONS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simple solids as flat faces: vehicles, people, buildings and trees out of upright frusta.
+"""Solids made of flat faces: vehicles, people, buildings and trees built from upright frusta.
 
 A face is a quadrilateral whose corners run counter-clockwise seen from outside. Coordinates are in
 metres: x forward, y left, z up, the origin on the ground under the middle.
@@ -39,9 +39,10 @@ class Shapes:
     Attributes:
         faces: (F, 4, 3) m, in the ROS map frame.
         colors_bgr: (F, 3), 0 to 255.
-        glowing: (F,) bool: lights, which need none.
-        owners: (F,) number of the solid, not falling; a solid's later faces lie over its earlier.
-        centers: (S, 2) m: where each solid stands.
+        glowing: (F,) bool: lights, which are not shaded.
+        owners: (F,) number of each face's solid, ascending; later faces of a solid are drawn over
+            earlier ones.
+        centers: (S, 2) positions of the solids on the ground, m.
     """
 
     faces: FloatArray
@@ -73,10 +74,10 @@ def frustum(
     sides: Color,
     top: Color,
 ) -> Mesh:
-    """Four sides and a top between two level rectangles.
+    """The four sides and the top between two horizontal rectangles.
 
     Args:
-        low, high: rear, front, right and left edge, and height.
+        low, high: rear, front, right and left edge, and height, of each rectangle, m.
         sides, top: colours.
     """
     bottom_corners, top_corners = _rectangle(low), _rectangle(high)
@@ -107,7 +108,7 @@ def side_patch(
 
 
 def placed(meshes: list[Mesh], poses: FloatArray) -> Shapes:
-    """Solids at poses (S, 3: x, y, yaw)."""
+    """Solids placed at poses (S, 3: x, y in m, yaw in rad)."""
     counts = [len(mesh.faces) for mesh in meshes]
     owners = np.repeat(np.arange(len(meshes)), counts)
     faces = np.concatenate([np.empty((0, 4, 3)), *(mesh.faces for mesh in meshes)])
@@ -134,7 +135,7 @@ def of_bodies(bodies: Bodies) -> Shapes:
 
 
 def joined(one: Shapes, other: Shapes) -> Shapes:
-    """The solids of both."""
+    """The solids of both in one."""
     return Shapes(
         np.concatenate([one.faces, other.faces]),
         np.concatenate([one.colors_bgr, other.colors_bgr]),

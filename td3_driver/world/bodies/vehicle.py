@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The car: CommonRoad's vehicle models with the numbers of CARLA's Tesla Model 3.
+"""The car: CommonRoad's vehicle models with the parameters of CARLA's Tesla Model 3.
 
 CommonRoad's single-track model (Althoff and Wuersching, "CommonRoad: Vehicle Models", 2020)
 drives above 6 m/s, their kinematic one below and in reverse, where tyres hardly slip and the
@@ -95,7 +95,7 @@ class VehicleState:
 
 
 class Vehicle:
-    """One car; slopes only pull at it.
+    """One car. A slope only adds to its acceleration.
 
     Args:
         pose: where it starts, at rest.
@@ -127,10 +127,10 @@ class Vehicle:
         return place(_CORNERS_M, self.pose)
 
     def teleport(self, pose: Pose) -> None:
-        """Put the car elsewhere; it keeps its velocity, as CARLA's does.
+        """Set the car's pose; it keeps its velocity, as CARLA's does.
 
-        The wheels are straight and all pedals released afterwards, so that a car that stood still
-        starts from one well-defined state.
+        The wheels are straight and the pedals released afterwards, so that a car at rest is always
+        in the same state.
         """
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
         self._z_m = pose.z_m
@@ -139,11 +139,11 @@ class Vehicle:
         self._acceleration_mps2 = (0.0, 0.0, 0.0)
 
     def move_to(self, pose: Pose) -> None:
-        """Put the car at a pose it can reach, leaving everything else as it is."""
+        """Set the car's pose and nothing else of its state."""
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
 
     def stand_at(self, z_m: float) -> None:
-        """The height of the ground where the car is."""
+        """Set the height of the ground below the car, m."""
         self._z_m = z_m
 
     def set_velocity(self, forward_mps: float, left_mps: float, yaw_rate_radps: float) -> None:
@@ -166,7 +166,7 @@ class Vehicle:
         self._limit_yaw_rate()
 
     def map_velocity(self) -> tuple[float, float]:
-        """m/s along the map's x and y."""
+        """(2,) velocity along the map's x and y, m/s."""
         speed, course = self._state[_SPEED], self._state[_YAW] + self._state[_SLIP]
         return speed * math.cos(course), speed * math.sin(course)
 
@@ -177,12 +177,12 @@ class Vehicle:
         self.set_velocity(cos * x + sin * y, cos * y - sin * x, self._state[_YAW_RATE])
 
     def step(self, control: Control, dt_s: float = 0.05, pull_mps2: float = 0.0) -> None:
-        """Drive for `dt_s`. Values beyond a control's range count as its nearest end.
+        """Drive for `dt_s`. Values outside a control's range are clipped to it.
 
         Args:
             control: the command.
             dt_s: simulated time, s.
-            pull_mps2: what a slope adds to the acceleration along the car, downhill positive.
+            pull_mps2: acceleration along the car by a slope, forwards positive, m/s2.
 
         Raises:
             ControlError: a value is not finite.
@@ -229,7 +229,7 @@ class Vehicle:
             self._roll_without_slip()
 
     def _speed_after(self, h: float, pull_mps2: float) -> float:
-        """Engine and slope, then what opposes motion, which can stop the car but not reverse it.
+        """The speed after engine, slope and resistance, which can stop but not reverse the car.
 
         At rest a drive weaker than the friction changes nothing at all.
         """
@@ -248,7 +248,7 @@ class Vehicle:
         self._state[_YAW_RATE] = speed * math.cos(slip) * tangent / WHEELBASE_M if speed else 0.0
 
     def _limit_yaw_rate(self) -> None:
-        """No faster than the tyres could turn the car at this speed."""
+        """Limit the yaw rate to what the tyres allow at this speed."""
         fastest = MAX_LATERAL_MPS2 / max(abs(self._state[_SPEED]), 1.0)
         self._state[_YAW_RATE] = min(max(self._state[_YAW_RATE], -fastest), fastest)
 
@@ -268,7 +268,7 @@ def place(points_m: FloatArray, pose: Pose) -> FloatArray:
 
 
 def _checked(control: Control) -> tuple[float, float, float]:
-    """Throttle, steer and brake within their ranges."""
+    """Throttle, steer and brake, clipped to their ranges."""
     values = control.throttle, control.steer, control.brake
     if not all(map(math.isfinite, values)):
         raise ControlError(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the camera sees: light, scenery, drawing. No ROS."""
+"""The camera: drawing of ground and solids, light and weather, scenery. No ROS."""

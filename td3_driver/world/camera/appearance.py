@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the world looks: light, sky, haze, and the shadows and stains on the ground."""
+"""The look of the world: light, sky, haze, and the shadows and stains on the ground."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NEUTRAL = 128  # of a tile: leaves the ground as it is
 
 @dataclass(frozen=True)
 class Look:
-    """One look.
+    """One look of the world.
 
     Attributes:
-        gain_bgr, offset_bgr: what becomes of a colour c in 0 to 255: gain * c + offset.
+        gain_bgr, offset_bgr: turn a colour c in 0 to 255 into gain * c + offset.
         sky_top_bgr, sky_bottom_bgr: from 40 degrees above the horizon down to it.
-        visibility_m: where solids have lost 63 % of their contrast to the sky at the horizon.
-        sun: (3,) unit vector to it, map frame.
+        visibility_m: distance at which solids have lost 63 % of their contrast to the horizon, m.
+        sun: (3,) unit vector to the sun, map frame.
         sunshine: 0 for a grey sky, 1 for the hardest difference between lit and unlit walls.
         ground: uint8 (rows, columns, 3), repeats over the ground at `TILE_M_PER_PX` and
             multiplies its colours by value / `NEUTRAL`; None leaves the ground as it is.
@@ -45,13 +45,13 @@ class Look:
     ground: ByteArray | None = None
 
     def table(self) -> ByteArray:
-        """(256, 1, 3) for `cv2.LUT`."""
+        """(256, 1, 3) look-up table of colours for `cv2.LUT`."""
         return np.rint(self.lit(np.repeat(np.arange(256.0)[:, None], 3, axis=1))).astype(np.uint8)[
             :, None
         ]
 
     def lit(self, colors_bgr: FloatArray) -> FloatArray:
-        """(..., 3) colours as they look, 0 to 255."""
+        """(..., 3) colours in this look's light, 0 to 255."""
         lit: FloatArray = np.clip(colors_bgr * self.gain_bgr + self.offset_bgr, 0.0, 255.0)
         return lit
 
@@ -60,14 +60,14 @@ PLAIN = Look()
 
 
 def look_of(appearance: str, rng: np.random.Generator) -> Look:
-    """The next look of one of `APPEARANCES`; "mixed" is the plain one in half of the cases."""
+    """Draw a look of one of `APPEARANCES`; "mixed" gives the plain one in half of the cases."""
     if appearance == "plain" or (appearance == "mixed" and rng.random() < 0.5):
         return PLAIN
     return random_look(rng)
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """A day, a dusk or a rainy day."""
+    """Draw a look: a day, a dusk or a rainy day."""
     kind = rng.choice(("day", "dusk", "rain"), p=(0.5, 0.25, 0.25))
     return {"day": _day, "dusk": _dusk, "rain": _rain}[str(kind)](rng)
 
@@ -129,12 +129,12 @@ def _sun(rng: np.random.Generator, low_deg: float, high_deg: float) -> Color:
 
 
 def _ground(rng: np.random.Generator, shadow: float, stains: float) -> ByteArray:
-    """A tile of soft stains, and of patches in the shadow of something high.
+    """A tile of ground with soft stains and shadowed patches.
 
     Args:
-        rng: draws it.
-        shadow: the share of light that patches lose.
-        stains: standard deviation of the stains, of `NEUTRAL`.
+        rng: generator of the tile.
+        shadow: share of light that the patches lose.
+        stains: standard deviation of the stains, as a share of `NEUTRAL`.
     """
     tile = NEUTRAL + stains * (0.6 * _noise(rng, 4.0) + 0.8 * _noise(rng, 20.0))
     patches = np.clip(4.0 * (_noise(rng, 12.0) - rng.uniform(0.3, 1.5)), 0.0, 1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pinhole camera on the car that sees the drawn ground, the sky, and solids."""
+"""The pinhole camera on the car: it draws the ground, the sky, and solids."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MAX_OVERSAMPLING = 8
 
 @dataclass(frozen=True)
 class _Band:
-    """Neighbouring picture rows that are drawn alike.
+    """Neighbouring picture rows that are drawn with the same resolution.
 
-    Rows are drawn `oversampling` times as fine and averaged, because far away one row covers a
-    long stretch of road but a narrow one; a coarser level alone would smear the lane lines.
+    Rows are drawn `oversampling` times as fine and averaged: far away a pixel covers a long but
+    narrow piece of road, and a coarser level alone would smear the lane lines.
     """
 
     top: int
@@ -86,7 +86,7 @@ class Camera:
         self._bands_by_resolution: dict[float, list[_Band]] = {}
 
     def wear(self, look: Look) -> None:
-        """See the world so from now on."""
+        """Set the look in which the world is seen from now on."""
         self._look = look
         self._table = look.table()
         self._background = self._sky_and_grass()
@@ -126,7 +126,7 @@ class Camera:
         return picture
 
     def image_from_ground(self) -> FloatArray:
-        """(3, 3) matrix from homogeneous ground metres in the car's frame to picture pixels.
+        """(3, 3) matrix from homogeneous ground points in the car's frame, m, to pixels.
 
         Continuous pixel coordinates: the principal point is (width / 2, height / 2), the first
         pixel's centre (0.5, 0.5).
@@ -141,7 +141,7 @@ class Camera:
         )
 
     def _pinhole_from_car(self) -> FloatArray:
-        """(3, 4) from homogeneous metres in the car's frame to right, down and forward."""
+        """(3, 4) matrix from homogeneous points in the car's frame, m, to right, down, forward."""
         sin, cos = math.sin(self._pitch_rad), math.cos(self._pitch_rad)
         return np.array(
             [
@@ -166,7 +166,7 @@ class Camera:
     def _shade(
         self, pose: Pose, map_from_rows: FloatArray, size: tuple[int, int], m_per_px: float
     ) -> ByteArray:
-        """The look's ground for some rows, as coarse as the ground below it."""
+        """The look's ground tile for some rows, in the resolution of the ground below it."""
         finer = round(math.log2(m_per_px / TILE_M_PER_PX))
         tile = self._tiles[min(max(finer, 0), len(self._tiles) - 1)]
         side_m = len(self._tiles[0]) * TILE_M_PER_PX
@@ -190,7 +190,7 @@ class Camera:
         return shade
 
     def _angle_below_horizon(self) -> FloatArray:
-        """Of each row's centre, in rad."""
+        """The angle of each row's centre below the horizon, rad."""
         below_axis_px = np.arange(self.height_px) + 0.5 - self.height_px / 2.0
         angle: FloatArray = np.arctan2(below_axis_px, self.focal_px) + self._pitch_rad
         return angle
@@ -241,6 +241,6 @@ class Camera:
 
 
 def _map_from_car(pose: Pose) -> FloatArray:
-    """(3, 3) from homogeneous ground metres in the car's frame to the map's."""
+    """(3, 3) matrix from homogeneous ground points in the car's frame, m, to the map frame."""
     sin, cos = math.sin(pose.yaw_rad), math.cos(pose.yaw_rad)
     return np.array([[cos, -sin, pose.x_m], [sin, cos, pose.y_m], [0.0, 0.0, 1.0]])

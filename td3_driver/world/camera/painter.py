@@ -28,11 +28,11 @@ _FURTHEST_PX = 8000.0  # OpenCV draws no further outside of a picture
 
 @dataclass(frozen=True)
 class View:
-    """Where a pinhole looks.
+    """The view of a pinhole camera.
 
     Attributes:
-        camera_from_map: (3, 4) from homogeneous map metres to right, down and forward in m.
-        focal_px: of the pinhole; its axis meets the picture's middle.
+        camera_from_map: (3, 4) matrix from homogeneous map points, m, to right, down, forward, m.
+        focal_px: focal length, px; the optical axis meets the picture's middle.
     """
 
     camera_from_map: FloatArray
@@ -40,10 +40,10 @@ class View:
 
 
 def paint(picture: ByteArray, view: View, shapes: Shapes, look: Look) -> None:
-    """Draw on a BGRA picture (height, width, 4).
+    """Draw solids on a BGRA picture (height, width, 4).
 
-    Whole solids are sorted by the distance of their middles, which is right for solids that are
-    small beside their distances from each other.
+    Solids are sorted by the distance of their middles, which is right as long as they are small
+    beside their distances from each other.
     """
     middle = np.array([picture.shape[1] / 2.0, picture.shape[0] / 2.0])
     seen = _seen_faces(view, shapes, middle[0] / view.focal_px)
@@ -77,10 +77,10 @@ def paint(picture: ByteArray, view: View, shapes: Shapes, look: Look) -> None:
 
 
 def _seen_faces(view: View, shapes: Shapes, slope: float) -> IntArray:
-    """The faces of solids in reach and sight, in the order in which to draw them.
+    """The faces of solids within reach and view, in the order of drawing.
 
     Args:
-        slope: of the sides of what the camera sees, across over along.
+        slope: slope of the view's sides: across over along.
     """
     matrix = view.camera_from_map
     offset = shapes.centers @ matrix[:, :2].T + matrix[:, 3]
@@ -95,7 +95,7 @@ def _seen_faces(view: View, shapes: Shapes, slope: float) -> IntArray:
 def _colors(
     shapes: Shapes, seen: IntArray, normals: FloatArray, corners: FloatArray, look: Look
 ) -> list[tuple[float, ...]]:
-    """Lit by the sun, seen through the haze."""
+    """The colours of faces in sunlight, seen through haze."""
     lengths = np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
     facing = np.clip(normals @ look.sun / lengths, 0.0, 1.0)
     light = 1.0 - look.sunshine * (0.6 - 0.6 * facing)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buildings and trees beside the roads, so that the eye has something to move past."""
+"""Buildings and trees beside the roads."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TRUNK_BGR = (45.0, 60.0, 75.0)
 
 
 def grow(lanes: list[Lane], surface: Surface, seed: int) -> Shapes:
-    """Solids along all lanes outside junctions; nothing stands on a road or a pavement.
+    """Place solids along all lanes outside junctions; none stands on a road or a pavement.
 
-    Trees stand in the hedge, buildings behind it, so what the car can reach is as solid as before.
+    Trees stand in the hedge, buildings behind it, so that contact is the same without them.
     """
     rng = np.random.default_rng(seed)
     meshes: list[Mesh] = []
@@ -68,7 +68,7 @@ def _stands_on(
     size_m: tuple[float, float],
     ground: int,
 ) -> bool:
-    """Whether a footprint lies on one class of ground all over."""
+    """Whether a footprint lies entirely on one class of ground."""
     shares = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 9)] * 2), axis=-1).reshape(-1, 2)
     corners = box_corners(np.array([pose]), np.array([size_m]))[0]
     across, along = corners[1] - corners[0], corners[3] - corners[0]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roads as ground: their picture, paint, height, and which markings are crossed. No ROS."""
+"""The ground: its picture, lane paint, height, and the crossing of lane markings. No ROS."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lane markings the car crosses, like CARLA's lane invasion sensor.
+"""Detects the lane markings that the car crosses, like CARLA's lane invasion sensor.
 
-This compares the lanes under the
-car's corners from tick to tick. Inside junctions, where lanes overlap, nothing is reported.
+It compares the lanes under the car's corners from tick to tick. Inside junctions, where lanes
+overlap, nothing is reported.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class LaneInvasion:
-    """Remembers the lanes under the car's corners.
+    """Detects crossings of lane markings.
 
-    A crossing is told once, when the first corner enters a lane (or leaves the road) where no
+    A crossing is reported once, when the first corner enters a lane (or leaves the road) where no
     other corner was; the corners that follow cross the same line.
     """
 
@@ -31,11 +31,11 @@ class LaneInvasion:
         self._under: list[LanePlace | None] = []
 
     def restart(self, corners_m: FloatArray) -> None:
-        """Begin at (4, 2) corners in the map frame; what was crossed to get there is not told."""
+        """Begin anew with the car's (4, 2) corners in the map frame; no crossing is reported."""
         self._corners_m, self._under = corners_m, self._places.lanes_at(corners_m)
 
     def update(self, corners_m: FloatArray) -> tuple[int, ...]:
-        """Crossed markings since the last call, in CARLA's numbers, each once."""
+        """The kinds of markings crossed since the last call, in CARLA's numbers, each once."""
         if np.array_equal(corners_m, self._corners_m):
             return ()
         before_m, before = self._corners_m, self._under
@@ -59,7 +59,7 @@ def _crossed_marking(
     after: LanePlace | None,
     after_m: FloatArray,
 ) -> Marking | None:
-    """The marking between two places of one corner, as the lane before (else after) has it."""
+    """The marking between two places of one corner, from the lane before, else the one after."""
     if before is not None:
         here, other, other_m = before, after, after_m
     elif after is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paint on lanes' edges, and places along their middles."""
+"""The painted lines on the edges of lanes, and places along the middles of lanes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _LINES_OF_MARKING: dict[Marking, tuple[tuple[float, bool], ...]] = {
 
 @dataclass(frozen=True)
 class PaintedLine:
-    """A piece of paint: its (N, 2) polygon in metres, and its colour as OpenDRIVE names it."""
+    """A painted piece of a line: its (N, 2) polygon, m, and OpenDRIVE's name of its colour."""
 
     outline_m: FloatArray
     color: str
 
 
 def painted_lines(road_map: RoadMap) -> Iterator[PaintedLine]:
-    """All paint on the edges of a map's lanes; junctions carry none."""
+    """All painted lines on the edges of a map's lanes; there are none in junctions."""
     for lane in road_map.lanes.values():
         if lane.junction_id is not None:
             continue
@@ -51,9 +51,9 @@ def painted_lines(road_map: RoadMap) -> Iterator[PaintedLine]:
 
 
 def places_along(lanes: Sequence[Lane], spacing_m: float) -> Iterator[LanePlace]:
-    """Places on the middles of lanes outside junctions, half a spacing from their starts on.
+    """Places on the middles of lanes outside junctions, from half a spacing after the start on.
 
-    A lane that is shorter has one, in its middle.
+    A lane shorter than the spacing has one place, in its middle.
     """
     for lane in lanes:
         if lane.junction_id is None:
@@ -63,7 +63,7 @@ def places_along(lanes: Sequence[Lane], spacing_m: float) -> Iterator[LanePlace]
 
 
 def _paints_inner_edge(key: LaneId, road_map: RoadMap) -> bool:
-    """Two lanes beside each other share a line, which only one of them paints."""
+    """Whether a lane paints the line that it shares with the lane beside it; only one may."""
     outwards = 1 if key.lane_id > 0 else -1
     if key.lane_id == outwards:  # beside the road's middle
         return outwards < 0 or key._replace(lane_id=-1) not in road_map.lanes
@@ -71,7 +71,7 @@ def _paints_inner_edge(key: LaneId, road_map: RoadMap) -> bool:
 
 
 def _paint(lane: Lane, edge_m: FloatArray, lines: tuple[Line, ...]) -> Iterator[PaintedLine]:
-    """The lines on an edge of a lane."""
+    """The painted pieces of the lines on an edge of a lane."""
     steps = np.gradient(lane.line_m, axis=0)
     lengths_m = np.maximum(np.hypot(steps[:, 0], steps[:, 1]), 1e-9)
     left = np.column_stack([-steps[:, 1], steps[:, 0]]) / lengths_m[:, None]
@@ -92,7 +92,7 @@ def _paint(lane: Lane, edge_m: FloatArray, lines: tuple[Line, ...]) -> Iterator[
 
 
 def _strokes(begin_m: float, end_m: float, dashed: bool) -> list[tuple[float, float]]:
-    """The painted stretches between two distances from the lane's start."""
+    """The painted stretches of a line between two distances from the lane's start, m."""
     if not dashed:
         return [(begin_m, end_m)]
     starts = np.arange(begin_m - begin_m % _PERIOD_M, end_m, _PERIOD_M).tolist()

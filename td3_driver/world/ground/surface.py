@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A road network as a bird's-eye picture: what the camera sees and where the car can go.
+"""The ground of a road network as a bird's-eye picture, for the camera and for contact.
 
 The ground is flat: elevation in the map is ignored. Row 0 is the northern edge, column 0 the
 western one, in the ROS map frame.
@@ -57,11 +57,11 @@ class Surface:
 
     Args:
         road_map: the roads.
-        seed: of the ground's grain.
+        seed: seed of the ground's texture.
 
     Attributes:
-        levels: BGR pictures of the ground, uint8 (rows, columns, 3); each has half the
-            resolution of the one before.
+        levels: BGR pictures of the ground, uint8 (rows, columns, 3), each with half the resolution
+            of the one before.
         classes: uint8 (rows, columns): `LANE`, `VERGE` (gutter, kerb, pavement), `OBSTACLE` (a
             hedge, from 4.5 m to 7.5 m beside the nearest lane, solid to cars) or `OFF_ROAD`.
         m_per_px: the side of a pixel of `levels[0]` and `classes`.
@@ -103,9 +103,9 @@ class Surface:
             self.levels.append(half)
 
     def class_at(self, points_m: FloatArray) -> ByteArray:
-        """Classes of the ground at (N, 2) map points, uint8 (N,).
+        """The classes of the ground at (N, 2) map points, uint8 (N,).
 
-        Beyond the picture everything is `OFF_ROAD`.
+        Outside the picture the class is `OFF_ROAD`.
         """
         columns = np.floor((points_m[:, 0] - self.west_m) / self.m_per_px)
         rows = np.floor((self.north_m - points_m[:, 1]) / self.m_per_px)
@@ -116,9 +116,9 @@ class Surface:
         return found
 
     def pixel_from_map(self, level: int) -> FloatArray:
-        """(3, 3) matrix from homogeneous map metres to (column, row) of a level's pixel centres.
+        """(3, 3) matrix from homogeneous map points, m, to (column, row) in a level.
 
-        A pixel's centre has whole numbers, as OpenCV's warps count.
+        The centres of pixels have whole numbers, as in OpenCV's warps.
         """
         scale = 1.0 / (self.m_per_px * (1 << level))
         return np.array(
@@ -130,7 +130,7 @@ class Surface:
         )
 
     def _sides(self, length_m: float) -> int:
-        """Pixels for a length, rounded up."""
+        """The size of the picture for a length, px, rounded up to `_ALIGNMENT_PX`."""
         return math.ceil(length_m / self.m_per_px / _ALIGNMENT_PX) * _ALIGNMENT_PX
 
     def _fixed_point(self, outline_m: FloatArray) -> npt.NDArray[np.int32]:
@@ -184,7 +184,7 @@ class Surface:
 
 
 def _distance(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Distance in pixels of every true cell from the nearest false one."""
+    """The distance of every true cell from the nearest false one, px."""
     distance: npt.NDArray[np.float32] = cv2.distanceTransform(
         mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5
     )
@@ -193,7 +193,7 @@ def _distance(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
 
 
 def _band_tables(m_per_px: float) -> tuple[ByteArray, ByteArray]:
-    """Class (256,) and BGR colour (256, 1, 3) for each step of distance from the lanes."""
+    """The class (256,) and BGR colour (256, 1, 3) of each step of distance from the lanes."""
     classes = np.full(256, LANE, np.uint8)
     colors = np.full((256, 3), _ASPHALT_BGR, np.float64)
     distance_m = np.arange(256) / _STEPS_PER_M
@@ -206,7 +206,7 @@ def _band_tables(m_per_px: float) -> tuple[ByteArray, ByteArray]:
 
 
 def _grain(seed: int, width_px: int) -> ByteArray:
-    """Brightness factors times 128, uint8 (_STRIP_PX, width_px, 3): fine grit and soft stains."""
+    """Brightness times 128 of fine grit and soft stains, uint8 (_STRIP_PX, width_px, 3)."""
     rng = np.random.default_rng(seed)
     tile = np.full((_STRIP_PX, _STRIP_PX), 128.0, np.float32)
     for blur_px, strength in ((0.0, 5.0), (3.0, 4.0), (20.0, 5.0)):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How high the road is and how it slopes, where the OpenDRIVE file has elevation.
+"""The height and slope of the ground, from the elevation in the OpenDRIVE file.
 
 Off the road the ground is as high as the nearest lane. Superelevation is not read. On a flat map,
-as CARLA's Town01 and Town02 are, nothing is looked up.
+such as CARLA's Town01 and Town02, there is nothing to look up.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ GRAVITY_MPS2 = 9.81
 
 
 class Ground(NamedTuple):
-    """The road below a pose: height in m; pitch of who stands on it, rad, nose down positive."""
+    """The ground below a pose: height, m, and pitch of a car on it, rad, nose down positive."""
 
     z_m: float
     pitch_rad: float
 
     @property
     def pull_mps2(self) -> float:
-        """What gravity adds to the acceleration along the car, m/s2."""
+        """The acceleration along the car by gravity, forwards positive, m/s2."""
         return GRAVITY_MPS2 * math.sin(self.pitch_rad)
 
 
@@ -35,7 +35,7 @@ _LEVEL = Ground(0.0, 0.0)
 
 
 class Terrain:
-    """The roads' heights.
+    """The heights of the roads.
 
     Args:
         road_map: the roads.
@@ -47,9 +47,9 @@ class Terrain:
         self._flat = float(np.ptp(heights_m)) < 1e-6
 
     def under(self, pose: Pose) -> Ground:
-        """The ground below; of roads above each other that which is nearest to the pose.
+        """The ground below a pose; of roads above each other, the one nearest to the pose.
 
-        On a flat map it is taken to be where the pose is: nothing falls.
+        On a flat map its height is that of the pose: nothing falls.
         """
         if self._flat:
             return Ground(pose.z_m, 0.0)
@@ -58,7 +58,7 @@ class Terrain:
         return Ground(here.z_m, -math.atan(slope))
 
     def under_all(self, poses: npt.NDArray[np.float64]) -> list[Ground]:
-        """`under` for each of (N, 3): x, y in m, yaw in rad; of bridges and roads, the lowest."""
+        """The ground below (N, 3) x, y in m, yaw in rad; of roads above each other the lowest."""
         if self._flat:
             return [_LEVEL] * len(poses)
         return [self.under(Pose(*row)) for row in poses.tolist()]

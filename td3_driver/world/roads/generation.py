@@ -45,10 +45,10 @@ DIFFICULTIES: dict[str, RoadDifficulty] = {
 
 
 def road_seed(purpose: Purpose, number: int) -> int:
-    """The seed of the road `number`, from 0 on, of those for a purpose.
+    """The seed of the generated roads number `number`, counted from 0, of a purpose.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: the purpose has no roads of that number.
     """
     seeds = _SEEDS[purpose]
     if not 0 <= number < len(seeds):
@@ -76,7 +76,7 @@ def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIF
         An OpenDRIVE document.
 
     Raises:
-        ValueError: there is no such difficulty, or nothing drivable within the bounds.
+        ValueError: there is no such difficulty, or no drivable roads are found within the bounds.
     """
     if isinstance(difficulty, str):
         if difficulty not in DIFFICULTIES:

@@ -25,14 +25,14 @@ _RING_ARM_RAD = math.radians(32.0)  # half of what an arm's junction takes of th
 
 @dataclass(frozen=True)
 class Arm:
-    """The end of a street at a place.
+    """An end of a street at a place, where streets meet.
 
     Attributes:
         road: the street.
-        at_start: the street begins here; else it ends here.
-        x_m, y_m: where its reference line ends.
-        inward_rad: from there into the place.
-        lanes: each way.
+        at_start: whether the street begins here; else it ends here.
+        x_m, y_m: end of its reference line.
+        inward_rad: direction from there into the place.
+        lanes: number of lanes each way.
     """
 
     road: xodr.Road
@@ -44,25 +44,25 @@ class Arm:
 
     @property
     def contact(self) -> xodr.ContactPoint:
-        """Which end of its street this is."""
+        """OpenDRIVE's name of this end of the street."""
         return xodr.ContactPoint.start if self.at_start else xodr.ContactPoint.end
 
     @property
     def link(self) -> str:
-        """What the place is to the street."""
+        """OpenDRIVE's name of the street's link to the place."""
         return "predecessor" if self.at_start else "successor"
 
     def incoming(self, lane: int) -> int:
-        """OpenDRIVE's id of a lane towards the place, 0 being the innermost."""
+        """OpenDRIVE's id of a lane towards the place, counted from 0, the innermost."""
         return lane + 1 if self.at_start else -(lane + 1)
 
     def outgoing(self, lane: int) -> int:
-        """OpenDRIVE's id of a lane away from the place."""
+        """OpenDRIVE's id of a lane away from the place, counted from 0, the innermost."""
         return -self.incoming(lane)
 
 
 def join(one: Arm, other: Arm) -> None:
-    """Link two streets that lead into each other."""
+    """Link two streets at the ends where they meet."""
     for arm, neighbour in ((one, other), (other, one)):
         add = arm.road.add_predecessor if arm.at_start else arm.road.add_successor
         add(xodr.ElementType.road, neighbour.road.id, neighbour.contact)
@@ -72,8 +72,8 @@ class Junctions:
     """Adds junctions to a document.
 
     Args:
-        document: holds the streets, or will before its roads are adjusted.
-        first_road_id: from here on road ids are free.
+        document: has the streets, at the latest when its roads are adjusted.
+        first_road_id: road ids are free from here on.
     """
 
     def __init__(self, document: xodr.OpenDrive, first_road_id: int) -> None:
@@ -162,10 +162,11 @@ def _ring_arc(sweep_rad: float) -> xodr.Arc:
 
 
 def _lane_pairs(start: Arm, end: Arm) -> list[tuple[int, int]]:
-    """Which lanes of one arm lead into which of another, 0 being the innermost.
+    """Pairs of a lane of one arm and the lane of another that it leads into.
 
-    Left turns are made from the innermost lane, right turns from the outermost, and straight on
-    goes every lane, so that none begins or ends in the junction.
+    Lanes are counted from 0, the innermost. Left turns are made from the innermost lane, right
+    turns from the outermost, and every lane goes straight on, so that none begins or ends in the
+    junction.
     """
     turn_rad = _turn(start, end)
     if abs(turn_rad) < _STRAIGHT_ON_RAD:

@@ -45,7 +45,7 @@ class Loop:
 
 
 def draw_loop(rng: random.Random, loop: Loop, name: str) -> str | None:
-    """The OpenDRIVE text of one loop, or None where this draw cannot be driven."""
+    """Draw a loop; its OpenDRIVE text, or None if it cannot be driven."""
     corners = _draw_corners(rng, loop)
     if corners is None:
         return None
@@ -89,7 +89,7 @@ class _Corner:
 
 
 def _draw_corners(rng: random.Random, loop: Loop) -> list[_Corner] | None:
-    """The corners of one random loop, or None where this draw cannot be rounded."""
+    """Draw the corners of a loop; None if they cannot be rounded."""
     count = rng.randint(*loop.corners)
     points = []
     for index in range(count):
@@ -171,7 +171,7 @@ def _is_drivable_loop(text: str, length_m: tuple[float, float]) -> bool:
 
 
 def _keeps_clear(points_m: npt.NDArray[np.float64]) -> bool:
-    """Check a closed line of (N, 2) points that are `_SAMPLING_M` apart for parallel stretches."""
+    """Whether a closed line of (N, 2) points `_SAMPLING_M` apart never comes close to itself."""
     count = len(points_m)
     steps = np.abs(np.arange(count)[:, None] - np.arange(count)[None, :])
     along_m = np.minimum(steps, count - steps) * _SAMPLING_M

@@ -41,12 +41,12 @@ class Network:
     Attributes:
         columns, rows: fewest and most places of the grid in each direction.
         spacing_m: between neighbouring places, m.
-        shift_m: how far a place may lie off its grid point, east and north, m.
+        shift_m: largest offset of a place from its grid point, east and north, m.
         lanes: most lanes each way of a street, 1 or 2.
         roundabouts: probability that a junction is one.
 
     Raises:
-        ValueError: there are no such networks.
+        ValueError: no network is possible within the bounds.
     """
 
     columns: tuple[int, int]
@@ -72,7 +72,7 @@ _Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Place:
-    """A grid point: where it lies, how its arms are turned, and what its streets meet in."""
+    """A grid point: its position, the rotation of its arms, and the kind of junction at it."""
 
     cell: _Cell
     x_m: float
@@ -82,7 +82,7 @@ class _Place:
     neighbours: tuple[_Cell, ...]
 
     def outward_rad(self, neighbour: _Cell) -> float:
-        """The direction in which the street to a neighbour leaves."""
+        """The direction in which the street to a neighbour leaves, rad."""
         arm_rad = self._arm_rad(neighbour)
         if self.kind != "bend":
             return arm_rad
@@ -95,7 +95,7 @@ class _Place:
 
 
 def draw_network(rng: random.Random, network: Network, name: str) -> str | None:
-    """The OpenDRIVE text of one network, or None where this draw cannot be driven."""
+    """Draw a network; its OpenDRIVE text, or None if it cannot be driven."""
     grid = _draw_grid(rng, network)
     places = {cell: _draw_place(rng, network, grid, cell) for cell in grid}
     lanes = _draw_lanes(rng, network, grid)
@@ -123,7 +123,7 @@ def draw_network(rng: random.Random, network: Network, name: str) -> str | None:
 
 
 def _draw_grid(rng: random.Random, network: Network) -> networkx.Graph:
-    """A grid with a few streets left out; every street lies on a ring, so nothing is a trap."""
+    """A grid with a few streets left out; every street lies on a ring: there are no dead ends."""
     grid = networkx.grid_2d_graph(rng.randint(*network.columns), rng.randint(*network.rows))
     streets = list(grid.edges)
     rng.shuffle(streets)
@@ -149,7 +149,7 @@ def _draw_place(rng: random.Random, network: Network, grid: networkx.Graph, cell
 def _draw_lanes(
     rng: random.Random, network: Network, grid: networkx.Graph
 ) -> dict[frozenset[_Cell], int]:
-    """Lanes each way of every street; streets that lead into each other have the same number."""
+    """Draw the number of lanes each way of every street; it is the same for joined streets."""
     chains = networkx.Graph()
     chains.add_nodes_from(map(frozenset, grid.edges))
     for cell in grid:
@@ -164,7 +164,7 @@ def _draw_lanes(
 
 
 def _reach_m(place: _Place, network: Network) -> float:
-    """From a place's middle to the ends of its streets."""
+    """The distance from a place's middle to the ends of its streets, m."""
     if place.kind == "bend":
         return 0.0
     return _ROUNDABOUT_REACH_M if place.kind == "roundabout" else _REACH_M[network.lanes]
@@ -173,7 +173,7 @@ def _reach_m(place: _Place, network: Network) -> float:
 def _street(
     road_id: int, start: _Place, end: _Place, reach_m: tuple[float, float], lanes: int
 ) -> tuple[Arm, Arm]:
-    """A street between two places, as its two ends."""
+    """Build a street between two places; returns its two ends."""
     leave_rad, arrive_rad = start.outward_rad(end.cell), end.outward_rad(start.cell) + math.pi
     x_m = start.x_m + reach_m[0] * math.cos(leave_rad), end.x_m - reach_m[1] * math.cos(arrive_rad)
     y_m = start.y_m + reach_m[0] * math.sin(leave_rad), end.y_m - reach_m[1] * math.sin(arrive_rad)
@@ -195,7 +195,7 @@ def _street(
 
 
 def _is_drivable(road_map: RoadMap, streets: list[tuple[_Cell, _Cell]]) -> bool:
-    """Every lane leads to every other, none bends too much, no street comes near another."""
+    """Whether every lane leads to every other, none bends too much, and streets keep apart."""
     lanes = road_map.lane_graph
     lines_m = {lane: Route.along(data["line_m"]).points_m for lane, data in lanes.nodes(data=True)}
     if not networkx.is_strongly_connected(lanes) or any(

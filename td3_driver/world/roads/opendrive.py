@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all generated roads have in common: lane width, paint, and text that repeats."""
+"""Common parts of all generated roads: lane width, painted lines, reproducible text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mark(kind: xodr.RoadMarkType, color: xodr.RoadMarkColor) -> xodr.RoadMark:
 
 
 def reproducible_text(document: xodr.OpenDrive) -> str:
-    """The document without its creation date and without the last, machine-dependent digits."""
+    """The document without its date and without the last digits, which vary by machine."""
     root = document.get_element()
     for header in root.iter("header"):
         header.attrib.pop("date", None)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else is on the road: vehicles, walkers, right of way. No ROS."""
+"""The other road users: vehicles, pedestrians, right of way. No ROS."""

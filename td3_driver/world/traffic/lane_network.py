@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lanes as traffic needs them: sampled, joined, with speeds and with what is in whose way."""
+"""The network of lanes for traffic: sampled lanes, speed limits, and conflicts between lanes."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ _ENDLESS_M = 1e9
 
 
 class LaneNetwork:
-    """The lanes of a map, and one more behind all their ends; everything is by lane number.
+    """The lanes of a map, indexed by number, and one more behind the ends of the roads.
 
-    A lane here is a stretch of the map's lanes between places where they part or meet.
+    A lane here is a stretch of the map's lanes between places where they split or merge.
 
     Args:
         graph: `RoadMap.lane_graph`.
 
     Attributes:
-        outside: the number of the lane behind the ends, the last; it leads into itself.
-        entries: (E,) lanes at which vehicles can come onto the roads: where a road begins.
-        length_m: (L,), without the ends that are narrower than a car.
+        outside: number of the lane behind the ends, the last one; it leads into itself.
+        entries: (E,) lanes on which vehicles can enter the roads: where a road begins.
+        length_m: (L,) lengths, without the ends that are narrower than a car.
         successors: for each lane the lanes that it leads into, at least one.
-        guarded: (L,) bool: to be entered only by who has it granted, because lanes cross, part or
-            meet there.
+        guarded: (L,) bool: a vehicle may enter only if the lane was granted to it, because lanes
+            cross, split or merge there.
         conflicts: (L, L) bool: two guarded lanes on which vehicles could touch.
-        junction_id: (L,) OpenDRIVE's junction, -1 outside.
-        entry_mps: (L,) the speed at which a lane may be entered.
+        junction_id: (L,) OpenDRIVE's id of the junction, -1 outside junctions.
+        entry_mps: (L,) the highest speed at which to enter a lane, m/s.
     """
 
     def __init__(self, graph: networkx.DiGraph) -> None:
@@ -84,14 +84,14 @@ class LaneNetwork:
         return len(self.length_m)
 
     def points(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
-        """(..., 2) map points at distances (...) from the starts of lanes (...)."""
+        """(..., 2) map points at distances (...), m, from the starts of lanes (...)."""
         index, share = self._place(lane, s_m)
         before, after = self._points[index], self._points[index + 1]
         points: FloatArray = before + share[..., None] * (after - before)
         return points
 
     def speed_limits(self, lane: IntArray, s_m: FloatArray) -> FloatArray:
-        """(...) the speed in m/s that suits the bends here and further on in these lanes."""
+        """(...) speed limits, m/s, for the bends here and further on in these lanes."""
         index, _ = self._place(lane, s_m)
         return self._limits_mps[index]
 
@@ -147,7 +147,7 @@ def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:
 
 
 def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
-    """(N,) m/s along a lane: slow in bends, and braking in time before them."""
+    """(N,) speed limits along a lane, m/s: low in bends, falling in time before them."""
     piece_m = length_m / (len(points_m) - 1)
     reach = min(4, (len(points_m) - 1) // 2)  # over 2 m to each side: points are a little rough
     limits = np.full(len(points_m), SPEED_LIMIT_MPS)
@@ -164,7 +164,7 @@ def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
 
 
 def _swept(points_m: FloatArray) -> BaseGeometry:
-    """The ground that vehicles need to drive along a lane."""
+    """The ground that vehicles cover when they drive along a lane."""
     some = points_m[np.unique(np.linspace(0, len(points_m) - 1, 25).astype(int))]
     heading = np.gradient(some, axis=0)
     poses = np.column_stack([some, np.arctan2(heading[:, 1], heading[:, 0])])

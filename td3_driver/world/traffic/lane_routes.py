@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where vehicles are on the lanes, where they came from and where they turn next."""
+"""The routes of vehicles: the lanes they came from, are on, and turn into next."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ AHEAD = slice(BEHIND + 1, WINDOW)
 
 
 class LaneRoutes:
-    """N vehicles on random ways through a network.
+    """N vehicles on random routes through a network.
 
     Args:
         network: the lanes.
-        lanes: (N,) on which lane each begins.
-        s_m: (N,) the distance of its middle from that lane's start.
-        rng: turns where the road parts.
+        lanes: (N,) lane on which each vehicle begins.
+        s_m: (N,) distance of its middle from that lane's start, m.
+        rng: draws the turns.
 
     Attributes:
-        s_m: (N,) as above, for the present lanes.
+        s_m: (N,) distance of each middle from the start of the present lane, m.
         lanes: (N, WINDOW) lane numbers; column `BEHIND` is the present lane.
-        ordinals: (N, WINDOW) the same lanes counted from where each began, which is 0.
+        ordinals: (N, WINDOW) numbers of these lanes on the route; the first lane has 0.
         edges_m: (N, WINDOW + 1) where these lanes begin and end, on the scale of `s_m`.
     """
 
@@ -45,7 +45,7 @@ class LaneRoutes:
         self._measure()
 
     def advance(self, by_m: FloatArray) -> None:
-        """Move (N,) m onwards."""
+        """Move the vehicles forward by (N,) m."""
         self.s_m = self.s_m + by_m
         while len(done := np.flatnonzero(self.s_m >= self.edges_m[:, BEHIND + 1])):
             self.s_m[done] -= self.edges_m[done, BEHIND + 1]
@@ -56,19 +56,19 @@ class LaneRoutes:
 
     @property
     def outside(self) -> npt.NDArray[np.bool_]:
-        """(N,) who is not on the roads."""
+        """(N,) bool: the vehicles that are not on the roads."""
         return np.asarray(self.lanes[:, BEHIND] == self._network.outside)
 
     @property
     def to_the_end_m(self) -> FloatArray:
-        """(N,) way to where the roads end, if that is in sight; else inf."""
+        """(N,) distance to the end of the roads, m, if that is within the window; else inf."""
         beyond = self.lanes[:, AHEAD] == self._network.outside
         first = beyond.argmax(axis=1) + BEHIND + 1
         way_m = self.edges_m[np.arange(len(first)), first] - self.s_m
         return np.where(beyond.any(axis=1), way_m, np.inf)
 
     def put(self, index: int, lane: int, s_m: float) -> None:
-        """Begin anew, on another lane."""
+        """Begin a new route for a vehicle on another lane."""
         self.s_m[index] = s_m
         self.lanes[index] = lane
         for slot in range(BEHIND + 1, WINDOW):
@@ -77,7 +77,7 @@ class LaneRoutes:
         self._measure()
 
     def points(self, rows: IntArray, s_m: FloatArray) -> FloatArray:
-        """(R, K, 2) map points at distances (R, K) on the routes of vehicles (R,)."""
+        """(R, K, 2) map points at distances (R, K), m, on the routes of vehicles (R,)."""
         edges = self.edges_m[rows]
         slot = (s_m[:, :, None] >= edges[:, None, 1:-1]).sum(axis=2)
         lanes = np.take_along_axis(self.lanes[rows], slot, axis=1)

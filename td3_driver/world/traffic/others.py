@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everybody but the ego car."""
+"""All road users but the ego car."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ NOBODY = Bodies.steady(
 
 
 def are_pedestrians(actor_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(N,) who of them is on foot."""
+    """(N,) bool: which actors are pedestrians."""
     return np.asarray((actor_ids >= FIRST_WALKER_ID) & (actor_ids < FIRST_PARKED_ID))
 
 
 class Others:
-    """Traffic and pedestrians that heed the car and each other; `restart` deals them out.
+    """Vehicles and pedestrians that heed the car and each other; `restart` places them.
 
     Args:
         road_map, lanes, surface: the roads.
-        vehicles, walkers: how many, 0 or more.
+        vehicles, walkers: number of vehicles and of pedestrians, 0 or more.
 
     Attributes:
-        parked: vehicles that were put somewhere, and stay through a new deal.
+        parked: parked vehicles, which stay when the others are placed anew.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Others:
         self._walkers: Walkers | None = None
 
     def restart(self, ego: Pose, rng: np.random.Generator) -> None:
-        """Deal everybody out anew, nobody near the car.
+        """Place everybody anew, nobody near the car.
 
         Raises:
             ValueError: the roads have not enough room.
@@ -73,7 +73,7 @@ class Others:
             self._walkers = Walkers(self._crossings, walkers, ego, rng)
 
     def step(self, dt_s: float, ego: Vehicle) -> None:
-        """Move on by `dt_s`; junctions are left to the car while it is in them or near."""
+        """Simulate `dt_s`, s; nobody enters a junction that the car is in or near."""
         self.parked.step(dt_s)
         if self._traffic is None and self._walkers is None:
             return
@@ -85,13 +85,13 @@ class Others:
             self._traffic.step(dt_s, heeded, self._junctions_of(ego))
 
     def bodies(self) -> Bodies:
-        """Everybody now: traffic, pedestrians, and who is parked."""
+        """The bodies of traffic, pedestrians and parked vehicles."""
         return everybody(self._vehicles_now(), self._walkers_now(), self.parked.bodies())
 
     def push(self, index: int, impulse: npt.NDArray[np.float64]) -> None:
-        """Give the body in row `index` of `bodies` an impulse (2,), kg m/s, map frame.
+        """Apply an impulse (2,), kg m/s, map frame, to the body in row `index` of `bodies`.
 
-        A vehicle takes of it what lies along its lane; a pedestrian falls; who is parked slides.
+        A vehicle takes the part along its lane, a pedestrian falls, a parked vehicle slides.
         """
         vehicles = self._vehicles_now()
         count, walkers = len(vehicles.actor_ids), len(self._walkers_now().actor_ids)

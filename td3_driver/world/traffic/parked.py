@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vehicles that were put somewhere by `spawn_object`, and stand there in the way.
+"""Vehicles that `spawn_object` placed, and that stand there.
 
-All are the ego's model. One that is run into slides, with locked wheels, without turning; when the
-others are dealt out anew, each is back where it was put.
+All are of the ego's model. One that is hit slides with locked wheels, without turning; when the
+other road users are placed anew, it is back at its place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COLOR_BGR = (120.0, 118.0, 115.0)
 
 
 class Parked:
-    """None at first; an actor id is given once."""
+    """The parked vehicles, none at first; no actor id is given twice."""
 
     def __init__(self) -> None:
         self._next_id = FIRST_ACTOR_ID
@@ -31,13 +31,13 @@ class Parked:
         self.restart()
 
     def restart(self) -> None:
-        """Everybody stands where it was put."""
+        """Put all vehicles back to their places."""
         self._poses: FloatArray = self._places.copy()
         self._velocities_mps: FloatArray = np.zeros((len(self._ids), 2))
         self._accelerations_mps2: FloatArray = self._velocities_mps
 
     def add(self, pose: Pose) -> int:
-        """Put one more vehicle somewhere; returns its actor id."""
+        """Park one more vehicle; returns its actor id."""
         actor_id, self._next_id = self._next_id, self._next_id + 1
         place = [(pose.x_m, pose.y_m, pose.yaw_rad)]
         self._ids = np.append(self._ids, actor_id)
@@ -48,7 +48,7 @@ class Parked:
         return actor_id
 
     def remove(self, actor_id: int) -> bool:
-        """Take a vehicle away; returns whether it was there."""
+        """Remove a vehicle; returns whether there was one with that actor id."""
         kept = self._ids != actor_id
         self._ids, self._places = self._ids[kept], self._places[kept]
         self._poses, self._velocities_mps = self._poses[kept], self._velocities_mps[kept]
@@ -56,7 +56,7 @@ class Parked:
         return not bool(kept.all())
 
     def step(self, dt_s: float) -> None:
-        """Let slide, for `dt_s`, those that were run into."""
+        """Let the vehicles that were hit slide for `dt_s`, s."""
         before = self._velocities_mps
         speed_mps = np.hypot(before[:, 0], before[:, 1])
         left = np.maximum(speed_mps - _SLIDING_MPS2 * dt_s, 0.0) / np.maximum(speed_mps, 1e-9)
@@ -65,11 +65,11 @@ class Parked:
         self._poses[:, :2] += (before + self._velocities_mps) / 2.0 * dt_s
 
     def push(self, index: int, impulse: FloatArray) -> None:
-        """Give the vehicle in row `index` of `bodies` an impulse (2,), kg m/s, map frame."""
+        """Apply an impulse (2,), kg m/s, map frame, to the vehicle in row `index` of `bodies`."""
         self._velocities_mps[index] += impulse / MASS_KG
 
     def bodies(self) -> Bodies:
-        """All of them now."""
+        """The bodies of all parked vehicles."""
         count = len(self._ids)
         return Bodies(
             self._ids,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places for others that leave the ego car room, so that no episode begins with a collision."""
+"""Places for road users away from the ego car, so that no episode begins with a collision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOWHERE: FloatArray = np.empty((0, 2))
 
 
 def room_among(points_m: FloatArray) -> int:
-    """How many of (N, 2) places can be given away."""
+    """How many of (N, 2) places can be used at most."""
     return max(len(points_m) - _ALWAYS_FREE, 0)
 
 
@@ -32,15 +32,15 @@ def draw_places(
     what: str,
     taken_m: FloatArray = NOWHERE,
 ) -> IntArray:
-    """Rows (count,) of `points_m` (N, 2), drawn from those away from the car.
+    """Draw rows (count,) of `points_m` (N, 2) that are away from the car.
 
     Args:
         points_m: the places.
         count: how many to draw.
-        ego: where the car stands.
-        rng: draws.
-        what: is to be placed, for the message.
-        taken_m: (M, 2), where somebody stands already; kept free if there is room.
+        ego: pose of the car.
+        rng: draws the rows.
+        what: what is to be placed, for messages.
+        taken_m: (M, 2) places that are taken already; they are avoided if there is room.
 
     Raises:
         ValueError: there are not enough places.

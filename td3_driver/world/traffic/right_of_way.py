@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may enter a junction: first come, first served, where paths touch."""
+"""Right of way at junctions: first come, first served where paths touch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NEVER = np.iinfo(np.int64).max
 
 
 class RightOfWay:
-    """Grants guarded lanes (`LaneNetwork.guarded`), a whole junction at a time.
+    """Grants guarded lanes (`LaneNetwork.guarded`) to vehicles, a whole junction at a time.
 
-    A vehicle is let in when it is the first at its stop line, nobody is on, or has been let onto,
-    a lane that conflicts with its own, nobody who came earlier waits for such a lane, and it
-    could stand behind the junction. Who was let in can therefore always leave.
+    A vehicle is let in when it is the first at its stop line, no conflicting lane is occupied or
+    granted, no vehicle that came earlier waits for a conflicting lane, and there is room for it
+    behind the junction. So a vehicle that was let in can always leave.
 
     Args:
         network: the lanes.
-        routes: of the vehicles.
-        lengths_m: (N,) of the vehicles.
+        routes: routes of the vehicles.
+        lengths_m: (N,) lengths of the vehicles.
     """
 
     def __init__(self, network: LaneNetwork, routes: LaneRoutes, lengths_m: FloatArray) -> None:
@@ -42,16 +42,16 @@ class RightOfWay:
         self._now = 0
 
     def stop_lines(self) -> FloatArray:
-        """(N,) m from the front to the next lane that is not granted; inf if none is in sight."""
+        """(N,) distances from the front to the next lane not granted, m; inf without one."""
         return self._next_closed()[1]
 
     def update(self, speed_mps: FloatArray, gap_m: FloatArray, closed_junctions: set[int]) -> None:
-        """Let vehicles in.
+        """Grant lanes to vehicles that may enter now.
 
         Args:
-            speed_mps: (N,).
-            gap_m: (N,) from the front to the vehicle ahead, inf without one.
-            closed_junctions: nobody is let into these.
+            speed_mps: (N,) speeds.
+            gap_m: (N,) distance from the front to the vehicle ahead, inf without one.
+            closed_junctions: ids of junctions that nobody may enter.
         """
         self._now += 1
         slots, stop_m = self._next_closed()
@@ -72,11 +72,11 @@ class RightOfWay:
             taken[lanes] = True  # of who waits too: nobody who came later goes first
 
     def forget(self, index: int) -> None:
-        """A vehicle has left, or another comes in its place: nothing is granted to it."""
+        """Revoke all that was granted to a vehicle that left the roads."""
         self._granted[index], self._asked_at[index] = 0, _NEVER
 
     def _next_closed(self) -> tuple[IntArray, FloatArray]:
-        """The slot (N,) of the next lane that is not granted, and the way (N,) m to it."""
+        """The slot (N,) of the next lane that is not granted, and the distance (N,) to it, m."""
         routes = self._routes
         closed = self._network.guarded[routes.lanes[:, AHEAD]]
         closed = closed & (routes.ordinals[:, AHEAD] > self._granted[:, None])
@@ -85,7 +85,7 @@ class RightOfWay:
         return slots, np.where(closed.any(axis=1), way_m, np.inf)
 
     def _taken(self) -> npt.NDArray[np.bool_]:
-        """(L,) guarded lanes on which somebody is, or onto which somebody has been let."""
+        """(L,) bool: the guarded lanes that are occupied or granted."""
         routes = self._routes
         rear_m = routes.s_m - self._half_m - _CLEAR_MARGIN_M
         held = self._network.guarded[routes.lanes] & (routes.edges_m[:, 1:] > rear_m[:, None])

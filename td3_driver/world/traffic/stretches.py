@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A map's lanes strung together, and cut where vehicles have to give way."""
+"""Joins a map's lanes to stretches, and cuts them where vehicles have to give way."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MEETING_M = 15.0
 
 @dataclass(frozen=True)
 class Stretch:
-    """A way without a choice.
+    """A stretch of lanes without a fork.
 
     Attributes:
-        line_m: (N, 2) its middle, without ends that are narrower than a car.
-        junction_id: of the junction that it crosses, or None.
+        line_m: (N, 2) its middle, m, without ends that are narrower than a car.
+        junction_id: id of the junction that it crosses, or None.
         after: the numbers of the stretches that it leads into.
-        begins: nothing leads into it.
-        edge: neither does anything into the lanes beside it: the road begins there.
+        begins: no lane leads into it.
+        edge: no lane leads into the lanes beside it either: the road begins there.
     """
 
     line_m: FloatArray
@@ -56,7 +56,7 @@ def stretches_of(graph: networkx.DiGraph) -> list[Stretch]:
 
 
 def _chains(graph: networkx.DiGraph) -> list[list[LaneId]]:
-    """Lanes that lead into one lane each, and nothing else into that."""
+    """Chains of lanes, each of which leads into the next alone, as nothing else does."""
     onwards: dict[LaneId, LaneId] = {}
     for key in graph:
         following = list(graph.successors(key))
@@ -89,7 +89,7 @@ def _line(graph: networkx.DiGraph, chain: list[LaneId]) -> FloatArray:
 
 
 def _begins_a_road(graph: networkx.DiGraph, key: LaneId) -> bool:
-    """Whether nothing leads into a lane, nor into those beside it in the same direction."""
+    """Whether no lane leads into a lane, nor into those beside it in the same direction."""
     return not any(
         graph.in_degree(other)
         for other in graph
@@ -98,7 +98,7 @@ def _begins_a_road(graph: networkx.DiGraph, key: LaneId) -> bool:
 
 
 def _cut(stretches: list[Stretch]) -> list[Stretch]:
-    """With the ends of their own where they part or meet outside of junctions."""
+    """The stretches, with pieces after a split and before a merge cut off outside junctions."""
     entered = np.bincount(
         [way for stretch in stretches for way in stretch.after], minlength=len(stretches)
     )

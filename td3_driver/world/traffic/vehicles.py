@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other vehicles that drive along the lanes.
+"""Traffic: other vehicles that drive along the lanes.
 
 They keep their distance by the Intelligent Driver Model (Treiber, Hennecke and Helbing, "Congested
 traffic states in empirical observations and microscopic simulations", Physical Review E 62, 2000),
@@ -63,17 +63,17 @@ _SIDE_MARGIN_M = 0.3
 
 
 class Traffic:
-    """N vehicles, dealt out on free places; who finds none comes later, where a lane begins.
+    """N vehicles on free places; those that find none come later, where a road begins.
 
     Args:
         network: the lanes.
         count: N >= 1.
-        ego: where the car stands; nobody begins near it.
+        ego: pose of the car; nobody begins near it.
         rng: draws everything.
-        taken_m: (M, 2) where somebody stands already.
+        taken_m: (M, 2) places that are taken already.
 
     Attributes:
-        routes: where they are and go.
+        routes: the routes of the vehicles.
 
     Raises:
         ValueError: the network has not enough room.
@@ -119,7 +119,7 @@ class Traffic:
 
         Args:
             dt_s: simulated time, s.
-            others: the car, and the ground that is left to whoever else is on the road.
+            others: the car, and the ground that pedestrians and parked vehicles need.
             closed_junctions: OpenDRIVE's ids of junctions that nobody enters now.
         """
         wanted_mps = self._wanted_speed()
@@ -146,7 +146,7 @@ class Traffic:
             self._let_in(int(outside.argmax()), others)
 
     def push(self, index: int, by_mps: float) -> None:
-        """Change the speed of the vehicle in row `index` of `bodies` along its lane.
+        """Change the speed of the vehicle in row `index` of `bodies`, along its lane.
 
         It does not roll backwards.
         """
@@ -154,7 +154,7 @@ class Traffic:
         self._speed_mps[row] = max(self._speed_mps[row] + by_mps, 0.0)
 
     def bodies(self) -> Bodies:
-        """All vehicles that are on the roads now."""
+        """The bodies of all vehicles that are on the roads."""
         here = ~self.routes.outside
         return Bodies(
             self._actor_ids[here],
@@ -168,7 +168,7 @@ class Traffic:
         )
 
     def _let_in(self, index: int, others: Bodies) -> None:
-        """Put a vehicle that is outside onto a lane that begins, if there is room on one."""
+        """Put a vehicle that is outside onto an entry lane, if one has room."""
         half_m = float(self._half_m[index])
         present = self.routes.lanes[:, BEHIND]
         rear_m = self.routes.s_m - self._half_m
@@ -188,7 +188,7 @@ class Traffic:
                 return
 
     def _put(self, index: int, lane: int, s_m: float, speed_mps: float) -> None:
-        """Make another vehicle of one: on another lane, with another history."""
+        """Turn a vehicle into a new one on another lane."""
         self.routes.put(index, lane, s_m)
         self._right_of_way.forget(index)
         self._speed_mps[index] = speed_mps
@@ -196,7 +196,7 @@ class Traffic:
         self._yaw_rates_radps[index], self._accelerations_mps2[index] = 0.0, 0.0
 
     def _velocities(self) -> FloatArray:
-        """(N, 2) m/s along the map's x and y."""
+        """(N, 2) velocities along the map's x and y, m/s."""
         yaw = self._poses[:, 2]
         return np.column_stack([np.cos(yaw), np.sin(yaw)]) * self._speed_mps[:, None]
 
@@ -209,7 +209,7 @@ class Traffic:
         return np.column_stack([axles.mean(axis=1), yaw])
 
     def _wanted_speed(self) -> FloatArray:
-        """(N,) m/s: the limit here, and such that the next lanes can be entered in time."""
+        """(N,) wanted speeds, m/s: the limit here, and slow enough for the next lanes in time."""
         routes, network = self.routes, self._network
         here = network.speed_limits(routes.lanes[:, BEHIND], routes.s_m)
         way_m = np.maximum(routes.edges_m[:, :-1][:, AHEAD] - routes.s_m[:, None], 0.0)
@@ -221,7 +221,7 @@ class Traffic:
     def _idm(
         self, wanted_mps: FloatArray, gap_m: FloatArray, leader_mps: FloatArray
     ) -> FloatArray:
-        """(N,) m/s2 behind leaders at gaps (N,), inf where there is none."""
+        """(N,) accelerations of the IDM, m/s2, at gaps (N,), m, to leaders; inf without one."""
         speed = self._speed_mps
         braking = 2.0 * math.sqrt(_ACCELERATION_MPS2 * COMFORTABLE_BRAKE_MPS2)
         dynamic_m = speed * _TIME_GAP_S + speed * (speed - leader_mps) / braking
@@ -232,7 +232,7 @@ class Traffic:
         return bounded
 
     def _leaders(self) -> tuple[FloatArray, FloatArray]:
-        """Gap (N,) m to the next vehicle on the route, and its speed (N,)."""
+        """Gap (N,) to the next vehicle on the route, m, and its speed (N,), m/s."""
         routes = self.routes
         lanes, starts_m = routes.lanes[:, BEHIND:, None], routes.edges_m[:, BEHIND:-1, None]
         way_m = starts_m + routes.s_m - routes.s_m[:, None, None]
@@ -243,7 +243,7 @@ class Traffic:
         return gap_m, self._speed_mps[leader]
 
     def _in_the_way(self, others: Bodies, index: int) -> tuple[FloatArray, FloatArray]:
-        """Gap (N,) m along each route to another body, and that body's speed along it (N,)."""
+        """Gap (N,) along each route to another body, m, and its speed along it (N,), m/s."""
         gap_m, speed_mps = np.full(len(self._rows), np.inf), np.zeros(len(self._rows))
         x, y, yaw = others.poses[index]
         distance_m = np.hypot(self._poses[:, 0] - x, self._poses[:, 1] - y)
@@ -270,7 +270,7 @@ class Traffic:
 
 
 def _places(network: LaneNetwork) -> tuple[IntArray, FloatArray]:
-    """Where vehicles can be dealt out: lane numbers and distances from the lanes' starts."""
+    """Places for vehicles: lane numbers, and distances from the lanes' starts, m."""
     lanes: list[int] = []
     s_m: list[float] = []
     for lane in np.flatnonzero(~network.guarded[: network.outside]).tolist():

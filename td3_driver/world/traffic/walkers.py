@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pedestrians who cross the road, here and there, and back again.
+"""Pedestrians who cross the road back and forth.
 
-Each has a place of its own outside junctions. They look before they go, but not while they walk:
-the vehicles of `traffic.py` stop for them, and the ego car has to.
+Each has a crossing of its own outside junctions. Pedestrians look before they set out, but not
+while they walk: the vehicles of `vehicles.py` stop for them, and the ego car has to.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Crossings:
 
 
 def find_crossings(lanes: list[Lane], surface: Surface) -> Crossings:
-    """All places where a straight way leads over the lanes to a pavement on the other side."""
+    """All places where a straight line leads over the lanes to a pavement on the other side."""
     starts, ends = [], []
     reach = np.arange(0.0, _WIDEST_ROAD_M, _STEP_M)
     for place in places_along(lanes, _SPACING_M):
@@ -73,7 +73,7 @@ class Walkers:
     Args:
         crossings: the places.
         count: N >= 1.
-        ego: where the car stands; nobody begins near it.
+        ego: pose of the car; nobody begins near it.
         rng: draws everything.
 
     Raises:
@@ -101,7 +101,7 @@ class Walkers:
         self._colors_bgr = _COLORS_BGR[rng.integers(len(_COLORS_BGR), size=count)]
 
     def step(self, dt_s: float, vehicles: Bodies) -> None:
-        """Walk or wait for `dt_s`; `vehicles` are what they look out for."""
+        """Let everybody walk or wait for `dt_s`, s; they look out for `vehicles`."""
         self._wait_s = self._wait_s - dt_s
         may_go = ~self._walking & ~self._hit & (self._wait_s <= 0.0)
         self._walking |= may_go & ~self._sees_something(vehicles)
@@ -115,11 +115,11 @@ class Walkers:
             self._wait_s[index] = self._rng.uniform(*_WAITS_S)
 
     def knock_down(self, index: int) -> None:
-        """Who was run into goes nowhere any more."""
+        """Let the pedestrian in a row, who was hit, walk no more."""
         self._walking[index], self._hit[index] = False, True
 
     def bodies(self) -> Bodies:
-        """All of them now; facing where they walk, or will."""
+        """The bodies of all pedestrians, facing where they walk or will walk."""
         direction = np.where(self._forth, 1.0, -1.0)[:, None] * self._ways
         yaw = np.arctan2(direction[:, 1], direction[:, 0])
         pace_mps = (self._walking * self._pace_mps)[:, None]
@@ -134,9 +134,9 @@ class Walkers:
         )
 
     def ways(self) -> Bodies:
-        """What vehicles leave to those on the road: the ground from each to where it walks.
+        """The ground that vehicles keep free: from each pedestrian on the road to where it walks.
 
-        Who was run into, and stays where it is, keeps a place of its own size.
+        For one that was hit, it is the ground it lies on.
         """
         bodies, kept = self.bodies(), self._walking | self._hit
         goal_m = np.where(self._forth, self._lengths_m, 0.0)
@@ -155,7 +155,7 @@ class Walkers:
         )
 
     def _sees_something(self, vehicles: Bodies) -> npt.NDArray[np.bool_]:
-        """(N,) whether a vehicle keeps each from setting out."""
+        """(N,) bool: whether a vehicle keeps the pedestrian from setting out."""
         moving = np.hypot(*vehicles.velocities_mps.T) > _STANDING_MPS
         apart = self._middles_m[:, None] - vehicles.poses[:, :2]
         reach_m = np.where(moving, _LOOK_M, _CLEAR_M)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver evaluate`: what it drives, and the files that it writes."""
+"""The command `td3_driver evaluate`: drives a policy beside others and writes the report."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ SURROUNDINGS = ("traffic", "pedestrians", "scenery", "appearance")
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line said.
+    """The options of the command line.
 
     Attributes:
         checkpoint: file to drive, or None.
         policy: a name of `BASELINES` where there is no checkpoint.
         episodes: routes to drive.
         map_file: OpenDRIVE file, or None for generated roads.
-        seed: of roads, routes and the random policy.
+        seed: seed of roads, routes and the random policy.
         length_m: shortest and longest route, m; None: as the policy's configuration says.
-        out: folder of metrics.json and report.html.
+        out: folder for metrics.json and report.html.
         record: new folder for a bag of each drive, or None.
-        difficulty: of generated roads.
+        difficulty: difficulty of generated roads.
         world: camera, traffic, appearance.
     """
 
@@ -76,8 +76,8 @@ class Options:
     world: WorldConfig = field(default_factory=WorldConfig)
 
 
-def run(options: Options) -> str:
-    """Drive, write the files, and say in a few lines what came of it.
+def execute(options: Options) -> str:
+    """Drive, write the files, and return a summary of a few lines.
 
     Raises:
         ValueError, OSError, CheckpointError: a file cannot be used; one line says why.
@@ -117,7 +117,7 @@ def run(options: Options) -> str:
 
 
 def _entrants(options: Options) -> tuple[str, dict[str, Entrant], dict[str, Any] | None]:
-    """Whom to evaluate, everyone who drives, and the checkpoint in a few words."""
+    """The name of the evaluated policy, all entrants by name, and the checkpoint's description."""
     baselines = {
         name: Entrant(make(standard.DRIVING, options.seed), standard.DRIVING)
         for name, make in BASELINES.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver replay`: reads a bag, asks a policy, writes the files."""
+"""The command `td3_driver replay`: plays a bag back to a policy and writes the report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import cv2
 import torch
 
 from td3_driver.checkpoints import durable_file
-from td3_driver.driving.messages.synchronisation import Sync
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
 from td3_driver.playback.metrics import metrics, regressions
+from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
-from td3_driver.playback.replay import replay
+from td3_driver.playback.recording import ReadOptions
 from td3_driver.playback.report import report
 
 _TABLE = (
@@ -35,31 +35,27 @@ _TABLE = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line said.
+    """The options of the command line.
 
     Attributes:
         bag: rosbag2 folder or file.
-        checkpoint: whose policy is asked.
-        out: folder of metrics.json and report.html.
-        image, odometry, control: topics, None to find them.
-        sync: how pictures get their odometry.
+        checkpoint: file of the policy.
+        out: folder for metrics.json and report.html.
+        reading: how to read the bag.
         baseline: an earlier metrics.json to compare with, or None.
-        max_regression: how much worse, as a share, is still good enough.
+        max_regression: by which share an error may exceed that of `baseline`.
     """
 
     bag: Path
     checkpoint: Path
     out: Path
-    image: str | None
-    odometry: str | None
-    control: str | None
-    sync: Sync
+    reading: ReadOptions
     baseline: Path | None
     max_regression: float
 
 
-def run(options: Options) -> int:
-    """Replay, write the files, say in a few lines what came of it; the exit code.
+def execute(options: Options) -> int:
+    """Play the bag back, write the files, print a summary; returns the exit code.
 
     Raises:
         ValueError, OSError, CheckpointError: a file cannot be used; one line says why.
@@ -69,11 +65,10 @@ def run(options: Options) -> int:
     trained = load(options.checkpoint)
     prepare_folder(options.out, "--out")
     with Progress() as progress:
-        names = (options.image, options.odometry, options.control)
-        replayed = replay(
-            options.bag, trained.policy, trained.driving, names, progress, options.sync
+        playback = play_back(
+            options.bag, trained.policy, trained.driving, options.reading, progress
         )
-    found = metrics(replayed)
+    found = metrics(playback)
     for line in [trained.note, *found["notes"]]:
         if line:
             print(line, file=sys.stderr)
@@ -81,7 +76,7 @@ def run(options: Options) -> int:
     text = json.dumps({**head, **found}, indent=2, allow_nan=False) + "\n"
     title = f"{options.checkpoint.name} on the drive {options.bag.name}"
     _write(options.out / "metrics.json", text)
-    _write(options.out / "report.html", report(title, found, replayed))
+    _write(options.out / "report.html", report(title, found, playback))
     print(_table(found, options.out))
     if options.baseline is None:
         return 0

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy asked what it would have done in each frame of a recorded drive.
+"""What a policy would have done in each frame of a recorded drive.
 
-Open loop: the car went where the recorded driver took it. So this tells how a policy's actions
-differ from those driven, how steady, how quick and how sure they are, and nothing about where it
-would have come to; there is no return.
+Open loop: the car goes where the recorded driver took it, whatever the policy answers. This shows
+how the policy's actions differ from those driven, how steady they are, how long they took and what
+its critics think of them. It does not show where the policy would have driven; there is no return.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3_driver.agent.judgement import values_of
-from td3_driver.bags.reading import Bag, BagError
-from td3_driver.bags.topics import TopicNames, find_topics
-from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
+from td3_driver.bags.reading import BagError
+from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import FloatArray, Route
 from td3_driver.driving.safety import ACTION_DIM, safe_action
 from td3_driver.online.trained import Greedy
-from td3_driver.playback.drive_log import DriveLog, read_log
+from td3_driver.playback.drive_log import DriveLog
 from td3_driver.playback.drives import Drives, Step
 from td3_driver.playback.progress import Progress
+from td3_driver.playback.recording import ReadOptions, open_recording
 
 SHOWN = 10
 SHOWN_WIDTH_PX = 480
@@ -39,9 +38,10 @@ _CURVATURE_M = np.array([-4.0, 0.0, 4.0, 8.0, 12.0])
 class Row(NamedTuple):
     """A frame in numbers; NaN where what was driven is not known.
 
-    Actions are in [-1, 1]; `q` is the smaller of both critics' values of the policy's action,
-    `q_gap` their distance, `q_driven` as `q` of the action that was driven. `curvature` is the
-    route's, 1/m, left positive. Positions in the ROS map frame.
+    Actions are in [-1, 1]: `steer` and `drive` of the policy, `driven_*` of the recorded driver.
+    `q` is the smaller of both critics' values of the policy's action, `q_gap` the difference of
+    both values, `q_driven` is `q` of the driven action. `curvature` is that of the route ahead,
+    1/m, left positive. Positions are in the ROS map frame.
     """
 
     stamp_s: float
@@ -61,26 +61,26 @@ class Row(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Between what was driven and what the policy does: both elements' distances, summed."""
+        """|steer - driven_steer| + |drive - driven_drive|."""
         return abs(self.steer - self.driven_steer) + abs(self.drive - self.driven_drive)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame worth a look, its picture small, BGR."""
+    """A frame to show in the report, with its picture scaled down, BGR."""
 
     row: Row
     picture: NDArray[np.uint8]
 
     @property
     def worth(self) -> float:
-        """How much; without a driven action the frame in which the critics disagree most."""
+        """How much it is worth showing: `difference`, or `q_gap` without a driven action."""
         return self.row.q_gap if np.isnan(self.row.difference) else self.row.difference
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What came of a bag: a column for each field of `Row`, and what was counted."""
+class Playback:
+    """The result of a playback: a column for each field of `Row`, and what was counted."""
 
     topics: TopicNames
     log: DriveLog
@@ -94,12 +94,12 @@ class Replayed:
 
 @dataclass
 class _Watch:
-    """The frames worth most, none within a second of another."""
+    """Collects the frames that are worth showing most, none within `APART_S` of another."""
 
     kept: list[Shown] = field(default_factory=list)
 
     def look(self, row: Row, pixels: NDArray[np.uint8]) -> None:
-        """Consider a frame; of those too near each other the one worth most is kept."""
+        """Offer a frame; of frames too close in time the one worth most is kept."""
         near = [one for one in self.kept if abs(one.row.stamp_s - row.stamp_s) < APART_S]
         full = self.kept[-1:] if len(self.kept) == SHOWN else []
         beaten = near or full
@@ -111,31 +111,27 @@ class _Watch:
         self.kept.sort(key=lambda one: -one.worth)
 
 
-def replay(
+def play_back(
     path: Path,
     policy: Greedy,
     config: DrivingConfig,
-    names: Sequence[str | None],
+    reading: ReadOptions,
     progress: Progress,
-    sync: Sync = AUTOMATIC,
-) -> Replayed:
-    """Run a bag's frames through a policy.
+) -> Playback:
+    """Ask a policy for its action in each frame of a bag.
 
     Args:
         path: the bag.
-        policy: decides, and judges by its critics.
+        policy: the policy and its critics.
         config: how driving is judged and commanded.
-        names: topics of image, odometry and control, where given.
+        reading: how to read it.
         progress: told how far the reading is.
-        sync: how pictures get their odometry.
 
     Raises:
         FileNotFoundError, BagError: the bag cannot be used.
     """
-    with Bag(path) as bag:
-        topics = find_topics(bag, *names)
-        progress.expect(bag.topics[topics.odometry].count + bag.topics[topics.image].count)
-        log = read_log(bag, topics, sync, progress)
+    with open_recording(path, reading, progress) as recording:
+        bag, topics, log = recording.bag, recording.topics, recording.log
         drives = Drives(bag, topics, log, config, progress)
         watch, columns, routes = _Watch(), _Columns(), list[Route]()
         for taken in drives:
@@ -146,7 +142,7 @@ def replay(
                 columns.add(row)
                 watch.look(row, taken.pixels)
         _check(path, drives, columns)
-        return Replayed(
+        return Playback(
             topics=topics,
             log=log,
             rows=columns.arrays(),
@@ -170,7 +166,7 @@ def _check(path: Path, drives: Drives, columns: _Columns) -> None:
 
 
 class _Columns:
-    """Rows, kept as numbers."""
+    """Collects rows as plain numbers."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -221,7 +217,7 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
 
 
 def _curvature(route: Route, s_m: float) -> float:
-    """Mean curvature of the next metres of a route, 1/m, left positive."""
+    """Mean curvature of a route around a place, -4 m to 12 m from it, 1/m, left positive."""
     steps = np.diff(route.points_at(s_m + _CURVATURE_M), axis=0)
     headings = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
     return float(headings[-1] - headings[0]) / float(_CURVATURE_M[-2] - _CURVATURE_M[0])

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of the bridge and of `driver_node`: their message types, and which are latched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLOCK = "/clock"
+TF, TF_STATIC = "/tf", "/tf_static"
+STATUS = "/carla/status"
+WORLD_INFO = "/carla/world_info"
+ROUTE = "/td3_driver/route"
+
+# By what a topic's name ends in.
+TYPES = {
+    "clock": "rosgraph_msgs/msg/Clock",
+    "status": "carla_msgs/msg/CarlaStatus",
+    "world_info": "carla_msgs/msg/CarlaWorldInfo",
+    "vehicle_info": "carla_msgs/msg/CarlaEgoVehicleInfo",
+    "vehicle_status": "carla_msgs/msg/CarlaEgoVehicleStatus",
+    "vehicle_control_cmd": "carla_msgs/msg/CarlaEgoVehicleControl",
+    "collision": "carla_msgs/msg/CarlaCollisionEvent",
+    "lane_invasion": "carla_msgs/msg/CarlaLaneInvasionEvent",
+    "odometry": "nav_msgs/msg/Odometry",
+    "speedometer": "std_msgs/msg/Float32",
+    "objects": "derived_object_msgs/msg/ObjectArray",
+    "image": "sensor_msgs/msg/Image",
+    "camera_info": "sensor_msgs/msg/CameraInfo",
+    "tf": "tf2_msgs/msg/TFMessage",
+    "tf_static": "tf2_msgs/msg/TFMessage",
+    "route": "nav_msgs/msg/Path",
+    "episode": "diagnostic_msgs/msg/DiagnosticStatus",
+}
+_LATCHED = ("world_info", "vehicle_info", "tf_static", "route")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic and the type of its messages, "package/msg/Name".
+
+    Attributes:
+        latched: a late subscriber still gets the last message (durability TRANSIENT_LOCAL).
+    """
+
+    name: str
+    type: str
+    latched: bool
+
+
+def topic_of(name: str, kind: str = "") -> Topic:
+    """The topic of a name, which ends in a key of `TYPES`; else `kind` is that key.
+
+    Raises:
+        KeyError: neither is one.
+    """
+    kind = kind or name.rpartition("/")[2]
+    return Topic(name, TYPES[kind], kind in _LATCHED)
