@@ -2,7 +2,6 @@
 """Runs the real command with real processes, and keeps what it left for several tests."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from .faulty_world import FaultyWorld
-
-TRAIN = [sys.executable, "-m", "td3_driver.cli", "train"]
+from .running import TRAIN
 
 
 @dataclass(frozen=True)
