@@ -32,11 +32,14 @@ def train(folder: Path, *options: str, timeout_s: float = 240.0) -> Finished:
     return Finished(folder, done.returncode, done.stdout)
 
 
+QUICK = ("--config", str(Path(__file__).resolve().parents[1] / "data" / "quick_run.yaml"))
+FINISHED = ("--steps", "440", "--save-freq", "220", "--seed", "3", *QUICK)
+
+
 @pytest.fixture(scope="session")
-def thousand_steps(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The issue's own example: 1000 steps, a checkpoint every 500."""
-    folder = tmp_path_factory.mktemp("thousand")
-    return train(folder, "--steps", "1000", "--save-freq", "500", "--seed", "3")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run that has learned, with two checkpoints."""
+    return train(tmp_path_factory.mktemp("finished") / "run", *FINISHED)
 
 
 @pytest.fixture(scope="module")

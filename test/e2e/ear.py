@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo
 
 from td3_driver.driving.messages.decoding import stamp_ns
 
-from .running import PATIENCE_S, Node
+from .running import PATIENCE_S, Program
 
 ROLE = "/carla/ego_vehicle"
 TICK_NS = 50_000_000
@@ -62,7 +62,7 @@ class Ear:
     def _tick(self, message: Any) -> int:
         return round(stamp_ns(message.header.stamp) / TICK_NS)
 
-    def listen_until_it_ends(self, driver: Node) -> None:
+    def listen_until_it_ends(self, driver: Program) -> None:
         """Until the driver's process has ended, and all its commands are heard, and of the frames
         that they are for all else."""
         end_s = time.monotonic() + 2.0 * PATIENCE_S

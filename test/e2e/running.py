@@ -120,12 +120,26 @@ class Node(Program):
     """One node as a process of its own, as `ros2 run` starts it.
 
     Args:
-        module: below `package`.
+        module: below `td3_driver`.
         parameters: "name:=value".
     """
 
-    def __init__(self, module: str, *parameters: str, package: str = "td3_driver") -> None:
-        super().__init__("-m", f"{package}.{module}", *ros_args(parameters))
+    def __init__(self, module: str, *parameters: str) -> None:
+        # As the executables do, so that a learner need not import its driver first.
+        given = ("td3_driver.start", f"td3_driver.{module}")
+        super().__init__("-m", *given, *ros_args(parameters))
+
+
+class Script(Program):
+    """A node of the tests' own.
+
+    Args:
+        module: beside this one.
+        parameters: "name:=value".
+    """
+
+    def __init__(self, module: str, *parameters: str) -> None:
+        super().__init__("-m", f"{__package__}.{module}", *ros_args(parameters))
 
 
 class Spoiled(Program):

@@ -114,10 +114,12 @@ def test_a_domain_that_is_none(domain: str) -> None:
 
 def test_a_run_in_a_domain_of_its_own(tmp_path: Path) -> None:
     """Beside a world in the domain that the environment names."""
+    (tmp_path / "short.yaml").write_text("driving: {episode: {max_steps: 20}}\n")
+    options = "--config", f"{tmp_path}/short.yaml", "--checkpoint-dir", f"{tmp_path}/run"
     here = Node("bridge_twin.world_node")
     try:
         done = subprocess.run(
-            [*TRAIN, "--domain", "auto", "--steps", "50", "--checkpoint-dir", str(tmp_path)],
+            [*TRAIN, "--domain", "auto", "--steps", "50", *options],
             capture_output=True,
             text=True,
             timeout=2.0 * PATIENCE_S,

@@ -119,7 +119,8 @@ def test_bad_frames_are_braked_for_and_the_episode_goes_on(
     assert said in world.safety()
     assert world.step() != FULL_BRAKE
     assert "driving" in world.safety()
-    driver.wait_for("all right again", after=lines)
+    condition = "camera" if said.startswith("image") else "odometry"
+    driver.wait_for(f"{condition}: all right again", after=lines)
     told = [line for line in driver.lines[lines:] if said in line]
     assert len(told) == 1, driver.lines[lines:]
     assert world.values("td3_driver: learner")["episodes"] == episodes

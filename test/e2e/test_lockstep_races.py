@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 from td3_driver.driving.safety import SafetyConfig, control_of
 
 from .ear import ROLE, TICK_NS, Ear
-from .running import Node
+from .running import Node, Script
 from .test_doctor import doctor
 
 STEPS = 700
@@ -26,9 +26,9 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
     for _ in range(2):
         ear.node.create_subscription(Image, f"{ROLE}/rgb_front/image", lambda _: None, 10)
     world = Node("bridge_twin.world_node", "bridge_races:=true", "control_patience_s:=10.0")
-    driver = Node(
+    driver = Script(
         "telling_driver", f"checkpoint_dir:={tmp_path}", f"config_file:={config}",
-        f"steps:={STEPS}", "world_timeout_s:=30.0", package="test.e2e",
+        f"steps:={STEPS}", "world_timeout_s:=30.0",
     )  # fmt: skip
     try:
         ear.listen_until_it_ends(driver)
@@ -64,7 +64,7 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
 def test_doctor_counts_commands_that_come_late(tmp_path: Path) -> None:
     """A driver that answers each frame, as any other would, and never catches up."""
     world = Node("bridge_twin.world_node", "bridge_races:=true", "control_patience_s:=10.0")
-    driver = Node("naive_driver", package="test.e2e")
+    driver = Script("naive_driver")
     try:
         driver.wait_for("a frame late")
         # Chance may end the chain, until another begins.

@@ -204,7 +204,9 @@ def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
 
 
 def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -> None:
-    settings = load_configuration("default")
+    short = tmp_path / "short.yaml"
+    short.write_text("driving: {episode: {max_steps: 100}}\n")
+    settings = load_configuration("default", short)
     file = tmp_path / "given" / "td3_0.pth"
     agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent)
     agent.save_checkpoint(file, {"settings": settings.to_mapping()})
@@ -213,6 +215,7 @@ def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -
     driver = Node(
         "ros.driver.node",
         "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}/run",
+        f"config_file:={short}",
     )  # fmt: skip
     try:
         assert driver.wait() == 0, driver.lines

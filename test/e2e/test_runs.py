@@ -6,7 +6,6 @@ The tests build on each other: what one leaves, the next one starts beside.
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,16 @@ from td3_driver.online import evaluations
 from .running import Node
 
 CLI = [sys.executable, "-m", "td3_driver.cli"]
-SHORT = ("--steps", "40", "--save-freq", "20")
+QUICK = ("--config", "quick.yaml")  # short drives: the evaluator's, too
+SHORT = ("--steps", "40", "--save-freq", "20", *QUICK)
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a user works."""
-    return tmp_path_factory.mktemp("desk")
+    desk = tmp_path_factory.mktemp("desk")
+    (desk / "quick.yaml").write_text("driving: {episode: {max_steps: 30}}\n")
+    return desk
 
 
 def run(desk: Path, *arguments: str) -> tuple[int, str]:
@@ -79,7 +81,7 @@ def test_a_run_tells_how_to_repeat_it(desk: Path) -> None:
     folder = (desk / "runs" / "latest").resolve()
     command, node = documents(folder)
     assert command["command"].endswith(
-        "train --steps 40 --save-freq 20 --seed 7 --difficulty curvy"
+        "train --steps 40 --save-freq 20 --config quick.yaml --seed 7 --difficulty curvy"
     )
     assert command["world"]["difficulty"] == "curvy"
     assert node["parameters"]["seed"] == 7
@@ -126,7 +128,7 @@ def test_resuming_goes_on_in_the_file_s_folder(desk: Path) -> None:
     rows = len(evaluations.newest_run(first))
     before = content(first)
     code, output = run(
-        desk, "train", "--resume", f"runs/{first.name}/td3_40.pth", "--steps", "60"
+        desk, "train", "--resume", f"runs/{first.name}/td3_40.pth", "--steps", "60", *QUICK
     )
     assert code == 0, output
     assert "resuming at step 40" in output
@@ -152,7 +154,7 @@ def test_overwriting_begins_anew(desk: Path) -> None:
     assert code == 1
     assert "would delete the run" in output
     code, output = run(
-        desk, "train", "--steps", "10", "--checkpoint-dir", str(first), "--overwrite"
+        desk, "train", "--steps", "10", "--checkpoint-dir", str(first), "--overwrite", *QUICK
     )
     assert code == 0, output
     assert {path.name for path in first.glob("td3_*")} == {"td3_10.pth"}
