@@ -274,7 +274,8 @@ def test_a_recorder_that_fails_closes_its_bag(
         ros_args([f"record.topics:=[{topic}]", f"storage.uri:={tmp_path}/bag"]),
     )  # fmt: skip
     try:
-        world.spin(lambda: world.node.count_subscribers(topic) > 0, "the recorder listens")
+        listened = world.node.count_subscribers
+        wait_until(lambda: listened(topic) > 0, what=lambda: f"a listener: {recorder.output}")
         file = tmp_path / "bag" / "bag_0.mcap"
 
         def written() -> bool:
