@@ -146,17 +146,12 @@ class FaultyWorld:
         """
         end_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < end_s:
-            if self._answered_within(self.tick(), 1.0):
-                return
+            stamp, patience_s = self.tick(), time.monotonic() + 1.0
+            while time.monotonic() < patience_s:
+                if self.answers(stamp):
+                    return
+                self.spin_for(0.01)
         raise AssertionError(f"no frame was answered in {PATIENCE_S} s")
-
-    def _answered_within(self, stamp: int, patience_s: float) -> bool:
-        end_s = time.monotonic() + patience_s
-        while time.monotonic() < end_s:
-            if self.answers(stamp):
-                return True
-            self.spin_for(0.01)
-        return False
 
     def step_until(self, condition: Callable[[], bool], steps: int = 400) -> None:
         """Go on until a condition holds: so many steps at least, and as long as anything may take.

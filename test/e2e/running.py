@@ -63,9 +63,9 @@ class Program:
         wait_until(lambda: said() or ended(), what=lambda: f"{text!r} in {self.output}")
         assert said(), f"no {text!r} in {self.output}"
 
-    def wait(self, within_s: float = 2.0 * PATIENCE_S) -> int:
+    def wait(self) -> int:
         """The exit code, when all is said."""
-        code = self.process.wait(within_s)
+        code = self.process.wait(2.0 * PATIENCE_S)
         self._reader.join(PATIENCE_S)
         assert not self._reader.is_alive(), "another process has its output"
         return code
@@ -176,7 +176,7 @@ def learner_of(driver: Program) -> int:
 
 
 def children_of(program: Program) -> bytes:
-    """The command lines of a program's children."""
+    """The command lines of the processes that a program has started."""
     return b"\n".join(command_of(pid) for pid in tree(program.process.pid))
 
 
@@ -216,15 +216,13 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(
-    condition: Callable[[], bool],
-    within_s: float = PATIENCE_S,
-    what: Callable[[], str] = lambda: "condition",
+    condition: Callable[[], bool], what: Callable[[], str] = lambda: "condition"
 ) -> None:
     """Wait for a condition, with a deadline."""
-    end_s = time.monotonic() + within_s
+    end_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end_s:
-            raise AssertionError(f"not within {within_s} s: {what()}")
+            raise AssertionError(f"not within {PATIENCE_S} s: {what()}")
         time.sleep(0.02)
 
 
