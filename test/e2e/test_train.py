@@ -208,9 +208,7 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
     file = tmp_path / "mine" / "td3_0.pth"
     TD3Agent(87, 2, config=load_configuration("default").agent).save_checkpoint(str(file))
     slower = tmp_path / "slower.yaml"
-    slower.write_text(
-        "agent: {learning_rate: 1.0e-4}\ndriving: {episode: {max_steps: 20}}\n"
-    )
+    slower.write_text("agent: {learning_rate: 1.0e-4}\ndriving: {episode: {max_steps: 20}}\n")
     given = ("--resume", str(file), "--config", str(slower), "--steps", "20")
     done = train(tmp_path / "run", *given)
     assert done.code == 0, done.output

@@ -109,9 +109,11 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     )  # fmt: skip
     try:
         viewer.until(
-            lambda: all(viewer.heard.values())
-            and len(viewer.places.get(CAR, ())) > 2 * LISTENED_FRAMES
-            and {CAR, CAMERA, "td3_driver/map"} <= viewer.parents.keys(),
+            lambda: (
+                all(viewer.heard.values())
+                and len(viewer.places.get(CAR, ())) > 2 * LISTENED_FRAMES
+                and {CAR, CAMERA, "td3_driver/map"} <= viewer.parents.keys()
+            ),
             lambda: f"{viewer.heard.keys()}, {world.output}, {driver.output}",
         )
         yield viewer
