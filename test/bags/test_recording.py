@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("recording")
     return train(
         folder / "run", "--steps", str(STEPS), "--seed", "4", "--save-replay",
-        "--record", str(folder / "bag"),
+        "--record", str(folder / "bag"), evaluated=False,
     )  # fmt: skip
 
 

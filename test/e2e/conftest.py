@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the real command with real processes, and keeps what it left for several tests."""
 
-import subprocess
+import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .faulty_world import FaultyWorld
-from .running import TRAIN
+from .running import RunningTrain
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,26 @@ class Finished:
     output: str
 
 
-def train(folder: Path, *options: str, timeout_s: float = 240.0) -> Finished:
-    """Run `td3_driver train` to its end."""
-    done = subprocess.run(
-        [*TRAIN, "--checkpoint-dir", str(folder), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    return Finished(folder, done.returncode, done.stdout)
+def train(folder: Path, *options: str, evaluated: bool = True) -> Finished:
+    """Run `td3_driver train` to its end.
+
+    Args:
+        folder: of the run.
+        options: of the command.
+        evaluated: its checkpoints are driven, too. Else that process is killed when it starts: it
+            only looks on, for longer than such a short run takes.
+    """
+    running = RunningTrain(folder, *options)
+    try:
+        while not evaluated and running.process.poll() is None:
+            if "evaluator" in (found := running.descendants()):
+                os.kill(found["evaluator"], signal.SIGKILL)
+                break
+            time.sleep(0.2)
+        code = running.wait()
+    finally:
+        running.kill_everything()
+    return Finished(folder, code, running.output)
 
 
 QUICK = ("--config", str(Path(__file__).resolve().parents[1] / "data" / "quick_run.yaml"))

@@ -108,6 +108,8 @@ class RunningTrain(Program):
 
     def kill_everything(self) -> None:
         """For a test's end: nothing stays, whatever happened."""
+        if self.process.poll() is not None:
+            return  # it has ended all that it started, and its number may be another's
         for pid in [*tree(self.process.pid), self.process.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)

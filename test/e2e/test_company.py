@@ -14,8 +14,9 @@ from sensor_msgs.msg import Image
 
 from td3_driver.ros.train import domains
 
+from .conftest import train
 from .faulty_world import TOPICS, FaultyWorld
-from .running import PATIENCE_S, TRAIN, Node, learner_of
+from .running import TRAIN, Node, learner_of
 
 
 @pytest.fixture
@@ -114,20 +115,12 @@ def test_a_domain_that_is_none(domain: str) -> None:
 
 def test_a_run_in_a_domain_of_its_own(tmp_path: Path) -> None:
     """Beside a world in the domain that the environment names."""
-    (tmp_path / "short.yaml").write_text("driving: {episode: {max_steps: 20}}\n")
-    options = "--config", f"{tmp_path}/short.yaml", "--checkpoint-dir", f"{tmp_path}/run"
     here = Node("bridge_twin.world_node")
     try:
-        done = subprocess.run(
-            [*TRAIN, "--domain", "auto", "--steps", "50", *options],
-            capture_output=True,
-            text=True,
-            timeout=2.0 * PATIENCE_S,
-            check=False,
-        )
+        done = train(tmp_path, "--domain", "auto", "--steps", "50", evaluated=False)
     finally:
         here.kill()
-    assert done.returncode == 0, done.stderr
-    told = re.search(r"^ROS_DOMAIN_ID=(\d+)$", done.stderr, re.MULTILINE)
+    assert done.code == 0, done.output
+    told = re.search(r"^ROS_DOMAIN_ID=(\d+)$", done.output, re.MULTILINE)
     assert told
     assert told[1] != os.environ["ROS_DOMAIN_ID"]

@@ -18,16 +18,13 @@ from td3_driver.online import evaluations
 from .running import Node
 
 CLI = [sys.executable, "-m", "td3_driver.cli"]
-QUICK = ("--config", "quick.yaml")  # short drives: the evaluator's, too
-SHORT = ("--steps", "40", "--save-freq", "20", *QUICK)
+SHORT = ("--steps", "40", "--save-freq", "20")
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a user works."""
-    desk = tmp_path_factory.mktemp("desk")
-    (desk / "quick.yaml").write_text("driving: {episode: {max_steps: 30}}\n")
-    return desk
+    return tmp_path_factory.mktemp("desk")
 
 
 def run(desk: Path, *arguments: str) -> tuple[int, str]:
@@ -64,7 +61,8 @@ def test_two_runs_in_a_row_are_two_runs(desk: Path) -> None:
     (first,) = folders(desk)
     before = content(first)
     assert {"td3_20.pth", "td3_40.pth", "latest.pth", "best.pth", "log.txt"} <= before.keys()
-    code, output = run(desk, "train", *SHORT, "--seed", "7", "--difficulty", "curvy")
+    options = "--save-freq", "40", "--seed", "7", "--difficulty", "curvy"
+    code, output = run(desk, "train", "--steps", "40", *options)
     assert code == 0, output
     assert content(first) == before
     (second,) = set(folders(desk)) - {first}
@@ -81,7 +79,7 @@ def test_a_run_tells_how_to_repeat_it(desk: Path) -> None:
     folder = (desk / "runs" / "latest").resolve()
     command, node = documents(folder)
     assert command["command"].endswith(
-        "train --steps 40 --save-freq 20 --config quick.yaml --seed 7 --difficulty curvy"
+        "train --steps 40 --save-freq 40 --seed 7 --difficulty curvy"
     )
     assert command["world"]["difficulty"] == "curvy"
     assert node["parameters"]["seed"] == 7
@@ -105,7 +103,7 @@ def test_evaluate_takes_the_newest_run_s_best(desk: Path) -> None:
 def test_a_folder_that_holds_a_run_is_refused_in_one_line(desk: Path) -> None:
     first = folders(desk)[0]
     before = content(first)
-    other = f"{folders(desk)[1]}/td3_20.pth"
+    other = f"{folders(desk)[1]}/td3_40.pth"
     for more in ((), ("--resume", other)):
         code, output = run(desk, "train", *SHORT, *more, "--checkpoint-dir", str(first))
         assert code == 1
@@ -127,9 +125,7 @@ def test_resuming_goes_on_in_the_file_s_folder(desk: Path) -> None:
     others = content(second)
     rows = len(evaluations.newest_run(first))
     before = content(first)
-    code, output = run(
-        desk, "train", "--resume", f"runs/{first.name}/td3_40.pth", "--steps", "60", *QUICK
-    )
+    code, output = run(desk, "train", "--resume", f"runs/{first.name}/td3_40.pth", "--steps", "60")
     assert code == 0, output
     assert "resuming at step 40" in output
     assert len(folders(desk)) == 2
@@ -154,7 +150,7 @@ def test_overwriting_begins_anew(desk: Path) -> None:
     assert code == 1
     assert "would delete the run" in output
     code, output = run(
-        desk, "train", "--steps", "10", "--checkpoint-dir", str(first), "--overwrite", *QUICK
+        desk, "train", "--steps", "10", "--checkpoint-dir", str(first), "--overwrite"
     )
     assert code == 0, output
     assert {path.name for path in first.glob("td3_*")} == {"td3_10.pth"}

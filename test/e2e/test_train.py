@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_tensors_bit_for_bit(
 
 
 def test_another_seed_gives_others(finished: Finished, tmp_path: Path) -> None:
-    other = train(tmp_path / "run", *QUICK, "--steps", "220", "--seed", "4")
+    other = train(tmp_path / "run", *QUICK, "--steps", "220", "--seed", "4", evaluated=False)
     assert other.code == 0, other.output
     one, reference = (saved(each.folder / "td3_220.pth") for each in (other, finished))
     assert one["total_it"] == reference["total_it"] > 0
@@ -151,7 +151,7 @@ def test_another_seed_gives_others(finished: Finished, tmp_path: Path) -> None:
 def test_resume_goes_on_from_where_it_was(finished: Finished, tmp_path: Path) -> None:
     start = finished.folder / "td3_220.pth"
     options = "--steps", "400", "--seed", "3"
-    resumed = train(tmp_path / "run", "--resume", str(start), *QUICK, *options)
+    resumed = train(tmp_path / "run", "--resume", str(start), *QUICK, *options, evaluated=False)
     assert resumed.code == 0, resumed.output
     assert "resuming at step 220" in resumed.output
     payload = saved(tmp_path / "run" / "td3_400.pth")
@@ -161,7 +161,8 @@ def test_resume_goes_on_from_where_it_was(finished: Finished, tmp_path: Path) ->
 
 
 def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
-    done = train(tmp_path / "run", *QUICK, "--steps", "180", "--map", str(town_file))
+    options = "--steps", "180", "--map", str(town_file)
+    done = train(tmp_path / "run", *QUICK, *options, evaluated=False)
     assert done.code == 0, done.output
     payload = saved(tmp_path / "run" / "td3_180.pth")
     assert payload["total_it"] > 20
@@ -177,7 +178,7 @@ def test_real_time_stepping_trains_and_ends(tmp_path: Path) -> None:
         "agent: {learning_starts: 20, batch_size: 4}\ndriving: {episode: {max_steps: 60}}\n"
     )
     options = "--config", f"{tmp_path}/quick.yaml", "--steps", "240", "--stepping", "realtime"
-    done = train(tmp_path / "run", *options)
+    done = train(tmp_path / "run", *options, evaluated=False)
     assert done.code == 0, done.output
     payload = saved(tmp_path / "run" / "td3_240.pth")
     assert payload["total_it"] > 0
@@ -210,7 +211,7 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
     slower = tmp_path / "slower.yaml"
     slower.write_text("agent: {learning_rate: 1.0e-4}\ndriving: {episode: {max_steps: 20}}\n")
     given = ("--resume", str(file), "--config", str(slower), "--steps", "20")
-    done = train(tmp_path / "run", *given)
+    done = train(tmp_path / "run", *given, evaluated=False)
     assert done.code == 0, done.output
     assert "resuming at step 0" in done.output
     told = "settings are this run's: agent.learning_rate 0.0001 (saved: 0.0003)"
@@ -225,7 +226,7 @@ def test_other_presets_start(preset: str, tmp_path: Path) -> None:
     file = tmp_path / "quick.yaml"
     file.write_text("agent: {learning_starts: 30}\ndriving: {episode: {max_steps: 30}}\n")
     options = "--config", str(file), "--steps", "40", "--preset", preset
-    done = train(tmp_path / "run", *options)
+    done = train(tmp_path / "run", *options, evaluated=False)
     assert done.code == 0, done.output
     payload = saved(tmp_path / "run" / "td3_40.pth")
     assert payload["state_dim"] == 535
@@ -235,11 +236,12 @@ def test_other_presets_start(preset: str, tmp_path: Path) -> None:
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     """N steps, save, new processes, M more: every tensor, counter and random state of N + M."""
     options = ("--seed", "5", *QUICK, "--save-replay", "--steps")
-    whole = train(tmp_path / "whole", *options, "320", "--save-freq", "213")
+    whole = train(tmp_path / "whole", *options, "320", "--save-freq", "213", evaluated=False)
     assert whole.code == 0, whole.output
     start = tmp_path / "whole" / "td3_213.pth"
     assert saved(start)["run"]["driver"]["actions"], "213 is in the middle of an episode"
-    resumed = train(tmp_path / "resumed", *options, "320", "--resume", str(start))
+    more = "320", "--resume", str(start)
+    resumed = train(tmp_path / "resumed", *options, *more, evaluated=False)
     assert resumed.code == 0, resumed.output
     assert "collected anew" not in resumed.output
     one, other = (saved(tmp_path / name / "td3_320.pth") for name in ("whole", "resumed"))
