@@ -20,7 +20,6 @@ from std_srvs.srv import Trigger
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
 
 from .faulty_world import TOPICS, FaultyWorld

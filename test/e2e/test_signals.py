@@ -11,7 +11,6 @@ import torch
 from rosbags.rosbag2 import Reader
 
 from td3_driver.checkpoints import checkpoint
-from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
 
 from .faulty_world import FaultyWorld

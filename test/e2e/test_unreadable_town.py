@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from td3_driver.checkpoints import checkpoint
-from td3_driver.driving.messages.decoding import control_of
 from td3_driver.driving.types import FULL_BRAKE
 
 from ..opendrive.making import document, lane, road, section
