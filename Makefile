@@ -22,12 +22,13 @@ endif
 train: $(READY)
 	@$(VENV)/bin/td3_driver train $(ARGS)
 
-# Tests that wait for other processes have the machine to themselves; the others share its cores.
-ALONE := test/bags test/bridge test/e2e test/ros
+# Files of tests that start processes: two at a time keep two cores busy. The longest come first
+# (test/conftest.py), so that both ends come together.
+PROCESSES := test/e2e test/bridge test/bags test/ros
 test: $(READY) lint
 ifeq ($(ARGS),)
-	@$(VENV)/bin/python -m pytest -n auto --dist loadfile $(ALONE:%=--ignore=%)
-	@$(VENV)/bin/python -m pytest $(ALONE)
+	@$(VENV)/bin/python -m pytest -n auto --dist loadfile $(PROCESSES:%=--ignore=%)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PROCESSES)
 else
 	@$(VENV)/bin/python -m pytest $(ARGS)
 endif

@@ -32,6 +32,15 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 
+# Files that take minutes, which are begun first.
+LONGEST = ("test_train", "test_processes", "test_internal_errors", "test_runs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where files run beside each other, the last one to end should not be a long one."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """A command that runs within a test has signals ignored when it has ended."""

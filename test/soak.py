@@ -103,7 +103,7 @@ class Soak:
 
     def step(self, spoil: Callable[[Messages], None] | None = None) -> None:
         """One frame, one command: `FaultyWorld.step` fails on none and on two."""
-        self.world.step(spoil or (lambda messages: None), within_s=60.0)
+        self.world.step(spoil or (lambda messages: None))
         self.world.commands.clear()
         self.frames += 1
         if time.monotonic() - self._sampled_s > SAMPLE_EVERY_S:
@@ -146,7 +146,7 @@ class Soak:
             self.step(no_position)
 
     def missing_image(self) -> None:
-        self.world.step(skip={"image"}, within_s=60.0)
+        self.world.step(skip={"image"})
         self.world.commands.clear()
 
     def time_jump(self) -> None:

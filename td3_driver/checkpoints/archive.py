@@ -13,8 +13,6 @@ import zipfile
 from pathlib import Path
 from typing import IO, BinaryIO
 
-import torch
-
 _MARK = b"td3_driver sha256 "
 _COMMENT_BYTES = len(_MARK) + 64
 # The zip archive's last record without a comment: signature, six fields, length of the comment.
@@ -118,6 +116,8 @@ def verify_hash(path: Path, file: IO[bytes]) -> bool:
 
 def parse(path: Path, file: IO[bytes], *, check_archive: bool) -> object:
     """Read the contents, tensors on the CPU; raises CheckpointError if they cannot be read."""
+    import torch  # here: it takes seconds, and a run's folder is looked through without it
+
     try:
         file.seek(0)
         if check_archive:  # torch.load checks no checksum
@@ -137,6 +137,8 @@ def parse(path: Path, file: IO[bytes], *, check_archive: bool) -> object:
 
 def glance(path: Path) -> object:
     """As `parse`, but a tensor is read from the disk only when it is used."""
+    import torch
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # as above

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from td3_driver.checkpoints import durable_file
 from td3_driver.checkpoints.archive import (
     CheckpointError,
@@ -50,8 +48,10 @@ def write(path: str | Path, payload: Mapping[str, Any]) -> None:
         CheckpointError: If it cannot be written, holds a value of another type, or would replace
             what is no checkpoint of this package; a file already there is unchanged.
     """
+    import torch  # here, as in archive.py
+
     path = Path(path)
-    _check_plain("", payload)
+    _check_plain("", payload, torch.Tensor)
     _check_replaceable(path)
 
     def fill(file: BinaryIO) -> None:
@@ -250,16 +250,16 @@ def _numbered(folder: Path) -> list[tuple[int, int, Path]]:
     return found
 
 
-def _check_plain(where: str, value: object) -> None:
+def _check_plain(where: str, value: object, tensor: type) -> None:
     """Raise CheckpointError for a value that `torch.load(weights_only=True)` would refuse."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _check_plain(f"{where}.{key}" if where else str(key), item)
+            _check_plain(f"{where}.{key}" if where else str(key), item, tensor)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            _check_plain(f"{where}[{index}]", item)
+            _check_plain(f"{where}[{index}]", item, tensor)
     # The exact type: a numpy number is a float too, but loads only with code of numpy's.
-    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+    elif type(value) not in _PLAIN and not isinstance(value, tensor):
         raise CheckpointError(
             f"{where}: a checkpoint cannot hold a {type(value).__name__}, only tensors and"
             " Python's own str, bool, int, float, None, list, tuple and dict"

@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import torch
 
 
 def provenance() -> dict[str, str]:
@@ -19,7 +18,7 @@ def provenance() -> dict[str, str]:
     return {
         "package": package_version(),
         "git": _git_revision(),
-        "torch": str(torch.__version__),
+        "torch": metadata.version("torch"),
         "numpy": np.__version__,
         "python": platform.python_version(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

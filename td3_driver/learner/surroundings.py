@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver.checkpoints.archive import one_line
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class UnfitError(Exception):
@@ -36,6 +39,8 @@ def summary_writer(folder: Path) -> SummaryWriter:
     Raises:
         UnfitError: it cannot write there.
     """
+    from torch.utils.tensorboard import SummaryWriter  # here: a driver does without
+
     try:
         return SummaryWriter(str(folder))
     except OSError as error:

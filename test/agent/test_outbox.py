@@ -24,7 +24,7 @@ from td3_driver.learner.reach import Reach
 from td3_driver.learner.resume import RunSettings
 from td3_driver.learner.weights import SharedWeights
 
-AT_ONCE_S = 0.5  # a busy machine takes its time; a pipe that nobody reads takes for ever
+AT_ONCE_S = 60.0  # a busy machine takes its time; a pipe that nobody reads takes for ever
 
 
 def test_what_was_taken_arrives_whole_and_in_order() -> None:
@@ -141,7 +141,7 @@ def test_a_request_of_any_size_can_be_made(learner: Told, tmp_path: Path) -> Non
     answers: list[Event] = []
     began_s = time.monotonic()
     learner.client.ask(Save(tmp_path / "td3_1.pth", 1, 0, run), answers.append)
-    assert time.monotonic() - began_s < 5.0
+    assert time.monotonic() - began_s < AT_ONCE_S
     learner.wait(2)
     assert answers == [Saved(tmp_path / "td3_1.pth", 1)]
     assert (tmp_path / "td3_1.pth").is_file()

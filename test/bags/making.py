@@ -80,8 +80,8 @@ def rewrite(
 def reordered(
     source: Path,
     target: Path,
-    when_ns: Callable[[str, int], int],
-    until_ns: int,
+    when_ns: Callable[[str, int, bytes], int],
+    until_ns: int = 2**62,
     *,
     with_quality: bool = True,
 ) -> Path:
@@ -89,7 +89,7 @@ def reordered(
 
     Args:
         source, target: the bags.
-        when_ns: when a message of a topic was heard that was sent at a time.
+        when_ns: when a message was heard, by its topic, when it was sent, and itself.
         until_ns: sent before that.
         with_quality: the quality of service is known.
     """
@@ -105,7 +105,7 @@ def reordered(
             for connection in reader.connections
         }
         heard = [
-            (when_ns(connection.topic, time_ns), number, connection.topic, bytes(data))
+            (when_ns(connection.topic, time_ns, data), number, connection.topic, bytes(data))
             for number, (connection, time_ns, data) in enumerate(reader.messages())
             if time_ns < until_ns
         ]

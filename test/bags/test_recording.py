@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
+from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from td3_driver.bags.reading import Bag
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.roles import DrivingConfig
+from td3_driver.online.shadow import REMEMBERED
 from td3_driver.online.trained import load
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
@@ -29,9 +30,11 @@ from td3_driver.replay.log import ReplayLink
 from td3_driver.ros import names
 from td3_driver.ros.conversions import stamp_of
 
+from ..bridge.client import stamp_of_raw
 from ..e2e.conftest import Finished, train
 from ..e2e.running import Node, wait_until
 from .conftest import Drive
+from .making import reordered
 from .test_live_replay import LOST, differences, playing, ros
 from .test_prefill import COLUMNS, column, prefilled
 from .test_replay import command
@@ -48,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("recording")
     return train(
         folder / "run", "--steps", str(STEPS), "--seed", "4", "--save-replay",
-        "--record", str(folder / "bag"),
+        "--record", str(folder / "bag"), evaluated=False,
     )  # fmt: skip
 
 
@@ -76,9 +79,37 @@ def test_the_bag_of_a_training_gives_the_transitions_that_were_learned_from(
         assert np.array_equal(mine[:last], theirs[:last]), name
 
 
-def test_its_live_replay_equals_the_offline_one(trained: Finished, ros: None) -> None:
+def in_time(source: Path, target: Path) -> Path:
+    """The same bag, where nothing was heard more than some frames after its image.
+
+    What got lost on the way on a busy machine is heard 3 s later: a hundred frames of a world in
+    lock-step, of which a live replay remembers `REMEMBERED`.
+    """
+    with Reader(source) as reader:
+        images_ns = {
+            stamp_of_raw(data): time_ns
+            for connection, time_ns, data in reader.messages()
+            if connection.topic.endswith("/image")
+        }
+    stamps = [*images_ns]
+
+    def when_ns(topic: str, time_ns: int, data: bytes) -> int:
+        leaf = topic.rpartition("/")[2]
+        if leaf in ("status", "tf", "tf_static", "episode"):  # nobody who replays listens to them
+            return time_ns
+        stamp = 0 if leaf in ("world_info", "vehicle_info") else stamp_of_raw(data)
+        latest = min(bisect_left(stamps, stamp) + REMEMBERED // 2, len(stamps) - 1)
+        return min(time_ns, images_ns[stamps[latest]])
+
+    return reordered(source, target, when_ns)
+
+
+def test_its_live_replay_equals_the_offline_one(
+    trained: Finished, ros: None, tmp_path: Path
+) -> None:
     """Frame by frame, as the recorder has heard them, through a driver of its own."""
     bag, file = trained.folder.parent / "bag", trained.folder / f"td3_{STEPS}.pth"
+    bag = in_time(bag, tmp_path / "bag")
     driver = Node("ros.driver.node", "mode:=replay", f"resume:={file}", "use_sim_time:=true")
     try:
         driver.wait_for("waiting for")
@@ -185,13 +216,13 @@ def test_a_folder_that_is_there_is_not_recorded_into(
 def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path, ros: None) -> None:
     """Up to a chunk of MCAP, 1 MB, is in memory; what is in the file can be read."""
     node = rclpy.create_node("car")
-    publisher = node.create_publisher(Odometry, f"{EGO}/odometry", names.VOLATILE_10)
+    publisher = node.create_publisher(Odometry, f"{EGO}/odometry", names.VOLATILE_600)
     folder = tmp_path / "bag"
     recorder = Node(
         "ros.recorder_node", f"record.topics:=[{EGO}/odometry]", f"storage.uri:={folder}"
     )
     try:
-        wait_until(lambda: publisher.get_subscription_count() > 0, 60.0)
+        wait_until(lambda: publisher.get_subscription_count() > 0)
         message = Odometry(child_frame_id="x" * 20_000)
 
         def written() -> bool:
@@ -200,9 +231,8 @@ def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path, ros: None)
             publisher.publish(message)
             return (folder / "bag_0.mcap").stat().st_size > 2_000_000
 
-        wait_until(written, 60.0)
-        recorder.process.send_signal(signal.SIGKILL)
-        recorder.process.wait(10.0)
+        wait_until(written)
+        recorder.kill()
     finally:
         recorder.kill()
         node.destroy_node()
@@ -216,8 +246,8 @@ def test_a_killed_recorder_leaves_what_it_has_written(tmp_path: Path, ros: None)
 
 def test_a_recorder_without_a_type_says_so(tmp_path: Path) -> None:
     recorder = Node("ros.recorder_node", "record.topics:=[/scan]", f"storage.uri:={tmp_path}/bag")
-    assert recorder.process.wait(30.0) == 1
-    recorder.wait_for("record.topics: '/scan' ends in none of")
+    assert recorder.wait() == 1
+    assert "record.topics: '/scan' ends in none of" in recorder.output
 
 
 def test_an_evaluation_is_recorded(drive: Drive, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import struct
 import subprocess
@@ -43,6 +44,7 @@ from tf2_msgs.msg import TFMessage
 
 from td3_driver.ros.versions import SENT_NS, new_executor, with_info
 
+PATIENCE_S = 120.0  # for what has to come: a machine may be busy, a fault is there for ever
 ROLE = "/carla/hero"
 STEP_NS = 50_000_000
 IMAGE = f"{ROLE}/front/image"
@@ -59,7 +61,8 @@ PER_TICK = {
     f"{ROLE}/front/camera_info": CameraInfo,
     IMAGE: Image,
 }
-UNSTAMPED = ("/carla/status", f"{ROLE}/speedometer")
+STATUS, ODOMETRY, SPEED = "/carla/status", f"{ROLE}/odometry", f"{ROLE}/speedometer"
+UNSTAMPED = (STATUS, SPEED)
 EVENTS = {
     f"{ROLE}/collision": CarlaCollisionEvent,
     f"{ROLE}/lane_invasion": CarlaLaneInvasionEvent,
@@ -87,6 +90,12 @@ SERVICES = {
 def number_of(stamp_ns: int) -> int:
     """The frame of a stamp, which CARLA cuts off: 0.949999999 s is the 19th. -1 of none."""
     return round(stamp_ns / STEP_NS) if stamp_ns >= 0 else -1
+
+
+def stamp_of_raw(message: bytes) -> int:
+    """The time of a serialized message that begins with a header, or of a clock, ns."""
+    sec, nanosec = struct.unpack_from("<iI", message, offset=4)  # int32, uint32 behind CDR's 4
+    return int(sec) * 1_000_000_000 + int(nanosec)
 
 
 def axes_of(rotation: Quaternion) -> tuple[tuple[float, float, float], ...]:
@@ -133,8 +142,8 @@ class World:
         traceback: TracebackType | None,
     ) -> None:
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=10.0)
-        self._reader.join(5.0)
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
         if error is None:
             assert code == 0, self.output
             assert "Traceback" not in self.output
@@ -193,8 +202,8 @@ class Client:
         topic = topic if topic in self.types else f"{ROLE}/{topic}"
         return deserialize_message(self.raw[topic][-1], self.types[topic])
 
-    def until(self, condition: Callable[[], bool], within_s: float = 20.0) -> None:
-        end_s = time.monotonic() + within_s
+    def until(self, condition: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end_s, "it did not come"
             self.executor.spin_once(timeout_sec=0.1)
@@ -208,15 +217,21 @@ class Client:
         """The time of a topic's last message, ns; -1 before the first."""
         if not self.raw[topic]:
             return -1
-        # A header, or a clock, comes first: int32 sec, uint32 nanosec behind CDR's 4 bytes.
-        sec, nanosec = struct.unpack_from("<iI", self.raw[topic][-1], offset=4)
-        return int(sec) * 1_000_000_000 + int(nanosec)
+        return stamp_of_raw(self.raw[topic][-1])
 
     def frame(self) -> int:
         """The last frame, from the image's stamp; all other messages of it have come, too."""
         stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
         stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
-        return number_of(max(stamps)) if len(stamps) == 1 else -1
+        number = number_of(max(stamps)) if len(stamps) == 1 else -1
+        return number if self._unstamped_are_of(number) else -1
+
+    def _unstamped_are_of(self, number: int) -> bool:
+        """The world's status has the frame's number; the speed is sent after the odometry."""
+        if self.raw[STATUS] and self.last(STATUS).frame != number:
+            return False
+        odometry, speed = self.sent_ns[ODOMETRY], self.sent_ns[SPEED]
+        return not odometry or not speed or speed[-1] >= odometry[-1]
 
     def transforms(self) -> dict[str, TransformStamped]:
         """Those of the last frame, by the frame that they tell of."""
@@ -243,15 +258,31 @@ class Client:
             self.command(**control)
             self.until(lambda seen=seen: self.frame() > seen)
 
+    def answer_until(self, condition: Callable[[], bool], frames: int = 20) -> None:
+        """Answer frames with a full brake until what was published before has taken effect."""
+        for _ in range(frames):
+            self.answer(1, brake=1.0)
+            if condition():
+                return
+        raise AssertionError(f"not within {frames} frames")
+
     def place(self, pose: Pose) -> None:
         """The car, at rest."""
+
+        def there() -> bool:
+            odometry = self.last("odometry")
+            at, speed = odometry.pose.pose.position, odometry.twist.twist.linear
+            off_m = math.hypot(at.x - pose.position.x, at.y - pose.position.y)
+            return off_m < 0.05 and abs(speed.x) < 0.01
+
         self.publish("control/set_target_velocity", Twist())
         self.publish("control/set_transform", pose)
-        self.answer(3, brake=1.0)
+        self.answer_until(there)
+        self.answer(2, brake=1.0)
 
     def call(self, service: str, **fields: object) -> Any:
         client = self._services[service]
-        assert client.wait_for_service(timeout_sec=5.0)
+        assert client.wait_for_service(timeout_sec=PATIENCE_S)
         future = client.call_async(SERVICES[service].Request(**fields))
         self.until(future.done)
         return future.result()

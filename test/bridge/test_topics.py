@@ -10,11 +10,13 @@ import pytest
 import rclpy
 from derived_object_msgs.msg import Object
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from shape_msgs.msg import SolidPrimitive
 
 from td3_driver.bridge_twin.world_node import WorldNode
 from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.ros.train.domains import claim
 
 from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
 from .facts import SIGNS, SOURCES, TOPICS, Topic
@@ -28,15 +30,21 @@ def test_every_source_is_a_line_of_the_document() -> None:
         assert any(source in line for line in lines), source
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_topic(client: Client, topic: Topic) -> None:
+def ends_of_the_world(client: Client, topic: Topic) -> list[TopicEndpointInfo]:
+    """Its publishers, or the subscriptions where it listens, as far as they are discovered."""
     node = client.node
-    others = (
+    found = (
         node.get_subscriptions_info_by_topic
         if topic.listens
         else node.get_publishers_info_by_topic
     )(topic.name)
-    (endpoint,) = [other for other in others if other.node_name == "carla_ros_bridge"]
+    return [end for end in found if end.node_name == "carla_ros_bridge"]
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_topic(client: Client, topic: Topic) -> None:
+    client.until(lambda: bool(ends_of_the_world(client, topic)))
+    (endpoint,) = ends_of_the_world(client, topic)
     durability = DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE
     assert endpoint.topic_type == topic.type
     assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
@@ -48,7 +56,7 @@ def test_depths() -> None:
 
     What is published in each tick may be kept longer than by the bridge: `names.VOLATILE_200`.
     """
-    rclpy.init(args=[], domain_id=102)  # out of the other world's hearing
+    rclpy.init(args=[], domain_id=claim())  # out of the other world's hearing
     try:
         node = WorldNode({"role_name": "hero", "camera": "front"})
         endpoints = (*node.publishers, *node.subscriptions)
@@ -64,19 +72,13 @@ def test_depths() -> None:
 
 def test_rate_and_stamps(client: Client) -> None:
     """`Rate: one message per tick`: twenty frames bring 20 of each and not one more."""
-
-    def is_between_ticks() -> bool:
-        """Not so where the world, out of patience, has begun the next tick with its status."""
-        return bool(client.frame() == client.last("/carla/status").frame)
-
     client.answer(2)
-    client.until(is_between_ticks)
     first, before = client.frame(), {topic: client.count(topic) for topic in client.types}
     client.answer(20)
     once_a_tick = [topic.name for topic in TOPICS if topic.per_tick == 1]
     assert sorted(once_a_tick) == sorted(PER_TICK)
     client.spin_for(0.2)
-    client.until(is_between_ticks)
+    client.until(lambda: client.frame() >= 0)  # out of patience the world begins the next one
     after = {topic: client.count(topic) for topic in client.types}
     ticks = client.frame() - first  # on a busy machine the world may have lost patience
     assert ticks >= 20
@@ -124,7 +126,8 @@ def test_odometry_is_the_car_in_the_map(client: Client) -> None:
 def test_transforms_place_the_car_and_its_camera(placed: Client) -> None:
     """`map→R`, and from there to the picture's axes: x right, y down, z ahead."""
     placed.answer(20, throttle=0.6, steer=0.3)
-    placed.until(lambda: {*placed.transforms()} == {"hero", "hero/front"})
+    both = {"hero", "hero/front"}
+    placed.until(lambda: placed.frame() >= 0 and {*placed.transforms()} == both)
     car, camera = (placed.transforms()[frame] for frame in ("hero", "hero/front"))
     assert (car.header.frame_id, camera.header.frame_id) == ("map", "hero")
     odometry = placed.last("odometry")

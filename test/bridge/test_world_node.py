@@ -6,10 +6,10 @@ import math
 import random
 import subprocess
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
@@ -27,6 +27,8 @@ from .client import (
     Client,
     World,
     axes_of,
+    number_of,
+    stamp_of_raw,
 )
 
 CONTROL = f"{ROLE}/vehicle_control_cmd"
@@ -38,9 +40,14 @@ def test_without_waiting_the_world_runs_freely_and_holds_the_last_command() -> N
         client.connect((CONTROL,))
         for _ in range(3):
             client.command(throttle=1.0)
-        first, started_s = client.frame(), time.monotonic()
-        client.until(lambda: client.frame() > first + 100)
-        assert time.monotonic() - started_s < 100 * 0.05 / 2
+        first = client.count(IMAGE)
+
+        def freely() -> bool:
+            """A hundred frames at twice the pace of real time; also a busy machine comes to it."""
+            sent_ns = client.sent_ns[IMAGE][first:]
+            return len(sent_ns) > 100 and sent_ns[-1] - sent_ns[-101] < 100 * STEP_NS / 2
+
+        client.until(freely)
         assert client.last("/carla/status").synchronous_mode
         assert client.last("vehicle_status").control.throttle == 1.0
         assert "Unexpected" not in world.output
@@ -49,11 +56,12 @@ def test_without_waiting_the_world_runs_freely_and_holds_the_last_command() -> N
 def test_without_synchronous_mode_the_world_keeps_real_time() -> None:
     with World("synchronous_mode:=false") as world, Client() as client:
         client.connect((CONTROL,))
-        first, started_s = client.frame(), time.monotonic()
+        first = client.count(IMAGE)
         client.command(throttle=1.0)
         client.command(throttle=1.0)
-        client.until(lambda: client.frame() >= first + 30)
-        assert 0.9 * 30 * 0.05 < time.monotonic() - started_s < 3 * 30 * 0.05
+        client.until(lambda: client.count(IMAGE) > first + 30)
+        gaps_ns = np.diff(client.sent_ns[IMAGE][first:])
+        assert np.median(gaps_ns) > 0.8 * STEP_NS
         assert not client.last("/carla/status").synchronous_mode
         assert client.last("vehicle_status").control.throttle == 1.0
         assert client.node.count_subscribers("/carla/control") == 0
@@ -94,7 +102,8 @@ def test_late_commands_can_be_left_out() -> None:
             return obeyed(0.25)
 
         client.until(drives)
-        client.spin_for(0.5)
+        command(10**18, 0.375)
+        client.until(lambda: obeyed(0.375))  # and so all before it
         seen = client.stamp(IMAGE)
         command(seen - STEP_NS, 1.0)
         client.spin_for(0.5)
@@ -142,7 +151,7 @@ def test_objects_file(tmp_path: Path) -> None:
         assert not client.count(f"{ROLE}/speedometer")  # the file has none
         assert client.node.count_publishers(f"{ROLE}/collision") == 0
         assert client.node.count_subscribers(f"{ROLE}/control/set_transform") == 0
-        assert "not simulated: sensor.lidar.ray_cast/lidar" in world.output
+        client.until(lambda: "not simulated: sensor.lidar.ray_cast/lidar" in world.output)
 
 
 def test_a_user_s_mistake_is_one_line() -> None:
@@ -172,16 +181,17 @@ def drive_and_hash() -> dict[str, str]:
             give(client, frame)
             client.until(lambda frame=frame: client.frame() > frame)
             assert client.frame() == frame + 1  # one command, one tick
-        client.spin_for(0.3)  # events of the last frame
         digests = {}
         for topic in PER_TICK:
             assert client.count(topic) >= FRAMES - FIRST_COMPARED
             compared = client.raw[topic][-(FRAMES - FIRST_COMPARED) :]
             digests[topic] = sha256(b"".join(compared)).hexdigest()
         assert len(set(client.raw[IMAGE])) > 200  # the car was on its way
+        client.answer(5, brake=1.0)  # by then the events of the frames before have come
         for topic in EVENTS:
-            assert client.count(topic), topic
-            digests[topic] = sha256(b"".join(client.raw[topic])).hexdigest()
+            events = [raw for raw in client.raw[topic] if number_of(stamp_of_raw(raw)) <= FRAMES]
+            assert events, topic
+            digests[topic] = sha256(b"".join(events)).hexdigest()
         return digests
 
 

@@ -15,10 +15,11 @@ from sensor_msgs.msg import CameraInfo
 
 from td3_driver.driving.messages.decoding import stamp_ns
 
-from .running import Node
+from .running import PATIENCE_S, Program
 
 ROLE = "/carla/ego_vehicle"
 TICK_NS = 50_000_000
+WALL_CLOCK = 1_000_000_000  # ticks: no world is so old
 
 
 class Ear:
@@ -61,9 +62,10 @@ class Ear:
     def _tick(self, message: Any) -> int:
         return round(stamp_ns(message.header.stamp) / TICK_NS)
 
-    def listen_until_it_ends(self, driver: Node, within_s: float = 120.0) -> None:
-        """Until the driver's process has ended, and all its commands are heard."""
-        end_s = time.monotonic() + within_s
+    def listen_until_it_ends(self, driver: Program) -> None:
+        """Until the driver's process has ended, and all its commands are heard, and of the frames
+        that they are for all else."""
+        end_s = time.monotonic() + 2.0 * PATIENCE_S
         while driver.process.poll() is None:
             assert time.monotonic() < end_s, driver.output
             self._executor.spin_once(timeout_sec=0.1)
@@ -71,6 +73,11 @@ class Ear:
         while heard < (heard := len(self.commands)):
             for _ in range(100):
                 self._executor.spin_once(timeout_sec=0.005)
+        # But for brakes without a frame, which have the wall clock's time.
+        last = max(tick for tick in self.commands if tick < WALL_CLOCK)
+        while last not in self.executed or max(self.ticks) < last:
+            assert time.monotonic() < end_s, "the world has said less than the driver heard"
+            self._executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:
         self._executor.shutdown()

@@ -26,11 +26,13 @@ from td3_driver.bridge_twin.messages import TickMessages
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.driving.types import Control
+from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import MESSAGES, stamp_of
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
+
+from .running import PATIENCE_S, Program
 
 Messages = dict[str, Any]
 TOPICS = names.EgoTopics("ego_vehicle", "rgb_front", "control")
@@ -53,6 +55,7 @@ class FaultyWorld:
         self.routes: list[Path] = []
         self.episodes: list[dict[str, str]] = []
         self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._diagnosed_ns = 0  # when the driver told the last of them
         self._control = Control()
         publish, default = self.node.create_publisher, names.VOLATILE_10
         self._publishers = {
@@ -129,54 +132,91 @@ class FaultyWorld:
         self,
         spoil: Callable[[Messages], None] = lambda messages: None,
         skip: Collection[str] = (),
-        within_s: float = 15.0,
     ) -> Control:
         """A tick, and the driver's one command for it."""
         stamp = self.tick(spoil, skip)
-        self.spin(lambda: bool(self.answers(stamp)), within_s, f"answer to {stamp}")
+        self.spin(lambda: bool(self.answers(stamp)), f"answer to {stamp}")
         (command,) = self.answers(stamp)
         self._control = control_of(command)
         return self._control
 
-    def begin(self, within_s: float = 60.0) -> None:
+    def begin(self) -> None:
         """Tick until the driver answers: it may not have been there for the first frames.
 
         The bridge does so too: it waits a second for a command and goes on.
         """
-        end_s = time.monotonic() + within_s
+        end_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < end_s:
             stamp, patience_s = self.tick(), time.monotonic() + 1.0
             while time.monotonic() < patience_s:
                 if self.answers(stamp):
                     return
                 self.spin_for(0.01)
-        raise AssertionError(f"no frame was answered in {within_s} s")
+        raise AssertionError(f"no frame was answered in {PATIENCE_S} s")
 
     def step_until(self, condition: Callable[[], bool], steps: int = 400) -> None:
-        """Go on until a condition holds."""
-        for _ in range(steps):
-            if condition():
-                return
-            self.step()
-        raise AssertionError(f"not within {steps} steps")
+        """Go on until a condition holds: so many steps at least, and as long as anything may take.
 
-    def run(self, seconds: float, skip: Collection[str] = ()) -> None:
-        """Tick at 20 Hz whether the driver answers or not, as a world in real time does."""
+        What is told of a step on another topic, or in the log, comes some steps later.
+        """
+        end_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            steps -= 1
+            assert steps > 0 or time.monotonic() < end_s, "it did not come"
+            self.step()
+
+    def go_on(self, driver: Program, until: Callable[[], bool] = lambda: False) -> None:
+        """Tick, and wait for each answer as the bridge does, until the driver has ended.
+
+        Args:
+            driver: who may end at any moment.
+            until: a condition that is enough, too.
+        """
+        end_s = time.monotonic() + 2.0 * PATIENCE_S
+        while driver.process.poll() is None and not until():
+            assert time.monotonic() < end_s, driver.output
+            stamp, patience_s = self.tick(), time.monotonic() + 1.0
+            while not self.answers(stamp) and time.monotonic() < patience_s:
+                if driver.process.poll() is not None:
+                    return
+                self.spin_for(0.02)
+
+    def run(
+        self,
+        seconds: float = PATIENCE_S,
+        skip: Collection[str] = (),
+        until: Callable[[], bool] | None = None,
+    ) -> None:
+        """Tick at 20 Hz whether the driver answers or not, as a world in real time does.
+
+        Args:
+            seconds: for how long; where there is a condition, it has to come by then.
+            skip: what is not published.
+            until: a condition that ends it.
+        """
         end_s = due_s = time.monotonic()
         end_s += seconds
         while due_s < end_s:
+            if until is not None and until():
+                return
             self.tick(skip=skip)
             due_s += 0.05
             self.spin_for(due_s - time.monotonic())
             if self.commands:
                 self._control = control_of(self.commands[-1])
+        assert until is None, f"not within {seconds} s"
 
-    def spin(self, until: Callable[[], bool], within_s: float, what: str = "condition") -> None:
+    def spin(self, until: Callable[[], bool], what: str = "condition") -> None:
         """Serve topics until a condition holds."""
-        end_s = time.monotonic() + within_s
+        end_s = time.monotonic() + PATIENCE_S
         while not until():
-            assert time.monotonic() < end_s, f"not within {within_s} s: {what}"
+            assert time.monotonic() < end_s, f"not within {PATIENCE_S} s: {what}"
             self._executor.spin_once(timeout_sec=0.05)
+
+    def until_braked(self) -> None:
+        """The last command, which may be on its way still, is a full brake."""
+        last = self.commands
+        self.spin(lambda: control_of(last[-1]) == FULL_BRAKE, "a brake as the last command")
 
     def spin_for(self, seconds: float) -> None:
         """Serve topics for so long."""
@@ -189,18 +229,18 @@ class FaultyWorld:
         self.human = control
         self._override.publish(Bool(data=control is not None))
 
-    def ask(self, kind: type, name: str, request: Any, within_s: float = 30.0) -> None:
+    def ask(self, kind: type, name: str, request: Any) -> None:
         """Call a service that may never answer."""
         client = self.node.create_client(kind, name)
-        self.spin(client.service_is_ready, within_s, f"service {name}")
+        self.spin(client.service_is_ready, f"service {name}")
         client.call_async(request)
 
-    def call(self, kind: type, name: str, request: Any, within_s: float = 30.0) -> Any:
+    def call(self, kind: type, name: str, request: Any) -> Any:
         """A service's answer."""
         client = self.node.create_client(kind, name)
-        self.spin(client.service_is_ready, within_s, f"service {name}")
+        self.spin(client.service_is_ready, f"service {name}")
         future = client.call_async(request)
-        self.spin(future.done, within_s, f"answer of {name}")
+        self.spin(future.done, f"answer of {name}")
         self.node.destroy_client(client)
         return future.result()
 
@@ -219,18 +259,16 @@ class FaultyWorld:
         """Ask for a lifecycle transition."""
         request = ChangeState.Request()
         request.transition.id = transition
-        # To configure takes the learner's start, for which the driver itself waits two minutes.
-        name = "/td3_driver/change_state"
-        return self.call(ChangeState, name, request, within_s=130.0).success
+        return self.call(ChangeState, "/td3_driver/change_state", request).success
 
     def state(self) -> str:
         """The driver's lifecycle state."""
         return self.call(GetState, "/td3_driver/get_state", GetState.Request()).current_state.label
 
     def values(self, name: str) -> dict[str, str]:
-        """A fresh status of `/diagnostics`, as strings."""
-        self.diagnostics.pop(name, None)
-        self.spin(lambda: name in self.diagnostics, 5.0, f"{name} in /diagnostics")
+        """A status of `/diagnostics`, as strings: how it is now, not when it was last told."""
+        now_ns = time.time_ns()
+        self.spin(lambda: self._diagnosed_ns > now_ns, "fresh /diagnostics")
         return diagnostics.values(self.diagnostics[name])
 
     def diagnostics_of(self, name: str) -> dict[str, str]:
@@ -255,6 +293,7 @@ class FaultyWorld:
         self._simulation.set_target_velocity(message.linear.x, message.linear.y, 0.0)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self._diagnosed_ns = stamp_ns(message.header.stamp)
         self.diagnostics |= {status.name: status for status in message.status}
 
     def _on_episode(self, message: DiagnosticStatus) -> None:

@@ -21,69 +21,17 @@ from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
-from .conftest import TRAIN
-
-
-class RunningTrain:
-    """`td3_driver train` as a process, with its output as it comes."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [*TRAIN, "--checkpoint-dir", str(folder), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def output(self) -> str:
-        return "\n".join(self.lines)
-
-    def wait_for(self, text: str, within_s: float = 60.0) -> None:
-        wait_until(lambda: text in self.output, within_s, lambda: f"{text!r} in {self.output}")
-
-    def wait(self, within_s: float) -> int:
-        code = self.process.wait(within_s)
-        self._reader.join(5.0)
-        return code
-
-    def descendants(self) -> dict[str, int]:
-        """Process ids of the world, the driver, the learner and the evaluator, by name."""
-        found = {}
-        for pid in tree(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            for name, mark in (
-                ("world", "world_node"),
-                ("driver", "ros.driver.node"),
-                ("learner", "spawn_main"),
-                ("evaluator", "evaluation.selection"),
-            ):
-                if mark in command:
-                    found[name] = pid
-        return found
-
-    def kill_everything(self) -> None:
-        """For a test's end: nothing stays, whatever happened."""
-        for pid in [*tree(self.process.pid), self.process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.wait(10.0)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+TRAIN = [sys.executable, "-m", "td3_driver.cli", "train"]
+PATIENCE_S = 120.0  # for what has to come: a machine may be busy, a fault is there for ever
 
 
 class Program:
-    """A process, the first of a group of its own, and what it says."""
+    """A process, the first of a group of its own, and what it says.
+
+    Args:
+        command: of Python.
+        environment: beside this process' own.
+    """
 
     def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
@@ -100,27 +48,36 @@ class Program:
 
     @property
     def output(self) -> str:
+        """What it has said so far. All is said when `wait` or `stop` has returned, not before."""
         return "\n".join(self.lines)
 
-    def wait_for(self, text: str) -> None:
-        wait_until(
-            lambda: any(text in line for line in self.lines), 60.0, lambda: f"{text}: {self.lines}"
-        )
+    def wait_for(self, text: str, after: int = 0) -> None:
+        """Until a line has this text, after so many lines that do not count."""
+
+        def said() -> bool:
+            return any(text in line for line in self.lines[after:])
+
+        def ended() -> bool:
+            return not self._reader.is_alive()
+
+        wait_until(lambda: said() or ended(), what=lambda: f"{text!r} in {self.output}")
+        assert said(), f"no {text!r} in {self.output}"
+
+    def wait(self) -> int:
+        """The exit code, when all is said."""
+        code = self.process.wait(2.0 * PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        assert not self._reader.is_alive(), "another process has its output"
+        return code
 
     def stop(self) -> int:
-        """Ask it to end; the exit code."""
+        """Ask it to end; the exit code, when all is said."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20.0)
+        return self.wait()
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-    def wait(self, within_s: float) -> int:
-        """The exit code, when all is said."""
-        code = self.process.wait(within_s)
-        self._reader.join(5.0)
-        return code
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -128,16 +85,63 @@ class Program:
             self.lines.append(line.rstrip("\n"))
 
 
+class RunningTrain(Program):
+    """`td3_driver train` as a process."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        super().__init__(*TRAIN[1:], "--checkpoint-dir", str(folder), *options)
+
+    def descendants(self) -> dict[str, int]:
+        """Process ids of the world, the driver, the learner and the evaluator, by name."""
+        found = {}
+        for pid in tree(self.process.pid):
+            for name, mark in (
+                ("world", b"world_node"),
+                ("driver", b"ros.driver.node"),
+                ("learner", b"spawn_main"),
+                ("evaluator", b"evaluation.selection"),
+            ):
+                if mark in command_of(pid):
+                    found[name] = pid
+        return found
+
+    def kill_everything(self) -> None:
+        """For a test's end: nothing stays, whatever happened."""
+        if self.process.poll() is not None:
+            return  # it has ended all that it started, and its number may be another's
+        for pid in [*tree(self.process.pid), self.process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+
 class Node(Program):
     """One node as a process of its own, as `ros2 run` starts it.
 
     Args:
-        module: below `package`.
+        module: below `td3_driver`.
         parameters: "name:=value".
     """
 
-    def __init__(self, module: str, *parameters: str, package: str = "td3_driver") -> None:
-        super().__init__("-m", f"{package}.{module}", *ros_args(parameters))
+    def __init__(self, module: str, *parameters: str) -> None:
+        # As the executables do, so that a learner need not import its driver first.
+        given = ("td3_driver.start", f"td3_driver.{module}")
+        super().__init__("-m", *given, *ros_args(parameters))
+
+
+class Script(Program):
+    """A node of the tests' own.
+
+    Args:
+        module: beside this one.
+        parameters: "name:=value".
+    """
+
+    def __init__(self, module: str, *parameters: str) -> None:
+        super().__init__("-m", f"{__package__}.{module}", *ros_args(parameters))
 
 
 class Spoiled(Program):
@@ -169,12 +173,21 @@ def ros_args(parameters: Sequence[str]) -> list[str]:
 
 def learner_of(driver: Program) -> int:
     """The process id of a driver's learner."""
-    (pid,) = (
-        pid
-        for pid in tree(driver.process.pid)
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    (pid,) = (pid for pid in tree(driver.process.pid) if b"spawn_main" in command_of(pid))
     return pid
+
+
+def children_of(program: Program) -> bytes:
+    """The command lines of the processes that a program has started."""
+    return b"\n".join(command_of(pid) for pid in tree(program.process.pid))
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def tree(root: int) -> list[int]:
@@ -205,13 +218,13 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(
-    condition: Callable[[], bool], within_s: float, what: Callable[[], str] = lambda: "condition"
+    condition: Callable[[], bool], what: Callable[[], str] = lambda: "condition"
 ) -> None:
     """Wait for a condition, with a deadline."""
-    end_s = time.monotonic() + within_s
+    end_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end_s:
-            raise AssertionError(f"not within {within_s} s: {what()}")
+            raise AssertionError(f"not within {PATIENCE_S} s: {what()}")
         time.sleep(0.02)
 
 
@@ -235,27 +248,23 @@ class Observer:
             CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", self._on(self.commands), deep
         )
 
-    def ask(self, service: str, within_s: float = 30.0) -> Future:
+    def ask(self, service: str) -> Future:
         """Call a Trigger service without waiting for its answer."""
         client = self._node.create_client(Trigger, service)
-        wait_until(client.service_is_ready, within_s, lambda: f"service {service}")
+        wait_until(client.service_is_ready, what=lambda: f"service {service}")
         return client.call_async(Trigger.Request())
 
-    def call(self, service: str, within_s: float = 30.0) -> tuple[Trigger.Response, float]:
-        """The answer of a Trigger service, and how long it took, s."""
-        future = self.ask(service, within_s)
-        started_s = time.monotonic()
-        self._executor.spin_until_future_complete(future, timeout_sec=within_s)
-        took_s = time.monotonic() - started_s
-        response = future.result()
-        assert response is not None, f"{service} did not answer"
-        return response, took_s
+    def call(self, service: str) -> Trigger.Response:
+        """The answer of a Trigger service."""
+        future = self.ask(service)
+        self.spin(future.done)
+        return future.result()
 
-    def spin(self, until: Callable[[], bool], within_s: float) -> None:
+    def spin(self, until: Callable[[], bool]) -> None:
         """Listen until a condition holds."""
-        end_s = time.monotonic() + within_s
+        end_s = time.monotonic() + PATIENCE_S
         while not until():
-            assert time.monotonic() < end_s, f"not within {within_s} s"
+            assert time.monotonic() < end_s, f"not within {PATIENCE_S} s"
             self._executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:

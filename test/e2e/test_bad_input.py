@@ -3,11 +3,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from td3_driver import cli
 from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.roles import DrivingConfig
@@ -15,17 +17,42 @@ from td3_driver.online.meaning import of_experience
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 
+from .running import PATIENCE_S
+
 ROW = DrivingConfig().spaces.row
 CLI = [sys.executable, "-m", "td3_driver.cli"]
 
 
-def run(*arguments: str) -> tuple[int, list[str]]:
-    """Exit code, and the lines that are no log of a node."""
+Run = Callable[..., tuple[int, list[str]]]
+
+
+def in_processes(*arguments: str) -> tuple[int, list[str]]:
+    """The command as a process, and those that it starts: exit code, and all lines."""
     done = subprocess.run(
-        [*CLI, *arguments], capture_output=True, text=True, timeout=90.0, check=False
+        [*CLI, *arguments], capture_output=True, text=True, timeout=2.0 * PATIENCE_S, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr.strip().splitlines()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, where it ends before it starts any: exit code, and lines."""
+
+    def started(*_: object) -> int:
+        raise AssertionError("it starts processes")
+
+    def command(*arguments: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr("sys.argv", ["td3_driver", *arguments])
+        monkeypatch.setattr("td3_driver.ros.train.train.train", started)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr().err
+        assert "Traceback" not in said, said
+        assert isinstance(end.value.code, int)
+        return end.value.code, said.strip().splitlines()
+
+    return command
 
 
 @pytest.fixture
@@ -33,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoints"
 
 
-def test_a_missing_map(folder: Path) -> None:
+def test_a_missing_map(run: Run, folder: Path) -> None:
     code, lines = run("train", "--map", "nowhere.xodr", "--checkpoint-dir", str(folder))
     assert code == 1
     assert len(lines) == 1
@@ -41,7 +68,7 @@ def test_a_missing_map(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<OpenDRIVE>", b"\xff\xfe\x00", b"<html></html>"])
-def test_a_malformed_map(content: bytes, tmp_path: Path, folder: Path) -> None:
+def test_a_malformed_map(run: Run, content: bytes, tmp_path: Path, folder: Path) -> None:
     file = tmp_path / "broken.xodr"
     file.write_bytes(content)
     code, lines = run("train", "--map", str(file), "--checkpoint-dir", str(folder))
@@ -51,7 +78,7 @@ def test_a_malformed_map(content: bytes, tmp_path: Path, folder: Path) -> None:
     assert "OpenDRIVE" in lines[0]
 
 
-def test_an_unknown_preset(folder: Path) -> None:
+def test_an_unknown_preset(run: Run, folder: Path) -> None:
     code, lines = run("train", "--preset", "fast", "--checkpoint-dir", str(folder))
     assert code == 2
     assert len(lines) == 1
@@ -60,7 +87,7 @@ def test_an_unknown_preset(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", ["-5", "0", "many", "1.5"])
-def test_a_step_count_that_is_none(steps: str, folder: Path) -> None:
+def test_a_step_count_that_is_none(run: Run, steps: str, folder: Path) -> None:
     code, lines = run("train", f"--steps={steps}", "--checkpoint-dir", str(folder))
     assert code == 2
     assert steps in lines[-1]
@@ -70,7 +97,7 @@ def test_a_step_count_that_is_none(steps: str, folder: Path) -> None:
 def test_a_checkpoint_of_other_shapes(tmp_path: Path, folder: Path) -> None:
     file = tmp_path / "td3_1.pth"
     TD3Agent().save_checkpoint(str(file))  # the seed's shapes, not the default preset's
-    code, lines = run("train", "--resume", str(file), "--checkpoint-dir", str(folder))
+    code, lines = in_processes("train", "--resume", str(file), "--checkpoint-dir", str(folder))
     assert code == 1
     said = [line for line in lines if "td3_1.pth" in line or "conv1" in line]
     assert said, lines
@@ -86,7 +113,7 @@ def test_demonstrations_that_mean_something_else(tmp_path: Path, folder: Path) -
     shown.add(np.zeros(ROW[2], np.float32), 1.0, frame, vector, False, True)
     replay_file.save(shown, file, shown.rows_written, None)
     options = "--preset", "end_to_end", "--prefill", str(file), "--checkpoint-dir", str(folder)
-    code, lines = run("train", *options)
+    code, lines = in_processes("train", *options)
     assert code == 1
     (said,) = [line for line in lines if str(file) in line]
     assert "driving.end_to_end is False (this run: True)" in said
@@ -103,7 +130,7 @@ def test_a_checkpoint_whose_policy_sees_something_else(tmp_path: Path, folder: P
     other = tmp_path / "other.yaml"
     other.write_text("driving: {end_to_end: true}")
     options = "--config", str(other), "--resume", str(file), "--checkpoint-dir", str(folder)
-    code, lines = run("train", *options)
+    code, lines = in_processes("train", *options)
     assert code == 1
     (said,) = [line for line in lines if str(file) in line]
     assert "driving.end_to_end is False (this run: True)" in said
@@ -114,19 +141,19 @@ def test_a_checkpoint_whose_policy_sees_something_else(tmp_path: Path, folder: P
 def test_a_resume_file_that_is_no_checkpoint(content: bytes, tmp_path: Path, folder: Path) -> None:
     file = tmp_path / "td3_1.pth"
     file.write_bytes(content)
-    code, lines = run("train", "--resume", str(file), "--checkpoint-dir", str(folder))
+    code, lines = in_processes("train", "--resume", str(file), "--checkpoint-dir", str(folder))
     assert code == 1
     assert any("td3_1.pth" in line for line in lines), lines
 
 
-def test_a_missing_resume_file(folder: Path) -> None:
+def test_a_missing_resume_file(run: Run, folder: Path) -> None:
     code, lines = run("train", "--resume", "gone.pth", "--checkpoint-dir", str(folder))
     assert code == 1
     assert len(lines) == 1
     assert "gone.pth: no such file" in lines[0]
 
 
-def test_a_checkpoint_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_checkpoint_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     code, lines = run("train", "--checkpoint-dir", str(tmp_path / "file" / "checkpoints"))
     assert code == 1
@@ -145,7 +172,9 @@ def test_a_checkpoint_folder_that_cannot_be_written(tmp_path: Path) -> None:
         ("a: b: c", "not YAML"),
     ],
 )
-def test_a_bad_config_file(content: str, part: str, tmp_path: Path, folder: Path) -> None:
+def test_a_bad_config_file(
+    run: Run, content: str, part: str, tmp_path: Path, folder: Path
+) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(content)
     code, lines = run("train", "--config", str(file), "--checkpoint-dir", str(folder))
@@ -155,7 +184,7 @@ def test_a_bad_config_file(content: str, part: str, tmp_path: Path, folder: Path
     assert part in lines[0]
 
 
-def test_no_command_and_help() -> None:
+def test_no_command_and_help(run: Run) -> None:
     assert run()[0] == 2
     for command in ("train", "world"):
         done = subprocess.run(

@@ -7,8 +7,7 @@ from pathlib import Path
 from td3_driver.checkpoints import checkpoint
 from td3_driver.console import READER_LEFT
 
-from .conftest import TRAIN
-from .running import alive, tree, wait_until
+from .running import PATIENCE_S, TRAIN, alive, tree, wait_until
 
 
 def test_a_training_whose_reader_leaves_ends_in_order(tmp_path: Path) -> None:
@@ -28,11 +27,11 @@ def test_a_training_whose_reader_leaves_ends_in_order(tmp_path: Path) -> None:
         pids += tree(process.pid)
         assert len(pids) >= 4
         process.stdout.close()
-        assert process.wait(60.0) in (0, READER_LEFT)
+        assert process.wait(PATIENCE_S) in (0, READER_LEFT)
         assert checkpoint.read(tmp_path / "latest.pth")["env_steps"] > 250
-        wait_until(lambda: not any(map(alive, pids[1:])), 10.0, lambda: f"ends of {pids}")
+        wait_until(lambda: not any(map(alive, pids[1:])), what=lambda: f"ends of {pids}")
     finally:
         for pid in pids:
             if alive(pid):
                 subprocess.run(["kill", "-9", str(pid)], check=False)
-        process.wait(10.0)
+        process.wait()

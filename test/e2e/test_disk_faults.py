@@ -5,7 +5,9 @@ One driver process for all; the tests build on each other.
 """
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.ros.driver.commander import FRESH_S
 
 from .faulty_world import FaultyWorld
-from .running import Node
+from .running import Node, children_of, learner_of, wait_until
 
 CONFIG = """
 agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000}
@@ -45,8 +48,14 @@ def driver(
         "keep_last:=2", "world_timeout_s:=60.0", "answer_within_s:=60.0",
     )  # fmt: skip
     try:
-        world.spin(lambda: world.heard, 30.0, "the driver listens")
-        world.early_ns = world.tick()  # while the learner starts
+        wait_until(lambda: b"spawn_main" in children_of(node))
+        learner = learner_of(node)
+        os.kill(learner, signal.SIGSTOP)  # however long it takes, it is not there for this frame
+        world.spin(lambda: world.heard, "the driver listens")
+        world.early_ns = world.tick()
+        world.spin(lambda: world.values("td3_driver: frames")["frames"] == "1", "it has the frame")
+        world.spin_for(2.0 * FRESH_S)
+        os.kill(learner, signal.SIGCONT)
         node.wait_for("latest.pth at step 0")
         world.spin_for(0.5)
         yield node
@@ -79,7 +88,7 @@ def test_old_checkpoints_make_room(world: FaultyWorld, driver: Node, disk: Path)
     for _ in range(15):
         world.step()
     assert all(save(world)[0] for _ in range(4))
-    world.spin(lambda: len(numbered(disk)) == 2, 5.0, "two files left")
+    world.spin(lambda: len(numbered(disk)) == 2, "two files left")
     for path in [*numbered(disk), disk / "latest.pth"]:
         checkpoint.read(path)
 

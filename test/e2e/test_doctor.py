@@ -4,7 +4,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -23,19 +23,29 @@ from td3_driver.ros.doctor.doctor import Verdict, examine
 from td3_driver.ros.doctor.probe import Heard
 from td3_driver.ros.names import EgoTopics
 
-from .running import Node, wait_until
+from .running import PATIENCE_S, Node, wait_until
 
 
-def doctor(*options: str, seconds: int = 4, path: str = "") -> tuple[int, str]:
-    """Exit code and table; Python also finds what is in the folder `path`."""
+def doctor(
+    code: int, *told: str, options: Sequence[str] = (), seconds: int = 4, path: str = ""
+) -> None:
+    """It exits with this code, and its table has all that is to be told.
+
+    Who listens for seconds on a busy machine may not have heard all yet: asked again, it has.
+    Python also finds what is in the folder `path`.
+    """
     places = [place for place in (path, os.environ.get("PYTHONPATH")) if place]
-    done = subprocess.run(
-        [sys.executable, "-m", "td3_driver.cli", "doctor", "--seconds", str(seconds), *options],
-        capture_output=True, text=True, timeout=60.0, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout
+    for longer in (1, 1, 2, 4, 8):
+        listening = "--seconds", str(longer * seconds)
+        done = subprocess.run(
+            [sys.executable, "-m", "td3_driver.cli", "doctor", *listening, *options],
+            capture_output=True, text=True, timeout=2.0 * PATIENCE_S, check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        if done.returncode == code and all(each in done.stdout for each in told):
+            return
+    raise AssertionError(f"{code} and {told}: {done.returncode}, {done.stdout}")
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +83,14 @@ def world(bystander: RosNode) -> Iterator[Node]:
     node = Node("bridge_twin.world_node")
     try:
         with statuses(bystander) as status:
-            wait_until(lambda: status() is not None, 30.0)
+            wait_until(lambda: status() is not None)
         yield node
     finally:
         node.kill()
 
 
 def test_nothing_is_running() -> None:
-    code, table = doctor(seconds=1)
-    assert code == 1
-    assert "FAIL  /carla/ego_vehicle/odometry" in table
-    assert "is the bridge running?" in table
+    doctor(1, "FAIL  /carla/ego_vehicle/odometry", "is the bridge running?", seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -95,42 +102,36 @@ def test_the_bridge_s_version_is_compared(wanted: str, verdict: str, tmp_path: P
     bridge.mkdir()
     (bridge / "__init__.py").touch()
     (bridge / "CARLA_VERSION").write_text(f"{wanted}\n")
-    _, table = doctor(seconds=1, path=str(tmp_path))
-    assert verdict in table
-    assert wanted in table
+    doctor(1, verdict, wanted, seconds=1, path=str(tmp_path))
 
 
 def test_a_world_of_other_ticks(bystander: RosNode) -> None:
     """Before the other world is there."""
     world = Node("bridge_twin.world_node", "role_name:=slow", "fixed_delta_seconds:=0.1")
     try:
-        wait_until(lambda: bystander.count_publishers("/carla/status") > 0, 30.0)
-        code, table = doctor("--role-name", "slow")
+        wait_until(lambda: bystander.count_publishers("/carla/status") > 0)
+        told = "fixed_delta_seconds is 0.1; the driver counts on 0.05"
+        doctor(1, told, options=("--role-name", "slow"))
         assert world.stop() == 0
-        wait_until(lambda: bystander.count_publishers("/carla/status") == 0, 30.0)
+        wait_until(lambda: bystander.count_publishers("/carla/status") == 0)
     finally:
         world.kill()
-    assert code == 1
-    assert "fixed_delta_seconds is 0.1; the driver counts on 0.05" in table
 
 
 def test_a_sound_world_that_nobody_drives(world: Node) -> None:
-    code, table = doctor(seconds=4)
-    assert code == 0, table
-    assert "nobody drives" in table
-    assert "generated" in table
-    assert "160x120, bgra8" in table
-    assert "ok    /carla/ego_vehicle/objects" in table
-    assert "nothing is wrong" in table
+    objects = "ok    /carla/ego_vehicle/objects"
+    doctor(0, "nobody drives", "generated", "160x120, bgra8", objects, "nothing is wrong")
 
 
 def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
-    code, table = doctor("--role-name", "hero", "--control-id", "other")
-    assert code == 1
-    assert "roles in the graph: ego_vehicle" in table
-    assert "does the bridge know this role name?" in table
-    assert "needs an actor.pseudo.control with id 'other'" in table
-    assert "note  /carla/hero/objects" in table
+    doctor(
+        1,
+        "roles in the graph: ego_vehicle",
+        "does the bridge know this role name?",
+        "needs an actor.pseudo.control with id 'other'",
+        "note  /carla/hero/objects",
+        options=("--role-name", "hero", "--control-id", "other"),
+    )
 
 
 def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
@@ -143,14 +144,12 @@ def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
             return last is not None and not last.synchronous_mode_running
 
         try:
-            wait_until(paused, 20.0)
-            code, table = doctor()
+            wait_until(paused)
+            told = "a bridge that is paused goes on with PLAY on /carla/control"
+            doctor(1, "FAIL  frames", told)
         finally:
             control.publish(CarlaControl(command=CarlaControl.PLAY))
-    assert code == 1
-    assert "FAIL  frames" in table
-    assert "a bridge that is paused goes on with PLAY on /carla/control" in table
-    assert doctor()[0] == 0
+    doctor(0)
 
 
 def test_a_world_that_pauses_while_the_doctor_listens() -> None:
@@ -184,25 +183,27 @@ def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
         bystander.create_publisher(CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", 10),
         bystander.create_publisher(CarlaEgoVehicleControl, f"{role}/vehicle_control_cmd", 10),
     ]
-    code, table = doctor("--role-name", "hero")
+    doctor(
+        1,
+        "has type geometry_msgs/msg/Pose; expected nav_msgs/msg/Odometry",
+        "best effort; the driver's subscription is reliable",
+        "published by /bystander, /bystander; the car obeys whoever came last",
+        options=("--role-name", "hero"),
+    )
     for publisher in rivals:
         bystander.destroy_publisher(publisher)
-    assert code == 1
-    assert "has type geometry_msgs/msg/Pose; expected nav_msgs/msg/Odometry" in table
-    assert "best effort; the driver's subscription is reliable" in table
-    assert "published by /bystander, /bystander; the car obeys whoever came last" in table
 
 
 def test_a_driver_at_work_and_a_second_one(
     world: Node, bystander: RosNode, tmp_path: Path
 ) -> None:
-    driver = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", "answer_within_s:=5.0")
+    driver = Node(
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}", "answer_within_s:=5.0",
+        "world_timeout_s:=60.0",
+    )  # fmt: skip
     try:
         driver.wait_for("latest.pth at step 0")
-        code, table = doctor(seconds=4)
-        assert code == 0, table
-        assert "frames, one command each" in table
-        assert "published by /td3_driver" in table
+        doctor(0, "frames, one command each", "published by /td3_driver")
         rivals = [
             bystander.create_publisher(
                 CarlaEgoVehicleControl, "/carla/ego_vehicle/vehicle_control_cmd", 10
@@ -210,12 +211,13 @@ def test_a_driver_at_work_and_a_second_one(
             bystander.create_publisher(Odometry, "/carla/ego_vehicle/odometry", 10),
         ]
         driver.wait_for("this domain also has driver /bystander")
-        code, table = doctor(seconds=4)
+        doctor(
+            1,
+            "published by /bystander, /td3_driver; the car obeys whoever came last",
+            "published by /bystander, /carla_ros_bridge; one bridge is enough",
+            "td3_driver: safety",
+        )
         for publisher in rivals:
             bystander.destroy_publisher(publisher)
-        assert code == 1
-        assert "published by /bystander, /td3_driver; the car obeys whoever came last" in table
-        assert "published by /bystander, /carla_ros_bridge; one bridge is enough" in table
-        assert "td3_driver: safety" in table
     finally:
         driver.kill()

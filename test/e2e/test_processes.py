@@ -51,56 +51,55 @@ def started(run: RunningTrain) -> dict[str, int]:
 
 
 def assert_nothing_left(pids: list[int]) -> None:
-    wait_until(lambda: not any(alive(pid) for pid in pids), 10.0, lambda: f"ends of {pids}")
+    wait_until(lambda: not any(alive(pid) for pid in pids), what=lambda: f"ends of {pids}")
 
 
 def test_services_answer_while_every_frame_gets_one_command(
     run: RunningTrain, observer: Observer
 ) -> None:
     started(run)
-    observer.spin(lambda: len(observer.commands) > 50, 30.0)
-    took_s = []
+    observer.spin(lambda: len(observer.commands) > 50)
     for _ in range(3):
-        response, seconds = observer.call("/save_checkpoint")
+        response = observer.call("/save_checkpoint")
         assert response.success, response.message
         path, step = re.fullmatch(r"(/.*\.pth) step (\d+)", response.message).groups()
         assert checkpoint.read(path)["env_steps"] == int(step)
-        took_s.append(seconds)
-        response, seconds = observer.call("/load_checkpoint")
+        response = observer.call("/load_checkpoint")
         assert response.success, response.message
         assert response.message.endswith("; settings as saved")
-        took_s.append(seconds)
         seen = len(observer.frames)
-        observer.spin(lambda seen=seen: len(observer.frames) > seen + 30, 30.0)
-    assert max(took_s) < 1.0, took_s
+        observer.spin(lambda seen=seen: len(observer.frames) > seen + 30)
     # Two at once are served one after the other.
     names = [observer.ask("/save_checkpoint") for _ in range(2)]
-    observer.spin(lambda: all(name.done() for name in names), 10.0)
+    observer.spin(lambda: all(name.done() for name in names))
     assert all(name.result().success for name in names)
-    # The last frame may still be unanswered, the first ones from before we listened.
-    first = max(observer.frames[0], observer.commands[0])
-    frames = [stamp for stamp in observer.frames if first <= stamp <= observer.commands[-1]]
-    commands = Counter(stamp for stamp in observer.commands if stamp >= first)
+    # The last frame may still be unanswered, the first ones from before we listened; and what is
+    # said of the same frame on two topics is not heard at once.
+    first, last = max(observer.frames[0], observer.commands[0]), observer.commands[-1]
+    observer.spin(lambda: observer.frames[-1] >= last)
+    frames = [stamp for stamp in observer.frames if first <= stamp <= last]
+    commands = Counter(stamp for stamp in observer.commands if first <= stamp <= last)
     assert frames == sorted(set(frames))
     assert commands == Counter(frames)
     steps = {round((b - a) / 1e6) for a, b in itertools.pairwise(frames)}
     assert steps == {50}
     run.process.send_signal(signal.SIGINT)
-    assert run.wait(30.0) == 0
+    assert run.wait() == 0
     assert re.search(r"frames, \d+ commands, 0 unexpected", run.output), run.output
 
 
+@pytest.mark.parametrize("run", [("--steps", "100000", "--save-freq", "100000")], indirect=True)
 def test_a_refused_load_changes_nothing(run: RunningTrain, observer: Observer) -> None:
     run.wait_for("latest.pth at step 0")
-    wait_until(lambda: "driver" in run.descendants(), 10.0)
     (run.folder / "latest.pth").unlink()
-    response, _ = observer.call("/load_checkpoint")
+    response = observer.call("/load_checkpoint")
     assert not response.success
     assert "no valid checkpoint" in response.message
     (run.folder / "td3_9.pth").write_bytes(b"not a checkpoint")
-    response, _ = observer.call("/load_checkpoint")
+    response = observer.call("/load_checkpoint")
     assert not response.success
-    run.wait_for("at step 250")
+    seen = len(observer.commands)
+    observer.spin(lambda: len(observer.commands) > seen + 100)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -111,7 +110,7 @@ def test_signals_end_a_run_cleanly(run: RunningTrain, number: signal.Signals) ->
     run.process.send_signal(number)
     for pid in [*pids, *pids] if number == signal.SIGTERM else []:
         os.kill(pid, number)
-    assert run.wait(20.0) == 0, run.output
+    assert run.wait() == 0, run.output
     assert "Traceback" not in run.output
     assert "lost" not in run.output
     steps = checkpoint.read(run.folder / "latest.pth")["env_steps"]
@@ -122,16 +121,17 @@ def test_signals_end_a_run_cleanly(run: RunningTrain, number: signal.Signals) ->
 
 @pytest.mark.parametrize(
     ("victim", "message"),
-    [("world", "the world is lost"), ("learner", "the learner process ended (signal 9)")],
+    [
+        ("world", "the world is lost (exit code -9)"),
+        ("learner", "the learner process ended (signal 9)"),
+    ],
 )
-def test_a_lost_process_ends_the_run_in_time(run: RunningTrain, victim: str, message: str) -> None:
+def test_a_lost_process_ends_the_run(run: RunningTrain, victim: str, message: str) -> None:
+    """Because it has ended, not because nothing was heard of it for long."""
     processes = started(run)
     pids = tree(run.process.pid)
     os.kill(processes[victim], signal.SIGKILL)
-    killed_s = time.monotonic()
-    wait_until(lambda: not alive(processes["driver"]), 5.0, lambda: f"driver ends: {run.output}")
-    assert time.monotonic() - killed_s < 5.0
-    assert run.wait(10.0) == 1
+    assert run.wait() == 1
     assert message in run.output
     assert "Traceback" not in run.output
     assert checkpoint.read(run.folder / "latest.pth")["env_steps"] >= 250
@@ -143,7 +143,7 @@ def test_a_world_that_stands_for_seconds_is_not_lost(run: RunningTrain) -> None:
     processes = started(run)
     os.kill(processes["world"], signal.SIGSTOP)
     stopped_s = time.monotonic()
-    wait_until(lambda: time.monotonic() - stopped_s > 4.0 or not alive(processes["driver"]), 6.0)
+    wait_until(lambda: time.monotonic() - stopped_s > 4.0 or not alive(processes["driver"]))
     os.kill(processes["world"], signal.SIGCONT)
     run.wait_for("at step 500")
     assert "lost" not in run.output
@@ -155,7 +155,7 @@ def test_killing_the_head_leaves_no_orphan(run: RunningTrain, victim: str) -> No
     pids = tree(run.process.pid)
     shared = set(os.listdir("/dev/shm"))
     os.kill(run.process.pid if victim == "cli" else processes["driver"], signal.SIGKILL)
-    assert run.wait(20.0) != 0
+    assert run.wait() != 0
     assert ("driver killed by SIGKILL: " in run.output) == (victim == "driver")
     assert_nothing_left(pids)
     assert not {name for name in shared & set(os.listdir("/dev/shm")) if "td3" in name}
@@ -176,8 +176,7 @@ def test_a_driver_that_was_told_to_waits_for_the_world_to_come_back(tmp_path: Pa
         driver.wait_for(f"at step {steps + 100}")
     finally:
         world.kill()
-        driver.process.send_signal(signal.SIGTERM)
-        code = driver.process.wait(20.0)
+        code = driver.stop()
     assert code == 0
     assert not any("Traceback" in line for line in driver.lines)
 
@@ -193,12 +192,11 @@ def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
         driver.wait_for("at step 100")
         os.kill(learner_of(driver), signal.SIGKILL)
         driver.wait_for("braking and waiting")
-        response, took_s = observer.call("/save_checkpoint")
+        response = observer.call("/save_checkpoint")
         assert not response.success
         assert "the learner process ended" in response.message
-        assert took_s < 1.0
         seen = len(observer.commands)
-        observer.spin(lambda: len(observer.commands) > seen + 20, 20.0)
+        observer.spin(lambda: len(observer.commands) > seen + 20)
         assert driver.process.poll() is None
     finally:
         driver.kill()
@@ -206,7 +204,9 @@ def test_without_its_learner_a_waiting_driver_brakes_and_refuses(
 
 
 def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -> None:
-    settings = load_configuration("default")
+    short = tmp_path / "short.yaml"
+    short.write_text("driving: {episode: {max_steps: 100}}\n")
+    settings = load_configuration("default", short)
     file = tmp_path / "given" / "td3_0.pth"
     agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent)
     agent.save_checkpoint(file, {"settings": settings.to_mapping()})
@@ -215,13 +215,14 @@ def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -
     driver = Node(
         "ros.driver.node",
         "mode:=evaluate", f"resume:={file}", "episodes:=2", f"checkpoint_dir:={tmp_path}/run",
+        f"config_file:={short}",
     )  # fmt: skip
     try:
-        assert driver.process.wait(120.0) == 0, driver.lines
+        assert driver.wait() == 0, driver.lines
     finally:
         driver.kill()
         world.kill()
-    driver.wait_for("the run is complete")
+    assert "the run is complete" in driver.output
     assert file.read_bytes() == before
     assert not list(tmp_path.glob("run/*.pth"))
 
@@ -234,8 +235,7 @@ def test_refused_parameters_say_why(tmp_path: Path) -> None:
         ("camera:='no name'", "use letters, digits and _ only"),
     ):
         node = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", parameter)
-        assert node.process.wait(30.0) == 1
-        wait_until(lambda node=node: bool(node.lines), 5.0)
+        assert node.wait() == 1
         assert len(node.lines) == 1
         assert reason in node.lines[0]
 
@@ -248,12 +248,8 @@ def test_training_goes_on_when_its_folder_is_taken_away(run: RunningTrain) -> No
     run.wait_for("cannot be written")
     run.folder.unlink()
     lines = len(run.lines)
-    wait_until(
-        lambda: any("latest.pth at step" in line for line in run.lines[lines:]),
-        60.0,
-        lambda: run.output,
-    )
+    run.wait_for("latest.pth at step", after=lines)
     assert "Traceback" not in run.output
     run.process.send_signal(signal.SIGINT)
-    assert run.wait(20.0) == 0
+    assert run.wait() == 0
     assert checkpoint.read(run.folder / "latest.pth")["env_steps"] > 250

@@ -8,7 +8,6 @@ import array
 import math
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -158,9 +157,9 @@ def test_every_one_of_many_requests_is_answered(world: FaultyWorld, driver: Node
     deep = QoSProfile(depth=500)  # of a client's own queue of answers
     clients = [world.node.create_client(Trigger, name, qos_profile=deep) for name in SERVICES]
     for client in clients:
-        world.spin(client.service_is_ready, 10.0)
+        world.spin(client.service_is_ready)
     futures = [client.call_async(Trigger.Request()) for _ in range(60) for client in clients]
-    world.spin(lambda: all(future.done() for future in futures), 60.0, "answers")
+    world.spin(lambda: all(future.done() for future in futures), "answers")
     refused = [future.result().message for future in futures if not future.result().success]
     assert 0 < len(refused) <= len(futures) - MOST_WAITING
     assert all("are waiting for their answers already" in message for message in refused)
@@ -248,7 +247,7 @@ def test_absurd_topics_brake_the_car_and_teach_it_nothing(
     absurd.twist.linear.x, absurd.pose.position.x = 1e300, math.nan
     world.users = [absurd, *(Object() for _ in range(20_000))]
     for _ in range(3):
-        world.step(within_s=30.0)
+        world.step()
     world.users = []
     for _ in range(40):
         world.step()
@@ -264,21 +263,19 @@ def test_a_request_that_waits_when_the_learner_hangs_is_answered_too(
 ) -> None:
     pid = learner_of(driver)
     client = world.node.create_client(Trigger, "/save_checkpoint")
-    world.spin(client.service_is_ready, 10.0)
+    world.spin(client.service_is_ready)
     os.kill(pid, signal.SIGSTOP)
     try:
         future = client.call_async(Trigger.Request())
-        world.spin(future.done, 20.0, "an answer")
+        world.spin(future.done, "an answer")
         assert "has not answered" in future.result().message
     finally:
         os.kill(pid, signal.SIGCONT)
     driver.wait_for("learner: all right again")
     # The learner's own answer, which came late, is not taken for a later request's.
-    before_s = time.monotonic()
     world.step()
     answer = world.trigger("/save_checkpoint")
     assert answer.success, answer.message
-    assert time.monotonic() > before_s
     step = int(answer.message.rpartition(" ")[2])
     assert f"td3_{step}.pth" in answer.message
     assert step == int(world.values("td3_driver: learner")["env_steps"])
@@ -317,7 +314,7 @@ def test_a_stranger_who_configures_the_node_gains_no_file(
     assert world.change_state(Transition.TRANSITION_CONFIGURE)
     assert world.change_state(Transition.TRANSITION_CLEANUP)
     assert world.change_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
-    assert driver.process.wait(20.0) == 0
+    assert driver.wait() == 0
     assert "Traceback" not in driver.output
 
 

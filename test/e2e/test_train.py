@@ -15,7 +15,7 @@ from td3_driver.configuration import load_configuration
 from td3_driver.interchange.inspection import verify
 from td3_driver.online import evaluations
 
-from .conftest import Finished, train
+from .conftest import FINISHED, QUICK, Finished, train
 from .running import RunningTrain, wait_until
 
 CONTRACT_KEYS = [
@@ -55,22 +55,17 @@ def saved(file: Path) -> dict:
     return torch.load(file, weights_only=True)
 
 
-def test_it_leaves_the_promised_files(thousand_steps: Finished) -> None:
-    assert thousand_steps.code == 0, thousand_steps.output
-    names = {file.name for file in thousand_steps.folder.glob("*.pth")}
-    assert names == {"td3_500.pth", "td3_1000.pth", "latest.pth", "best.pth"}
-    assert list((thousand_steps.folder / "tensorboard").glob("events*"))
-    assert "Traceback" not in thousand_steps.output
-    assert "td3_1000.pth" in thousand_steps.output
+def test_it_leaves_the_promised_files(finished: Finished) -> None:
+    assert finished.code == 0, finished.output
+    names = {file.name for file in finished.folder.glob("*.pth")}
+    assert names == {"td3_220.pth", "td3_440.pth", "latest.pth", "best.pth"}
+    assert list((finished.folder / "tensorboard").glob("events*"))
+    assert "Traceback" not in finished.output
+    assert "td3_440.pth" in finished.output
 
 
-def test_a_log_file_has_lines_and_no_bar(thousand_steps: Finished) -> None:
-    assert re.search(r"^step \d+ of 1000: episode \d+, .*updates/s", thousand_steps.output, re.M)
-    assert not re.search(r"\r|\||\x1b\[", thousand_steps.output)
-
-
-def test_tensorboard_shows_what_is_learned_and_how(thousand_steps: Finished) -> None:
-    folder = thousand_steps.folder / "tensorboard"
+def test_tensorboard_shows_what_is_learned_and_how(finished: Finished) -> None:
+    folder = finished.folder / "tensorboard"
     learning = EventAccumulator(str(folder), {"histograms": 0}).Reload()
     evaluated = EventAccumulator(str(folder / "evaluation")).Reload()
     scalars = set(learning.Tags()["scalars"])
@@ -93,23 +88,23 @@ def values(log: EventAccumulator, name: str) -> list[float]:
     return [event.value for event in log.Scalars(name)]
 
 
-def test_the_best_checkpoint_is_chosen_by_driving(thousand_steps: Finished) -> None:
-    folder = thousand_steps.folder
+def test_the_best_checkpoint_is_chosen_by_driving(finished: Finished) -> None:
+    folder = finished.folder
     rows = evaluations.newest_run(folder)
-    assert [row["checkpoint"] for row in rows] == ["td3_500.pth", "td3_1000.pth"]
+    assert [row["checkpoint"] for row in rows] == ["td3_220.pth", "td3_440.pth"]
     best = evaluations.best(rows)
     assert best is not None
     assert saved(folder / "best.pth")["env_steps"] == best["env_steps"]
     assert verify(folder / "best.pth") == "no replay"
     assert (folder / "best.pth").read_bytes() == (folder / best["checkpoint"]).read_bytes()
-    assert f"{best['checkpoint']}: route completion" in thousand_steps.output
+    assert f"{best['checkpoint']}: route completion" in finished.output
     assert list((folder / "tensorboard" / "evaluation").glob("events*"))
 
 
-def test_a_checkpoint_holds_everything(thousand_steps: Finished) -> None:
-    payload = saved(thousand_steps.folder / "td3_1000.pth")
+def test_a_checkpoint_holds_everything(finished: Finished) -> None:
+    payload = saved(finished.folder / "td3_440.pth")
     assert set(CONTRACT_KEYS) <= set(payload)
-    assert payload["env_steps"] == 1000
+    assert payload["env_steps"] == 440
     assert payload["total_it"] > 300
     config = load_configuration("default").agent
     fresh = TD3Agent(payload["state_dim"], payload["action_dim"], config=config, seed=3)
@@ -127,46 +122,50 @@ def test_a_checkpoint_holds_everything(thousand_steps: Finished) -> None:
 
 
 def test_the_same_seed_gives_the_same_tensors_bit_for_bit(
-    thousand_steps: Finished, tmp_path: Path
+    finished: Finished, tmp_path: Path
 ) -> None:
     """The evaluator only looks on: without it, the same."""
-    again = RunningTrain(tmp_path, "--steps", "1000", "--save-freq", "500", "--seed", "3")
+    again = RunningTrain(tmp_path / "run", *FINISHED)
     try:
-        again.wait_for("td3_500.pth at step 500")
-        wait_until(lambda: "evaluator" in again.descendants(), 30.0)
+        again.wait_for("td3_220.pth at step 220")
+        wait_until(lambda: "evaluator" in again.descendants())
         os.kill(again.descendants()["evaluator"], signal.SIGKILL)
-        assert again.wait(240.0) == 0, again.output
+        assert again.wait() == 0, again.output
     finally:
         again.kill_everything()
     assert "the evaluator ended (exit code -9)" in again.output
-    assert not (tmp_path / "best.pth").exists()
-    for name in ("td3_500.pth", "td3_1000.pth"):
-        assert_same(saved(thousand_steps.folder / name), saved(tmp_path / name))
+    assert not (again.folder / "best.pth").exists()
+    for name in ("td3_220.pth", "td3_440.pth"):
+        assert_same(saved(finished.folder / name), saved(again.folder / name))
 
 
-def test_another_seed_gives_others(thousand_steps: Finished, tmp_path: Path) -> None:
-    other = train(tmp_path, "--steps", "320", "--seed", "4")
+def test_another_seed_gives_others(finished: Finished, tmp_path: Path) -> None:
+    other = train(tmp_path / "run", *QUICK, "--steps", "220", "--seed", "4", evaluated=False)
     assert other.code == 0, other.output
-    weights = saved(tmp_path / "td3_320.pth")["actor_state_dict"]
-    reference = saved(thousand_steps.folder / "td3_500.pth")["actor_state_dict"]
-    assert any(not torch.equal(weights[key], reference[key]) for key in weights)
+    one, reference = (saved(each.folder / "td3_220.pth") for each in (other, finished))
+    assert one["total_it"] == reference["total_it"] > 0
+    weights, others = one["actor_state_dict"], reference["actor_state_dict"]
+    assert any(not torch.equal(weights[key], others[key]) for key in weights)
 
 
-def test_resume_goes_on_from_where_it_was(thousand_steps: Finished, tmp_path: Path) -> None:
-    start = thousand_steps.folder / "td3_500.pth"
-    resumed = train(tmp_path, "--resume", str(start), "--steps", "900", "--seed", "3")
+def test_resume_goes_on_from_where_it_was(finished: Finished, tmp_path: Path) -> None:
+    start = finished.folder / "td3_220.pth"
+    options = "--steps", "400", "--seed", "3"
+    resumed = train(tmp_path / "run", "--resume", str(start), *QUICK, *options, evaluated=False)
     assert resumed.code == 0, resumed.output
-    assert "resuming at step 500" in resumed.output
-    payload = saved(tmp_path / "td3_900.pth")
-    assert payload["env_steps"] == 900
+    assert "resuming at step 220" in resumed.output
+    payload = saved(tmp_path / "run" / "td3_400.pth")
+    assert payload["env_steps"] == 400
     assert payload["total_it"] > saved(start)["total_it"]
     assert payload["episodes"] > saved(start)["episodes"]
 
 
 def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "450", "--map", str(town_file))
+    options = "--steps", "180", "--map", str(town_file)
+    done = train(tmp_path / "run", *QUICK, *options, evaluated=False)
     assert done.code == 0, done.output
-    payload = saved(tmp_path / "td3_450.pth")
+    payload = saved(tmp_path / "run" / "td3_180.pth")
+    assert payload["total_it"] > 20
     for name in NETWORKS:
         weights = payload[f"{name}_state_dict"].values()
         assert all(torch.isfinite(tensor).all() for tensor in weights)
@@ -174,10 +173,18 @@ def test_training_in_a_town(town_file: Path, tmp_path: Path) -> None:
 
 
 def test_real_time_stepping_trains_and_ends(tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "330", "--stepping", "realtime")
+    """As many updates as a busy machine allows: driving comes first."""
+    (tmp_path / "quick.yaml").write_text(
+        "agent: {learning_starts: 20, batch_size: 4}\ndriving: {episode: {max_steps: 60}}\n"
+    )
+    options = "--config", f"{tmp_path}/quick.yaml", "--steps", "240", "--stepping", "realtime"
+    done = train(tmp_path / "run", *options, evaluated=False)
     assert done.code == 0, done.output
-    payload = saved(tmp_path / "td3_330.pth")
-    assert payload["total_it"] > 10
+    payload = saved(tmp_path / "run" / "td3_240.pth")
+    assert payload["total_it"] > 0
+    # It takes more than the 10 s after which a log file gets a line instead of a bar.
+    assert re.search(r"^step \d+ of 240: episode \d+, .*updates/s", done.output, re.M)
+    assert not re.search(r"\r|\||\x1b\[", done.output)
 
 
 def assert_same(one: object, other: object, where: str = "") -> None:
@@ -202,9 +209,9 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
     file = tmp_path / "mine" / "td3_0.pth"
     TD3Agent(87, 2, config=load_configuration("default").agent).save_checkpoint(str(file))
     slower = tmp_path / "slower.yaml"
-    slower.write_text("agent: {learning_rate: 1.0e-4}")
+    slower.write_text("agent: {learning_rate: 1.0e-4}\ndriving: {episode: {max_steps: 20}}\n")
     given = ("--resume", str(file), "--config", str(slower), "--steps", "20")
-    done = train(tmp_path / "run", *given)
+    done = train(tmp_path / "run", *given, evaluated=False)
     assert done.code == 0, done.output
     assert "resuming at step 0" in done.output
     told = "settings are this run's: agent.learning_rate 0.0001 (saved: 0.0003)"
@@ -216,22 +223,28 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
 
 @pytest.mark.parametrize("preset", ["origin"])
 def test_other_presets_start(preset: str, tmp_path: Path) -> None:
-    done = train(tmp_path, "--steps", "310", "--preset", preset)
+    file = tmp_path / "quick.yaml"
+    file.write_text("agent: {learning_starts: 30}\ndriving: {episode: {max_steps: 30}}\n")
+    options = "--config", str(file), "--steps", "40", "--preset", preset
+    done = train(tmp_path / "run", *options, evaluated=False)
     assert done.code == 0, done.output
-    assert saved(tmp_path / "td3_310.pth")["state_dim"] == 535
+    payload = saved(tmp_path / "run" / "td3_40.pth")
+    assert payload["state_dim"] == 535
+    assert payload["total_it"] > 0
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
     """N steps, save, new processes, M more: every tensor, counter and random state of N + M."""
-    options = ("--seed", "5", "--save-replay", "--steps")
-    whole = train(tmp_path / "whole", *options, "520", "--save-freq", "373")
+    options = ("--seed", "5", *QUICK, "--save-replay", "--steps")
+    whole = train(tmp_path / "whole", *options, "320", "--save-freq", "213", evaluated=False)
     assert whole.code == 0, whole.output
-    start = tmp_path / "whole" / "td3_373.pth"
-    assert saved(start)["run"]["driver"]["actions"], "373 is in the middle of an episode"
-    resumed = train(tmp_path / "resumed", *options, "520", "--resume", str(start))
+    start = tmp_path / "whole" / "td3_213.pth"
+    assert saved(start)["run"]["driver"]["actions"], "213 is in the middle of an episode"
+    more = "320", "--resume", str(start)
+    resumed = train(tmp_path / "resumed", *options, *more, evaluated=False)
     assert resumed.code == 0, resumed.output
     assert "collected anew" not in resumed.output
-    one, other = (saved(tmp_path / name / "td3_520.pth") for name in ("whole", "resumed"))
+    one, other = (saved(tmp_path / name / "td3_320.pth") for name in ("whole", "resumed"))
     assert one["total_it"] > saved(start)["total_it"]
     for payload in (one, other):
         del payload["replay"]  # lengths of two logs that grew in different steps

@@ -34,7 +34,7 @@ from ..viewers import (
     shown_in_foxglove,
     shown_in_rviz,
 )
-from .running import Node
+from .running import PATIENCE_S, Node
 
 CAR, CAMERA = "ego_vehicle", "ego_vehicle/rgb_front"
 # What has a header: topic, type, and whether it is latched.
@@ -73,8 +73,19 @@ class Viewer:
             self.parents.setdefault(frame, set()).add(each.header.frame_id)
             self.places.setdefault(frame, {})[stamp_ns(each.header.stamp)] = each.transform
 
+    def types_of(self, topics: set[str]) -> dict[str, list[str]]:
+        """The types of topics, which are discovered one by one."""
+        types: dict[str, list[str]] = {}
+
+        def known() -> bool:
+            types.update(self.node.get_topic_names_and_types())
+            return topics <= types.keys()
+
+        self.until(known, lambda: f"not there: {topics - types.keys()}")
+        return types
+
     def until(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
-        end_s = time.monotonic() + 120.0
+        end_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end_s, what()
             self._executor.spin_once(timeout_sec=0.1)
@@ -98,7 +109,11 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     )  # fmt: skip
     try:
         viewer.until(
-            lambda: all(viewer.heard.values()) and len(viewer.places[CAR]) > 2 * LISTENED_FRAMES,
+            lambda: (
+                all(viewer.heard.values())
+                and len(viewer.places.get(CAR, ())) > 2 * LISTENED_FRAMES
+                and {CAR, CAMERA, "td3_driver/map"} <= viewer.parents.keys()
+            ),
             lambda: f"{viewer.heard.keys()}, {world.output}, {driver.output}",
         )
         yield viewer
@@ -114,19 +129,18 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     "shown", [shown_in_rviz(rviz_view()), shown_in_foxglove(foxglove_layout())]
 )
 def test_what_is_shown_is_there(viewer: Viewer, shown: Shown) -> None:
-    types = {name: {*kinds} for name, kinds in viewer.node.get_topic_names_and_types()}
     topics = [*shown]
     assert len(topics) >= 4
+    types = viewer.types_of({topic for _, topic, _ in topics})
     for where, topic, known in topics:
-        assert topic in types, where
-        assert not known or types[topic] & known, where
+        assert not known or {*types[topic]} & known, where
 
 
 def test_what_is_plotted_has_its_fields(viewer: Viewer) -> None:
-    types = dict(viewer.node.get_topic_names_and_types())
     panels = foxglove_layout()["configById"].values()
     paths = [path for panel in panels for path in plotted(panel)]
     assert len(paths) > 8
+    types = viewer.types_of({topic for topic, _ in paths})
     assert not [path for path in paths if not has_field(types[path[0]][0], path[1])]
     assert not has_field("nav_msgs/msg/Odometry", "twist.linear.x")
 

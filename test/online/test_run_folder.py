@@ -202,7 +202,7 @@ def test_who_inherits_the_lock_keeps_the_folder(tmp_path: Path) -> None:
             taken(tmp_path)
     finally:
         os.kill(int(done.stdout.split()[-1]), signal.SIGKILL)
-    wait_until(lambda: is_free(tmp_path), 5.0)
+    wait_until(lambda: is_free(tmp_path), 60.0)
 
 
 def is_free(folder: Path) -> bool:

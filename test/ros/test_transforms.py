@@ -50,7 +50,7 @@ class Desk:
         self.fixed += message.transforms
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end_s = time.monotonic() + 20.0
+        end_s = time.monotonic() + 120.0
         while not condition():
             assert time.monotonic() < end_s, "it did not come"
             self._executor.spin_once(timeout_sec=0.1)
