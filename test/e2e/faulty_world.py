@@ -113,6 +113,11 @@ class FaultyWorld:
                 self._publishers[name].publish(message)
         return now_ns
 
+    def tell(self, **messages: Any) -> None:
+        """Publish what a tick was made to skip."""
+        for name, message in messages.items():
+            self._publishers[name].publish(message)
+
     def everywhere(self) -> Object:
         """A standing box that covers the town: whoever drives is about to hit it."""
         box = SolidPrimitive(type=SolidPrimitive.BOX, dimensions=[1e4, 1e4, 1.5])

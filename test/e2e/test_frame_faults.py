@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from carla_msgs.msg import CarlaEgoVehicleControl
+from carla_msgs.msg import CarlaEgoVehicleControl, CarlaEgoVehicleStatus
 from std_msgs.msg import Float32MultiArray
 
 from td3_driver.checkpoints import checkpoint
@@ -300,6 +300,30 @@ def test_who_is_on_the_road_belongs_to_the_frame_and_may_fall_silent(
     world.users = None
     world.step()  # this one is waited for, too
     world.node.destroy_subscription(listener)
+
+
+def test_what_the_car_did_belongs_to_the_frame_and_may_fall_silent(
+    world: FaultyWorld, driver: Node
+) -> None:
+    """Else a command that took effect a frame late would be noticed a step too late."""
+
+    def late(messages: Messages) -> None:
+        held.append(messages["status"])
+
+    held: list[CarlaEgoVehicleStatus] = []
+    world.step()
+    for _ in range(20):
+        stamp = world.tick(late, skip=["status"])
+        world.spin_for(0.05)
+        assert not world.answers(stamp), "answered before the car told what it did"
+        world.tell(status=held[-1])
+        world.spin(lambda: bool(world.answers(stamp)))  # noqa: B023
+    assert "vehicle_status silent" not in driver.output
+    world.step(skip=["status"])
+    driver.wait_for("vehicle_status silent: a command that takes effect a frame late")
+    world.step(skip=["status"])  # nor is it waited for any longer
+    world.step()
+    driver.wait_for("vehicle_status: all right again")
 
 
 def test_no_frame_was_ever_answered_twice(world: FaultyWorld, driver: Node) -> None:

@@ -49,21 +49,16 @@ def test_no_answer_stays_a_frame_late(tmp_path: Path) -> None:
     assert len(unanswered) <= 0.02 * len(ticks)
     assert all(ear.counts[tick] <= 1 for tick in ticks)
     late = [tick for tick in ticks if tick in ear.commands and not obeyed(ear, tick)]
-    # On a busy machine what the car did may be told after the picture: then one more is late.
-    unnoticed = [tick for tick in late if tick + 1 in late]
-    assert all(tick + 1 not in unnoticed for tick in unnoticed), "a chain"
-    assert len(late) <= 2 * leaked + 1
+    assert all(tick + 1 not in late for tick in late), "a chain"
+    assert len(late) <= leaked + 1
     stored = re.findall(r"^STORED (\d+) (\S+) (\S+)$", driver.output, re.MULTILINE)
     assert len(stored) > 0.9 * STEPS
-    wrongly = []
     for stamp_ns, *action in stored:
-        tick = round(int(stamp_ns) / TICK_NS)
-        done, meant = ear.executed[tick], control_of(np.array(action, np.float32), SafetyConfig())
-        if (done.throttle, done.steer, done.brake) != pytest.approx(
+        done = ear.executed[round(int(stamp_ns) / TICK_NS)]
+        meant = control_of(np.array(action, np.float32), SafetyConfig())
+        assert (done.throttle, done.steer, done.brake) == pytest.approx(
             (meant.throttle, meant.steer, meant.brake), abs=1e-5
-        ):
-            wrongly.append(tick)
-    assert {tick - 1 for tick in wrongly} <= {*unnoticed}
+        )
 
 
 def test_doctor_counts_commands_that_come_late(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ OnBareTick = Callable[[Time], None]
 class Intake:
     """Pairs image and odometry, and waits for what else belongs to that tick.
 
-    That is who else is on the road, once that was heard of, and while a human drives, what he did.
+    That is who else is on the road and what control the car executed, once that was heard of.
     Where stamps are their own there are no ticks: the newest that was heard of counts.
 
     Args:
@@ -66,6 +66,7 @@ class Intake:
         tell: told what is found out about stamps, a line.
         on_frame: takes each tick, when all that belongs to it is here.
         users: listen to who they are.
+        obeyed: in lock-step, wait for what the car did in a tick, too.
         on_bare_tick: in lock-step, takes the stamp of a tick that brings no picture, where the
             camera delivers less often than the world ticks.
 
@@ -87,6 +88,7 @@ class Intake:
         on_frame: OnFrame,
         *,
         users: bool,
+        obeyed: bool = False,
         on_bare_tick: OnBareTick | None = None,
     ) -> None:
         self.active = False
@@ -98,6 +100,8 @@ class Intake:
         self._on_bare_tick = on_bare_tick if lockstep else None
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
         self._lockstep, self._sync, self._tell = lockstep, sync, tell
+        self._wants_status = lockstep and obeyed
+        self._hears_of_status = False  # for each tick, as the bridge tells it
         self._pairing = Pairing(sync, tell)
         self._sent_ns = 0
         self._held: Pair | None = None
@@ -123,6 +127,7 @@ class Intake:
         self._pairing = Pairing(self._sync, self._tell)
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
+        self._hears_of_status = False
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
         self.active = True
 
@@ -173,15 +178,24 @@ class Intake:
         """Somebody tells who else is on the road."""
         return self._users_ns is not None
 
-    def go_on_without_users(self, after_s: float) -> bool:
-        """Stop waiting for who is on the road if a frame has waited that long; whether it had."""
-        if self._held is None or self._knows_users(self._held[1]):
-            return False
-        if time.monotonic() - self.frame_s <= after_s:
-            return False
-        self._users_ns = None
+    @property
+    def hears_of_status(self) -> bool:
+        """The car tells of each tick what it did."""
+        return self._hears_of_status
+
+    def go_on(self, after_s: float) -> tuple[bool, bool]:
+        """Stop waiting for what a frame has waited for that long: for users, for the status."""
+        if self._held is None or time.monotonic() - self.frame_s <= after_s:
+            return False, False
+        odometry = self._held[1]
+        users = not self._knows_users(odometry)
+        status = self._hears_of_status and not self._knows_status(odometry)
+        if users:
+            self._users_ns = None
+        if status:
+            self._hears_of_status = False
         self._release_if_complete()
-        return True
+        return users, status
 
     def _pairs(self, pairs: list[Pair]) -> None:
         """One odometry may complete several images that waited for it."""
@@ -198,7 +212,7 @@ class Intake:
     def _release_if_complete(self) -> None:
         if self._held is None or not self._knows_users(self._held[1]):
             return
-        if not self.override or self._knows_what_was_done(self._held[1]):
+        if self._knows_status(self._held[1]):
             self._release()
 
     def _knows_users(self, odometry: Odometry) -> bool:
@@ -206,8 +220,11 @@ class Intake:
             return True
         return self._users_ns >= stamp_ns(odometry.header.stamp)
 
-    def _knows_what_was_done(self, odometry: Odometry) -> bool:
+    def _knows_status(self, odometry: Odometry) -> bool:
+        """What the car did in this tick is known, as far as that is told and of use."""
         status = self._status
+        if not self.override and not (self._wants_status and self._hears_of_status):
+            return True
         if status is None or self._pairing.own_stamps:
             return status is not None
         return stamp_ns(status.header.stamp) >= stamp_ns(odometry.header.stamp)
@@ -225,6 +242,7 @@ class Intake:
             done = control_of(self._status.control)
             of_this_tick = stamp_ns(self._status.header.stamp) == stamp_ns(odometry.header.stamp)
             executed = done if of_this_tick and done.finite else None
+            self._hears_of_status |= of_this_tick
             if self.override:
                 human = done if done.finite else FULL_BRAKE
         elif self.override:

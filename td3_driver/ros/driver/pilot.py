@@ -186,6 +186,7 @@ class Pilot:
             tell,
             self._on_frame,
             users=True,
+            obeyed=True,
             on_bare_tick=self._commander.repeat,
         )
 
@@ -304,7 +305,7 @@ class Pilot:
 
     def _watch_world(self) -> None:
         self._watch.override()
-        self._watch.users()
+        self._watch.tick()
         if loss := self._watch.cadence():
             self._logger.warning(loss)
         if self._watch.silence():

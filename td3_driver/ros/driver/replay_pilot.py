@@ -166,7 +166,7 @@ class ReplayPilot:
             self._logger.warning(absence(self._node, wanted))
 
     def _look(self) -> None:
-        self._intake.go_on_without_users(STATUS_PERIOD_S)
+        self._intake.go_on(STATUS_PERIOD_S)
         self._publish_status()
 
     def hear_learner(self) -> None:

@@ -105,14 +105,22 @@ class Watch:
         else:
             self._conditions.over("override")
 
-    def users(self) -> None:
-        """Whether who else is on the road, once told of, is told of still."""
-        if self._intake.go_on_without_users(0.5 * self._given.answer_within_s):
-            topic = self._topics.objects
-            text = f"{topic} silent: nobody is taken to be on the road"
+    def tick(self) -> None:
+        """Whether what belongs to a tick beside its frame, once told of, is told of still."""
+        intake, topics = self._intake, self._topics
+        users, status = intake.go_on(0.5 * self._given.answer_within_s)
+        if users:
+            text = f"{topics.objects} silent: nobody is taken to be on the road"
             self._conditions.meet("objects", text, WARN)
-        elif self._intake.hears_of_users:
+        elif intake.hears_of_users:
             self._conditions.over("objects")
+        if status:
+            text = (
+                f"{topics.of('vehicle_status')} silent: a command that takes effect a frame late"
+            )
+            self._conditions.meet("vehicle_status", f"{text} may not be noticed", WARN)
+        elif intake.hears_of_status:
+            self._conditions.over("vehicle_status")
 
     def cadence(self) -> str:
         """What a camera loses that does not show every tick; said once, else nothing."""
