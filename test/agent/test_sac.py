@@ -57,6 +57,10 @@ def test_an_update_is_the_papers(settings: AgentConfig, make_batch: Any) -> None
     """Losses and targets written anew, from the noise that the agent draws."""
     agent = algorithm.create(settings, 21, 2)
     assert isinstance(agent, SACAgent)
+    with torch.no_grad():  # targets of their own
+        for network in (agent.critic_target, agent.critic_cnn_target):
+            for weight in network.parameters():
+                weight.mul_(1.5)
     batch = make_batch(np.random.default_rng(0), size=8)
     before = copy.deepcopy(agent)
     noise = torch.empty(2, 8, 2).normal_(generator=before.noise_generator)
