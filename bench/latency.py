@@ -16,7 +16,7 @@ import torch
 
 from bench.report import Section, ratio
 from bench.workload import ACTION, IMAGE, PRESETS, VECTOR, our_agent, our_replay, preset
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 
 _PERIOD = 0.05  # 20 Hz, as the control loop runs
 _FRAMES = 200
@@ -57,7 +57,7 @@ def _learn(name: str, threads: int, nice: int, ready: Event, stop: Event) -> Non
 def _act(name: str, then: Callable[[], object] | None = None) -> _Measured:
     """The newest frame counts: what came while `then`, the rest of the callback, ran is missed."""
     config = preset(name)
-    policy = Policy(config.cnn_features + VECTOR, ACTION, 1.0, True, config)
+    policy = ActorPolicy(config.cnn_features + VECTOR, ACTION, 1.0, True, config)
     rng = np.random.default_rng(0)
     observation = {
         "image": rng.integers(0, 256, IMAGE, dtype=np.uint8),

@@ -26,7 +26,7 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import act
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import Frame, Situation, Vector
+from td3_driver.driving.observation import Picture, Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
@@ -65,11 +65,11 @@ class _Blind:
     def __init__(self, replay: Replay) -> None:
         self._replay = replay
 
-    def begin(self, frame: Frame, vector: Vector) -> None:
+    def begin(self, frame: Picture, vector: Vector) -> None:
         self._replay.begin(None, vector)
 
     def add(
-        self, action: Action, reward: float, frame: Frame, vector: Vector, *ends: bool
+        self, action: Action, reward: float, frame: Picture, vector: Vector, *ends: bool
     ) -> None:
         self._replay.add(action, reward, None, vector, *ends)
 
@@ -97,9 +97,9 @@ def learn(
     agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=not blind, seed=seed)
     shape = None if blind else image_shape
     replay = Replay(config.replay_capacity, shape, vector_dim, action_dim)
-    recorder = _Blind(replay) if blind else replay
+    store = _Blind(replay) if blind else replay
     policy = _Learning(agent, Exploration(config, action_dim, seed + 1))
-    driver = Driver(configuration.driving, policy, recorder, seed + 2)
+    driver = Driver(configuration.driving, policy, store, seed + 2)
     debt = UpdateDebt(config, replay)
     for frame in drive(driver, Simulation(world, road_map)):
         if frame.report.outcome is None:

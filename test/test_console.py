@@ -38,7 +38,7 @@ def ended(
             [sys.executable, "-m", "td3_driver.cli", *arguments],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
-            timeout=120,
+            timeout=240,
             check=False,
             **streams,
         )

@@ -18,7 +18,7 @@ Observation = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 class ActorSide(Protocol):
-    """Anything with an actor and the actor's CNN: a `Policy` or an agent."""
+    """Anything with an actor and the actor's CNN: a `ActorPolicy` or an agent."""
 
     actor: Actor
     actor_cnn: CNN | None
@@ -101,7 +101,7 @@ def flatten(side: ActorSide) -> npt.NDArray[np.float32]:
     return flat
 
 
-class Policy:
+class ActorPolicy:
     """The actor and its CNN, without critics, optimizers or targets.
 
     Its weights are arbitrary until `load_flat`; the arguments are those of `ActorCritic`.

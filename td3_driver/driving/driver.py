@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives one car, frame by frame: resets, episodes, and exactly one command per frame.
 
-Knows neither ROS nor torch: a policy decides, a recorder keeps the transitions.
+Knows neither ROS nor torch: a policy decides, a store keeps the transitions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from td3_driver.driving.episode import Episode, EpisodeConfig, Outcome
-from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
+from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
@@ -21,8 +21,8 @@ from td3_driver.driving.roles import (
     Command,
     DrivingConfig,
     Policy,
-    Recorder,
     Report,
+    TransitionStore,
 )
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
@@ -42,7 +42,7 @@ class Driver:
     Args:
         config: episodes, rewards, limits.
         policy: decides.
-        recorder: keeps transitions, or None.
+        store: keeps transitions, or None.
         seed: seed of the routes.
         purpose: whose starts routes have (`random_route`); in training those before bends come
             first (`training_route`).
@@ -53,7 +53,7 @@ class Driver:
         self,
         config: DrivingConfig,
         policy: Policy,
-        recorder: Recorder | None,
+        store: TransitionStore | None,
         seed: int,
         *,
         purpose: Purpose = Purpose.TRAINING,
@@ -68,7 +68,7 @@ class Driver:
         self.begun_ns = 0  # stamp of the episode's first frame
         self._config = config
         self._policy = policy
-        self._recorder = recorder
+        self._store = store
         self._road_map: RoadMap | None = None
         self._reset: Reset | None = None
         self._request = ResetRequest()
@@ -134,7 +134,7 @@ class Driver:
         Args:
             state: what `state` gave.
             redrive: drive a running episode again; else begin its route anew.
-            recorded: the recorder holds that episode's transitions and waits for its next.
+            recorded: the store holds that episode's transitions and waits for its next.
         """
         self.abandon_episode()
         self.episodes = state["episodes"]
@@ -148,7 +148,11 @@ class Driver:
         self._collision_ns = max(self._collision_ns, stamp_ns)
 
     def observe(
-        self, pixels: Frame, ego: EgoState, human: Control | None = None, users: RoadUsers = NOBODY
+        self,
+        pixels: Picture,
+        ego: EgoState,
+        human: Control | None = None,
+        users: RoadUsers = NOBODY,
     ) -> Report:
         """Take in a frame: judge the step that led here, or go on with the reset.
 
@@ -200,7 +204,7 @@ class Driver:
         self.refused_actions += not np.all(np.isfinite(wanted))
         return safe_action(wanted)
 
-    def _pick_up(self, episode: Episode, frame: Frame, ego: EgoState) -> Report:
+    def _pick_up(self, episode: Episode, frame: Picture, ego: EgoState) -> Report:
         """Go on with an interrupted episode where the car is now."""
         self._interrupted = False
         collided = self._collided()
@@ -210,10 +214,10 @@ class Driver:
         self._begin_recording(frame, self._perception.begin(episode, frame, ego))
         return Report()
 
-    def _begin_recording(self, frame: Frame, seen: Situation) -> None:
+    def _begin_recording(self, frame: Picture, seen: Situation) -> None:
         """Store a first observation; the policy decides on it."""
-        if self._recorder is not None:
-            self._recorder.begin(frame, seen.observation.vector)
+        if self._store is not None:
+            self._store.begin(frame, seen.observation.vector)
         self._situation = seen
 
     def _collided(self) -> bool:
@@ -222,7 +226,7 @@ class Driver:
         return collided
 
     def _judge(
-        self, episode: Episode, frame: Frame, ego: EgoState, users: RoadUsers, intervention: bool
+        self, episode: Episode, frame: Picture, ego: EgoState, users: RoadUsers, intervention: bool
     ) -> Report:
         collided = self._collided()
         outcome = episode.step(
@@ -231,16 +235,16 @@ class Driver:
         seen = self._perception.go_on(episode, frame, ego)
         if self._redrive is not None:
             return self._judge_again(frame, seen, outcome)
-        if self._recorder is not None:
+        if self._store is not None:
             ends, vector = (outcome.terminated, outcome.truncated), seen.observation.vector
-            self._recorder.add(self._action, outcome.reward, frame, vector, *ends, intervention)
+            self._store.add(self._action, outcome.reward, frame, vector, *ends, intervention)
         if outcome.ended:
             self.abandon_episode()
             return Report(outcome, episode.summary(outcome.reason))
         self._situation = seen
         return Report(outcome)
 
-    def _judge_again(self, frame: Frame, seen: Situation, outcome: Outcome) -> Report:
+    def _judge_again(self, frame: Picture, seen: Situation, outcome: Outcome) -> Report:
         """A step of a resumed episode that was judged and stored before the save."""
         if outcome.ended:
             self.abandon_episode()
@@ -248,7 +252,7 @@ class Driver:
         self._resumed(frame, seen)
         return Report()
 
-    def _resumed(self, frame: Frame, seen: Situation) -> None:
+    def _resumed(self, frame: Picture, seen: Situation) -> None:
         """Look at the frame; with the last one driven again, the episode goes on as usual."""
         self._situation = seen
         if not self._redrive:
@@ -256,7 +260,7 @@ class Driver:
             if not self._recorded:
                 self._begin_recording(frame, seen)
 
-    def _go_on_with_reset(self, road_map: RoadMap, frame: Frame, ego: EgoState) -> Report:
+    def _go_on_with_reset(self, road_map: RoadMap, frame: Picture, ego: EgoState) -> Report:
         if self._reset is None or self._route is None:
             self._rng_before_route = self.rng.bit_generator.state
             self._route = self._draw_route(road_map)
@@ -275,7 +279,7 @@ class Driver:
             return random_route(road_map, self.rng, limits.route_length_m, self._purpose)
         return training_route(road_map, self.rng, limits.route_length_m, limits.route_choices)
 
-    def _begin(self, route: Route, frame: Frame, ego: EgoState) -> None:
+    def _begin(self, route: Route, frame: Picture, ego: EgoState) -> None:
         resuming = self._redrive is not None
         if not resuming:
             self.episodes += 1

@@ -29,7 +29,7 @@ WAYPOINT_SCALE_M = 50.0
 _AHEAD_M = WAYPOINT_SPACING_M * np.arange(1, WAYPOINT_COUNT + 1)
 _TO_GREY = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
 
-Frame = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
 
@@ -57,7 +57,7 @@ class ViewConfig:
                 " cut_sides < 0.5"
             )
 
-    def of(self, pixels: Frame) -> Frame:
+    def of(self, pixels: Picture) -> Picture:
         """What is left of (H, W) or (H, W, C) pixels, at least one; a view of the same memory."""
         height, width = pixels.shape[:2]
         top, side = int(self.cut_top * height), int(self.cut_sides * width)
@@ -74,7 +74,7 @@ class Observation:
         vector: (23,) float32, see `vector_observation`.
     """
 
-    image: Frame
+    image: Picture
     vector: Vector
 
 
@@ -89,7 +89,7 @@ class Situation:
     leader: Leader | None = None  # who is in the way, where somebody told
 
 
-def grey_frame(pixels: Frame, view: ViewConfig) -> Frame:
+def grey_frame(pixels: Picture, view: ViewConfig) -> Picture:
     """(H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to one (84, 84) grey uint8 frame.
 
     Shrinks first: dropping alpha at 800x600 costs fifty times the whole of this.
@@ -144,17 +144,17 @@ class FrameStack:
     """The last four frames; an episode's first frame stands in for those before it."""
 
     def __init__(self) -> None:
-        self._frames: deque[Frame] = deque(maxlen=FRAME_COUNT)
+        self._frames: deque[Picture] = deque(maxlen=FRAME_COUNT)
 
-    def reset(self, frame: Frame) -> None:
+    def reset(self, frame: Picture) -> None:
         """Start an episode with its first (84, 84) frame."""
         self._frames.extend([frame] * FRAME_COUNT)
 
-    def push(self, frame: Frame) -> None:
+    def push(self, frame: Picture) -> None:
         """Add the newest (84, 84) frame."""
         self._frames.append(frame)
 
-    def stacked(self) -> Frame:
+    def stacked(self) -> Picture:
         """(4, 84, 84) uint8, oldest first."""
         return np.stack(self._frames)
 
@@ -170,7 +170,7 @@ class Perception:
         self._end_to_end = end_to_end
         self._stack = FrameStack()
 
-    def begin(self, episode: Episode, frame: Frame, ego: EgoState) -> Situation:
+    def begin(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
         """The first frame of an episode, or the first after some that nobody saw.
 
         Args:
@@ -181,7 +181,7 @@ class Perception:
         self._stack.reset(frame)
         return self._situation(episode, ego)
 
-    def go_on(self, episode: Episode, frame: Frame, ego: EgoState) -> Situation:
+    def go_on(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
         """The next frame; see `begin`."""
         self._stack.push(frame)
         return self._situation(episode, ego)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
-from td3_driver.driving.observation import Frame, Situation, Vector, ViewConfig
+from td3_driver.driving.observation import Picture, Situation, Vector, ViewConfig
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.spaces import Spaces, spaces
@@ -45,17 +45,17 @@ class Policy(Protocol):
         """The wanted action (2,): steer (+1 right), throttle/brake, each in [-1, 1]."""
 
 
-class Recorder(Protocol):
-    """Whatever keeps transitions; see `agent.replay.Replay`."""
+class TransitionStore(Protocol):
+    """What keeps transitions; see `replay.buffer.Replay`."""
 
-    def begin(self, frame: Frame, vector: Vector) -> None:
+    def begin(self, frame: Picture, vector: Vector) -> None:
         """An episode's first observation."""
 
     def add(
         self,
         action: Action,
         reward: float,
-        next_frame: Frame,
+        next_frame: Picture,
         next_vector: Vector,
         terminated: bool,
         truncated: bool,

@@ -36,7 +36,7 @@ class Spaces:
 
     @property
     def row(self) -> tuple[tuple[int, int, int], int, int]:
-        """Shape of the image, lengths of vector and action: what a `Recorder` stores."""
+        """Shape of the image, lengths of vector and action: what a `TransitionStore` stores."""
         return self.image_shape, self.vector_dim, self.action_dim
 
     def meaning(self) -> dict[str, object]:

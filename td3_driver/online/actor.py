@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.policy import Observation, Policy
+from td3_driver.agent.policy import ActorPolicy, Observation
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 
@@ -21,7 +21,7 @@ class OnlineActor:
         exploration: the noise to add, or None for greedy driving.
     """
 
-    def __init__(self, policy: Policy, exploration: Exploration | None) -> None:
+    def __init__(self, policy: ActorPolicy, exploration: Exploration | None) -> None:
         self.env_steps = 0
         self.noise_scale = 1.0
         self._policy = policy

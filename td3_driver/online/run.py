@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
@@ -65,7 +65,7 @@ class Run:
         agent, driving = config.configuration.agent, config.configuration.driving
         meaning, spaces = of_experience(driving), driving.spaces
         state_dim = agent.cnn_features + spaces.vector_dim
-        policy = Policy(state_dim, spaces.action_dim, 1.0, True, agent)
+        policy = ActorPolicy(state_dim, spaces.action_dim, 1.0, True, agent)
         self.replay = Replay(agent.replay_capacity, *spaces.row, meaning=meaning)
         self._config = config
         session = config.session
@@ -92,10 +92,10 @@ class Run:
         learning = config.session.learning
         noise = Exploration(agent, spaces.action_dim, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
-        recorder = self.replay if learning else None
+        store = self.replay if learning else None
         driving, seed = config.configuration.driving, config.seed + 2
         purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
-        self.driver = Driver(driving, actor, recorder, seed, purpose=purpose)
+        self.driver = Driver(driving, actor, store, seed, purpose=purpose)
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session,

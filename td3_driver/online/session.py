@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.driving.observation import Frame
+from td3_driver.driving.observation import Picture
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.safety import ACTION_LAYOUT
@@ -86,7 +86,7 @@ class Session:
         agent: AgentConfig,
         driver: Driver,
         actor: OnlineActor,
-        policy: Policy,
+        policy: ActorPolicy,
         replay: Replay,
         learner: LearnerClient,
         weights: SharedWeights,
@@ -140,7 +140,7 @@ class Session:
         self._actor.noise_scale = scale
 
     def observe(
-        self, pixels: Frame, ego: EgoState, human: Control | None, users: RoadUsers
+        self, pixels: Picture, ego: EgoState, human: Control | None, users: RoadUsers
     ) -> Report:
         """Take in one frame and ask the learner for what it brought due; see `Driver.observe`."""
         report = self._driver.observe(pixels, ego, human, users)

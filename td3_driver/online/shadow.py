@@ -17,7 +17,7 @@ import numpy as np
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.messages.synchronisation import driven
-from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
+from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.roles import DrivingConfig, Policy
@@ -74,7 +74,7 @@ class Errors:
 class _Seen:
     """A frame, and whether anything was proposed for it."""
 
-    frame: Frame
+    frame: Picture
     ego: EgoState
     users: RoadUsers
     proposed: bool = False
@@ -117,7 +117,7 @@ class Shadow:
 
     def see(
         self,
-        pixels: Frame,
+        pixels: Picture,
         ego: EgoState,
         users: RoadUsers = NOBODY,
         *,

@@ -34,10 +34,10 @@ class FrameClock:
         period_s: from frame to frame, s; 0: as the world likes (lock-step), no frame is missed.
 
     Attributes:
-        frames: answered or to be answered, those that are not stale.
-        missed: frames that never came, by the gaps between stamps.
-        stale: frames that came too late or twice.
-        jumps: of time, back or forward.
+        frames: how many frames were or are to be answered; stale ones do not count.
+        missed: how many frames never came, by the gaps between stamps.
+        stale: how many frames came too late or twice.
+        jumps: how often the stamps jumped, back or forward.
     """
 
     def __init__(self, period_s: float) -> None:

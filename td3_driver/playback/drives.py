@@ -22,7 +22,7 @@ from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.observation import Frame, Perception, Situation, grey_frame
+from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.map_matching import driven_route
@@ -52,7 +52,7 @@ class Step:
     """
 
     situation: Situation
-    frame: Frame
+    frame: Picture
     pixels: NDArray[np.uint8]
     control: Control | None
     action: Action | None
@@ -167,7 +167,7 @@ class Drives:
             self.counts[reason] += 1
             self._episode = None
 
-    def _judge(self, ego: EgoState, frame: Frame) -> tuple[Outcome | None, Situation | None]:
+    def _judge(self, ego: EgoState, frame: Picture) -> tuple[Outcome | None, Situation | None]:
         """What the step that led here came to, and what is seen now; None where there is none."""
         if self._episode is None or self._before is None:
             return None, None
@@ -186,7 +186,7 @@ class Drives:
         return outcome, self._perception.go_on(self._episode, frame, ego)
 
     def _begin(
-        self, index: int, ego: EgoState, frame: Frame, recorded: Route | None
+        self, index: int, ego: EgoState, frame: Picture, recorded: Route | None
     ) -> Situation | None:
         """Begin an episode at a frame, if there is a route from there; what the driver sees."""
         self._episode = None

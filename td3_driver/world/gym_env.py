@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import Frame, FrameStack, Situation, Vector
+from td3_driver.driving.observation import FrameStack, Picture, Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Command, DrivingConfig
@@ -43,7 +43,7 @@ class _Outside:
         """The action that `step` was given."""
         return self.action
 
-    def begin(self, frame: Frame, vector: Vector) -> None:
+    def begin(self, frame: Picture, vector: Vector) -> None:
         """An episode's first observation."""
         self.stack.reset(frame)
         self.vector = vector
@@ -52,7 +52,7 @@ class _Outside:
         self,
         action: Action,
         reward: float,
-        next_frame: Frame,
+        next_frame: Picture,
         next_vector: Vector,
         terminated: bool,
         truncated: bool,
@@ -120,7 +120,7 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
         self._outside = _Outside(driving.spaces)
         self._driver = Driver(driving, self._outside, self._outside, 0)
         self._driver.set_map(road_map)
-        self._picture: Frame = np.zeros((1, 1, 4), np.uint8)
+        self._picture: Picture = np.zeros((1, 1, 4), np.uint8)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

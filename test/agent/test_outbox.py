@@ -15,7 +15,7 @@ import pytest
 from small_agent import ACTION, SMALL, VECTOR, fill
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 from td3_driver.learner.client import LearnerClient
 from td3_driver.learner.messages import Event, Loaded, Log, Refused, Save, Saved, Trained
 from td3_driver.learner.outbox import BACKLOG_BYTES, Outbox
@@ -49,7 +49,7 @@ def test_what_was_taken_arrives_whole_and_in_order() -> None:
         assert len(sent) - len(got) < 2 * BACKLOG_BYTES
         reader = threading.Thread(target=read, args=(len(sent),))
         reader.start()
-        reader.join(30.0)
+        reader.join(240.0)
         assert got == sent
     assert outbox.put(b"and on")
 
@@ -72,7 +72,7 @@ class Told:
     def __init__(self, folder: Path) -> None:
         config = AgentConfig(**SMALL)
         state_dim = config.cnn_features + VECTOR
-        weights = SharedWeights(Policy(state_dim, ACTION, 1.0, True, config).parameter_count)
+        weights = SharedWeights(ActorPolicy(state_dim, ACTION, 1.0, True, config).parameter_count)
         spec = LearnerSpec(
             RunSettings(config), state_dim, ACTION, "cpu", seed=0, threads=1, log_dir=None,
             keep_last=0, keep_every=0, replay=fill(), weights=weights, reach=Reach(folder), run="",

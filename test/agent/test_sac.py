@@ -16,7 +16,7 @@ import torch
 from td3_driver.agent import CheckpointError, Replay, TD3Agent, algorithm
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.networks import joined_state
-from td3_driver.agent.policy import Policy, flatten
+from td3_driver.agent.policy import ActorPolicy, flatten
 from td3_driver.agent.sac import SACAgent, log_density
 from td3_driver.agent.snapshot import with_settings
 from td3_driver.checkpoints import checkpoint
@@ -156,7 +156,7 @@ def test_it_learns_the_better_action_and_keeps_its_entropy() -> None:
 def test_exploring_is_drawing_from_the_policy(settings: AgentConfig) -> None:
     agent = algorithm.create(replace(settings, exploration_sigma_final=1.0), 21, 2)
     assert isinstance(agent, SACAgent)
-    policy = Policy(21, 2, 1.0, True, settings)
+    policy = ActorPolicy(21, 2, 1.0, True, settings)
     policy.load_flat(flatten(agent))
     image, vector = np.full((4, 36, 36), 99, np.uint8), np.linspace(-1, 1, 5, dtype=np.float32)
     seen = {"image": image, "vector": vector}

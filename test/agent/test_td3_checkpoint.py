@@ -155,7 +155,7 @@ def test_training_continues_bit_for_bit_in_a_new_process(tmp_path: Path) -> None
     for _ in range(7):
         agent.train(replay, 8)
         agent.select_action(observation(), explore=True)
-    child.join(60)
+    child.join(240)
     assert child.exitcode == 0
     resumed = checkpoint.read(tmp_path / "twelve.pth")
     del resumed["provenance"]

@@ -15,7 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StorageP
 from td3_driver.bags.types import typestore
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.roles import DrivingConfig, Policy, Recorder
+from td3_driver.driving.roles import DrivingConfig, Policy, TransitionStore
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import Frame, drive, recorded
 from td3_driver.evaluation.drive_recorder import DriveRecorder
@@ -34,7 +34,7 @@ def drive_into(
     policy: Policy,
     *,
     config: DrivingConfig,
-    recorder: Recorder | None = None,
+    recorder: TransitionStore | None = None,
     road_map: RoadMap | None = None,
     seed: int = 5,
 ) -> list[Frame]:

@@ -131,7 +131,7 @@ def test_without_security_libraries_nobody_runs_unprotected_who_asked_for_them(
             "ROS_SECURITY_KEYSTORE": str(tmp_path),
             "ROS_SECURITY_ENCLAVE_OVERRIDE": "/td3",
         },
-        capture_output=True, text=True, timeout=60.0, check=False,
+        capture_output=True, text=True, timeout=240.0, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "secur" in done.stderr.lower()

@@ -158,7 +158,7 @@ def test_a_user_s_mistake_is_one_line() -> None:
     parameter = "objects_definition_file:=/no/such.json"
     done = subprocess.run(
         [sys.executable, "-m", "td3_driver.bridge_twin.world_node", "--ros-args", "-p", parameter],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240.0, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("error: objects file /no/such.json: no such file")

@@ -54,7 +54,7 @@ def in_child(work: Callable[..., None], *args: Any) -> None:
     context = multiprocessing.get_context("fork")
     process = context.Process(target=work, args=args)
     process.start()
-    process.join(60)
+    process.join(240)
     assert process.exitcode == 0
 
 

@@ -90,7 +90,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
         target=go_on, args=(tmp_path, config, saves)
     )
     child.start()
-    child.join(120)
+    child.join(240)
     assert child.exitcode == 0
     for step in saves:
         found = {**checkpoint.read(tmp_path / f"resumed_{step}.pth"), "provenance": None}

@@ -87,7 +87,7 @@ def test_when_the_run_is_over_the_newest_comes_first(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     rows = evaluations.newest_run(tmp_path)

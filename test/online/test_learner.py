@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 from td3_driver.learner.messages import Event, Load, Loaded, Save, Saved, Stop, Train, Trained
 from td3_driver.learner.process import NONFINITE_LIMIT, Learner, LearnerSpec
 from td3_driver.learner.reach import Reach
@@ -41,7 +41,7 @@ class Served:
             frame = rng.integers(0, 256, IMAGE[1:], dtype=np.uint8)
             vector = rng.normal(size=VECTOR).astype(np.float32)
             self.replay.add(rng.uniform(-1, 1, ACTION), 1.0, frame, vector, False, False)
-        policy = Policy(CONFIG.cnn_features + VECTOR, ACTION, 1.0, True, CONFIG)
+        policy = ActorPolicy(CONFIG.cnn_features + VECTOR, ACTION, 1.0, True, CONFIG)
         spec = LearnerSpec(
             settings=RunSettings(CONFIG, {}, {}), state_dim=CONFIG.cnn_features + VECTOR,
             action_dim=ACTION, device="cpu", seed=0, threads=1, log_dir=None, keep_last=0,

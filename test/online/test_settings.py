@@ -17,7 +17,7 @@ import torch
 from td3_driver.agent import CheckpointError, Replay, TD3Agent, algorithm
 from td3_driver.agent.actor_critic import ActorCritic
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.policy import Policy
+from td3_driver.agent.policy import ActorPolicy
 from td3_driver.agent.snapshot import components
 from td3_driver.checkpoints import checkpoint
 from td3_driver.driving.roles import DrivingConfig
@@ -309,7 +309,7 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
     path = tmp_path / "td3_40.pth"
     other = replace(OWN, discount=0.5, batch_size=12, n_step=1, exploration="gaussian")
     learned(other).save_checkpoint(path, run_of(DrivingConfig(), told=True))
-    policy = Policy(21, ACTION, 1.0, True, OWN)
+    policy = ActorPolicy(21, ACTION, 1.0, True, OWN)
     spec = LearnerSpec(
         settings=settings_of(DrivingConfig()), state_dim=21, action_dim=ACTION, device="cpu",
         seed=0, threads=1, log_dir=None, keep_last=0, keep_every=0, replay=experience(),

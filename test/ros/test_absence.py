@@ -9,7 +9,7 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from td3_driver.ros.driver.replay_pilot import absence
+from td3_driver.ros.driver.playback_pilot import absence
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Desk:
     def drive(self, frames: int, odometry: Callable[[], Odometry]) -> None:
         """So many frames, with what is on its way served between them."""
         for _ in range(frames):
-            self.transforms.frame(odometry())
+            self.transforms.publish(odometry())
             self._executor.spin_once(timeout_sec=0.0)
 
     def close(self) -> None:

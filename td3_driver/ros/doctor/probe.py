@@ -63,7 +63,7 @@ class Heard:
         controls: the last of these.
         executed: for each stamp the control in force in the step that led to it.
         image, odometry, status, world_info, override: the last message of each, or None.
-        complaints: of the driver's diagnostics, those that are not OK, by name.
+        complaints: the driver's diagnostics that are not OK, by name.
     """
 
     seconds: float

@@ -22,7 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver.driver_parameters import DriverParameters, check_paths
 from td3_driver.ros.driver.pilot import Pilot
-from td3_driver.ros.driver.replay_pilot import ReplayPilot
+from td3_driver.ros.driver.playback_pilot import PlaybackPilot
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.process import (
     ForeseenError,
@@ -64,7 +64,7 @@ class DriverNode(LifecycleNode):
 
     def __init__(self) -> None:
         self.failure: Exception | None = None  # of a transition
-        self._pilot: Pilot | ReplayPilot | None = None
+        self._pilot: Pilot | PlaybackPilot | None = None
         self._stop: Stop | None = None
         self._refusal: ForeseenError | None = None
         self._shut_down = False
@@ -128,7 +128,7 @@ class DriverNode(LifecycleNode):
             given = replace(read(self, DriverParameters), overwrite=self._overwrites)
             with foreseen():
                 check_paths(given, self._started)
-            made = ReplayPilot if given.mode == "replay" else Pilot
+            made = PlaybackPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
             self._overwrites = False  # from now on it would be this process's own run
             self._follow(asdict(given))
@@ -139,7 +139,7 @@ class DriverNode(LifecycleNode):
             return _FAILURE
         return _SUCCESS if self._autostart else self._wait_for_agent(self._pilot)
 
-    def _wait_for_agent(self, pilot: Pilot | ReplayPilot) -> TransitionCallbackReturn:
+    def _wait_for_agent(self, pilot: Pilot | PlaybackPilot) -> TransitionCallbackReturn:
         give_up_s = time.monotonic() + LOAD_WITHIN_S
         while not pilot.ready and pilot.exit_code is None and time.monotonic() < give_up_s:
             if self._stop is not None and self._stop.requested:

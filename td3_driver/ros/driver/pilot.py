@@ -271,7 +271,7 @@ class Pilot:
         else:
             self._conditions.meet("learner", f"{reason}; braking and waiting")
 
-    # What is looked at now and then.
+    # Checks on timers.
 
     def _look(self) -> None:
         if self.exit_code is None and (others := self._watch.came_before()):

@@ -63,7 +63,7 @@ class Reports:
 
     def frame(self, report: Report, odometry: Odometry) -> None:
         """One frame: what it brought, and where the car was."""
-        self._transforms.frame(odometry)
+        self._transforms.publish(odometry)
         if self._run.driver.episode is not None:
             position = odometry.pose.pose.position
             self._trajectory.append((position.x, position.y))

@@ -39,7 +39,7 @@ class Transforms:
         self._moving: Publisher | None = None
         self._stop_listening = wires.listen(TFMessage, TF, self._on_others, names.VOLATILE_10)
 
-    def frame(self, odometry: Odometry) -> None:
+    def publish(self, odometry: Odometry) -> None:
         """Tell what is to be told at the time of this odometry."""
         header, car_frame = odometry.header, _tf_name(odometry.child_frame_id)
         map_frame = _tf_name(header.frame_id)

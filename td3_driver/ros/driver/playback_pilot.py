@@ -49,7 +49,7 @@ QUIET_S, LAST_FRAMES_WITHIN_S = 0.2, 2.0
 ROUTE = "~/route"
 
 
-class ReplayPilot:
+class PlaybackPilot:
     """As `Pilot`, from configure to cleanup.
 
     Args:
@@ -195,7 +195,7 @@ class ReplayPilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         self._frames += 1
-        self._transforms.frame(seen.odometry)
+        self._transforms.publish(seen.odometry)
         began_s = time.monotonic()
         try:
             picture = pixels(seen.image)
