@@ -24,10 +24,9 @@ from torch.nn import functional as F
 
 from td3_driver.agent import snapshot
 from td3_driver.agent.config import AgentConfig
-from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, RecordedStep, SideStream
+from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, SideStream, recorded
 from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.health import feature_norm, gradient_norm
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.networks import CNN, Critic, actor_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, act, vector_length
@@ -120,8 +119,8 @@ class ActorCritic(ABC):
     def _prepare_steps(self) -> None:
         names = (name for name in self.components if name.endswith("_optimizer"))
         optimizers = [getattr(self, name) for name in names]
-        self._critic_step = RecordedStep(self._update_critic, self.device, optimizers)
-        self._actor_step = RecordedStep(self._update_actor, self.device, optimizers)
+        self._critic_step = recorded(self._update_critic, self.device, optimizers)
+        self._actor_step = recorded(self._update_actor, self.device, optimizers)
 
     def _build_networks(self, seed: int) -> None:
         sizes = (self.state_dim, self.vector_dim, self.action_dim)
@@ -360,6 +359,18 @@ class ActorCritic(ABC):
         for key, component in snapshot.components(self):
             if component is not None:
                 _LOG.info("  %s %s", key, done)
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """L2 norm of all the network's gradients, a scalar."""
+    return nn.utils.get_total_norm([w.grad for w in network.parameters() if w.grad is not None])
+
+
+def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tensor]:
+    """Mean L2 norm of a CNN's features in (B, F + V) joined states; nothing without that CNN."""
+    if getattr(agent, cnn) is None:
+        return {}
+    return {f"{cnn}_feature_norm": state.detach()[:, : -agent.vector_dim].norm(dim=1).mean()}
 
 
 def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:

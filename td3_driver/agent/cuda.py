@@ -12,9 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from td3_driver.agent.augmentation import draw_offsets, shifted_at_once
 from td3_driver.agent.networks import write_pixels
-from td3_driver.agent.staging import TensorBatch, empty_pixels, shape_key
+from td3_driver.agent.staging import (
+    TensorBatch,
+    draw_offsets,
+    empty_pixels,
+    shape_key,
+    shifted_at_once,
+)
 from td3_driver.replay.batch import IMAGES, NUMBERS, Batch, Rows
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.shared_memory import ArrayType, packed
@@ -166,7 +171,7 @@ class DeviceStaging:
                 write_pixels(moved, getattr(data, name))
             return {}
 
-        self._convert = RecordedStep(convert, self._device)
+        self._convert = recorded(convert, self._device)
 
 
 class SideStream:
@@ -197,40 +202,41 @@ class SideStream:
             torch.cuda.current_stream(self._device).wait_stream(self._stream)
 
 
-class RecordedStep:
-    """A part of an update; on CUDA it is recorded once and then replayed as one graph.
-
-    Every call is one real step: the first ones run as they are, for recording alone computes
-    nothing. It is recorded anew when the batch has moved to other tensors.
+def recorded(
+    step: Step, device: torch.device, optimizers: Sequence[torch.optim.Optimizer | None] = ()
+) -> Step:
+    """Return a part of an update, as one graph on CUDA, as it is on other devices.
 
     Args:
         step: Reads the batch and the agent's own tensors, writes the latter in place.
-        device: On others than CUDA, calls go straight to `step`.
+        device: Where it computes.
         optimizers: Those that `step` uses, None where a network is absent.
     """
+    on_cuda = device.type == "cuda"
+    for optimizer in optimizers:
+        for group in optimizer.param_groups if optimizer else ():
+            # Here, not at construction: a checkpoint of another device brings its own value.
+            group["capturable"] = on_cuda
+    return _RecordedStep(step, device) if on_cuda else step
 
-    def __init__(
-        self,
-        step: Step,
-        device: torch.device,
-        optimizers: Sequence[torch.optim.Optimizer | None] = (),
-    ) -> None:
+
+class _RecordedStep:
+    """A part of an update that is recorded once and then replayed as one graph.
+
+    Every call is one real step: the first ones run as they are, for recording alone computes
+    nothing. It is recorded anew when the batch has moved to other tensors.
+    """
+
+    def __init__(self, step: Step, device: torch.device) -> None:
         self._step = step
         self._device = device
-        self._records = device.type == "cuda"
         self._data: TensorBatch | None = None
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._outputs: dict[str, Tensor] = {}
-        for optimizer in optimizers:
-            for group in optimizer.param_groups if optimizer else ():
-                # Here, not at construction: a checkpoint of another device brings its own value.
-                group["capturable"] = self._records
 
     def __call__(self, data: TensorBatch) -> dict[str, Tensor]:
-        """One step; on CUDA the results are overwritten by the next."""
-        if not self._records:
-            return self._step(data)
+        """One step; the results are overwritten by the next."""
         with torch.cuda.device(self._device):  # also where the process's own is another one
             return self._recorded(data)
 

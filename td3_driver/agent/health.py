@@ -6,9 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -54,15 +51,3 @@ def complaints(measures: Mapping[str, float]) -> dict[str, str]:
             expected = f"{healthy.low:g} to {healthy.high:g}"
             found[name] = f"{name} is {value:.3g}, expected {expected}: {healthy.advice}"
     return found
-
-
-def gradient_norm(network: nn.Module) -> Tensor:
-    """L2 norm of all the network's gradients, a scalar."""
-    return nn.utils.get_total_norm([w.grad for w in network.parameters() if w.grad is not None])
-
-
-def feature_norm(agent: Any, cnn: str, state: Tensor) -> dict[str, Tensor]:
-    """Mean L2 norm of a CNN's features in (B, F + V) joined states; nothing without that CNN."""
-    if getattr(agent, cnn) is None:
-        return {}
-    return {f"{cnn}_feature_norm": state.detach()[:, : -agent.vector_dim].norm(dim=1).mean()}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from td3_driver.agent import Replay, TD3Agent, cuda
-from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, Parcel, RecordedStep
+from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, Parcel, recorded
 from td3_driver.agent.networks import to_pixels
 from td3_driver.agent.staging import Staging
 from td3_driver.replay.batch import NUMBERS, Batch
@@ -118,15 +118,15 @@ def test_frames_kept_on_a_device_give_the_same_batches(small: dict[str, Any]) ->
         assert np.array_equal(there.next_images.numpy(), here.next_images)
 
 
-def test_a_step_on_the_cpu_is_not_recorded(make_batch: Callable[..., Batch]) -> None:
-    calls: list[object] = []
-    step = RecordedStep(lambda data: calls.append(data) or {}, CPU)
-    data = Staging().fill(
-        make_batch(np.random.default_rng(0)), torch.float32, 0, torch.Generator()
-    )
-    for _ in range(6):
-        assert step(data) == {}
-    assert calls == [data] * 6
+def test_a_step_on_the_cpu_is_not_recorded() -> None:
+    """Nor are its optimizers' steps to be, whichever device their checkpoint is from."""
+    optimizer = torch.optim.Adam([torch.zeros(1)], capturable=True)
+
+    def step(data: object) -> dict[str, torch.Tensor]:
+        return {}
+
+    assert recorded(step, CPU, [optimizer, None]) is step
+    assert not optimizer.param_groups[0]["capturable"]
 
 
 @NEEDS_CUDA

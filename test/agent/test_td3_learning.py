@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from td3_driver.agent import Replay, TD3Agent
-from td3_driver.agent.augmentation import random_shift, shifted_at_once
 from td3_driver.agent.health import complaints
+from td3_driver.agent.staging import random_shift, shifted_at_once
 
 KEYS = {
     "critic_loss", "q1_mean", "q2_mean", "q_disagreement", "target_mean",
