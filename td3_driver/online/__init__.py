@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning while driving: where `driving` and `agent` meet. No ROS."""
+"""Learning while driving: joins `driving` and `agent`. No ROS."""

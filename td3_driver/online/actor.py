@@ -14,7 +14,7 @@ from td3_driver.driving.reward import Action
 
 
 class OnlineActor:
-    """Acts as the policy does, with noise.
+    """The policy's actions plus exploration noise.
 
     Args:
         policy: actor and actor CNN.
@@ -28,12 +28,12 @@ class OnlineActor:
         self._exploration = exploration
 
     def begin_episode(self) -> None:
-        """Noise does not reach over from one episode into the next."""
+        """Reset the noise, so that it does not carry over from one episode to the next."""
         if self._exploration is not None:
             self._exploration.reset()
 
     def act(self, situation: Situation) -> Action:
-        """(2,) float32; the caller bounds it."""
+        """Return the (2,) float32 action; the caller bounds it."""
         seen = situation.observation
         observation: Observation = {"image": seen.image, "vector": seen.vector}
         if self._exploration is None:
@@ -42,10 +42,10 @@ class OnlineActor:
         return self._policy.act(observation, (self.noise_scale * noise).astype(np.float32))
 
     def state(self) -> dict[str, Any]:
-        """The noise's state, plain Python types."""
+        """Return the noise's state, plain Python types."""
         return self._exploration.state() if self._exploration is not None else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         if self._exploration is not None and state:
             self._exploration.restore(state)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluations.jsonl` beside the checkpoints: one line for each that was evaluated."""
+"""`evaluations.jsonl` beside the checkpoints: one line for each evaluated checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEEDED = {"run", "score", "driving_score", "written_ns"}
 
 
 def append(folder: Path, row: Mapping[str, Any]) -> None:
-    """Add a line, onto the disk.
+    """Append a line to the file and flush it to disk.
 
     Raises:
         OSError: it cannot be written.
@@ -24,7 +24,7 @@ def append(folder: Path, row: Mapping[str, Any]) -> None:
     with (folder / FILE).open("a+b") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(end - 1, 0))
-        # Half a line that a killed process left must not spoil this one.
+        # A killed process may have left half a line, which must not spoil this one.
         broken = end > 0 and file.read(1) != b"\n"
         file.write(b"\n" * broken + json.dumps(row).encode() + b"\n")
         file.flush()
@@ -33,7 +33,7 @@ def append(folder: Path, row: Mapping[str, Any]) -> None:
 
 
 def newest_run(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the run that wrote last, in their order; none without a readable file."""
+    """Return the lines of the run that wrote last, in their order; none if unreadable."""
     try:
         lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -43,7 +43,7 @@ def newest_run(folder: Path) -> list[dict[str, Any]]:
 
 
 def worth(row: Mapping[str, Any]) -> float:
-    """What the best has most of: the mean score, times the mean driving score.
+    """Return what the best checkpoint has most of: mean score times mean driving score.
 
     The mean score alone lets a smooth policy that fails one route in five win over one that
     completes them all.
@@ -52,7 +52,7 @@ def worth(row: Mapping[str, Any]) -> float:
 
 
 def best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The line of the checkpoint that is `best.pth`."""
+    """Return the line of the checkpoint that `best.pth` is a copy of."""
     return max(rows, key=worth, default=None)
 
 

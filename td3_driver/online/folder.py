@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run's files."""
+"""Preparing the folder of a run's files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def prepare_folder(folder: Path, name: str = "checkpoint folder") -> None:
-    """Make a folder and see that files can be written there.
+    """Make a folder and check that files can be written there.
 
     Raises:
-        OSError: they cannot; the message names the folder, as `name`.
+        OSError: they cannot be; the message names the folder and calls it `name`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

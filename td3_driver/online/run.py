@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting a run: shared memory, the learner process, the driver, put together."""
+"""Starting a run: shared memory, the learner process and the driver, put together."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ REALTIME_NICENESS = 10
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run is started with.
+    """The settings that a run is started with.
 
     Attributes:
-        configuration: networks, learning, driving.
-        session: steps, checkpoints, stepping.
-        resume: checkpoint to go on from, or None.
+        configuration: settings of networks, learning and driving.
+        session: settings of steps, checkpoints and lock-step.
+        resume: checkpoint to continue from, or None.
         seed: seed of everything random; parts of the run derive their own from it.
-        device: "cpu" or "cuda", of the learner. Acting is on the CPU.
-        learner_threads: threads of the learner's arithmetic.
+        device: the learner's, "cpu" or "cuda". The policy acts on the CPU.
+        learner_threads: threads that torch computes with in the learner.
         keep_last: numbered checkpoints to keep; 0: all.
-        keep_every: of the others keep those at multiples of so many steps; 0: none.
-        prefill: replay file of demonstrations to learn from beside what is driven, or None.
-        prefill_share: their share of each batch, in (0, 1).
+        keep_every: older checkpoints are kept at multiples of this many steps; 0: none are.
+        prefill: replay file of demonstrations to learn from beside the run's own transitions, or
+            None.
+        prefill_share: the demonstrations' share of each batch, in (0, 1).
     """
 
     configuration: Configuration
@@ -110,11 +111,11 @@ class Run:
 
     @property
     def learning_starts(self) -> int:
-        """Transitions in the replay before which nothing is learned."""
+        """The number of transitions in the replay from which on the agent learns."""
         return self._config.configuration.agent.learning_starts
 
     def greeted(self, event: Loaded) -> bool:
-        """Handle the learner's `Loaded`s until it is what the run starts from; then True."""
+        """Handle a `Loaded` of the learner; True once it is the state that the run starts from."""
         if event.path is not None:
             return True
         if self._config.resume is not None:
@@ -126,7 +127,7 @@ class Run:
         return True
 
     def measures(self) -> dict[str, object]:
-        """Where the run stands, for people and plots."""
+        """The run's progress as numbers, for people and plots."""
         session = self.session
         losses = {name: round(value, 6) for name, value in self.learner.losses.items()}
         return {

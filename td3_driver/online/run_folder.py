@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder for each run: its name, who may write into it, and what lies in it.
+"""The folder of a run: its name, its lock, and the files in it.
 
 Beside the checkpoints lie `run.yaml`, a YAML document for each program that began or went on with
 the run, `log.txt` under `td3_driver train`, `evaluations.jsonl` and `tensorboard/`. `.lock` is
-held as long as a process of the run lives.
+locked as long as a process of the run lives.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _REPLAYS = re.compile(r"td3_\d+\.replay")
 
 
 class RunFolderError(ValueError):
-    """A run cannot have a folder; one line says which, why, and what would be right."""
+    """A run cannot have a folder; one line names the folder, the reason and a remedy."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """What options are called where they are given."""
+    """The names of the options in messages, as the user gave them."""
 
     folder: str
     resume: str
@@ -56,13 +56,13 @@ class Wording:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that is this run's alone while the process lives.
+    """A folder that belongs to one run alone while the process lives.
 
     Attributes:
-        path: of the folder.
+        path: the folder's.
         name: random; checkpoints carry it in `provenance`.
-        lock: kept open; a child process that inherits it keeps the folder too. None: the file
-            system has no locks, or a parent holds it.
+        lock: descriptor of the locked file; a child process that inherits it keeps the folder too.
+            None: the file system has no locks, or a parent holds it.
     """
 
     path: Path
@@ -70,15 +70,15 @@ class RunFolder:
     lock: IO[str] | None
 
     def release(self) -> None:
-        """Let another have the folder."""
+        """Release the lock, so that another process may take the folder."""
         if self.lock is not None:
             self.lock.close()
 
 
 def new_folder(place: str, preset: str, seed: int, runs: Path = RUNS) -> Path:
-    """Make `runs/<when>_<place>_<preset>_s<seed>`, and let nobody else have it.
+    """Make `runs/<when>_<place>_<preset>_s<seed>` and lock it.
 
-    `place` may be a map's path; its name counts.
+    If `place` is the path of a map, the map's name is used.
 
     Raises:
         OSError: it cannot be made.
@@ -96,16 +96,17 @@ def new_folder(place: str, preset: str, seed: int, runs: Path = RUNS) -> Path:
 
 
 def claim(folder: Path, resume: Path | None, words: Wording, *, overwrite: bool) -> RunFolder:
-    """Take a folder for a run, new or gone on with.
+    """Take a folder for a run that begins or continues.
 
     Args:
-        folder: where; made if it is not there.
-        resume: the checkpoint that the run begins with; one in `folder` goes on with its run.
-        words: for messages.
-        overwrite: delete another run's files in it first.
+        folder: the folder; made if it is not there.
+        resume: the checkpoint that the run begins with; a checkpoint in `folder` continues its
+            run.
+        words: names of the options, for messages.
+        overwrite: first delete the files of another run in it.
 
     Raises:
-        RunFolderError: it is another run's, or another process is at work there.
+        RunFolderError: it belongs to another run, or another process is using it.
         OSError: files cannot be written there.
     """
     prepare_folder(folder)
@@ -130,11 +131,11 @@ def claim(folder: Path, resume: Path | None, words: Wording, *, overwrite: bool)
 
 
 def record(run: RunFolder, about: Mapping[str, Any]) -> None:
-    """Add a document to `run.yaml`: what a program of the run was started with.
+    """Append a document to `run.yaml` that says how a program of the run was started.
 
     Args:
-        run: whose.
-        about: besides its command line and versions; plain Python types.
+        run: the run's folder.
+        about: entries beside the command line and the versions; plain Python types.
 
     Raises:
         OSError: it cannot be written.
@@ -149,7 +150,7 @@ def record(run: RunFolder, about: Mapping[str, Any]) -> None:
 
 
 def point_newest(folder: Path, runs: Path = RUNS) -> str:
-    """Let `runs/latest` lead to a run in `runs`; why it does not, "" where all is well."""
+    """Link `runs/latest` to a run in `runs`; return why that failed, or ""."""
     if folder.resolve().parent != runs.resolve():
         return ""
     link, temporary = runs / NEWEST, runs / f".{NEWEST}.{secrets.token_hex(4)}"
@@ -158,13 +159,13 @@ def point_newest(folder: Path, runs: Path = RUNS) -> str:
             return f"{link}: is no link; it is left alone, and does not lead to {folder}"
         temporary.symlink_to(folder.name)
         temporary.replace(link)
-    except OSError as error:  # some file systems have no links
+    except OSError as error:  # some file systems have no symbolic links
         return f"{link}: cannot lead to {folder} ({error.strerror})"
     return ""
 
 
 def newest_best(runs: Path = RUNS) -> Path:
-    """`best.pth` of the newest run, by its run's own name.
+    """Return `best.pth` of the newest run, the run by its own name.
 
     Raises:
         FileNotFoundError: there is none; one line says why.
@@ -209,14 +210,14 @@ def _is_a_run(folder: Path) -> bool:
 
 
 def _is_of_a_run(path: Path) -> bool:
-    """What a run has made and would be a pity to lose."""
+    """Whether a path is a checkpoint, a replay or the evaluations of a run."""
     name = path.name
     named = _CHECKPOINTS.fullmatch(name) or _REPLAYS.fullmatch(name)
     return bool(named) or name == evaluations.FILE
 
 
 def _check_published(folder: Path, words: Wording) -> None:
-    """`latest.pth` and the like are common names, other programs' too."""
+    """Raise if another program's file has the name of a checkpoint or replay."""
     for path in sorted(folder.iterdir()):
         ours = checkpoint.may_replace if path.suffix == ".pth" else replay_log.may_replace
         if (_CHECKPOINTS.fullmatch(path.name) or _REPLAYS.fullmatch(path.name)) and not ours(path):
@@ -227,7 +228,7 @@ def _check_published(folder: Path, words: Wording) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Delete a run's files and no others."""
+    """Delete a run's files, and no others."""
     for path in folder.iterdir():
         if _is_of_a_run(path) or path.name in (RECORD, LOG):
             path.unlink()
@@ -237,7 +238,7 @@ def _clear(folder: Path) -> None:
 
 
 def _name_of(folder: Path) -> str | None:
-    """The name of the run that `run.yaml` tells of, if it can be read."""
+    """Return the name of the run that `run.yaml` records; None if it cannot be read."""
     try:
         first = next(yaml.safe_load_all((folder / RECORD).read_text(encoding="utf-8")), None)
     except (OSError, ValueError, yaml.YAMLError):

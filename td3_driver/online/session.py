@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training run: steps, updates owed, checkpoints due, and what a checkpoint must remember."""
+"""A training run: its steps, owed updates, due checkpoints, and the state that these hold."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ from td3_driver.online.run_folder import RunFolder
 from td3_driver.online.update_debt import UpdateDebt
 from td3_driver.replay.buffer import Replay
 
-# In real time at most so many updates wait at the learner, and at most so many are remembered
-# when it is too slow: after a pause it must not make up for lost time in one burst.
+# Limits, in real time, of the updates that wait at the learner, and of those still owed when it is
+# too slow: after a pause it must not make up for lost time in one burst.
 REALTIME_OUTSTANDING = 2
 REALTIME_DEBT = 4.0
-# `latest.pth` is renewed this often, so that a killed process loses little.
+# `latest.pth` is written this often, so that a killed process loses little.
 AUTOSAVE_STEPS = 250
 LATEST = "latest.pth"
 _RUN_KEYS = {"update_debt", "driver", "exploration"}
 
 
 def _nothing(event: Event) -> None:
-    """For requests whose answer nobody waits for."""
+    """Ignore the answer to a request."""
 
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """One run.
+    """Settings of a run's session.
 
     Attributes:
         steps: environment steps in total, resumed ones included; 0: no end.
         save_freq: steps between checkpoints; 0: only at the end.
-        checkpoint_dir: where they go; of an agent that only drives, where it came from.
-        reach: what requests may name.
-        run: that the folder is this run's; None: nothing is written.
-        lockstep: act only with every update owed so far in the weights, so that runs repeat.
-        learning: make updates and checkpoints; else the agent drives as it is.
-        episodes: end after so many episodes; 0: no end.
-        save_replay: checkpoints take the replay with them (but for the frequent `latest.pth`).
+        checkpoint_dir: folder of the checkpoints; without learning, of the one that was loaded.
+        reach: the files that requests may name.
+        run: the run's claim on its folder; None: nothing is written.
+        lockstep: act only when the weights contain every update owed so far, so that runs repeat.
+        learning: make updates and checkpoints; else the agent drives unchanged.
+        episodes: number of episodes after which the run ends; 0: no end.
+        save_replay: save the replay with each checkpoint (but for the frequent `latest.pth`).
         settings: the resolved configuration, kept in every checkpoint.
-        meaning: what the agent's observations and actions are, kept likewise.
+        meaning: the meaning of the agent's observations and actions, kept in every checkpoint.
     """
 
     steps: int
@@ -74,7 +74,7 @@ class SessionConfig:
 
 
 class Session:
-    """Drives, stores, and asks the learner for what is due. See `ros.driver.pilot` for its use.
+    """Drives, stores transitions, and asks the learner for due updates and checkpoints.
 
     Attributes:
         unsaved: why the last save that was due has not come about (yet); empty: it has.
@@ -94,12 +94,12 @@ class Session:
         self.env_steps = 0
         self.updating = True  # ask for updates; may be switched while driving
         self.last_checkpoint: Path | None = None
-        self.saved_s: float | None = None  # when, as of time.monotonic
+        self.saved_s: float | None = None  # time.monotonic, s
         self.unsaved = ""
         self._config = config
         self._driver = driver
         self._actor = actor
-        self._policy = policy  # what the actor acts by
+        self._policy = policy  # the actor's weights
         self._replay = replay
         self._learner = learner
         self._weights = weights
@@ -110,13 +110,13 @@ class Session:
 
     @property
     def finished(self) -> bool:
-        """All steps are driven; nothing but the learner's last answers is missing."""
+        """All steps are driven; only the learner's last answers are missing."""
         steps, episodes = self._config.steps, self._config.episodes
         return 0 < steps <= self.env_steps or 0 < episodes <= self._episodes_ended
 
     @property
     def episodes(self) -> int:
-        """After how many the run ends; 0: after none."""
+        """The number of episodes after which the run ends; 0: no end."""
         return self._config.episodes
 
     @property
@@ -126,12 +126,12 @@ class Session:
 
     @property
     def may_decide(self) -> bool:
-        """The weights to act with are here, or will not come."""
+        """The weights to act with are here, or will not come any more."""
         learner = self._learner
         return not self._config.lockstep or learner.outstanding == 0 or not learner.reachable
 
     def interrupt(self) -> None:
-        """A frame was missed; see `Driver.interrupt`."""
+        """Note that a frame was missed; see `Driver.interrupt`."""
         self._driver.interrupt()
         self._snapshot = self._run_state()
 
@@ -142,7 +142,7 @@ class Session:
     def observe(
         self, pixels: Picture, ego: EgoState, human: Control | None, users: RoadUsers
     ) -> Report:
-        """Take in one frame and ask the learner for what it brought due; see `Driver.observe`."""
+        """Take in one frame and ask the learner for the work that is due; see `Driver.observe`."""
         report = self._driver.observe(pixels, ego, human, users)
         if report.outcome is not None:
             self.env_steps += 1
@@ -158,11 +158,11 @@ class Session:
         return report
 
     def decide(self) -> Command:
-        """The command for the frame last observed."""
+        """Return the command for the frame last observed."""
         return self._driver.decide()
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
-        """Ask for a checkpoint (default `td3_<step>.pth`); `then` gets `Saved` or `Refused`."""
+        """Ask for a checkpoint, by default `td3_<step>.pth`; `then` gets `Saved` or `Refused`."""
         if not self.learning:
             then(Refused("mode evaluate changes nothing, and saves nothing"))
             return
@@ -171,7 +171,7 @@ class Session:
         self._save(path, rows, then)
 
     def save_latest(self) -> None:
-        """Ask for `latest.pth` alone, without the replay."""
+        """Ask for `latest.pth`, without the replay."""
         self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
@@ -179,7 +179,7 @@ class Session:
         self._learner.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
 
     def _due(self) -> Then:
-        """Takes the answer to a save that is nobody else's wish."""
+        """Return a callback for the answer to a due save, which no user asked for."""
         self.unsaved = "the learner has not answered"
 
         def answered(event: Event) -> None:
@@ -195,11 +195,11 @@ class Session:
         replay: bool = False,
         anywhere: bool = False,
     ) -> None:
-        """Ask to go back to a checkpoint (default: the newest valid one in the folder).
+        """Ask to load a checkpoint (default: the newest valid one in the folder).
 
-        `then` gets `Loaded` or `Refused`; a refusal changes nothing. With `replay` the replay is
-        filled too; only before anything is driven. The state is the file's, settings remain. With
-        `anywhere` the path is not a stranger's, and may lead anywhere.
+        `then` is called with `Loaded` or `Refused`; a refusal changes nothing. With `replay` the
+        replay is filled too; only before anything is driven. The state is the file's, settings
+        remain. With `anywhere` the path may lead anywhere: whoever started the run gave it.
         """
         self._learner.ask(Load(path, replay, anywhere), then)
 
@@ -211,23 +211,23 @@ class Session:
             self._policy.load_flat(flat)
 
     def saved(self, event: Saved) -> None:
-        """A checkpoint stands on disk."""
+        """Note that a checkpoint was written."""
         self.last_checkpoint, self.saved_s = event.path, time.monotonic()
 
     def take_over(self, event: Loaded) -> None:
-        """Go on from the checkpoint that the learner has gone back to."""
+        """Continue from the checkpoint that the learner has loaded."""
         self.take_weights()
-        if event.path is None:  # the learner's greeting: a new agent
+        if event.path is None:  # the learner's first event: a new agent
             return
         self.env_steps = event.env_steps
         self._actor.env_steps = event.env_steps
-        if not self.learning:  # whoever is judged drives its own routes, and none to its end
+        if not self.learning:  # an evaluated agent begins with routes of its own
             self._driver.abandon_episode()
-        # A converted file, or one from a loop of the user's own, has no driving side.
+        # A converted file, or one of a user's own training loop, has no state of the driving side.
         elif event.run.keys() >= _RUN_KEYS:
             self._debt.owed = float(event.run["update_debt"])
             open_episode = event.replay and event.run["driver"]["actions"] is not None
-            # A world in real time does not repeat itself.
+            # A world in real time is not reproducible.
             redrive = self._config.lockstep
             self._driver.restore(
                 event.run["driver"], redrive=redrive, recorded=redrive and open_episode
@@ -245,7 +245,8 @@ class Session:
             return
         if count:
             self._debt.pay(count)
-            # A fixed number of rows makes a run repeat; in real time newer ones are as good.
+            # With a fixed number of rows a run repeats itself; in real time newer rows may be
+            # sampled, too.
             rows = self._replay.rows_written if lockstep else None
             self._learner.train(count, rows)
 

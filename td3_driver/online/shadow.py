@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy that watches another drive and says, frame by frame, what it would do.
+"""A policy that watches another drive and proposes an action for each frame.
 
-It sees what it would see driving. Where routes come with the recording, an episode begins with
-each and ends as in driving; else it follows the lanes ahead, straight on at junctions. Topics have
-no order among each other, and a recording keeps the one in which they happened to come: a route
-may be told of before its first frame, or some frames after it.
+It gets the observations that it would get when driving. Where routes come with the recording, each
+begins an episode, which ends as in driving; else it follows the lanes ahead, straight on at
+junctions. Messages of different topics have no defined order, and a recording keeps the order of
+arrival: a route may come before its first frame, or some frames after it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from td3_driver.driving.safety import ACTION_DIM, safe_action
 from td3_driver.driving.types import EgoState
 from td3_driver.online.timing import Cadence
 
-REMEMBERED = 20  # frames that may still get their command or their route
-COLLISIONS_REMEMBERED = 100  # a car that scrapes along a wall reports one in each tick
+REMEMBERED = 20  # frames that are remembered, as their command or route may still come
+COLLISIONS_REMEMBERED = 100  # a car that scrapes along a wall reports one each tick
 
 
 class Errors:
     """Mean distances between proposed and driven actions of the same frames.
 
     Attributes:
-        count: frames of which both are known.
+        count: frames whose proposed and driven action are known.
     """
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class Errors:
         self._driven: dict[int, Action] = {}
 
     def proposed(self, time_ns: int, action: Action) -> None:
-        """What the policy would do in the frame of that stamp."""
+        """Take in the action proposed for the frame with stamp `time_ns`, ns."""
         self._put(self._proposed, time_ns, action)
 
     def driven(self, time_ns: int, action: Action) -> None:
-        """What was commanded; with stamp 0, as a person may send it, for the newest frame."""
+        """Take in the action driven in a frame, by its stamp in ns; 0 is the newest frame."""
         self._put(self._driven, time_ns or next(reversed(self._proposed), 0), action)
 
     def values(self) -> dict[str, float]:
-        """As in a replay's metrics.json; empty while nothing is known."""
+        """Return the errors as a playback's metrics.json has them; empty while there are none."""
         if not self.count:
             return {}
         steer, drive = (self._sums / self.count).tolist()
@@ -72,7 +72,7 @@ class Errors:
 
 @dataclass
 class _Seen:
-    """A frame, and whether anything was proposed for it."""
+    """A seen frame, and the action proposed for it, if any."""
 
     frame: Picture
     ego: EgoState
@@ -81,17 +81,17 @@ class _Seen:
 
 
 class Shadow:
-    """See the module.
+    """Proposes an action for each frame of another's drive; see the module.
 
     Args:
-        policy: proposes.
-        config: ends of episodes, limits.
+        policy: proposes the actions.
+        config: the ends of episodes, and limits.
 
     Attributes:
-        episodes: begun so far.
-        outside_episodes: frames so far for which nothing was proposed.
-        dropped_frames: frames that are missing between two others, by the gaps between stamps.
-        time_jumps: how often time went back, or on by more than a gap.
+        episodes: number of episodes begun so far.
+        outside_episodes: number of frames so far for which nothing was proposed.
+        dropped_frames: number of missing frames, by the gaps between stamps.
+        time_jumps: how often time went back, or forward by more than a gap.
     """
 
     def __init__(self, policy: Policy, config: DrivingConfig) -> None:
@@ -101,10 +101,10 @@ class Shadow:
         self._lanes: Lanes | None = None
         self._routes_come = False
         self._routes = RecordedRoutes(REMEMBERED)
-        self._new_routes: list[tuple[int, Route]] = []  # told of since the last frame
+        self._new_routes: list[tuple[int, Route]] = []  # since the last frame
         self._collisions_ns: deque[int] = deque(maxlen=COLLISIONS_REMEMBERED)
         self._new_collisions_ns: list[int] = []
-        # One more, so that of each remembered frame the one before it is known, too.
+        # One more, so that the frame before each remembered one is known, too.
         self._seen: deque[_Seen] = deque(maxlen=REMEMBERED + 1)
         self._cadence = Cadence()
         self._perception = Perception(end_to_end=config.end_to_end)
@@ -112,7 +112,7 @@ class Shadow:
         self._begun_ns = 0  # stamp of the episode's first frame
 
     def set_map(self, road_map: RoadMap) -> None:
-        """The roads from now on."""
+        """Follow the roads of this map from now on."""
         self._road_map, self._lanes = road_map, None
 
     def see(
@@ -123,14 +123,14 @@ class Shadow:
         *,
         routes_come: bool = False,
     ) -> Action | None:
-        """The action for this frame; None where there is no route to follow.
+        """Return the action for this frame; None where there is no route to follow.
 
         Args:
             pixels: the camera's picture, see `grey_frame`.
             ego: the car at the same stamp.
-            users: who else is on the road at the same stamp.
-            routes_come: somebody tells of routes: episodes begin with them alone, from now on
-                until time jumps; a player's topics end before what it has played is all seen.
+            users: other road users at the same stamp.
+            routes_come: routes are published: from now on until time jumps only they begin
+                episodes, as a player's topics may end before all that it played is seen.
         """
         seen = _Seen(grey_frame(pixels, self._config.view), ego, users)
         before = self._seen[-1] if self._seen else None
@@ -150,15 +150,15 @@ class Shadow:
         return action
 
     def follow(self, stamp_ns: int, route: Route) -> list[tuple[int, Action]]:
-        """A recorded route; the actions along it for the frames that were seen already.
+        """Take in a recorded route; return the actions along it for frames that were seen already.
 
         Args:
             stamp_ns: stamp of its first frame.
             route: the route.
 
         Returns:
-            Stamps, ns, and actions, rising; they replace what was proposed for these frames. None
-            where the episode has begun with this route already: the topic is latched.
+            Stamps in ns, ascending, and actions, which replace those proposed for these frames.
+            Empty if the episode has begun with this route already: the topic is latched.
         """
         self._routes.add(stamp_ns, route)
         self._new_routes.append((stamp_ns, route))
@@ -183,14 +183,14 @@ class Shadow:
         return actions
 
     def collided(self, stamp_ns: int) -> None:
-        """A collision was reported, with the time of its frame, which ends the episode."""
+        """Take in a collision by its frame's stamp, ns; it ends the episode."""
         self._collisions_ns.append(stamp_ns)
         self._new_collisions_ns.append(stamp_ns)
         if self._seen and self._begun_ns < stamp_ns <= self._seen[-1].ego.stamp_ns:
-            self._episode = None  # it was seen already
+            self._episode = None  # the frame was seen already
 
     def _begin_anew(self) -> None:
-        """Another round, or another recording: what was told of the last one does not count."""
+        """Forget all routes and collisions: the recording was restarted, or is another one."""
         self._routes = RecordedRoutes(REMEMBERED)
         for stamp_ns, route in self._new_routes:
             self._routes.add(stamp_ns, route)
@@ -203,7 +203,7 @@ class Shadow:
         return self._routes.begun(before_ns, now.ego.stamp_ns)
 
     def _advance(self, before: _Seen | None, now: _Seen) -> Action | None:
-        """Go on by a frame."""
+        """Advance the episode by a frame and return the action for it."""
         action = self._judge(before, now)
         now.proposed = now.proposed or action is not None
         return action

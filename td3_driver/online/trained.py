@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint as a policy that learns no more."""
+"""The policy of a checkpoint, for driving without learning."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Greedy:
         self.agent = agent
 
     def begin_episode(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is no state to reset."""
 
     def act(self, situation: Situation) -> Action:
-        """The actor's action."""
+        """Return the actor's action."""
         seen = situation.observation
         return self.agent.select_action({"image": seen.image, "vector": seen.vector})
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint as a policy.
+    """A checkpoint's policy and the settings that it learned with.
 
     Attributes:
         policy: drives greedily.
-        driving: how it learned to drive: limits, target speed.
-        env_steps: how long it learned.
-        note: what the file lacked and what stands in for it; "" if nothing.
+        driving: the driving settings that it learned with, such as limits and target speed.
+        env_steps: environment steps that it learned for.
+        note: what the file lacked and what is used instead; "" if nothing.
     """
 
     policy: Greedy
@@ -56,8 +56,8 @@ def load(path: Path) -> Trained:
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is damaged.
-        ValueError: its networks are not those of a driver, what they see and do is something
-            else here, or its settings are not known here.
+        ValueError: its networks are not a driver's, its observations or actions have another
+            meaning here, or its settings are unknown.
     """
     payload = checkpoint.read(path)
     agent = algorithm.load(path)

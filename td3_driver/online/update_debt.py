@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many updates a run owes for the steps it has driven."""
+"""The number of updates that a run owes for the steps it has driven."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from td3_driver.replay.buffer import Replay
 
 
 class UpdateDebt:
-    """The updates owed: `updates_per_step` for each step from `learning_starts` transitions on.
+    """Owed updates: `updates_per_step` for each step from `learning_starts` transitions on.
 
     Args:
-        config: has both numbers.
-        replay: the buffer that the transitions are in.
-        most: the largest debt; what exceeds it is forgotten.
+        config: contains both numbers.
+        replay: the buffer of transitions.
+        most: the largest debt; updates beyond it are dropped.
 
     Attributes:
         owed: updates owed, with the fraction of the next one.
@@ -26,12 +26,12 @@ class UpdateDebt:
         self._config, self._replay, self._most = config, replay, most
 
     def step(self) -> int:
-        """Count a step; returns the whole updates that are owed now."""
+        """Count a step; return the number of whole updates that are owed now."""
         if self._replay.transitions < self._config.learning_starts:
             return 0
         self.owed = min(self.owed + self._config.updates_per_step, self._most)
         return math.floor(self.owed)
 
     def pay(self, updates: int) -> None:
-        """Count updates as made, or asked for."""
+        """Subtract updates that were made, or asked for."""
         self.owed -= updates
