@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TD3 itself: networks, learning, exploration, and an agent's whole state. No ROS."""
+"""The learning agents, TD3 and SAC: networks, updates, exploration, saved state. No ROS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: torch takes seconds, and reading a preset does not need it."""
+    """Import a name on first use: torch takes seconds, and reading a preset does not need it."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

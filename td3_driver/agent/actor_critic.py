@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What actor-critic algorithms that learn from replay have in common; see `td3` and `sac`.
+"""The common part of actor-critic algorithms that learn from a replay; see `td3` and `sac`.
 
-Who sees what is the point of these modules. The critic sees critic_cnn's features and no others,
-the actor sees actor_cnn's and no others, and each target sees its own target CNN's. The actor's
-loss reaches the actor and actor_cnn through the action alone.
+Each network has a CNN of its own: the critic sees only critic_cnn's features, the actor only
+actor_cnn's, and each target only its own target CNN's. The actor's loss reaches the actor and
+actor_cnn through the action alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Agent = TypeVar("Agent", bound="ActorCritic")
 
 
 class ActorCritic(ABC):
-    """Learns a policy from replayed experience; an algorithm says by which targets and losses.
+    """An agent that learns a policy from a replay; subclasses define its targets and losses.
 
     Args:
         state_dim: CNN features and vector together; without images the vector alone.
@@ -52,16 +52,16 @@ class ActorCritic(ABC):
         use_dict_buffer: True for observations of an image and a vector, False for a vector; then
             `actor_cnn` and `critic_cnn`, their targets and optimizers are None.
         config: An `AgentConfig`, a mapping for `AgentConfig.from_mapping`, or None for defaults;
-            its `algorithm` is this one.
-        device: Of the networks, as torch names it.
-        seed: Of initial weights and of all random draws. The process's own random state is
+            its `algorithm` is the class's.
+        device: Device of the networks, as torch names it.
+        seed: Seed of initial weights and all random draws. The process's own random state is
             neither used nor changed.
 
     Attributes:
         algorithm: Its name, as in `AgentConfig`.
-        components: Every network, target and optimizer, by attribute; a file has them in this
-            order. They are None where there are no images to see.
-        noises: Standard normal numbers that an update needs, times (B, A).
+        components: Attribute names of every network, target and optimizer, in a file's order.
+            Those of CNNs are None without images.
+        noises: Number of (B, A) standard normal arrays that an update needs.
         total_it: Critic updates made.
         env_steps: Environment steps experienced; the caller counts them.
         episodes: Episodes finished; the caller counts them.
@@ -142,11 +142,11 @@ class ActorCritic(ABC):
     def select_action(
         self, observation: Observation, explore: bool = False
     ) -> npt.NDArray[np.float32]:
-        """The action for one observation, (action_dim,) float32 in [-max_action, max_action].
+        """Return an observation's action, (action_dim,) float32 in [-max_action, max_action].
 
         Args:
             observation: See `policy.act`, which also raises ValueError if it is malformed.
-            explore: With exploration noise of the size due at `env_steps`, and clipped.
+            explore: Add exploration noise of the size due at `env_steps`, and clip.
         """
         if not explore:
             return act(self, observation)
@@ -162,13 +162,13 @@ class ActorCritic(ABC):
         rows: int | None = None,
         demonstrations: Demonstrations | None = None,
     ) -> Measures:
-        """One update from replayed experience.
+        """Make one update from the replay.
 
         Args:
-            replay: Where to sample.
+            replay: The buffer to sample from.
             batch_size: Transitions in the batch; None for the configured number.
-            rows: Consider the replay's first `rows` rows only, the `head` of `Replay.sample`.
-            demonstrations: Where a share of the batch comes from instead.
+            rows: Sample from the replay's first `rows` rows only, the `head` of `Replay.sample`.
+            demonstrations: A second replay, from which a share of the batch comes.
 
         Returns:
             What `update` returns.
@@ -187,13 +187,13 @@ class ActorCritic(ABC):
         return self.update(batch)
 
     def update(self, batch: Batch) -> Measures:
-        """One critic update, and every `policy_freq`-th time an actor and target update.
+        """Make one critic update, and every `policy_freq`-th time an actor and target update.
 
         Returns:
             critic_loss, q1_mean, q2_mean, q_disagreement (mean |Q1 - Q2|), target_mean; with an
             actor update also actor_loss, pre_tanh_abs_mean and saturated_share (of the action's
             elements, beyond 0.98 of their bound); of each updated network <name>_grad_norm before
-            clipping, of each CNN <name>_feature_norm. A step that is not finite is left out.
+            clipping, of each CNN <name>_feature_norm. A step that is not finite is skipped.
         """
         self.total_it += 1
         dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
@@ -205,11 +205,11 @@ class ActorCritic(ABC):
 
     @abstractmethod
     def _target_value(self, data: TensorBatch) -> Tensor:
-        """(B,), what both critics' values of (s, a) are to become; keeps `data.following`."""
+        """Return (B,) targets for both critics' values of (s, a); sets `data.following`."""
 
     @abstractmethod
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
-        """One step of the actor and its CNN, then of the targets; what was measured."""
+        """Make one step of the actor and its CNN, then of the targets; return its measures."""
 
     def _update_critic(self, data: TensorBatch) -> dict[str, Tensor]:
         with self._aside.working(), torch.no_grad():
@@ -234,7 +234,7 @@ class ActorCritic(ABC):
     def _regularised(
         self, loss: Tensor, pre_tanh: Tensor, action: Tensor, data: TensorBatch
     ) -> Tensor:
-        """The actor's loss with the configured penalties."""
+        """Return the actor's loss plus the configured penalties."""
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
         if self.config.smoothness_penalty:
@@ -252,7 +252,7 @@ class ActorCritic(ABC):
         }
 
     def _descend(self, loss: Tensor, *names: str) -> dict[str, Tensor]:
-        """One Adam step of the named networks, no other gets a gradient; the gradients' norms."""
+        """Make one Adam step of the named networks only; return their gradients' norms."""
         networks = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         for network in networks.values():
             network.zero_grad(set_to_none=True)
@@ -274,7 +274,7 @@ class ActorCritic(ABC):
 
     @torch.no_grad()
     def _update_targets(self) -> None:
-        """Polyak averaging of all targets: target <- target + tau * (network - target)."""
+        """Average all targets (Polyak): target <- target + tau * (network - target)."""
         targets: list[Tensor] = []
         sources: list[Tensor] = []
         for name in snapshot.NETWORKS:
@@ -287,11 +287,11 @@ class ActorCritic(ABC):
     # Persistence.
 
     def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A copy of everything that learning depends on, as `save_checkpoint` writes it."""
+        """Return a copy of everything that learning depends on, as `save_checkpoint` writes it."""
         return snapshot.take(self, run or {})
 
     def mismatches(self, payload: Mapping[str, Any]) -> list[str]:
-        """Every reason why `restore` would refuse a payload; empty if it would not."""
+        """Return every reason why `restore` would refuse a payload; empty if it would not."""
         return snapshot.mismatches(self, payload)
 
     def restore(self, payload: Mapping[str, Any]) -> None:
@@ -301,14 +301,14 @@ class ActorCritic(ABC):
             CheckpointError: If it does not fit this agent; the agent is unchanged then.
         """
         snapshot.restore(self, payload)
-        self._prepare_steps()  # what was recorded works on the optimizers' former state
+        self._prepare_steps()  # the recorded graphs use the optimizers' former state
 
     def save_checkpoint(self, filepath: str | Path, run: Mapping[str, Any] | None = None) -> None:
         """Write a checkpoint file, atomically; folders are created.
 
         Args:
             filepath: For example `runs/mine/td3_1000.pth`.
-            run: Plain data of the caller's to keep along with it.
+            run: Plain data of the caller's to save with it.
 
         Raises:
             CheckpointError: If it cannot be written; a file already there is unchanged.
@@ -346,7 +346,7 @@ class ActorCritic(ABC):
         filepath: str | Path,
         device: str | torch.device = "cpu",
     ) -> Agent:
-        """`from_checkpoint` of a file that was read already."""
+        """Build the agent from a checkpoint file's payload that was read already."""
         dimensions: dict[str, Any] = {name: payload.get(name) for name in snapshot.DIMENSIONS}
         try:
             agent = cls(**dimensions, config=payload.get("config"), device=device)
@@ -374,7 +374,7 @@ def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tenso
 
 
 def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """An Adam for one network, one kernel for all its parameters where the device has that."""
+    """Return an Adam for one network, fused into one kernel if the device has that."""
     fused = has_fused_adam(next(network.parameters()).device)
     return torch.optim.Adam(
         network.parameters(), learning_rate, fused=fused, foreach=None if fused else True
@@ -383,7 +383,7 @@ def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
 
 @functools.cache
 def has_fused_adam(device: torch.device) -> bool:
-    """Whether Adam's fused kernel runs on a device: torch says so at the first step only."""
+    """Whether Adam's fused kernel runs on a device; torch raises only at the first step."""
     weight = nn.Parameter(torch.zeros(1, device=device))
     weight.grad = torch.zeros_like(weight)
     try:
@@ -394,10 +394,10 @@ def has_fused_adam(device: torch.device) -> bool:
 
 
 def step_unless(skip: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """One step, or none where the number in `skip` is 1: all then stays as it was.
+    """Make an optimizer step unless the number in `skip` is 1; then nothing changes.
 
-    A fused kernel looks at the number itself, as at AMP's flag: no branch, for a CUDA graph has
-    none. Others know no such flag.
+    A fused kernel reads the number itself, like AMP's flag, since a CUDA graph cannot branch.
+    Other kernels have no such flag.
     """
     if optimizer.param_groups[0]["fused"]:
         optimizer.found_inf = skip  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What learning needs of an agent, whatever its algorithm; and the place where one is made."""
+"""The interface of an agent to the learner, for any algorithm, and a function to create one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from td3_driver.replay.buffer import Replay
 
 
 class Algorithm(ActorSide, Protocol):
-    """An agent that learns from replayed experience: all that the learner process knows of it.
+    """An agent that learns from a replay, as the learner process sees it.
 
-    Its actor and the actor's CNN are what the driving process gets (`policy.flatten`).
+    The driving process gets the weights of its actor and the actor's CNN (`policy.flatten`).
 
     Attributes:
-        config: Networks and learning.
-        device: Where it computes.
-        total_it: Updates made.
+        config: Settings of networks and learning.
+        device: The device that it computes on.
+        total_it: Number of updates made.
         env_steps: Environment steps experienced; the caller counts them.
         episodes: Episodes finished; the caller counts them.
     """
@@ -47,20 +47,20 @@ class Algorithm(ActorSide, Protocol):
         rows: int | None = None,
         demonstrations: Demonstrations | None = None,
     ) -> Measures:
-        """One update from a batch of the replay's first `rows` rows and the demonstrations.
+        """Make one update from the replay's first `rows` rows and the demonstrations.
 
         Returns:
-            What it measured, `health.RANGES` among it. A step that is not finite is left out.
+            Its measures, including those in `health.RANGES`. A step that is not finite is skipped.
 
         Raises:
             ValueError: If the replay holds no transition.
         """
 
     def checkpoint_payload(self, run: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A copy of everything that learning depends on, for `checkpoint.write`."""
+        """Return a copy of everything that learning depends on, for `checkpoint.write`."""
 
     def mismatches(self, payload: Mapping[str, Any]) -> list[str]:
-        """Every reason why a `checkpoint_payload` cannot be restored; empty if it can."""
+        """Return every reason why a `checkpoint_payload` cannot be restored; empty if it can."""
 
     def restore(self, payload: Mapping[str, Any]) -> None:
         """Continue from a `checkpoint_payload`, with its learning settings, bit for bit.
@@ -73,7 +73,7 @@ class Algorithm(ActorSide, Protocol):
 ALGORITHMS: Mapping[str, type[ActorCritic]] = {
     agent.algorithm: agent for agent in (TD3Agent, SACAgent)
 }
-"""By their names in `AgentConfig.algorithm`."""
+"""The classes of agents by their names in `AgentConfig.algorithm`."""
 
 
 def create(
@@ -85,7 +85,7 @@ def create(
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> ActorCritic:
-    """A new agent of the configured algorithm; arguments and errors as of `ActorCritic`."""
+    """Create an agent of the configured algorithm; arguments and errors as of `ActorCritic`."""
     return ALGORITHMS[config.algorithm](
         state_dim,
         action_dim,
@@ -97,16 +97,16 @@ def create(
 
 
 def class_of(payload: Mapping[str, Any]) -> type[ActorCritic]:
-    """Of the agent that a checkpoint's contents are of; TD3's where it is not known here."""
+    """Return the class of a payload's agent; TD3's if its algorithm is unknown."""
     return ALGORITHMS.get(snapshot.algorithm_of(payload), TD3Agent)
 
 
 def load(filepath: str | Path, device: str | torch.device = "cpu") -> ActorCritic:
-    """The agent that a checkpoint file holds, whatever its algorithm.
+    """Load the agent in a checkpoint file, whatever its algorithm.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If it is damaged, or of an algorithm that is not known here.
+        CheckpointError: If it is damaged, or its algorithm is unknown.
     """
     payload = checkpoint.read(filepath)
     return class_of(payload).from_payload(payload, filepath, device)

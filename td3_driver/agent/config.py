@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that shapes the agent's networks and its learning, in one checked value."""
+"""The settings of the agent's networks and learning, as one checked value."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _as_sequence(value: object) -> tuple[object, ...]:
 
 
 def _fixed(setting: Any) -> Any:
-    """Of a field: networks of another value cannot take these networks' weights."""
+    """Mark a field that must agree with a checkpoint: it sets the shape or meaning of weights."""
     return field(default=setting.default, metadata={**setting.metadata, "fixed": True})
 
 
 def _number(
     default: float, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> Any:
-    """A finite number in [low, high], or in (low, high] if `above`."""
+    """Declare a field for a finite number in [low, high], or in (low, high] if `above`."""
 
     def parse(value: object) -> float:
         number = _as_number(value)
@@ -113,17 +113,17 @@ def _convolutions(default: tuple[tuple[int, int, int], ...]) -> Any:
 
 
 def _plain(value: object) -> object:
-    """Tuples become lists, so that YAML and `torch.load(weights_only=True)` read them alike."""
+    """Turn tuples into lists, which YAML and `torch.load(weights_only=True)` read alike."""
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Algorithm, networks and learning; the defaults are the origin system's numbers.
+    """Settings of algorithm, networks and learning; defaults are the origin system's numbers.
 
     Every value is checked when the object is made, however it is made; lists become tuples.
 
-    What is not in the 2018 paper is off by default and in the origin preset:
+    Additions to the 2018 paper are off by default and in the origin preset:
 
     - trunk "layernorm_tanh", orthogonal_init: features that stay bounded, for pixels (DrQ-v2,
       Yarats et al. 2021).
@@ -131,11 +131,11 @@ class AgentConfig:
     - n_step: returns over several steps (DrQ-v2, MR.Q: 3).
     - random_shift: image augmentation (DrQ, Kostrikov et al. 2020; DrQ-v2: 4 pixels).
     - exploration_sigma_final, exploration_decay_steps: noise that shrinks (DrQ-v2: 1 to 0.1).
-    - updates_per_step other than 1: learning more, or less, from each step (RLPD, REDQ: up to
+    - updates_per_step other than 1: more, or fewer, updates per step (RLPD, REDQ: up to
       20; they need critic_layernorm or ensembles).
-    - smoothness_penalty: actions that do not jump within n_step steps. CAPS (Mysore et al. 2021)
-      looks one step ahead and through both actions; here it is the action that the target has
-      for the critic's update anyway, n_step later, and no gradient goes through it.
+    - smoothness_penalty: penalises actions that change within n_step steps. CAPS (Mysore et al.
+      2021) compares with the next step's action and sends gradients through both; here it is the
+      target's action n_step later, which the critic's update computes anyway, without a gradient.
     - gradient_clip, pre_tanh_penalty: keep a policy learning online from saturating.
 
     Raises:
@@ -145,7 +145,7 @@ class AgentConfig:
     # Fixed for an agent's life: a checkpoint must agree with them.
     algorithm: str = _fixed(_choice("td3", "td3", "sac"))
 
-    # Networks, likewise.
+    # Networks, fixed likewise.
     conv_layers: tuple[tuple[int, int, int], ...] = _fixed(
         _convolutions(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
     )
@@ -213,7 +213,7 @@ class AgentConfig:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> AgentConfig:
-        """Build from plain data, as YAML or a checkpoint gives it; absent keys keep defaults.
+        """Build from plain data, as in YAML or a checkpoint; absent keys keep their defaults.
 
         Raises:
             ValueError: For an unknown key, a wrong type or a value out of range, in one line.
@@ -230,7 +230,7 @@ class AgentConfig:
     def to_mapping(self) -> dict[str, Any]:
         """The settings as str, bool, int, float and list only; `from_mapping` reads it back.
 
-        TD3 goes unsaid, as in the files of versions that knew nothing else; they read these, too.
+        The algorithm TD3 is left out, so that versions that only know TD3 can read the files.
         """
         settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
         if self.algorithm == AgentConfig.algorithm:
@@ -238,7 +238,7 @@ class AgentConfig:
         return settings
 
     def conv_output_side(self) -> int:
-        """Side in pixels of the last convolution's output (<= 0 where none fits)."""
+        """Side of the last convolution's output in pixels (<= 0 if none fits)."""
         side = self.image_size
         for _, kernel, stride in self.conv_layers:
             side = (side - kernel) // stride + 1 if side >= kernel else 0
@@ -246,4 +246,4 @@ class AgentConfig:
 
 
 ARCHITECTURE = tuple(item.name for item in fields(AgentConfig) if "fixed" in item.metadata)
-"""Settings that what a network computes depends on; others need not be a checkpoint's."""
+"""Settings that a network's output depends on; the others may differ from a checkpoint's."""

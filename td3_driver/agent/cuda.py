@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a GPU needs to be kept busy: data that is there already, and updates as one launch."""
+"""What keeps a GPU busy: data copied ahead of use, and updates launched as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from td3_driver.replay.shared_memory import ArrayType, packed
 
 Step = Callable[[TensorBatch], dict[str, Tensor]]
 
-_WARM_UPS = 3  # calls before recording, in which libraries choose and allocate what they keep
+_WARM_UPS = 3  # calls before recording, in which libraries choose kernels and allocate memory
 
 
 class Parcel:
-    """Small arrays that cross to a device in one copy, without waiting for what it does.
+    """Small arrays that are copied to a device in one go, without waiting for its work.
 
     Args:
         arrays: Shapes and types by name.
-        device: Where they go.
+        device: The device to copy to.
 
     Attributes:
-        here: Arrays to write into, after `open`.
-        there: What `send` brings there.
+        here: Arrays on the CPU to write into, after `open`.
+        there: Tensors on the device, filled by `send`.
     """
 
     def __init__(self, arrays: Mapping[str, ArrayType], device: torch.device) -> None:
@@ -57,13 +57,13 @@ class Parcel:
             self.there[name] = self._target[piece].view(kind).view(shape)
 
     def open(self) -> dict[str, npt.NDArray[np.generic]]:
-        """`here`, once what was sent last is on its way no more."""
+        """Return `here`, once the last copy has left it."""
         if self._sent:
             self._sent.synchronize()
         return self.here
 
     def send(self) -> dict[str, Tensor]:
-        """Start the copy; `there`."""
+        """Start the copy and return `there`."""
         self._target.copy_(self._source, non_blocking=True)
         if self._sent:
             self._sent.record(torch.cuda.current_stream(self._device))
@@ -73,12 +73,12 @@ class Parcel:
 class DeviceFrames:
     """A copy of a replay's frames on a device, kept up to date as rows are written.
 
-    A batch of 256 then takes its 14 MB of images from there, and only numbers cross the bus.
-    `Replay.sample` rejects overwritten rows, and by the same check those overwritten here.
+    A batch of 256 takes its 14 MB of images from it, and only numbers cross the bus. The check by
+    which `Replay.sample` rejects overwritten rows covers this copy, too.
 
     Args:
-        replay: With images.
-        device: Where to keep them.
+        replay: A replay with images.
+        device: The device to keep them on.
     """
 
     def __init__(self, replay: Replay, device: torch.device) -> None:
@@ -92,7 +92,7 @@ class DeviceFrames:
         self._slots = Parcel({"slots": ((0, 0), np.int64)}, device)
 
     def take(self, slots: Rows) -> Tensor:
-        """(B, C) slots to (B, C, H, W) uint8 on the device."""
+        """Return the frames of (B, C) slots as (B, C, H, W) uint8 on the device."""
         self._follow()
         if self._slots.here["slots"].shape != slots.shape:
             self._slots = Parcel({"slots": (slots.shape, np.int64)}, self._frames.device)
@@ -100,7 +100,7 @@ class DeviceFrames:
         return self._frames[self._slots.send()["slots"]]
 
     def _follow(self) -> None:
-        """Copy the rows written since, in one or two pieces of the ring."""
+        """Copy the rows written since the last call, in one or two pieces of the ring."""
         assert self._source is not None
         written, capacity = self.replay.rows_written, self.replay.capacity
         row = max(self._followed, written - capacity)
@@ -114,12 +114,12 @@ class DeviceFrames:
 
 
 class DeviceStaging:
-    """`Staging` for a device: the same tensors each time, for a graph reads where it was recorded.
+    """`Staging` for a device: always the same tensors, as a graph reads where it was recorded.
 
-    All numbers of a batch cross in one copy; bytes become pixels there.
+    All numbers of a batch are copied in one go; the device converts bytes to pixels.
 
     Args:
-        device: Of the tensors.
+        device: Device of the tensors.
         noises: As of `Staging`.
     """
 
@@ -130,7 +130,7 @@ class DeviceStaging:
     def fill(
         self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
     ) -> TensorBatch:
-        """See `Staging.fill`; the same draws for the same generator."""
+        """Fill the tensors as `Staging.fill` does, with the same draws for the same generator."""
         key = (*shape_key(batch, dtype), shift)
         if key != self._key:
             self._prepare(batch, dtype, shift)
@@ -175,10 +175,10 @@ class DeviceStaging:
 
 
 class SideStream:
-    """Lets a GPU do one thing beside another; elsewhere one is done after the other.
+    """A second stream, by which a GPU can do two things at once; elsewhere they run in turn.
 
     Args:
-        device: Which one.
+        device: The GPU, or the CPU.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -188,7 +188,7 @@ class SideStream:
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """What is launched within may overlap what is launched after it, until `join`."""
+        """Within, launch work that may overlap with work launched after it, until `join`."""
         if self._stream is None:
             yield
             return
@@ -197,7 +197,7 @@ class SideStream:
             yield
 
     def join(self) -> None:
-        """What is launched from here on needs the results."""
+        """Let work launched from here on wait for the results."""
         if self._stream is not None:
             torch.cuda.current_stream(self._device).wait_stream(self._stream)
 
@@ -205,17 +205,18 @@ class SideStream:
 def recorded(
     step: Step, device: torch.device, optimizers: Sequence[torch.optim.Optimizer | None] = ()
 ) -> Step:
-    """Return a part of an update, as one graph on CUDA, as it is on other devices.
+    """Wrap a part of an update as one graph on CUDA; return it unchanged on other devices.
 
     Args:
-        step: Reads the batch and the agent's own tensors, writes the latter in place.
-        device: Where it computes.
-        optimizers: Those that `step` uses, None where a network is absent.
+        step: Function that reads the batch and the agent's tensors, and writes the latter in
+            place.
+        device: The device that it computes on.
+        optimizers: The optimizers that `step` uses, None for an absent network.
     """
     on_cuda = device.type == "cuda"
     for optimizer in optimizers:
         for group in optimizer.param_groups if optimizer else ():
-            # Here, not at construction: a checkpoint of another device brings its own value.
+            # Not at construction, as a checkpoint of another device overwrites the value.
             group["capturable"] = on_cuda
     return _RecordedStep(step, device) if on_cuda else step
 
@@ -223,8 +224,8 @@ def recorded(
 class _RecordedStep:
     """A part of an update that is recorded once and then replayed as one graph.
 
-    Every call is one real step: the first ones run as they are, for recording alone computes
-    nothing. It is recorded anew when the batch has moved to other tensors.
+    Every call is one real step: the first ones run directly, since recording alone computes
+    nothing. A batch in other tensors makes it record anew.
     """
 
     def __init__(self, step: Step, device: torch.device) -> None:
@@ -236,8 +237,8 @@ class _RecordedStep:
         self._outputs: dict[str, Tensor] = {}
 
     def __call__(self, data: TensorBatch) -> dict[str, Tensor]:
-        """One step; the results are overwritten by the next."""
-        with torch.cuda.device(self._device):  # also where the process's own is another one
+        """Make one step; the next step overwrites the results."""
+        with torch.cuda.device(self._device):  # also if the process's current device is another
             return self._recorded(data)
 
     def _recorded(self, data: TensorBatch) -> dict[str, Tensor]:
@@ -248,16 +249,16 @@ class _RecordedStep:
             return self._warm_up(data)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
-            # torch's own stream for this is of the device that recorded first.
+            # torch's default stream for this belongs to the device that recorded first.
             stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-            # A former agent's graph, if collected meanwhile, would spoil the recording.
+            # A former agent's graph that is collected meanwhile would spoil the recording.
             with _tuned(), _uncollected(), torch.cuda.graph(self._graph, stream=stream):
                 self._outputs = self._step(data)
         self._graph.replay()
         return self._outputs
 
     def _warm_up(self, data: TensorBatch) -> dict[str, Tensor]:
-        """A step on a stream of its own, as recording demands."""
+        """Run a step on a stream of its own, as recording demands."""
         current = torch.cuda.current_stream(self._device)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(current)
@@ -269,7 +270,7 @@ class _RecordedStep:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """No garbage is collected within."""
+    """Within, no garbage is collected."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()
@@ -282,7 +283,7 @@ def _uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tuned() -> Iterator[None]:
-    """Convolutions as fast as cuDNN finds by trying, and TF32 for matrix products as for those."""
+    """Within, cuDNN chooses convolutions by trial, and matrix products may use TF32, too."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives of others to learn from beside one's own, as in RLPD (Ball et al. 2023)."""
+"""Transitions of other drivers to learn from beside one's own, as in RLPD (Ball et al. 2023)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from td3_driver.replay.buffer import Replay
 
 
 class Demonstrations:
-    """A replay that nobody writes to, and how much of each batch comes from it.
+    """A replay that nobody writes to, and the share of each batch that comes from it.
 
     Args:
         replay: the demonstrations.
-        share: of a batch, in (0, 1); at least one transition comes from either side.
-        device: where batches go.
+        share: share of a batch, in (0, 1); at least one transition comes from each replay.
+        device: device of the batches.
 
     Raises:
-        ValueError: the share is out of range, or there is no transition in the replay.
+        ValueError: the share is out of range, or the replay has no transition.
     """
 
     def __init__(self, replay: Replay, share: float, device: torch.device) -> None:
@@ -36,13 +36,13 @@ class Demonstrations:
         self._frames = DeviceFrames(replay, device) if device.type == "cuda" else None
 
     def count(self, batch_size: int) -> int:
-        """How many of a batch's transitions are demonstrations."""
+        """Return how many of a batch's transitions are demonstrations."""
         return min(max(round(self._share * batch_size), 1), batch_size - 1)
 
     def added_to(
         self, batch: Batch, count: int, rng: np.random.Generator, n_step: int, discount: float
     ) -> Batch:
-        """The batch, and after it `count` demonstrations; arguments as of `Replay.sample`."""
+        """Append `count` demonstrations to a batch; arguments as of `Replay.sample`."""
         shown = self._replay.sample(count, rng, n_step, discount, None, self._frames)
         return Batch(
             **{
@@ -53,7 +53,7 @@ class Demonstrations:
 
 
 def _joined(one: Any, other: Any) -> Any:
-    """Two columns of a batch as one."""
+    """Concatenate two columns of a batch."""
     if one is None:
         return None
     return torch.cat((one, other)) if isinstance(one, Tensor) else np.concatenate((one, other))

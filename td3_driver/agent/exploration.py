@@ -23,7 +23,7 @@ class Exploration:
     Args:
         config: The exploration settings and `learning_starts`.
         action_dim: Length of the noise.
-        seed: Of this object's own random generator.
+        seed: Seed of this object's own random generator.
     """
 
     def __init__(self, config: AgentConfig, action_dim: int, seed: int) -> None:
@@ -33,7 +33,7 @@ class Exploration:
         self._generator = np.random.Generator(np.random.PCG64(seed))
 
     def sigma(self, env_steps: int) -> float:
-        """Standard deviation of one step's kick, as a fraction of `max_action`."""
+        """Return the standard deviation of one step's noise, as a fraction of `max_action`."""
         config = self._config
         done = min(env_steps / config.exploration_decay_steps, 1.0)
         start, final = config.exploration_sigma, config.exploration_sigma_final
@@ -41,7 +41,7 @@ class Exploration:
         return warmup * (start + done * (final - start))
 
     def sample(self, env_steps: int) -> npt.NDArray[np.float32]:
-        """The next noise, (action_dim,) float32, as a fraction of `max_action`."""
+        """Return the next noise, (action_dim,) float32, as a fraction of `max_action`."""
         kick = self.sigma(env_steps) * self._generator.standard_normal(self._noise.shape)
         self._noise = (1.0 - self._theta) * self._noise + kick
         return self._noise.astype(np.float32)
@@ -51,7 +51,7 @@ class Exploration:
         self._noise = np.zeros_like(self._noise)
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next samples depend on, in plain Python types."""
+        """Return everything that the next samples depend on, in plain Python types."""
         return {"noise": self._noise.tolist(), "generator": self._generator.bit_generator.state}
 
     def restore(self, state: Mapping[str, Any]) -> None:

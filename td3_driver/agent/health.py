@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When learning goes wrong: which of an update's numbers tell, and what to do then."""
+"""Health of learning: ranges of an update's measures, and the remedy if one leaves its range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Range:
-    """What a healthy number stays in, and what to do when it does not."""
+    """The healthy range of a number, and the remedy if it is left."""
 
     low: float
     high: float
@@ -20,9 +20,9 @@ class Range:
 _DEAD = "the network sees nothing; use trunk layernorm_tanh and a learning_rate of at most 3e-4"
 _BURST = "learning is about to diverge; lower learning_rate or set gradient_clip"
 
-# Above 10 before tanh the action's gradient is gone (8e-9). The other limits are wide guesses, set
-# to catch collapse and divergence: values are at most 1 / (1 - discount) = 100 with our reward,
-# and 64 tanh features have a norm of at most 8.
+# Beyond 10 before tanh the action's gradient vanishes (8e-9). The other limits are wide guesses to
+# catch collapse and divergence: values are at most 1 / (1 - discount) = 100 with our reward, and
+# 64 tanh features have a norm of at most 8.
 RANGES: Mapping[str, Range] = {
     "pre_tanh_abs_mean": Range(
         0.0, 10.0, "the actor has saturated; raise pre_tanh_penalty, lower learning_rate"
@@ -43,7 +43,7 @@ RANGES: Mapping[str, Range] = {
 
 
 def complaints(measures: Mapping[str, float]) -> dict[str, str]:
-    """One line for each number of `TD3Agent.update` that is out of its range, by its name."""
+    """Return a line for each measure of an update that is out of its range, by its name."""
     found = {}
     for name, healthy in RANGES.items():
         value = measures.get(name, healthy.low)

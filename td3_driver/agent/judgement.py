@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent's critics say of actions."""
+"""The values that an agent's critics give to actions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def values_of(
     vector: npt.NDArray[np.float32],
     actions: Sequence[npt.NDArray[np.float32]],
 ) -> list[tuple[float, float]]:
-    """For each action in one state the smaller value of both critics, and their distance.
+    """Return the smaller of both critics' values and their distance for actions in one state.
 
     Args:
-        agent: one that sees images, on the CPU.
+        agent: an agent with images, on the CPU.
         image: (C, H, W) uint8.
         vector: (V,) float32.
         actions: (A,) float32 each.

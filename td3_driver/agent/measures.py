@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an update says of itself."""
+"""The measures of an update."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class Measures(Mapping[str, float]):
-    """Numbers that stay on their device until one is read.
+    """Numbers by name that stay on their device until one is read.
 
-    Reading waits until the device has computed them, and fetches all at once. Who starts the next
-    update first and reads then keeps the device busy.
+    Reading waits until the device has computed them, and fetches all at once. To keep the device
+    busy, start the next update before reading.
 
     Args:
         values: Scalars by name; copied.

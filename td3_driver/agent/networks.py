@@ -17,18 +17,18 @@ from td3_driver.agent.config import AgentConfig
 
 Network = TypeVar("Network", bound=nn.Module)
 _LOG_STD = (-5.0, 2.0)  # bounds of a policy's log standard deviation, before tanh
-_IN_CACHE = 32  # samples; of 4 x 84 x 84 float32 each takes 113 kB
+_IN_CACHE = 32  # samples; one of 4 x 84 x 84 float32 takes 113 kB
 
 
 def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes 0..255 to numbers in [-1, 1], channels last.
+    """Convert bytes 0..255 to numbers in [-1, 1], channels last.
 
     Args:
         image: (B, C, H, W) uint8.
-        dtype: Of the result.
+        dtype: dtype of the result.
 
     Returns:
-        (B, C, H, W) `dtype`; the layout that convolutions run fastest on.
+        (B, C, H, W) `dtype`, in the layout that is fastest for convolutions.
     """
     pixels = torch.empty(
         image.shape, dtype=dtype, device=image.device, memory_format=torch.channels_last
@@ -37,12 +37,12 @@ def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def write_pixels(image: Tensor, pixels: Tensor) -> Tensor:
-    """`to_pixels` into an existing (B, C, H, W) channels-last tensor, which is returned."""
+    """Write `to_pixels` into an existing (B, C, H, W) channels-last tensor and return it."""
     if image.is_cuda:
         low = torch.full((), -1.0, dtype=pixels.dtype, device=image.device)
         return torch.add(low, image, alpha=1.0 / 127.5, out=pixels)  # one pass
-    # A channel at a time, for torch's own change of layout and type goes number by number; and
-    # some samples at a time, so that all passes over them find them in the cache.
+    # One channel at a time, since torch converts layout and type number by number; and a few
+    # samples at a time, so that they stay in the cache for all passes.
     for start in range(0, len(image), _IN_CACHE):
         part, source = pixels[start : start + _IN_CACHE], image[start : start + _IN_CACHE]
         for channel in range(image.shape[1]):
@@ -52,7 +52,7 @@ def write_pixels(image: Tensor, pixels: Tensor) -> Tensor:
 
 
 def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tensor:
-    """What an actor or a critic sees: its own CNN's features, then the vector.
+    """Return the input of an actor or critic: its own CNN's features, then the vector.
 
     Args:
         cnn: The network's own CNN, None where there are no images.
@@ -68,12 +68,12 @@ def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tenso
 
 
 def target_of(network: Network) -> Network:
-    """A copy that follows by averaging and is never differentiated."""
+    """Return a copy for a target, which has no gradients."""
     return copy.deepcopy(network).requires_grad_(False)
 
 
 def _orthogonal(module: nn.Module) -> None:
-    """Orthogonal weights and zero biases, as in DrQ-v2 (Yarats et al. 2021)."""
+    """Set orthogonal weights and zero biases, as in DrQ-v2 (Yarats et al. 2021)."""
     if isinstance(module, nn.Conv2d):
         nn.init.orthogonal_(module.weight, gain=math.sqrt(2.0))
     elif isinstance(module, nn.Linear):
@@ -111,7 +111,7 @@ class CNN(nn.Module):
         for index in range(1, self._depth + 1):
             x = self.get_submodule(f"conv{index}")(x)
             if index == self._depth:
-                x = x.contiguous()  # as fc reads it, and as its gradient comes back to the ReLU
+                x = x.contiguous()  # in the layout that fc and the ReLU's gradient need
             x = F.relu(x, inplace=True)
         x = self.fc(x.flatten(1))
         return F.relu(x) if self.norm is None else torch.tanh(self.norm(x))
@@ -142,7 +142,7 @@ class _StateInput(nn.Module):
                 " elements; give one factor each, or none"
             )
         scale = torch.tensor([1.0] * (state_dim - vector_dim) + list(factors)) if factors else None
-        # The configuration already carries it: not a second time in every checkpoint.
+        # Not saved in checkpoints: it is part of the configuration.
         self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, state: Tensor) -> Tensor:
@@ -192,26 +192,26 @@ class Actor(nn.Module):
                 output.bias.copy_(torch.tensor(bias))
 
     def pre_tanh(self, state: Tensor) -> Tensor:
-        """(B, state_dim) to (B, action_dim), unbounded; beyond about 10 tanh is dead."""
+        """Map (B, state_dim) to (B, action_dim), unbounded; beyond about 10 tanh is saturated."""
         output: Tensor = self.layers(self.input(state))
         return output
 
     def squash(self, pre_tanh: Tensor) -> Tensor:
-        """Unbounded outputs to actions in [-max_action, max_action]."""
+        """Map unbounded outputs to actions in [-max_action, max_action]."""
         return self.max_action * torch.tanh(pre_tanh)
 
     def forward(self, state: Tensor) -> Tensor:
-        """(B, state_dim) to (B, action_dim) in [-max_action, max_action]."""
+        """Map (B, state_dim) to (B, action_dim) in [-max_action, max_action]."""
         return self.squash(self.pre_tanh(state))
 
     def explored(self, state: Tensor, noise: Tensor) -> Tensor:
-        """The action with noise (A,), a fraction of `max_action`; beyond its bounds, too."""
+        """Return the action plus noise (A,), a fraction of `max_action`; may exceed the bounds."""
         action: Tensor = self(state)
         return action + self.max_action * noise
 
 
 class GaussianActor(Actor):
-    """SAC's policy: a Gaussian, then tanh. Its mean is the action where nothing is explored."""
+    """SAC's policy: a Gaussian, then tanh. Without exploration its mean is the action."""
 
     def __init__(
         self,
@@ -227,14 +227,14 @@ class GaussianActor(Actor):
             self.log_std.apply(_orthogonal)
 
     def gaussian(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, state_dim) to mean and log standard deviation before tanh, (B, action_dim) each."""
+        """Map (B, state_dim) to mean and log std before tanh, (B, action_dim) each."""
         hidden = self.layers[:-1](self.input(state))
         low, high = _LOG_STD
         log_std = low + 0.5 * (high - low) * (1.0 + torch.tanh(self.log_std(hidden)))
         return self.layers[-1](hidden), log_std
 
     def explored(self, state: Tensor, noise: Tensor) -> Tensor:
-        """The action with noise (A,), in standard deviations of the policy."""
+        """Return the action with noise (A,), in standard deviations of the policy."""
         mean, log_std = self.gaussian(state)
         return self.squash(mean + log_std.exp() * noise)
 
@@ -242,13 +242,13 @@ class GaussianActor(Actor):
 def actor_of(
     state_dim: int, vector_dim: int, action_dim: int, max_action: float, config: AgentConfig
 ) -> Actor:
-    """The actor of the configured algorithm; arguments and errors as of `Actor`."""
+    """Create the actor of the configured algorithm; arguments and errors as of `Actor`."""
     kind = GaussianActor if config.algorithm == "sac" else Actor
     return kind(state_dim, vector_dim, action_dim, max_action, config)
 
 
 class Critic(nn.Module):
-    """Two independent action values of one state, for clipped double Q-learning."""
+    """Two independent Q-values of one state and action, for clipped double Q-learning."""
 
     def __init__(
         self, state_dim: int, vector_dim: int, action_dim: int, config: AgentConfig
@@ -267,7 +267,7 @@ class Critic(nn.Module):
         action: Tensor,
         beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> tuple[Tensor, Tensor]:
-        """(B, state_dim) and (B, action_dim) to both values, (B,) each.
+        """Map (B, state_dim) and (B, action_dim) to both values, (B,) each.
 
         The second is computed within `beside()`, so that a GPU can do both at once.
         """
@@ -277,7 +277,7 @@ class Critic(nn.Module):
         return self.q1(x).squeeze(1), second
 
     def first(self, state: Tensor, action: Tensor) -> Tensor:
-        """The first value alone, (B,): all that the actor's loss needs."""
+        """Return only the first value, (B,), which is all that the actor's loss needs."""
         x = torch.cat((self.input(state), action), dim=1)
         value: Tensor = self.q1(x).squeeze(1)
         return value

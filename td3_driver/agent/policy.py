@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The actor's side alone: what the control process runs, and what the learner sends it."""
+"""The actor and its CNN alone: the control process runs them, and gets their weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Observation = Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any]
 
 
 class ActorSide(Protocol):
-    """Anything with an actor and the actor's CNN: a `ActorPolicy` or an agent."""
+    """Anything with an actor and the actor's CNN: an `ActorPolicy` or an agent."""
 
     actor: Actor
     actor_cnn: CNN | None
 
 
 def vector_length(state_dim: int, use_dict_buffer: bool, config: AgentConfig) -> int:
-    """Length of an observation's vector: what of the state is not CNN features.
+    """Return the length of an observation's vector: the state's elements that are not features.
 
     Raises:
         ValueError: If `state_dim` is smaller than the features alone, or not positive.
@@ -44,7 +44,7 @@ def act(
     observation: Observation,
     noise: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The actor's action for one observation, in training and on the road alike.
+    """Return the actor's action for one observation, in training and driving alike.
 
     Args:
         side: The networks.
@@ -95,7 +95,7 @@ def _parameters(side: ActorSide) -> list[nn.Parameter]:
 
 
 def flatten(side: ActorSide) -> npt.NDArray[np.float32]:
-    """All weights of the actor's CNN and the actor as one (N,) float32 array."""
+    """Return all weights of the actor's CNN and the actor as one (N,) float32 array."""
     pieces: list[Tensor] = [weight.detach().float().flatten() for weight in _parameters(side)]
     flat: npt.NDArray[np.float32] = torch.cat(pieces).cpu().numpy()
     return flat
@@ -133,11 +133,11 @@ class ActorPolicy:
     def act(
         self, observation: Observation, noise: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        """The action for one observation; see the function `act`."""
+        """Return the action for one observation; see the function `act`."""
         return act(self, observation, noise)
 
     def load_flat(self, values: npt.NDArray[np.float32]) -> None:
-        """Take over the weights that `flatten` gave.
+        """Set the weights from an array that `flatten` returned.
 
         Raises:
             ValueError: If the number of values is not `parameter_count`.

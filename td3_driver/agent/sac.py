@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SAC (Haarnoja et al. 2018, "Algorithms and Applications") on the networks that TD3 has."""
+"""SAC (Haarnoja et al. 2018, "Algorithms and Applications") on the networks of TD3."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from td3_driver.agent.actor_critic import ActorCritic, adam_of
 from td3_driver.agent.networks import GaussianActor, joined_state
 from td3_driver.agent.staging import TensorBatch
 
-# Of our rewards, at most 1 a step, entropy at temperature 1 would be the larger part for long.
+# At temperature 1 entropy would long outweigh our rewards, which are at most 1 a step.
 _INITIAL_TEMPERATURE = 0.1
 
 
 class Temperature(nn.Module):
-    """What a nat of the policy's entropy is worth in reward; learned as its logarithm."""
+    """The worth of a nat of the policy's entropy, in reward; its logarithm is learned."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log_alpha = nn.Parameter(torch.tensor(math.log(_INITIAL_TEMPERATURE)))
 
     def forward(self) -> Tensor:
-        """The temperature, a scalar."""
+        """Return the temperature, a scalar."""
         alpha: Tensor = self.log_alpha.exp()
         return alpha
 
 
 def log_density(pre_tanh: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
-    """(B,) log density of the actions tanh(pre_tanh), within [-1, 1].
+    """Return the (B,) log density of the actions tanh(pre_tanh), in [-1, 1].
 
     Args:
         pre_tanh: (B, A) mean + exp(log_std) * noise.
         noise: (B, A) standard normal.
-        log_std: (B, A) of the Gaussian before tanh.
+        log_std: (B, A) log standard deviation of the Gaussian before tanh.
     """
     gaussian = -0.5 * noise.square() - log_std - 0.5 * math.log(2.0 * math.pi)
-    # log(1 - tanh(x)^2), which rounds to log(0) where it is written so.
+    # log(1 - tanh(x)^2), which in this form would round to log(0).
     slope = 2.0 * (math.log(2.0) - pre_tanh - F.softplus(-2.0 * pre_tanh))
     return (gaussian - slope).sum(dim=1)
 
 
 class SACAgent(ActorCritic):
-    """Learns a stochastic policy and its temperature; acts by the policy's mean, if not exploring.
+    """Learns a stochastic policy and its temperature; without exploration its mean is the action.
 
     Arguments, attributes and errors are those of `ActorCritic`. The actor has no target, and
-    `policy_noise` and `noise_clip` say nothing here. Entropy is driven to -A nats, of actions as
-    a fraction of `max_action`; within an n-step return it counts at the end only.
+    `policy_noise` and `noise_clip` have no effect. The target entropy is -A nats, of actions as a
+    fraction of `max_action`; an n-step return contains entropy only at its end.
     """
 
     algorithm = "sac"
@@ -59,7 +59,7 @@ class SACAgent(ActorCritic):
         *("critic_cnn", "critic_cnn_target", "critic_cnn_optimizer"),
         *("temperature", "temperature_optimizer"),
     )
-    noises = 2  # for the next action, in the target, and for the one that is judged
+    noises = 2  # for the next action, in the target, and for the actor's, in its loss
     actor: GaussianActor
 
     def _build_networks(self, seed: int) -> None:
@@ -68,7 +68,7 @@ class SACAgent(ActorCritic):
         self.temperature_optimizer = adam_of(self.temperature, self.config.learning_rate)
 
     def _target_value(self, data: TensorBatch) -> Tensor:
-        """R + bootstrap * (min(Q1', Q2')(s', a') - alpha log pi(a'|s')), a' of the policy."""
+        """R + bootstrap * (min(Q1', Q2')(s', a') - alpha log pi(a'|s')), a' by the policy."""
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         actor_state = joined_state(self.actor_cnn, data.next_images, data.next_vectors)
@@ -93,7 +93,7 @@ class SACAgent(ActorCritic):
         loss = (self.temperature().detach() * density - torch.minimum(q1, q2)).mean()
         loss = self._regularised(loss, mean, self.actor.squash(mean), data)
         norms = self._descend(loss, "actor", "actor_cnn")
-        surplus = self.action_dim - density.detach().mean()  # of entropy over its goal
+        surplus = self.action_dim - density.detach().mean()  # entropy above its target
         norms |= self._descend(self.temperature.log_alpha * surplus, "temperature")
         self._update_targets()
         return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent's whole state as plain data, and back: all of it or nothing.
+"""An agent's whole state as plain data: taking it, and restoring all of it or nothing.
 
 Networks, targets (they lag, so they are no copies), Adam moments, counters, settings and random
 states: with these, training continues bit for bit as if it had not been interrupted.
@@ -34,7 +34,7 @@ KEYS = (
 
 
 class Stateful(Protocol):
-    """What an agent's state is made of, beside the attributes that the tables above name."""
+    """The attributes that an agent's state consists of, beside those in the tables above."""
 
     algorithm: ClassVar[str]
     components: ClassVar[tuple[str, ...]]
@@ -49,8 +49,8 @@ def take(agent: Stateful, run: Mapping[str, Any]) -> dict[str, Any]:
     """Copy an agent's state into a checkpoint's payload.
 
     Args:
-        agent: Whose state.
-        run: Plain data of the caller's, kept under the key `run`.
+        agent: The agent.
+        run: Plain data of the caller's, saved under the key `run`.
     """
     live: dict[str, Any] = {"format_version": FORMAT_VERSION, "config": agent.config.to_mapping()}
     for name in (*DIMENSIONS, *HYPERPARAMETERS, *COUNTERS):
@@ -63,13 +63,13 @@ def take(agent: Stateful, run: Mapping[str, Any]) -> dict[str, Any]:
         "exploration": agent.exploration.state(),
     }
     live["provenance"] = provenance()
-    live["replay"] = None  # whoever saves a replay beside the checkpoint says so here
+    live["replay"] = None  # set by the caller that saves a replay beside the checkpoint
     live["run"] = dict(run)
     return _copied(live)  # type: ignore[no-any-return]
 
 
 def _copied(value: Any) -> Any:
-    """A copy that shares no tensor, without what `copy.deepcopy` does for each one besides."""
+    """Return a copy that shares no tensor, more cheaply than `copy.deepcopy`."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
@@ -82,25 +82,25 @@ def _copied(value: Any) -> Any:
 def components(
     agent: Stateful,
 ) -> Iterator[tuple[str, nn.Module | torch.optim.Optimizer | None]]:
-    """Every network, target and optimizer (None where the agent has none) with its key."""
+    """Yield every network, target and optimizer (None if the agent has none) with its key."""
     for name in agent.components:
         yield key_of(name), getattr(agent, name)
 
 
 def key_of(component: str) -> str:
-    """A component's key in a checkpoint."""
+    """Return a component's key in a checkpoint."""
     return f"{component}_state_dict"
 
 
 def algorithm_of(payload: Mapping[str, Any]) -> str:
-    """Whose checkpoint a payload is; those from before there was a choice are TD3's."""
+    """Return the algorithm of a payload; old ones that name none are TD3's."""
     config = payload.get("config")
     default = AgentConfig.algorithm
     return str(config.get("algorithm", default)) if isinstance(config, Mapping) else default
 
 
 def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
-    """Put a payload into an agent, with its learning settings.
+    """Put a payload into an agent, including its learning settings.
 
     Raises:
         CheckpointError: If it does not fit, with every reason; the agent is unchanged then.
@@ -125,7 +125,7 @@ def restore(agent: Stateful, payload: Mapping[str, Any]) -> None:
 
 
 def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, Any]:
-    """A payload that fits an agent, as if it had been saved with other learning settings."""
+    """Return the payload as if it had been saved with other learning settings."""
     changed = {**payload, "config": config.to_mapping()}
     changed |= {name: getattr(config, name) for name in HYPERPARAMETERS}
     for key in payload:
@@ -137,7 +137,7 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
 
 
 def mismatches(agent: Stateful, payload: Mapping[str, Any]) -> list[str]:
-    """Every reason why a payload cannot be put into an agent; empty if it can."""
+    """Return every reason why a payload cannot be put into an agent; empty if it can."""
     if (saved := algorithm_of(payload)) != agent.algorithm:
         return [f"config algorithm is {saved}, the agent's is {agent.algorithm}"]
     keys = [key for key, _ in components(agent)]
@@ -225,7 +225,7 @@ def _optimizer_mismatches(
 
 
 def _rng_mismatches(agent: Stateful, saved: Mapping[str, Any]) -> list[str]:
-    """Try the random states on spare generators."""
+    """Return why the random states do not fit, by trying them on spare generators."""
     try:
         np.random.PCG64().state = saved["sampler"]
         torch.Generator().set_state(saved["torch"])
@@ -241,9 +241,9 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any
     kernels: dict[str, Any] = {name: group[name] for name in ("fused", "foreach")}
     optimizer.load_state_dict(dict(saved))
     group = optimizer.param_groups[0]
-    group.update(kernels)  # which kernel runs is this machine's matter
+    group.update(kernels)  # which kernel runs depends on this machine
     for weight in group["params"]:
         for name, value in optimizer.state.get(weight, {}).items():
-            # torch keeps the saved tensors themselves; fused Adam wants the weight's layout.
+            # torch keeps the saved tensors as they are; fused Adam needs the weight's layout.
             own = torch.empty_like(weight if value.shape == weight.shape else value)
             optimizer.state[weight][name] = own.copy_(value)

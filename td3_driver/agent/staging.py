@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A batch of n-step transitions, as the networks take it, with its images shifted at random.
+"""A batch of n-step transitions as tensors for the networks, its images shifted at random.
 
 The shifts are those of DrQ (Kostrikov, Yarats and Fergus 2020).
 """
@@ -21,9 +21,9 @@ class TensorBatch:
     """A `Batch` as tensors of the networks' device and dtype; images are in [-1, 1].
 
     Attributes:
-        noise: (N, B, A), standard normal, for whatever is drawn in an update.
-        following: (B, A), pi'(s') k steps later, from the critic's update on; the actor's uses
-            it again.
+        noise: (N, B, A), standard normal, for all random draws of an update.
+        following: (B, A), pi'(s') k steps later; set by the critic's update and used again by the
+            actor's.
     """
 
     images: Tensor | None
@@ -38,9 +38,9 @@ class TensorBatch:
 
 
 class Staging:
-    """Tensors that every batch of the same shape is put into, the same ones each time.
+    """Tensors that are filled with one batch after another of the same shape.
 
-    Fresh ones of this size cost more in page faults than the conversion does.
+    New tensors of this size would cost more in page faults than the conversion does.
 
     Args:
         noises: N of `TensorBatch.noise`.
@@ -54,17 +54,17 @@ class Staging:
     def fill(
         self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
     ) -> TensorBatch:
-        """Convert a batch's bytes and numbers once, for all networks that look.
+        """Convert a batch's bytes and numbers once, for all networks.
 
         Args:
-            batch: What to convert.
-            dtype: Of the result.
+            batch: The batch.
+            dtype: dtype of the result.
             shift: Largest random image shift in pixels; 0 for none.
-            generator: Where the shifts come from, different ones for images and next images,
-                and then the noise; a CPU generator.
+            generator: A CPU generator of the shifts, which differ between images and next images,
+                and then of the noise.
 
         Returns:
-            The same object as the last time if the shapes are; valid until the next call.
+            The same object as last time if the shapes are the same; valid until the next call.
         """
         key = shape_key(batch, dtype)
         if self._data is None or key != self._key:
@@ -89,14 +89,14 @@ class Staging:
 
 
 def shape_key(batch: Batch, dtype: torch.dtype) -> tuple[object, ...]:
-    """Equal for batches whose tensors are of the same shapes and type."""
+    """Return a key that is equal for batches whose tensors have the same shapes and type."""
     return dtype, batch.images is None, batch.vectors.shape, batch.actions.shape
 
 
 def empty_pixels(
     batch: Batch, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor | None, Tensor | None]:
-    """`images` and `next_images` of a `TensorBatch` to be filled, channels last."""
+    """Return empty `images` and `next_images` of a `TensorBatch`, channels last."""
     if batch.images is None:
         return None, None
     like = torch.empty(

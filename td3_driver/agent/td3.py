@@ -28,7 +28,7 @@ class TD3Agent(ActorCritic):
         self.actor_cnn_target = target_of(self.actor_cnn) if self.actor_cnn else None
 
     def _target_value(self, data: TensorBatch) -> Tensor:
-        """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise): y in the paper."""
+        """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise), y in the paper."""
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         actor_state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
@@ -41,7 +41,7 @@ class TD3Agent(ActorCritic):
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
 
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
-        # The critic judges; its features are not the actor's to shape.
+        # The actor's loss must not change the critic's features.
         with self._aside.working(), torch.no_grad():
             critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
         actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
