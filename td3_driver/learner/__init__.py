@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learner process: its loop, what is said to it, its client, the weights it hands back."""
+"""The learner process: its loop, its messages, its client, and the weights it publishes."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driving process' end of the learner: asks, and keeps account of what it is owed.
+"""The driving process's end of the learner: sends requests and keeps track of their answers.
 
-Nothing here waits for the learner, but for `stop`.
+Only `stop` waits for the learner.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from td3_driver.learner.process import LearnerSpec
 from td3_driver.signals import ENDING
 
 STOP_TIMEOUT_S = 10.0
-# In lock-step there is one at a time, but where frames are answered without waiting for it any
-# longer; a learner that is so far behind is told of no more.
+# The most `Train` requests without an answer. In lock-step there is one at a time, unless frames
+# are answered without waiting for it any longer; a learner that is so far behind gets no more.
 MOST_OUTSTANDING = 100
 
 Then = Callable[[Event], None]
@@ -48,15 +48,16 @@ Then = Callable[[Event], None]
 
 @contextmanager
 def _deaf_to_signals() -> Iterator[None]:
-    """A process that is started within never sees a signal that asks it to end.
+    """Within, start a process that never sees a signal that asks it to end.
 
-    Ctrl-C, systemd and `timeout` ask the whole group; the driver decides when learning ends, by
-    closing the pipe. A blocked signal is inherited, and so blocked from the process' first moment
-    on, while it imports for seconds; ours waits meanwhile, or goes to another thread.
+    Ctrl-C, systemd and `timeout` signal the whole group; the driver decides when learning ends, by
+    closing the pipe. A child inherits blocked signals, so they are blocked from its first moment
+    on, while it imports for seconds. Meanwhile a signal to this process waits, or goes to another
+    thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        resource_tracker.ensure_running()  # a process too; its start lets signals through again
+        resource_tracker.ensure_running()  # a process too; starting it unblocks signals
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         yield
     finally:
@@ -64,27 +65,27 @@ def _deaf_to_signals() -> Iterator[None]:
 
 
 def _nobody(event: Event) -> None:
-    """Who asked was answered otherwise."""
+    """Ignore an answer whose caller was given another answer already."""
 
 
 class LearnerClient:
-    """Starts the learner process, sends it requests, and takes in its events in their order.
+    """Starts the learner process, sends it requests, and receives its events in order.
 
     Args:
-        spec: what the process starts with.
-        on_event: called from a thread when there is something to `poll`; must not block.
+        spec: what the process needs to start.
+        on_event: called from a thread when there is an event to `poll`; must not block.
 
     Attributes:
-        total_it: updates made.
-        losses: what the last of them measured.
-        discarded: updates that were not finite and changed nothing.
-        halted: there were too many of those; the learner makes no more.
-        unsaid: requests that were dropped: it hangs, is gone, or has too much to do already.
-        trained_s: when the last updates came back, as of time.monotonic; None: none yet.
+        total_it: number of updates made.
+        losses: measures of the last update.
+        discarded: number of updates that were not finite and changed nothing.
+        halted: there were too many of those; the learner makes no more updates.
+        unsaid: number of dropped requests: the learner hangs, is gone, or is too far behind.
+        trained_s: time.monotonic of the last finished updates, s; None: none yet.
     """
 
     def __init__(self, spec: LearnerSpec, on_event: Callable[[], None]) -> None:
-        # spawn: a fork would copy locks of a live DDS participant in an unknown state.
+        # spawn: a fork would copy the locks of a live DDS participant in an unknown state.
         context = multiprocessing.get_context("spawn")
         requests, ours = socket.socketpair()
         events, theirs = context.Pipe(duplex=False)
@@ -94,7 +95,7 @@ class LearnerClient:
         )
         with _deaf_to_signals():
             self._process.start()
-        # Should nobody stop it, multiprocessing would send SIGTERM and wait for ever.
+        # Without `stop` multiprocessing would send SIGTERM, which is blocked, and wait for ever.
         atexit.register(self._process.kill)
         requests.close()
         theirs.close()
@@ -104,7 +105,7 @@ class LearnerClient:
         self.halted = False
         self.trained_s: float | None = None
         self._outstanding = 0
-        self._asked: deque[Then] = deque()  # who waits for a file, the oldest first
+        self._asked: deque[Then] = deque()  # callbacks of saves and loads, the oldest first
         self._unreachable: Refused | None = None
         self._lost = False
         self._heard_s = time.monotonic()
@@ -118,27 +119,27 @@ class LearnerClient:
 
     @property
     def pid(self) -> int | None:
-        """The process id, for messages and tests."""
+        """The process ID, for messages and tests."""
         return self._process.pid
 
     @property
     def outstanding(self) -> int:
-        """`Train` requests without an answer."""
+        """The number of `Train` requests without an answer."""
         return self._outstanding
 
     @property
     def idle(self) -> bool:
-        """Everything asked for is done, or there is nobody to do it."""
+        """Every request is answered, or there is no process to answer."""
         return not self.reachable or self._owes_nothing
 
     @property
     def reachable(self) -> bool:
-        """The learner is there and answers."""
+        """The learner runs and answers."""
         return self._unreachable is None
 
     @property
     def silent_s(self) -> float:
-        """For how long it has owed an answer without giving any, s."""
+        """Time for which an answer has been owed without any arriving, s."""
         return 0.0 if self._owes_nothing else time.monotonic() - self._heard_s
 
     def train(self, count: int, rows: int | None) -> None:
@@ -150,7 +151,7 @@ class LearnerClient:
             self._outstanding += 1
 
     def ask(self, request: Save | Load, then: Then) -> None:
-        """Ask for a file; `then` gets the answer, at once a `Refused` where nobody can give it."""
+        """Ask for a file; `then` gets the answer, or `Refused` at once if there can be none."""
         self._wait_from_now()
         if self._say(request):
             self._asked.append(then)
@@ -158,13 +159,13 @@ class LearnerClient:
             then(self._unreachable or Refused("the learner is too far behind to be asked"))
 
     def log(self, entry: Log) -> None:
-        """Something for TensorBoard."""
+        """Send an entry for TensorBoard."""
         self._say(entry)
 
     def hang(self, reason: str) -> None:
-        """It owes an answer for too long: ask nothing more of it until it gives one.
+        """Declare that the learner hangs: send no more requests until it answers one.
 
-        Who waits for a file hears that now; should its answer come later, it is nobody's.
+        Callers that wait for a file get `Refused` now; a later answer is ignored.
         """
         self._unreachable = Refused(reason)
         waiting, self._asked = self._asked, deque([_nobody] * len(self._asked))
@@ -172,7 +173,7 @@ class LearnerClient:
             then(self._unreachable)
 
     def poll(self) -> Event | None:
-        """The next event, or None. Who asked for it has heard it before."""
+        """Return the next event, or None; the callback of its request was called before."""
         if not self._events:
             return None
         event = self._events.popleft()
@@ -191,7 +192,7 @@ class LearnerClient:
                 self.trained_s = self._heard_s
             case Loaded():
                 self.total_it, self.halted = event.total_it, False
-                if event.path is not None:  # else it is the greeting, which nobody asked for
+                if event.path is not None:  # else it is the first event, which nobody asked for
                     self._asked.popleft()(event)
             case Saved() | Refused():
                 self._asked.popleft()(event)
@@ -203,19 +204,19 @@ class LearnerClient:
                     self._asked.popleft()(self._unreachable)
 
     def stop(self, within_s: float = STOP_TIMEOUT_S) -> None:
-        """Let the learner finish what it was asked, but no longer than that, then end it."""
+        """Let the learner finish its requests within a time in s, then end it."""
         self._stopping = True
         self._send(Stop())
-        self._thread.join(within_s)  # until it closes its end of the pipe
-        self._process.kill()  # what is left is taking torch down, which takes a second
+        self._thread.join(within_s)  # ends when the learner closes its end of the pipe
+        self._process.kill()  # only torch's teardown is left, which takes a second
         self._process.join()
         atexit.unregister(self._process.kill)
 
     def _say(self, request: Request) -> bool:
-        """Send, unless nobody would answer; whether it could be said.
+        """Send a request unless nobody would answer it; return whether it was sent.
 
-        It cannot while a learner that does not listen has been told too much already, nor when
-        it has gone, which a `Lost` event reports.
+        It is not sent while too much waits for a learner that does not read, nor when it has gone,
+        which a `Lost` event reports.
         """
         said = self.reachable and self._send(request)
         self.unsaid += not said
@@ -242,7 +243,7 @@ class LearnerClient:
                     self._post(Lost(f"the learner process ended ({self._exit_reason()})"))
                 return
             self._post(event)
-            if isinstance(event, Lost):  # it has said why itself
+            if isinstance(event, Lost):  # it has reported the reason itself
                 return
 
     def _post(self, event: Event) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the driving process and the learner process say to each other, in order."""
+"""The messages between the driving process and the learner process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Train:
-    """Make `count` updates from the replay's first `rows` rows; None: from all there are."""
+    """Make `count` updates from the replay's first `rows` rows; None: from all rows."""
 
     count: int
     rows: int | None
@@ -21,9 +21,9 @@ class Train:
 
 @dataclass(frozen=True)
 class Save:
-    """Write a checkpoint; if in the run's folder, also move `latest.pth` to it.
+    """Write a checkpoint; if in the run's folder, also publish it as `latest.pth`.
 
-    `path` is within the learner's `Reach`; names without a folder are of files in the run's.
+    `path` must be within the learner's `Reach`; a name without a folder is in the run's folder.
     `run` is the driving side's state: counters and random generators, plain Python types.
     `rows` of the replay are saved beside it; None: the replay is not saved.
     """
@@ -37,9 +37,9 @@ class Save:
 
 @dataclass(frozen=True)
 class Load:
-    """Go back to a checkpoint; no path means the newest valid one in the run's folder.
+    """Load a checkpoint; without a path the newest valid one in the run's folder.
 
-    `anywhere`: who started the run named the path; else it must be within the learner's `Reach`.
+    `anywhere`: the path was given at the start of the run; else it must be within `Reach`.
     `replay`: fill the replay too, if it was saved; nobody may write to it meanwhile.
     """
 
@@ -50,7 +50,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Log:
-    """Numbers for TensorBoard, and what to make histograms of."""
+    """Numbers and histograms for TensorBoard."""
 
     step: int
     scalars: dict[str, float]
@@ -59,12 +59,12 @@ class Log:
 
 @dataclass(frozen=True)
 class Stop:
-    """End the process after everything asked for before."""
+    """End the process after answering everything requested before."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The updates of one `Train` are done and the weights of version `version` published.
+    """The updates of one `Train` are done, and the weights of version `version` published.
 
     `discarded` counts the updates so far that were not finite and changed nothing; with `halted`
     there were too many in a row, and no more are made until a checkpoint is loaded.
@@ -79,7 +79,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint stands on disk."""
+    """A checkpoint was written."""
 
     path: Path
     env_steps: int
@@ -87,10 +87,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The agent's state is the checkpoint's; `run` is the driving side's share of it.
+    """A checkpoint was loaded; `run` is the driving side's share of its state.
 
-    `replay` says that the replay was filled, `lost` in one sentence what could not be given back,
-    `changed` which of the file's settings apply no longer: settings are the run's.
+    `replay`: the replay was filled. `lost`: what could not be restored, in one sentence.
+    `changed`: which of the file's settings no longer apply, as the run's settings do.
     """
 
     path: Path | None
@@ -105,7 +105,7 @@ class Loaded:
 
     @property
     def settings(self) -> str:
-        """Which settings apply, in words."""
+        """A sentence that says which settings apply."""
         if not self.changed:
             return "settings as saved"
         return f"settings are this run's: {', '.join(self.changed)}"
@@ -113,14 +113,14 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Refused:
-    """A `Save` or `Load` could not be done; nothing has changed. One line says why."""
+    """A `Save` or `Load` failed and changed nothing; one line says why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The learner process has ended without being asked to, or says why it is about to."""
+    """The learner process has ended unasked, or is ending for the reason it gives."""
 
     reason: str
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sending to a process that may not read, without ever waiting for it."""
+"""Sending to a process that may not read, without ever blocking."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import socket
 from collections import deque
 from threading import Lock, Thread
 
-# So much waits at most for a reader that has fallen behind, beside what the kernel holds.
+# The most bytes that wait for a slow reader, beside what the kernel holds.
 BACKLOG_BYTES = 1 << 20
 
 
 class Outbox:
-    """Bytes to the other end of a stream socket, in the order in which they were put.
+    """Sends bytes to the other end of a stream socket, in the order of `put`.
 
-    What the socket takes at once goes at once, so that a reader who keeps up gets it without
-    delay. What it does not take waits here, for a thread that ends when nothing waits any more.
+    What the socket takes is sent at once, so that a reader that keeps up gets it without delay.
+    The rest waits here for a thread, which ends when nothing waits any more.
 
     Args:
-        stream: a connected stream socket, which is the outbox's from now on.
+        stream: a connected stream socket, owned by the outbox from now on.
     """
 
     def __init__(self, stream: socket.socket) -> None:
@@ -29,9 +29,9 @@ class Outbox:
         self._closed = False
 
     def put(self, data: bytes) -> bool:
-        """Send all of this, now or later; False, and none of it, where too much waits already.
+        """Send all of the data, now or later; False if too much waits, and nothing is sent.
 
-        False, too, where nobody is there to read it. Never blocks.
+        Also False if the reader has gone. Never blocks.
         """
         with self._lock:
             if self._closed or self._backlog_bytes >= BACKLOG_BYTES:
@@ -49,7 +49,7 @@ class Outbox:
             return self._socket.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
-        except OSError:  # nobody is there
+        except OSError:  # the reader has gone
             self._closed = True
             return len(data)
 
@@ -57,7 +57,7 @@ class Outbox:
         while True:
             try:
                 self._socket.sendall(self._backlog[0])
-            except OSError:  # nobody is there any more
+            except OSError:  # the reader has gone
                 self._closed = True
                 return
             with self._lock:

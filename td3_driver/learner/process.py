@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learner process: takes requests in order, trains, publishes weights, writes files.
+"""The learner process: serves requests in order, trains, publishes weights, writes files.
 
 It lives in a process of its own because the GIL would otherwise make the control loop wait for
 every update, save and log entry.
@@ -54,23 +54,23 @@ from td3_driver.replay.buffer import Replay
 from td3_driver.replay.log import ReplayLink
 
 LOSS_LOG_UPDATES = 50
-# So many updates in a row that are not finite, and learning is beyond repair.
+# Updates in a row that are not finite, after which learning has failed for good.
 NONFINITE_LIMIT = 10
 
 _LOG = logging.getLogger(__name__)
 
 
 class _DriverGoneError(Exception):
-    """Nobody makes requests any more, or hears of events."""
+    """The driver, which sends requests and reads events, has gone."""
 
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """What the process needs to start; everything in it can be sent to a spawned process.
+    """What the process needs to start; all of it can be pickled for a spawned process.
 
-    `reach` has the run's folder and what else requests may name; `run` is the run's name in
-    `provenance` of its checkpoints, by which old ones are deleted. `niceness` is the share of
-    processor time that it leaves to driving once it has begun, as of nice(1).
+    `reach`: the run's folder and other files that requests may name. `run`: the run's name in
+    `provenance` of its checkpoints, by which old ones are deleted. `niceness`: how much the
+    process yields to driving once it has begun, as of nice(1).
     """
 
     settings: RunSettings
@@ -92,12 +92,12 @@ class LearnerSpec:
 
 
 class Learner:
-    """Serves requests until nobody is there to make any, or a `Stop` comes.
+    """Serves requests until the driver has gone or a `Stop` comes.
 
     Args:
         spec: how to learn.
-        requests: a stream of pickled `Request`s.
-        events: takes `Event`s.
+        requests: the stream of pickled `Request`s.
+        events: the connection for `Event`s.
 
     Raises:
         UnfitError: the device or the folder of `spec` cannot be used.
@@ -112,7 +112,7 @@ class Learner:
         self._agent: Algorithm = algorithm.create(
             spec.settings.agent, *sizes, device=spec.device, seed=spec.seed
         )
-        # One thread: files are written in the order in which they were asked for.
+        # One thread, so that files are written in the order of requests.
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
         self._sending = Lock()
         self._discarded = self._nonfinite_in_a_row = 0
@@ -126,7 +126,7 @@ class Learner:
         self._send(self._loaded(None, {}))
 
     def serve(self) -> None:
-        """Answer requests, strictly in their order: what is saved is what was asked for."""
+        """Answer requests strictly in order, so that a save holds the state at its request."""
         while True:
             request = self._receive()
             match request:
@@ -142,10 +142,10 @@ class Learner:
                     return
 
     def close(self) -> None:
-        """Finish the files that were asked for."""
+        """Finish writing the requested files."""
         self._files.shutdown(wait=True)
         if self._writer:
-            with contextlib.suppress(OSError):  # its folder may be gone; it has said so
+            with contextlib.suppress(OSError):  # its folder may be gone; this was reported before
                 self._writer.close()
 
     def _train(self, request: Train) -> None:
@@ -169,7 +169,7 @@ class Learner:
         return self._nonfinite_in_a_row >= NONFINITE_LIMIT
 
     def _count_nonfinite(self, measures: Measures) -> None:
-        """The agent has discarded such an update already (`Algorithm.train`)."""
+        """Count an update that was not finite; the agent has skipped it (`Algorithm.train`)."""
         if all(math.isfinite(value) for value in measures.values()):
             self._nonfinite_in_a_row = 0
         else:
@@ -177,7 +177,7 @@ class Learner:
             self._discarded += 1
 
     def _save(self, request: Save) -> None:
-        """Copy the state now, write it beside the training; files and answers keep their order."""
+        """Copy the state now and write it while training; files and answers keep their order."""
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
         payload = self._agent.checkpoint_payload(request.run)
         payload["provenance"]["run"] = self._spec.run
@@ -186,7 +186,7 @@ class Learner:
     def _written(self, request: Save, payload: dict[str, Any]) -> Event:
         reach = self._spec.reach
         path = reach.new_file(request.path, request.env_steps)
-        # `latest.pth` and what is deleted are of the run's folder; elsewhere lies what is others'.
+        # Only in the run's folder is `latest.pth` renewed and are old files deleted.
         own = path.parent.samefile(reach.folder) if path.parent.exists() else True
         if request.rows is None:
             resume.write(payload, path, publish=own)
@@ -198,18 +198,18 @@ class Learner:
         return Saved(path, request.env_steps)
 
     def _answer(self, work: Callable[[], Event]) -> None:
-        """Do what was asked for; whatever comes of it, there is an answer."""
+        """Do some work and send the event it returns, or `Refused` if it fails."""
         try:
             event = work()
         except (CheckpointError, OSError) as error:
             event = Refused(one_line(error))
-        except Exception as error:  # noqa: BLE001 it is said, and the answer is not withheld
+        except Exception as error:  # noqa: BLE001 it is reported, and an answer is sent
             _LOG.exception("a request failed")
             event = Refused(f"internal error: {type(error).__name__}: {one_line(error)}")
         self._send(event)
 
     def _retain(self, folder: Path) -> None:
-        """Delete old files; what cannot be deleted does not undo the save, which is answered."""
+        """Delete old files; a file that cannot be deleted does not undo the save."""
         spec = self._spec
         if not spec.keep_last:
             return
@@ -219,7 +219,7 @@ class Learner:
             _LOG.error("%s", error)
 
     def _load(self, request: Load) -> None:
-        self._files.submit(_nothing).result()  # what was saved before may be what is loaded
+        self._files.submit(_nothing).result()  # a requested save may write the file that is loaded
         self._answer(lambda: self._load_now(request))
 
     def _load_now(self, request: Load) -> Event:
@@ -255,14 +255,14 @@ class Learner:
                 self._writer.add_scalar(name, value, request.step)
             for name, values in request.histograms.items():
                 self._writer.add_histogram(name, values, request.step)
-        except OSError as error:  # its folder was deleted, or its disk is full: learning goes on
+        except OSError as error:  # its folder was deleted, or its disk is full: go on learning
             _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
             self._writer = None
 
     def _receive(self) -> Request:
         try:
             request: Request = pickle.load(self._requests)
-        except (EOFError, OSError, pickle.UnpicklingError) as error:  # also amid a request
+        except (EOFError, OSError, pickle.UnpicklingError) as error:  # also within a request
             raise _DriverGoneError from error
         return request
 
@@ -275,31 +275,31 @@ class Learner:
 
 
 def _nothing() -> None:
-    """Its turn comes when every file before it is written."""
+    """Do nothing; as the last job in the queue it is done when every file is written."""
 
 
 def yield_processor(niceness: int) -> None:
-    """Be so much nicer, every thread: Linux counts it by thread, and torch has made some."""
+    """Raise the niceness of every thread: Linux keeps one for each, and torch has made some."""
     wanted = os.getpriority(os.PRIO_PROCESS, 0) + niceness
     for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+        with contextlib.suppress(ProcessLookupError):  # the thread has ended meanwhile
             os.setpriority(os.PRIO_PROCESS, int(task.name), wanted)
 
 
 def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
-    """Entry point of the spawned process, which signals do not reach (`LearnerClient`)."""
+    """Run the learner as a spawned process, which signals do not reach (`LearnerClient`)."""
     torch.set_num_threads(spec.threads)
-    # TensorBoard writes in a thread of its own, whose failures it hands on with the next entry.
+    # TensorBoard writes in a thread of its own, and raises its errors with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
         learner = Learner(spec, requests.makefile("rb"), events)
-        yield_processor(spec.niceness)  # not before: until now nobody could drive
+        yield_processor(spec.niceness)  # not before: until now the driver has to wait
         try:
             learner.serve()
         finally:
             learner.close()
     except _DriverGoneError:
-        return  # the driver is gone; everything it asked for has been done
+        return  # the driver is gone; all its requests are done
     except (UnfitError, torch.cuda.OutOfMemoryError) as error:
         with contextlib.suppress(OSError):  # the driver is gone
             events.send(Lost(one_line(error)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files a request may name: anybody who reaches the ROS network can make one."""
+"""The files that a request may name, since anyone on the ROS network can send one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NUMBERED = re.compile(r"td3_(\d+)\.pth")
 
 
 class ReachError(CheckpointError):
-    """A request names a file that is none of its business; one line says why."""
+    """A request names a file outside its reach; one line says why."""
 
 
 class Reach:
-    """Folders whose checkpoints requests may read and write.
+    """The folders in which requests may read and write checkpoints.
 
     Args:
-        folder: of the run; names without a folder are of files in it.
-        roots: folders besides, with all that lies below them.
+        folder: the run's; names without a folder are of files in it.
+        roots: further folders, with everything below them.
     """
 
     def __init__(self, folder: Path, roots: tuple[Path, ...] = ()) -> None:
@@ -31,10 +31,10 @@ class Reach:
         self._roots = (folder, *roots)
 
     def of(self, path: Path) -> Path:
-        """The file or folder that is meant, links resolved.
+        """Return the named file or folder, with links resolved.
 
         Raises:
-            ReachError: it lies elsewhere, or is no name of a file.
+            ReachError: it is outside the folders, or no valid name of a file.
         """
         check_name(str(path))
         try:
@@ -50,10 +50,10 @@ class Reach:
         return real
 
     def file(self, path: Path) -> Path:
-        """The checkpoint file that is meant, links resolved.
+        """Return the named checkpoint file, with links resolved.
 
         Raises:
-            ReachError: as of `of`, or it is not named as a checkpoint.
+            ReachError: as of `of`, or it is not named like a checkpoint.
         """
         if path.suffix != ".pth":
             raise ReachError(f"{shown(path)}: is not named .pth, as checkpoints are")
@@ -63,12 +63,12 @@ class Reach:
         return real
 
     def new_file(self, path: Path, env_steps: int) -> Path:
-        """The file that a checkpoint of step `env_steps` is to be written to.
+        """Return the file that a checkpoint of step `env_steps` is to be written to.
 
-        What is there already and no checkpoint `checkpoint.write` refuses.
+        `checkpoint.write` refuses to overwrite a file that is no checkpoint.
 
         Raises:
-            ReachError: as of `file`, or what is there is for others to write.
+            ReachError: as of `file`, or the name is reserved or taken, or its folder is not there.
         """
         real = self.file(path)
         if real.name == BEST:
@@ -82,10 +82,10 @@ class Reach:
 
 
 def check_name(text: str) -> None:
-    """See that a text can be the name of a file, without looking at the disk.
+    """Check that a text can be the name of a file, without accessing the disk.
 
     Raises:
-        ReachError: it cannot.
+        ReachError: it cannot be.
     """
     if len(text) > _LONGEST:
         raise ReachError(f"{shown(text)}: is longer than a path may be, {_LONGEST} characters")

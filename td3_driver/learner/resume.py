@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run's state as a whole, checkpoint and replay together: saved, and resumed or left alone."""
+"""A run's state, checkpoint and replay together: saved, and restored or left unchanged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from td3_driver.replay.meaning import Meaning, MeaningError, differences, flat
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run goes on with, whichever file it loads: a file gives its state, never a setting.
+    """The settings of a run, which stay in force whatever file is loaded: a file gives only state.
 
     Attributes:
-        agent: networks and learning.
-        meaning: what its networks see and do; networks of another meaning are refused.
-        rest: its other settings, plain and nested, as they stand in its checkpoints under
-            `run.settings`; those of a file that differ are told.
+        agent: settings of networks and learning.
+        meaning: meaning of its observations and actions; networks of another meaning are refused.
+        rest: its other settings, plain and nested, as in its checkpoints under `run.settings`;
+            differences from a loaded file are reported.
     """
 
     agent: AgentConfig
@@ -35,19 +35,19 @@ class RunSettings:
     rest: Mapping[str, Any] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
-        """All settings by dotted names."""
+        """Return all settings by dotted names."""
         return flat({**self.rest, "agent": self.agent.to_mapping()})
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a load did.
+    """The result of a load.
 
     Attributes:
         run: The caller's data, as it was saved.
-        link: Of the replay that was restored, to be passed to the next `save`; None without.
-        lost: What the file could not give back, in one sentence; "" if nothing.
-        changed: Which of its settings apply no longer, as "name new (saved: old)".
+        link: Link to the restored replay, to be passed to the next `save`; None without.
+        lost: What could not be restored, in one sentence; "" if nothing.
+        changed: Settings of the file that no longer apply, as "name new (saved: old)".
     """
 
     run: dict[str, Any]
@@ -64,18 +64,18 @@ def save(
     rows: int = 0,
     previous: ReplayLink | None = None,
 ) -> ReplayLink | None:
-    """Write a checkpoint, before it the replay if one is given, and move `latest.pth` to it.
+    """Write the replay, if one is given, then a checkpoint, also as `latest.pth`.
 
     Args:
-        agent: Whose state.
+        agent: The agent to save.
         path: `td3_<step>.pth`.
-        run: Plain data of the caller's to keep along with it.
-        replay: To be saved too, as `td3_<step>.replay`.
-        rows: How many of its rows, see `replay_file.save`.
-        previous: What the last `save` or `load` returned.
+        run: Plain data of the caller's to save with it.
+        replay: The replay to save as `td3_<step>.replay`, or None.
+        rows: Number of its rows to save, see `replay_file.save`.
+        previous: Link that the last `save` or `load` returned.
 
     Returns:
-        For the next save's `previous`; None without a replay.
+        The link for the next save's `previous`; None without a replay.
 
     Raises:
         CheckpointError: If it cannot be written; earlier checkpoints are unharmed.
@@ -92,9 +92,9 @@ def write(
     *,
     publish: bool = True,
 ) -> ReplayLink | None:
-    """What `save` does once the agent's state is copied; may run beside the training.
+    """Write a payload as `save` does; may run in a thread beside the training.
 
-    `publish`: move `latest.pth` beside the file to it.
+    `publish`: also publish it as `latest.pth` in its folder.
     """
     path = Path(path)
     link = None
@@ -112,16 +112,16 @@ def load(
     replay: Replay | None = None,
     own: RunSettings | None = None,
 ) -> Resumed:
-    """Go back to a checkpoint, and to its replay if one is given to be filled.
+    """Restore a checkpoint, and its replay if one is given to be filled.
 
-    The state is the file's. The settings are the run's, where there is one, else the file's. The
-    networks' shapes, what they see and do, and what the replay's numbers mean must agree.
+    The state comes from the file, the settings from the run, or from the file without a run. The
+    networks' shapes and the meaning of observations, actions and the replay's numbers must agree.
 
     Args:
-        agent: To be restored.
-        path: The checkpoint.
-        replay: To be filled; nobody may use it meanwhile. None leaves experience as it is.
-        own: The run's settings; None: there is no run, and the checkpoint's apply.
+        agent: The agent to restore.
+        path: The checkpoint file.
+        replay: The replay to fill, which nobody may use meanwhile; None to leave it unchanged.
+        own: The run's settings; None without a run: the checkpoint's apply.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -149,21 +149,21 @@ def load(
 
 
 def _saved_settings(payload: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's settings by dotted names; a converted one has the agent's alone."""
+    """Return a checkpoint's settings by dotted names; a converted one has only the agent's."""
     try:
         agent = AgentConfig.from_mapping(payload["config"]).to_mapping()
     except (KeyError, TypeError, ValueError):
-        agent = {}  # `Algorithm.mismatches` says so
+        agent = {}  # `Algorithm.mismatches` reports it
     return flat({**_mapping(run.get("settings")), "agent": agent})
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    """What a file should hold, or nothing: others write files too."""
+    """Return a value if it is a mapping, else an empty one: others write files, too."""
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _other_meaning(saved: Meaning, own: Meaning) -> list[str]:
-    """In what networks see and do something else, as far as their file says it."""
+    """Return where a file's networks differ in the meaning of observations and actions."""
     return differences(
         {name: saved[name] for name in own if name in saved},
         {name: value for name, value in own.items() if name in saved},
@@ -171,7 +171,7 @@ def _other_meaning(saved: Meaning, own: Meaning) -> list[str]:
 
 
 def _changes(saved: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...]:
-    """The settings that are not as saved, in words; a file may hold the agent's alone."""
+    """Describe the settings that differ from the saved ones, which may be the agent's alone."""
     agent_alone = all(name.startswith("agent.") for name in saved)
     names = [name for name in own if name in saved or not agent_alone]
     names += [name for name in saved if name not in own]
@@ -180,7 +180,7 @@ def _changes(saved: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _way_out(saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Where other settings were asked for than the file's, which."""
+    """Return advice to give the file's preset and configuration, if others were given; else ""."""
     named = ("preset", "config")
     asked = [f"{name} {saved[name]}" for name in named if saved.get(name)]
     if not asked or all(saved.get(name) == own.get(name) for name in named):

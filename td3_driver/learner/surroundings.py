@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the learner needs of the machine that it runs on, and one line where that is not there."""
+"""Checks of what the learner needs of its machine, each failing with one line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class UnfitError(Exception):
-    """What the learner was started with cannot be had on this machine; one line says why."""
+    """A device or folder that the learner needs is not available; one line says why."""
 
 
 def check_device(device: str) -> None:
-    """See that networks can be put there.
+    """Check that networks can be put on a device.
 
     Raises:
-        UnfitError: build, driver or card are missing, or do not fit together.
+        UnfitError: torch's build, the driver or the card is missing or does not match.
     """
     try:
         torch.zeros(1, device=device)
@@ -34,12 +34,12 @@ def check_device(device: str) -> None:
 
 
 def summary_writer(folder: Path) -> SummaryWriter:
-    """TensorBoard's writer.
+    """Create TensorBoard's writer.
 
     Raises:
-        UnfitError: it cannot write there.
+        UnfitError: it cannot write to the folder.
     """
-    from torch.utils.tensorboard import SummaryWriter  # here: a driver does without
+    from torch.utils.tensorboard import SummaryWriter  # here: a driver does not need it
 
     try:
         return SummaryWriter(str(folder))

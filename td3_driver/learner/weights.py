@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network weights from the learner's process to the driver's, without locks."""
+"""Network weights passed from the learner's process to the driver's, without locks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from td3_driver.replay.shared_memory import SharedBlock, fence
 
-_HEADER_BYTES = 64  # one cache line, of which the version takes eight bytes
+_HEADER_BYTES = 64  # one cache line, whose first eight bytes are the version
 _ATTEMPTS = 8
 
 
 class SharedWeights:
-    """The newest weights, from one writer to one reader.
+    """The newest weights in shared memory, for one writer and one reader.
 
     Two slots: version v lies in slot v % 2, so the writer never touches the slot that holds the
     current version. A reader's copy is whole if the version is still the same after copying.
@@ -40,11 +40,11 @@ class SharedWeights:
 
     @property
     def version(self) -> int:
-        """Number of the newest weights; 0 before the first `publish`."""
+        """The number of the newest weights; 0 before the first `publish`."""
         return int(self._version[0])
 
     def publish(self, values: npt.NDArray[np.float32]) -> int:
-        """Make (count,) float32 values the newest weights; returns their version.
+        """Publish (count,) float32 values as the newest weights; return their version.
 
         Raises:
             ValueError: If the shape is not (count,).
@@ -55,11 +55,11 @@ class SharedWeights:
         self._slots[version % 2] = values
         fence()
         self._version[0] = version
-        fence()  # the next publish must not reach the other slot before readers see this one
+        fence()  # the next publish must not write the other slot before readers see this version
         return version
 
     def read(self, last_version: int) -> tuple[int, npt.NDArray[np.float32]] | None:
-        """The newest weights if they are newer than `last_version`.
+        """Return the newest weights if they are newer than `last_version`.
 
         Returns:
             (version, a copy of the values), or None where there is nothing newer, or where the
