@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""td3_driver: learning to drive online, inside ROS 2."""
+"""td3_driver: a driving agent that learns online, inside ROS 2."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command lines have in common."""
+"""Arguments and their types that several command lines share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-Commands = argparse._SubParsersAction  # the type that `add_subparsers` returns
+Commands = argparse._SubParsersAction  # the type of `add_subparsers`'s result
 
-# Those of world/roads/generation.py, which `--help` cannot wait for.
+# As in world/roads/generation.py, whose import is too slow for `--help`.
 DIFFICULTIES = ("easy", "curvy", "town", "city")
-# Those of world/camera/appearance.py.
+# As in world/camera/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
-# Those of driving/messages/synchronisation.py.
+# As in driving/messages/synchronisation.py.
 SYNC_MODES = ("exact", "nearest", "interpolate")
 TOLERANCE_S = 0.1
 
@@ -23,13 +23,13 @@ CHECKPOINT_HELP = "checkpoint of the policy; without it runs/latest/best.pth"
 
 
 def usage_error(args: argparse.Namespace, message: str) -> int:
-    """Say what was wrong with the arguments; the exit code for that."""
+    """Print an error about the arguments; return the exit code of wrong usage."""
     print(f"td3_driver {args.command}: {message}", file=sys.stderr)
     return 2
 
 
 def checkpoint_or_newest(args: argparse.Namespace) -> Path:
-    """`--checkpoint`, else the best of the newest run, which is named.
+    """Return `--checkpoint`, else the best of the newest run, after printing its name.
 
     Raises:
         FileNotFoundError: there is none.
@@ -99,7 +99,7 @@ def add_bag_topics(parser: argparse.ArgumentParser) -> None:
 
 
 def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Parameters of `world_node` for the arguments about the world, the map file checked."""
+    """Return parameters of `world_node` from the arguments about the world; check the map file."""
     from td3_driver.driving.routes.road_map import RoadMap
 
     if args.map is not None:
@@ -114,7 +114,7 @@ def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def surroundings(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_surroundings` added, by the names that `WorldConfig` and `world_node` give it."""
+    """Return `add_surroundings`'s arguments by their names in `WorldConfig` and `world_node`."""
     return {
         "traffic": args.traffic,
         "pedestrians": args.pedestrians,
@@ -124,7 +124,7 @@ def surroundings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     value = _integer(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
@@ -132,7 +132,7 @@ def positive(text: str) -> int:
 
 
 def not_negative(text: str) -> int:
-    """A whole number of at least 0."""
+    """Parse a whole number of at least 0."""
     value = _integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
@@ -140,7 +140,7 @@ def not_negative(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A number above 0."""
+    """Parse a number of seconds above 0."""
     value = _number(text)
     if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
@@ -148,7 +148,7 @@ def seconds(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """A number from 0.01 to 0.99."""
+    """Parse a number from 0.01 to 0.99."""
     value = _number(text)
     if not 0.01 <= value <= 0.99:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.01 to 0.99")
@@ -156,7 +156,7 @@ def share(text: str) -> float:
 
 
 def not_negative_number(text: str) -> float:
-    """A number of at least 0."""
+    """Parse a number of at least 0."""
     value = _number(text)
     if not 0.0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
@@ -164,7 +164,7 @@ def not_negative_number(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """NaN, which is within no bounds, where the text is no number."""
+    """Parse a number; NaN, which is outside all bounds, if the text is none."""
     try:
         return float(text)
     except ValueError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `td3_driver`.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 141 nobody reads what it writes any more.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 141 the reader of its output has gone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
 
 
 def main() -> None:
-    """Entry point of `td3_driver`."""
+    """Run the command `td3_driver`."""
     with readers_may_leave():
         sys.exit(_execute())
 
@@ -26,7 +26,7 @@ def main() -> None:
 def _execute() -> int:
     name = "td3_driver"
     try:
-        # They end a command as Ctrl-C does, whoever sends them: what it has open is closed.
+        # All these signals end a command as Ctrl-C does, so that it closes what is open.
         signals.handle(signals.raise_once(signals.Interrupted()))
         args = _parser().parse_args()
         name += f" {args.command}"
@@ -38,7 +38,7 @@ def _execute() -> int:
     except signals.Interrupted:
         print(f"{name}: interrupted", file=sys.stderr)
         code = 1
-    signals.ignore()  # Python's end, with nothing left to do, would answer with a traceback
+    signals.ignore()  # else a signal while Python exits prints a traceback
     return code
 
 

@@ -21,23 +21,23 @@ T = TypeVar("T")
 
 
 class ConfigurationError(ValueError):
-    """A preset or configuration file cannot be used; the message names file and key."""
+    """A preset or configuration file cannot be used; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Everything a preset decides: the agent, and how the car is driven and judged."""
+    """The settings that a preset decides: the agent's, and those of driving and judging."""
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     driving: DrivingConfig = field(default_factory=DrivingConfig)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain Python types, as they stand in a checkpoint."""
+        """Return the settings as plain Python types, as a checkpoint holds them."""
         return {"agent": self.agent.to_mapping(), "driving": dataclasses.asdict(self.driving)}
 
 
 def load_configuration(preset: str, overrides: str | Path | None = None) -> Configuration:
-    """A preset, with a user's YAML file laid over it.
+    """Load a preset and apply a user's YAML file on top of it.
 
     Raises:
         ConfigurationError: unknown preset, unreadable file, unknown key or bad value.
@@ -55,7 +55,7 @@ def load_configuration(preset: str, overrides: str | Path | None = None) -> Conf
 
 
 def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration:
-    """Build and check a configuration; `source` names it in messages."""
+    """Build and check a configuration; `source` names its origin in messages."""
     _refuse_unknown(mapping, {"agent", "driving"}, source)
     try:
         agent = AgentConfig.from_mapping(mapping.get("agent") or {})
@@ -73,7 +73,7 @@ def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration
 
 
 def _preset(name: str) -> dict[str, Any]:
-    """A preset's settings over those of the one that it extends."""
+    """Return a preset's settings on top of those of the preset that it extends."""
     own = _read(share_directory() / "config" / "presets" / f"{name}.yaml")
     base = own.pop("extends", None)
     return _merge(_preset(base), own) if base else own
@@ -81,7 +81,7 @@ def _preset(name: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_bytes())  # which takes a byte-order mark's word
+        content = yaml.safe_load(path.read_bytes())  # which obeys a byte-order mark
     except OSError as error:
         raise ConfigurationError(f"config {path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -117,7 +117,7 @@ def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
             values[key] = _scalar(kind, value, f"{where}.{key}")
     try:
         return cls(**values)
-    except ValueError as error:  # of values that do not go together
+    except ValueError as error:  # values that contradict each other
         raise ConfigurationError(f"{where}: {error}") from error
 
 

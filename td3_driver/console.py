@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standard output and standard error, whose reader may leave early: `... | head -1`."""
+"""Standard output and error, whose reader may leave early, as in `... | head -1`."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-READER_LEFT = 128 + signal.SIGPIPE  # the exit code that a shell gives a program in a closed pipe
+READER_LEFT = 128 + signal.SIGPIPE  # a shell's exit code of a program that wrote to a closed pipe
 
 
 @contextlib.contextmanager
 def readers_may_leave() -> Iterator[None]:
-    """Within, who writes to a closed pipe ends in order and says nothing: SystemExit(READER_LEFT).
+    """Within, writing to a closed pipe ends the program quietly: SystemExit(READER_LEFT).
 
-    Not BrokenPipeError: as an OSError it looks like a fault of the file that is being worked on.
-    A thread does not end by it; the process gets a SIGTERM instead.
+    BrokenPipeError would, as an OSError, look like a fault of the file being worked on. SystemExit
+    in a thread would end only that, so there the process gets a SIGTERM instead.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and stream is getattr(sys, f"__{name}__"):  # nobody else's stand-in
+        if stream is not None and stream is getattr(sys, f"__{name}__"):  # not replaced
             setattr(sys, name, _watched(stream))
     try:
         yield
     finally:
         for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()  # here, for at the interpreter's end it would be too late
+            stream.flush()  # here, since at the interpreter's exit it would be too late
 
 
 class _Watched(io.FileIO):
-    """A file descriptor that swallows everything once its reader has left."""
+    """A file descriptor that discards all output once its reader has left."""
 
     def write(self, data: Any) -> int:
-        """As FileIO's.
+        """Write like FileIO.
 
         Raises:
-            SystemExit: the reader left, seen from the main thread; the first time only.
+            SystemExit: the reader has left; only in the main thread, and only once.
         """
         try:
             return super().write(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the files that come with the package lie."""
+"""The folder of the files that come with the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 
 
 def share_directory() -> Path:
-    """Where `launch/` and `config/` lie: the installed share folder, or a source checkout.
+    """Return the folder of `launch/` and `config/`: installed share, or source checkout.
 
     Raises:
         FileNotFoundError: there is neither.
@@ -26,5 +26,5 @@ def share_directory() -> Path:
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the package."""
+    """Return the names of the presets that come with the package."""
     return sorted(path.stem for path in (share_directory() / "config" / "presets").glob("*.yaml"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The signals that ask a process to end: Ctrl-C, systemd and `timeout`, a terminal that closes."""
+"""The signals of Ctrl-C, systemd, `timeout` and a closing terminal, which end a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupted(BaseException):
     """The process was asked to end.
 
-    Not KeyboardInterrupt: where one has passed through `exec`, Python kills itself in the end.
+    Not KeyboardInterrupt: after one that passed through `exec`, Python exits by killing itself.
     """
 
 
@@ -25,11 +25,11 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def handle(handler: Handler) -> None:
-    """Have each of them handled.
+    """Install a handler for each of these signals.
 
-    A terminal's end that is ignored stays so: that is what nohup is for. Ctrl-C does not, as in
-    every ROS node: a shell script has what it starts with `&` ignore it, and so would whatever
-    that starts, which is asked to end by it.
+    SIGHUP stays ignored if it is, as nohup wants. SIGINT does not, as in every ROS node: a shell
+    script makes what it starts with `&` ignore it, and their children, which are ended by SIGINT,
+    would inherit that.
     """
     for number in ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
@@ -37,9 +37,10 @@ def handle(handler: Handler) -> None:
 
 
 def ignore() -> None:
-    """From now on they change nothing, not even when Python, ending, takes handlers away.
+    """Ignore these signals from now on, even while Python exits and removes handlers.
 
-    For the end alone: Python complains of a signal that came before and is not handled yet.
+    Only for a process's end: Python prints an error about a signal that came before and is not
+    handled yet.
     """
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
@@ -47,7 +48,7 @@ def ignore() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """What is begun in here is finished before a signal is handled; in the main thread."""
+    """Within, delay the handling of signals until the block ends; in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,7 +65,7 @@ def held_back() -> Iterator[None]:
 
 
 def raise_once(error: BaseException) -> Handler:
-    """A handler that raises `error`, once: the next signal does not cut short what it ends."""
+    """Return a handler that raises `error` once; later signals do not interrupt the cleanup."""
 
     def handler(number: int, frame: FrameType | None) -> NoReturn:
         handle(lambda *_: None)

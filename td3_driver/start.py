@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts what takes seconds to import: `python -m td3_driver.start MODULE [ARGUMENT...]`.
+"""Starts a module that takes seconds to import: `python -m td3_driver.start MODULE [ARGUMENT...]`.
 
 A signal that comes before the module can handle it ends the process at once, with exit code 0:
-nothing was begun that could be saved. Python's own answer to Ctrl-C is a traceback out of
-whatever was being imported.
+there is nothing to save yet. Python itself would answer Ctrl-C with a traceback from the import.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ import sys
 
 from td3_driver import signals
 
-# Before a command line that comes here: until then Ctrl-C waits, instead of meeting Python's own
-# start. Blocked signals are inherited, so nothing that does not come here may be started with it.
+# Prefix of a command line that runs this module: until it runs, Ctrl-C waits instead of
+# interrupting Python's start. Blocked signals are inherited, so start nothing else with it.
 UNINTERRUPTED = ["env", "--block-signal=INT"]
 
 
 def driver_node() -> None:
-    """Entry point of the executable `driver_node`."""
+    """Start `driver_node`."""
     start("td3_driver.ros.driver.node")
 
 
 def world_node() -> None:
-    """Entry point of the executable `world_node`."""
+    """Start `world_node`."""
     start("td3_driver.bridge_twin.world_node")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other people's text in our messages: one line, no control characters, not too long."""
+"""Text from outside in our messages: made one line, without control characters, not too long."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ _SHOWN = 120
 
 
 def printable(text: str) -> str:
-    """The text with what cannot be printed as escape sequences."""
+    """Return the text with unprintable characters as escape sequences."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def shown(text: object) -> str:
-    """As `printable`, cut off where it gets long."""
+    """Return the text as `printable` does, cut if it is long."""
     whole = str(text)
     return printable(whole if len(whole) <= _SHOWN else f"{whole[:_SHOWN]}...")
