@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What driving means: observation, route, reward, episode, safety. No ROS, no torch."""
+"""Driving as a task: observation, route, reward, episode, safety. No ROS, no torch."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classical drivers to compare with: pure pursuit for the wheel, PID for the pedals."""
+"""Classical drivers for comparison: pure pursuit for steering, PID for the pedals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PurePursuit:
 
     Args:
         target_speed_mps: cruising speed, m/s; lower in curves (lateral limit 2 m/s²).
-        wheelbase_m: distance of the axles, m; the ego's pose is in the middle between them.
+        wheelbase_m: distance between the axles, m; the ego's pose is midway between them.
         full_action_wheel_rad: front wheel angle that a steer action of 1 gives, rad.
     """
 
@@ -46,7 +46,7 @@ class PurePursuit:
         place: RoutePlace,
         at_most_mps: float = math.inf,
     ) -> Action:
-        """(2,) float32 action: steer (+1 right), throttle/brake; `at_most_mps` caps the speed."""
+        """Return (2,) float32 steer (+1 right) and throttle/brake for at most `at_most_mps`."""
         wheel_rad = math.atan(self._wheelbase_m * self._curvature(ego, route, place))
         limit_mps = math.sqrt(self.LATERAL_LIMIT_MPS2 / max(self._bend(route, place), 1e-3))
         wanted_mps = min(self._target_speed_mps, limit_mps, at_most_mps)
@@ -55,7 +55,7 @@ class PurePursuit:
         return np.clip(np.array([steer, pedal]), -1.0, 1.0).astype(np.float32)
 
     def _curvature(self, ego: EgoState, route: Route, place: RoutePlace) -> float:
-        """Of the circle, 1/m, that takes the rear axle to the route a look-ahead further on."""
+        """Return the curvature of the rear axle's circle to the look-ahead point, 1/m."""
         reach_m = max(self.LOOKAHEAD_MIN_M, self.LOOKAHEAD_S * ego.speed_mps)
         behind_m, yaw_rad = self._wheelbase_m / 2.0, ego.pose.yaw_rad
         x_m, y_m = route.points_at(np.array([place.s_m - behind_m + reach_m]))[0]
@@ -65,7 +65,7 @@ class PurePursuit:
         return float(2.0 * left_m / max(dx_m * dx_m + dy_m * dy_m, 0.01))
 
     def _bend(self, route: Route, place: RoutePlace) -> float:
-        """The strongest curvature in the next 15 m, 1/m."""
+        """Return the strongest curvature in the next 15 m, 1/m."""
         points_m = route.points_at(place.s_m + np.arange(0.0, 17.5, 2.5))
         headings = np.unwrap(np.arctan2(*np.diff(points_m, axis=0).T[::-1]))
         return float(np.max(np.abs(np.diff(headings)))) / 2.5

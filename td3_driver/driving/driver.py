@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives one car, frame by frame: resets, episodes, and exactly one command per frame.
 
-Knows neither ROS nor torch: a policy decides, a store keeps the transitions.
+Independent of ROS and torch: a policy decides, a store keeps the transitions.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from td3_driver.driving.types import FULL_BRAKE, Control, EgoState
 
 
 class Driver:
-    """See the module.
+    """Drives one car frame by frame; see the module.
 
     Args:
         config: episodes, rewards, limits.
-        policy: decides.
+        policy: decides actions.
         store: keeps transitions, or None.
         seed: seed of the routes.
-        purpose: whose starts routes have (`random_route`); in training those before bends come
-            first (`training_route`).
-        judged_by: when episodes end, instead of the configuration; rewards stay the configured.
+        purpose: purpose of the drive, which selects the starts of routes (`random_route`); in
+            training starts before bends are preferred (`training_route`).
+        judged_by: when episodes end, instead of `config`, which still sets the rewards.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Driver:
         self._purpose = purpose
         self._limits = judged_by or config.episode
         self.episodes = 0
-        self.refused_actions = 0  # of the policy, because they were not finite
+        self.refused_actions = 0  # actions of the policy that were not finite
         self.episode: Episode | None = None
         self.begun_ns = 0  # stamp of the episode's first frame
         self._config = config
@@ -80,18 +80,18 @@ class Driver:
         self._situation: Situation | None = None
         self._perception = Perception(end_to_end=config.end_to_end)
         self._action: Action = FULL_BRAKE_ACTION
-        self._human: Control | None = None  # who drives instead of the policy, and how
+        self._human: Control | None = None  # control of a human who drives instead of the policy
         self._interrupted = False
-        self._collision_ns = -1  # the last that was reported
+        self._collision_ns = -1  # stamp of the last reported collision
 
     @property
     def route(self) -> Route | None:
-        """The route being driven, or towards whose start the car is being moved."""
+        """The route being driven, or to whose start the car is being moved."""
         return self._route
 
     def set_map(self, road_map: RoadMap) -> None:
         """Drive on this map from the next episode on."""
-        if self._road_map is not None:  # the first map leaves what `restore` may have prepared
+        if self._road_map is not None:  # the first map keeps what `restore` prepared
             self.abandon_episode()
         self._road_map = road_map
 
@@ -105,9 +105,10 @@ class Driver:
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """A frame was missed, or not answered as decided: nothing is known of this step.
+        """Note that a frame was missed or not answered as decided, so that its step is unknown.
 
-        It is not stored; the episode goes on from the next frame, if the car is still on its way.
+        The step is not stored; the episode continues at the next frame, if the car is still on its
+        way.
         """
         self._situation = None
         if self._redrive is not None:
@@ -115,7 +116,7 @@ class Driver:
         self._interrupted = self.episode is not None
 
     def state(self) -> dict[str, Any]:
-        """Where the run stands, in plain Python types; see `restore`."""
+        """Return the run's state, in plain Python types; see `restore`."""
         begun = self.episode is not None or self._redrive is not None
         drawn = begun or self._reset is not None
         return {
@@ -125,16 +126,16 @@ class Driver:
         }
 
     def restore(self, state: dict[str, Any], *, redrive: bool, recorded: bool) -> None:
-        """Go on from a saved state, also from the middle of an episode.
+        """Continue from a saved state, also from the middle of an episode.
 
         The car's full state cannot be set through the bridge's topics. Where the world repeats
         itself, the episode is driven again from its start with the same actions, which leads to
         the same state; those steps are neither stored nor counted.
 
         Args:
-            state: what `state` gave.
-            redrive: drive a running episode again; else begin its route anew.
-            recorded: the store holds that episode's transitions and waits for its next.
+            state: a result of `state`.
+            redrive: drive an unfinished episode again; else start its route anew.
+            recorded: the store holds that episode's transitions so far.
         """
         self.abandon_episode()
         self.episodes = state["episodes"]
@@ -144,7 +145,7 @@ class Driver:
         self._recorded = recorded
 
     def collided(self, stamp_ns: int) -> None:
-        """A collision was reported, with the time of its frame."""
+        """Note a collision, reported with the stamp of its frame, ns."""
         self._collision_ns = max(self._collision_ns, stamp_ns)
 
     def observe(
@@ -154,14 +155,14 @@ class Driver:
         human: Control | None = None,
         users: RoadUsers = NOBODY,
     ) -> Report:
-        """Take in a frame: judge the step that led here, or go on with the reset.
+        """Take in a frame: judge the step that led to it, or continue with the reset.
 
         Args:
             pixels: the camera's picture, see `grey_frame`.
             ego: the car at the same stamp.
             human: while a human drives, the control that the car executed up to this frame. The
-                step is stored with it; nobody moves the car to a new start meanwhile.
-            users: who else is on the road at the same stamp.
+                step is stored with it; the car is not moved to a new start meanwhile.
+            users: other road users at the same stamp.
         """
         self._request = ResetRequest()
         drivers = [control for control in (self._human, human) if control is not None]
@@ -185,10 +186,10 @@ class Driver:
         return self._go_on_with_reset(self._road_map, frame, ego)
 
     def decide(self) -> Command:
-        """The command for the frame last observed. To be called once for each."""
+        """Return the command for the frame last observed. Call it once per frame."""
         if self._situation is None:
             return Command(FULL_BRAKE, self._request.place, self._request.halt)
-        if self._human is not None:  # so that the car goes on as it does when he lets go
+        if self._human is not None:  # so that the car keeps its motion when the human lets go
             self._action = action_of(self._human, self._config.safety)
             control = self._human
         else:
@@ -205,7 +206,7 @@ class Driver:
         return safe_action(wanted)
 
     def _pick_up(self, episode: Episode, frame: Picture, ego: EgoState) -> Report:
-        """Go on with an interrupted episode where the car is now."""
+        """Continue an interrupted episode where the car is now."""
         self._interrupted = False
         collided = self._collided()
         if not episode.pick_up(ego, collided=collided):
@@ -215,7 +216,7 @@ class Driver:
         return Report()
 
     def _begin_recording(self, frame: Picture, seen: Situation) -> None:
-        """Store a first observation; the policy decides on it."""
+        """Store an episode's first observation and let the policy decide on it."""
         if self._store is not None:
             self._store.begin(frame, seen.observation.vector)
         self._situation = seen
@@ -245,7 +246,7 @@ class Driver:
         return Report(outcome)
 
     def _judge_again(self, frame: Picture, seen: Situation, outcome: Outcome) -> Report:
-        """A step of a resumed episode that was judged and stored before the save."""
+        """Redrive a step of a resumed episode that was judged and stored before the save."""
         if outcome.ended:
             self.abandon_episode()
             return Report(warning="the resumed episode went another way; starting a new one")
@@ -253,7 +254,7 @@ class Driver:
         return Report()
 
     def _resumed(self, frame: Picture, seen: Situation) -> None:
-        """Look at the frame; with the last one driven again, the episode goes on as usual."""
+        """Take in a redriven frame; after the last one the episode goes on as usual."""
         self._situation = seen
         if not self._redrive:
             self._redrive = None
@@ -287,7 +288,7 @@ class Driver:
         reward = self._config.episode.reward
         episode = Episode(self.episodes - 1, route, ego, self._limits, reward)
         self.episode = episode
-        # Teleporting makes CARLA report collisions late; they belong to no episode.
+        # Teleporting makes CARLA report collisions late, which belong to no episode.
         self.begun_ns = ego.stamp_ns
         self._collision_ns = -1
         seen = self._perception.begin(episode, frame, ego)

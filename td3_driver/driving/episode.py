@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One episode: a route, the rewards along it, and how it ends."""
+"""One episode: a route, the rewards along it, and its end."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from td3_driver.driving.types import EgoState
 
 @dataclass(frozen=True)
 class EpisodeConfig:
-    """When an episode ends.
+    """Conditions that end an episode.
 
     Attributes:
         route_length_m: length of a training route, m.
-        route_choices: how many routes are drawn for each training route, which is the one of them
-            that bends most soon after its start; see `training_route`.
+        route_choices: how many routes are drawn for each training route; the one that bends most
+            soon after its start is taken, see `training_route`.
         max_steps: time limit, a truncation.
-        off_road_m: lateral offset that counts as having left the road, a termination, m.
-        wrong_way_rad: heading error that counts as facing the wrong way, a termination, rad.
-        stuck_steps: steps below the standstill speed after which the episode is cut, a truncation;
+        off_road_m: lateral offset beyond which the car has left the road, a termination, m.
+        wrong_way_rad: heading error beyond which the car faces the wrong way, a termination, rad.
+        stuck_steps: steps below the standstill speed after which the episode ends, a truncation;
             steps in which a vehicle ahead blocks the way do not count.
         reward: weights of the reward.
 
@@ -50,7 +50,7 @@ class EpisodeConfig:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step led to. `reason` says why the episode ended, empty while it goes on."""
+    """The result of one step. `reason` says why the episode ended; empty while it goes on."""
 
     reward: float
     terms: dict[str, float]
@@ -60,15 +60,16 @@ class Outcome:
 
     @property
     def ended(self) -> bool:
-        """The episode is over, either way."""
+        """The episode is over, by termination or truncation."""
         return self.terminated or self.truncated
 
 
 @dataclass(frozen=True)
 class EpisodeSummary:
-    """An episode in numbers, SI units.
+    """An episode's measures, in SI units.
 
-    `completion` is the share of the route driven, `interventions` the steps that a human drove.
+    `completion` is the share of the route that was driven, `interventions` the number of steps
+    that a human drove.
     """
 
     number: int
@@ -92,14 +93,14 @@ class Episode:
 
     Attributes:
         place: where the car is on the route.
-        leader: who was in its way at the last step.
+        leader: the road user in its way at the last step.
 
     Args:
-        number: which episode of the run this is.
+        number: number of the episode in its run.
         route: the route, in the ROS map frame.
         ego: the car at the start.
-        config: ends and weights.
-        reward: weights to reward by, where they are not those of `config`.
+        config: conditions that end it, and weights of the reward.
+        reward: weights of the reward, if not those of `config`.
     """
 
     def __init__(
@@ -130,11 +131,11 @@ class Episode:
 
     @property
     def on_its_way(self) -> bool:
-        """The car is on the route, and looks along it."""
+        """The car is on the route and faces along it."""
         return not self._terminal_reason(collided=False)
 
     def pick_up(self, ego: EgoState, *, collided: bool) -> bool:
-        """Go on after steps that nobody saw; False where the episode cannot."""
+        """Continue after steps that nobody saw; False if the episode cannot go on."""
         self.place = self.route.place(ego.pose, self.place.s_m)
         self._ego = ego
         return not self._terminal_reason(collided)
@@ -152,10 +153,10 @@ class Episode:
 
         Args:
             ego: the car now.
-            action: (2,) float32, what was executed during the step.
+            action: (2,) float32, executed during the step.
             collided: a collision was reported during this step.
-            intervention: a human drove it.
-            users: who else is on the road now.
+            intervention: a human drove the step.
+            users: the other road users now.
         """
         before_m = self.place.s_m
         elapsed_s = max((ego.stamp_ns - self._ego.stamp_ns) * 1e-9, 1e-3)
@@ -187,7 +188,7 @@ class Episode:
         )
 
     def summary(self, reason: str) -> EpisodeSummary:
-        """The episode so far, ended for `reason`."""
+        """Return the measures of the episode so far, ended for `reason`."""
         steps = max(self.steps, 1)
         goal_m = max(self.route.length_m - self._start_m, 1e-6)
         return EpisodeSummary(
@@ -212,7 +213,7 @@ class Episode:
         return ""
 
     def _limit_reason(self, ego: EgoState) -> str:
-        """Ends that are ours, not the task's: the value beyond them still counts (bootstraps)."""
+        """Return a truncation's reason, "" if none; the value beyond it counts (bootstraps)."""
         reward = self._config.reward
         standing = abs(ego.speed_mps) < reward.standstill_speed_mps
         waiting = standing and reward.blocked(self.leader)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent sees of an episode: four small grey frames and a vector of 23 numbers."""
+"""The agent's observation: four small grey frames and a vector of 23 numbers."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """The part of the camera's picture that the agent sees; without the sky it sees further.
+    """The part of the camera's picture that the agent sees.
 
     Attributes:
-        cut_top, cut_bottom: shares of the picture's height that are left out.
-        cut_sides: share of its width that is left out on each side.
+        cut_top, cut_bottom: shares of the picture's height that are cut off.
+        cut_sides: share of its width that is cut off on each side.
 
     Raises:
         ValueError: nothing is left.
@@ -58,7 +58,7 @@ class ViewConfig:
             )
 
     def of(self, pixels: Picture) -> Picture:
-        """What is left of (H, W) or (H, W, C) pixels, at least one; a view of the same memory."""
+        """Cut (H, W) or (H, W, C) to this part, at least one pixel; a view of the same memory."""
         height, width = pixels.shape[:2]
         top, side = int(self.cut_top * height), int(self.cut_sides * width)
         bottom = height - int(self.cut_bottom * height)
@@ -80,19 +80,19 @@ class Observation:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a policy may look at: the agent only at the observation, a controller at the rest."""
+    """All that a policy may use: the agent only the observation, a controller the rest."""
 
     observation: Observation
     ego: EgoState
     route: Route
     place: RoutePlace
-    leader: Leader | None = None  # who is in the way, where somebody told
+    leader: Leader | None = None  # the road user in the way, if known
 
 
 def grey_frame(pixels: Picture, view: ViewConfig) -> Picture:
-    """(H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to one (84, 84) grey uint8 frame.
+    """Convert (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to (84, 84) grey uint8.
 
-    Shrinks first: dropping alpha at 800x600 costs fifty times the whole of this.
+    It shrinks first: dropping alpha at 800x600 takes fifty times as long as all of this.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     small = cv2.resize(view.of(pixels), (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
@@ -104,7 +104,7 @@ def grey_frame(pixels: Picture, view: ViewConfig) -> Picture:
 def vector_observation(
     ego: EgoState, route: Route, place: RoutePlace, *, end_to_end: bool = False
 ) -> Vector:
-    """The vector part of an observation, (23,) float32.
+    """Return the vector part of an observation, (23,) float32.
 
     Speed / 30 m/s, signed lateral offset / 3.5 m (left positive), heading error / pi, then ten
     route points ahead (x forward, y left, ego frame) / 50 m. End to end: speed / 30 m/s, the next
@@ -126,7 +126,7 @@ def vector_observation(
 
 
 def vector_layout(*, end_to_end: bool) -> list[str]:
-    """What each element of a `vector_observation` is, by name, unit and scale."""
+    """Return the name, unit and scale of each element of a `vector_observation`."""
     speed = f"speed in m/s / {SPEED_SCALE_MPS:g}"
     if end_to_end:
         turn = "next turn at a junction: 1 left, -1 right, 0 none"
@@ -141,7 +141,7 @@ def vector_layout(*, end_to_end: bool) -> list[str]:
 
 
 class FrameStack:
-    """The last four frames; an episode's first frame stands in for those before it."""
+    """The last four frames; an episode's first frame also stands for those before it."""
 
     def __init__(self) -> None:
         self._frames: deque[Picture] = deque(maxlen=FRAME_COUNT)
@@ -160,7 +160,7 @@ class FrameStack:
 
 
 class Perception:
-    """What is seen in one episode after the other, frame by frame.
+    """Makes observations of one episode after another, frame by frame.
 
     Args:
         end_to_end: see `vector_observation`.
@@ -171,18 +171,18 @@ class Perception:
         self._stack = FrameStack()
 
     def begin(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
-        """The first frame of an episode, or the first after some that nobody saw.
+        """Take in an episode's first frame, or the first after some that were missed.
 
         Args:
-            episode: which has its place from `ego`.
-            frame: (84, 84), see `grey_frame`.
+            episode: the episode, whose place is already that of `ego`.
+            frame: (84, 84) uint8, see `grey_frame`.
             ego: the car at the same stamp.
         """
         self._stack.reset(frame)
         return self._situation(episode, ego)
 
     def go_on(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
-        """The next frame; see `begin`."""
+        """Take in the next frame; see `begin`."""
         self._stack.push(frame)
         return self._situation(episode, ego)
 

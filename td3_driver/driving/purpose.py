@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is driven for what, so that nothing is judged where it was made."""
+"""The purposes of drives, kept apart so that a policy is never judged where it learned."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from enum import Enum
 
 
 class Purpose(Enum):
-    """Why a road is driven: no two purposes share a generated road, or the start of a route.
+    """The purpose of a drive: no two share a generated road, or the start of a route.
 
     See `world.roads.road_seed` for the roads, and `driving.routing.random_route` for the starts.
     """
 
     TRAINING = "training"
-    TUNING = "tuning"  # choosing this package's own settings (`bench.learning`)
-    SELECTION = "selection"  # choosing best.pth
+    TUNING = "tuning"  # choice of this package's settings (`bench.learning`)
+    SELECTION = "selection"  # choice of best.pth
     EVALUATION = "evaluation"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Putting the car at the start of a route through the bridge's topics alone.
+"""Moving the car to the start of a route through the bridge's topics alone.
 
 The bridge has no reset service. It applies a pose from `set_transform` at some later tick, keeps
-the velocity while doing so, and gives no answer, so each phase here is over only when odometry
-shows that it is: stop, place, settle. This order also makes runs repeat: a car at rest is in the
-same state whichever tick moved it.
+the velocity while doing so, and gives no answer, so each phase (stop, place, settle) ends only
+when odometry shows that it has. This order also makes runs repeat: a car at rest is in the same
+state whichever tick moved it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from td3_driver.driving.types import EgoState, Pose, wrap_angle
 
 RESEND_FRAMES = 20
 GIVE_UP_FRAMES = 400
-# A car that creeps when it is placed ends up elsewhere by millimetres, depending on the tick that
-# places it; so it is halted first, also where it seems to stand.
+# A car that creeps when it is placed ends up millimetres away, depending on the tick that places
+# it; so it is halted first, even if it seems to stand.
 HALT_FRAMES = 2
 SETTLE_FRAMES = 5
-# CARLA drops a car that is put exactly onto the ground through it now and then.
+# A car that is placed exactly on the ground sometimes falls through it in CARLA.
 PLACE_ABOVE_GROUND_M = 0.3
 AT_REST_MPS = 0.05
 AT_PLACE_M = 0.5
@@ -52,7 +52,7 @@ class ResetRequest:
 
 
 class Reset:
-    """One reset to `target`, fed with one odometry per frame."""
+    """One reset to the pose `target`, which takes one odometry per frame."""
 
     def __init__(self, target: Pose) -> None:
         self._target = target
@@ -61,7 +61,7 @@ class Reset:
         self._frames_in_phase = 0
 
     def step(self, ego: EgoState) -> ResetRequest:
-        """Advance by one frame. The car is to be braked in each of them."""
+        """Advance by one frame, in which the car is to be braked."""
         self._frames += 1
         if self._frames > GIVE_UP_FRAMES:
             return ResetRequest(failed=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ended episodes in words, for who watches a log."""
+"""Ended episodes as text for a log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from td3_driver.driving.episode import EpisodeSummary
 
 
 def line(ended: EpisodeSummary) -> str:
-    """One episode: how it ended, and its measures."""
+    """Return a line about one episode: its end and its measures."""
     return (
         f"{ended.reason} after {ended.steps} steps, {100.0 * ended.completion:.0f} % of the route,"
         f" {ended.mean_speed_mps:.1f} m/s, lateral RMSE {ended.lateral_rmse_m:.2f} m, return"
@@ -19,7 +19,7 @@ def line(ended: EpisodeSummary) -> str:
 
 
 def table(ended: Sequence[EpisodeSummary]) -> str:
-    """Means of at least one episode, a line each."""
+    """Return the means of at least one episode, one line for each measure."""
 
     def mean(values: list[float]) -> float:
         return sum(values) / len(values)

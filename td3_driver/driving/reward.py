@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reward, as a sum of named and bounded terms."""
+"""The reward as a sum of named and bounded terms."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class RewardConfig:
     """Weights of the reward's terms; one step at the target speed on the route gives +1.
 
     Attributes:
-        target_speed_mps: the speed that earns most, m/s.
+        target_speed_mps: the speed with the highest reward, m/s.
         overspeed_slope: how many times faster the progress term falls above the target than it
             rises below.
         lateral_weight: cost of an offset of half a lane (`lane_half_width_m`) at the target speed;
-            slower, offset and heading cost less, as progress earns less: they are paid by the
-            metre. By the second, a beginner who crawls on beside the middle soon owes more than a
-            crash costs, and learns to crash before a sharp turn.
+            at lower speed offset and heading cost less in proportion: they are paid per metre. If
+            paid per second, a beginner that crawls beside the middle soon loses more than a crash
+            costs, and learns to crash before a sharp turn.
         lane_half_width_m: the offset that costs `lateral_weight`, m.
         heading_weight: cost of a heading error of 1 rad, at the target speed.
         comfort_weight: cost of changing steer by 1 in a step; throttle/brake costs 0.3 of it.
         standstill_cost: cost of a step below `standstill_speed_mps`. Parking for ever is worth
             -standstill_cost / (1 - discount); that must be less than -failure_cost, or a policy
             that is about to fail learns to park instead.
-        standstill_speed_mps: see above, m/s.
-        failure_cost: cost of a collision or of leaving the road, once.
-        safety_weight: behind a vehicle, cost of a step that is faster than the safe speed by the
-            target speed; more than 1, or hurrying on pays until the crash.
-        headway_s, brake_mps2, standing_gap_m: the safe speed; see `Leader.safe_speed_mps`.
+        standstill_speed_mps: speed below which the car stands, m/s.
+        failure_cost: cost of a collision or of leaving the road, paid once.
+        safety_weight: behind a vehicle, cost of a step faster than the safe speed, per excess of
+            the target speed; more than 1, or speeding pays until the crash.
+        headway_s, brake_mps2, standing_gap_m: define the safe speed; see `Leader.safe_speed_mps`.
     """
 
     target_speed_mps: float = 8.33
@@ -56,14 +56,14 @@ class RewardConfig:
     standing_gap_m: float = 3.0
 
     def safe_speed_mps(self, leader: Leader | None) -> float:
-        """The speed that is safe behind `leader`, at most the target speed."""
+        """Return the safe speed behind `leader`, at most the target speed, m/s."""
         if leader is None:
             return self.target_speed_mps
         given = self.headway_s, self.brake_mps2, self.standing_gap_m
         return min(leader.safe_speed_mps(*given), self.target_speed_mps)
 
     def blocked(self, leader: Leader | None) -> bool:
-        """Who is in the way leaves no more than a crawl: to stand is right."""
+        """Whether `leader` allows no more than a crawl, so that standing is right."""
         return self.safe_speed_mps(leader) < BLOCKED_SHARE * self.target_speed_mps
 
 
@@ -78,17 +78,17 @@ def reward_terms(
     failed: bool,
     leader: Leader | None = None,
 ) -> dict[str, float]:
-    """The terms of one step's reward; their sum is the reward.
+    """Return the terms of one step's reward; their sum is the reward.
 
     Args:
         config: the weights.
         progress_mps: speed along the route, from the distance covered on it, m/s.
         speed_mps: the car's signed forward speed, m/s.
         place: where the car is now.
-        action: (2,) what was executed: steer, throttle/brake, each in [-1, 1].
-        previous_action: (2,) the step before's.
+        action: (2,) the executed action: steer, throttle/brake, each in [-1, 1].
+        previous_action: (2,) the action of the step before.
         failed: the step ended in a collision or off the road.
-        leader: who is in the way now.
+        leader: the road user in the way now, if any.
     """
     relative = progress_mps / config.target_speed_mps
     over = max(relative - 1.0, 0.0)
@@ -96,7 +96,7 @@ def reward_terms(
     standing = speed_mps < config.standstill_speed_mps and not config.blocked(leader)
     unsafe = (speed_mps - config.safe_speed_mps(leader)) / config.target_speed_mps
     if leader is None:
-        unsafe = 0.0  # the limit itself is the progress term's
+        unsafe = 0.0  # the target speed itself is the progress term's part
     offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
     pace = min(abs(relative), 1.0)
     return {

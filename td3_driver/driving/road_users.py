@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else is on the road, and who of them is in the way.
+"""Other road users, and which of them is in the car's way.
 
-The reward and the measures look at this, in training and evaluation; the policy never does.
+Reward and measures use them, in training and evaluation; the policy never does.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ HALF_WIDTH_M = 1.08
 SIDE_MARGIN_M = 0.3
 LOOK_AHEAD_M = 40.0
 _SPACING_M = 0.5
-# From behind the car, so that who follows it is on the route and not foreseen to cross it.
+# Begins behind the car, so that a follower is on the route and is not predicted to cross it.
 _WAY_M = np.arange(-20.0, LOOK_AHEAD_M, _SPACING_M)
 _FRONT = int(np.searchsorted(_WAY_M, 0.0))
-_NEAR_M = LOOK_AHEAD_M + 25.0  # who is further away is not in the way within the foreseen time
+_NEAR_M = LOOK_AHEAD_M + 25.0  # users further away cannot be in the way within the predicted time
 FORESEEN_S = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
 class RoadUsers:
-    """N upright boxes in the ROS map frame.
+    """N road users as upright boxes in the ROS map frame.
 
     Attributes:
         poses: (N, 3) float64: x and y of the middle in m, yaw in rad.
@@ -47,11 +47,11 @@ class RoadUsers:
     yaw_rates_radps: FloatArray
 
     def of(self, rows: BoolArray) -> RoadUsers:
-        """Those whose entry in `rows` (N,) is true."""
+        """Return the users whose entry in `rows` (N,) is true."""
         return RoadUsers(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def after(self, time_s: float) -> RoadUsers:
-        """Where they will be if they keep their speed and yaw rate."""
+        """Return where they will be after a time in s, at constant speed and yaw rate."""
         turned_rad = self.yaw_rates_radps * time_s
         # An arc's chord points along its middle, and is shorter by sin(x) / x of half the turn.
         chord_s = time_s * np.sinc(turned_rad / (2.0 * math.pi))
@@ -64,7 +64,7 @@ class RoadUsers:
         )
 
     def clearances_m(self, points_m: FloatArray) -> FloatArray:
-        """(N, K) m from each box to each of the points (K, 2); 0 inside."""
+        """Return the distances from each box to each of the points (K, 2), (N, K) m; 0 inside."""
         offsets = points_m - self.poses[:, None, :2]
         cos, sin = np.cos(self.poses[:, 2])[:, None], np.sin(self.poses[:, 2])[:, None]
         along = np.abs(cos * offsets[..., 0] + sin * offsets[..., 1])
@@ -84,15 +84,15 @@ class Leader:
     """The first road user in the way along a route.
 
     Attributes:
-        gap_m: way along the route from the car's front to it, at least 0.
-        speed_mps: its speed along the route, negative towards the car.
+        gap_m: distance along the route from the car's front to it, at least 0, m.
+        speed_mps: its speed along the route, negative towards the car, m/s.
     """
 
     gap_m: float
     speed_mps: float
 
     def time_to_collision_s(self, speed_mps: float) -> float:
-        """Until the car, at `speed_mps`, meets it if both keep their speed; inf if never.
+        """Return the time until the car, at `speed_mps`, hits it at constant speeds, s; else inf.
 
         The gap over the closing speed (Hayward 1972), not over the car's own speed.
         """
@@ -100,7 +100,7 @@ class Leader:
         return self.gap_m / closing_mps if closing_mps > 0.0 else math.inf
 
     def safe_speed_mps(self, headway_s: float, brake_mps2: float, standing_gap_m: float) -> float:
-        """The speed from which the car can still stop behind it if it brakes, at least 0.
+        """Return the speed from which the car can still stop behind it, at least 0, m/s.
 
         Gipps, "A behavioural car-following model for computer simulation", Transportation
         Research B 15, 1981: with `headway_s` until the car brakes and `brake_mps2` of both,
@@ -114,11 +114,11 @@ class Leader:
 
 
 def leader(users: RoadUsers, route: Route, s_m: float) -> Leader | None:
-    """Who is in the way of a car that is at `s_m` of its route and will follow it.
+    """Return the road user in the way of a car at `s_m` of its route that will follow it.
 
-    In the way is whose box comes within half the car's width and `SIDE_MARGIN_M` of the route,
-    in the next `LOOK_AHEAD_M` before its front: now, or at one of `FORESEEN_S` for who is beside
-    the route and may cross it.
+    A user is in the way if its box is within half the car's width and `SIDE_MARGIN_M` of the
+    route, in the next `LOOK_AHEAD_M` from the car's front: now, or at one of the times
+    `FORESEEN_S` for a user beside the route, which may cross it.
     """
     way_m = route.points_at(s_m + FRONT_M + _WAY_M)
     users = users.of(users.clearances_m(way_m[_FRONT, None])[:, 0] < _NEAR_M)
@@ -133,7 +133,7 @@ def leader(users: RoadUsers, route: Route, s_m: float) -> Leader | None:
 
 
 def _first(users: RoadUsers, ahead_m: FloatArray) -> Leader | None:
-    """Who of them is the first on the way (K, 2) before the car's front."""
+    """Return the first user on the way (K, 2) ahead of the car's front."""
     touched = _touched(users, ahead_m)
     if not touched.any():
         return None
@@ -142,19 +142,19 @@ def _first(users: RoadUsers, ahead_m: FloatArray) -> Leader | None:
     step = int(firsts[nearest])
     direction = ahead_m[min(step + 1, len(ahead_m) - 1)] - ahead_m[min(step, len(ahead_m) - 2)]
     direction /= np.hypot(*direction)
-    # The corridor's round end touches a box that is that far ahead of the way's point.
+    # The corridor's round end touches a box that is `clear_m` ahead of the way's point.
     clear_m = float(users.clearances_m(ahead_m)[nearest, step])
     return Leader(step * _SPACING_M + clear_m, float(direction @ users.velocities_mps[nearest]))
 
 
 def _touched(users: RoadUsers, points_m: FloatArray) -> BoolArray:
-    """(N, K) whose boxes come within half the car's width and the margin of the points."""
+    """Return (N, K): whether a box is within half the car's width and the margin of a point."""
     touched: BoolArray = users.clearances_m(points_m) < HALF_WIDTH_M + SIDE_MARGIN_M
     return touched
 
 
 def _rotated(vectors: FloatArray, angles_rad: FloatArray) -> FloatArray:
-    """(N, 2) turned to the left by (N,)."""
+    """Return (N, 2) vectors turned left by (N,) angles."""
     cos, sin = np.cos(angles_rad), np.sin(angles_rad)
     x, y = vectors.T
     return np.column_stack([cos * x - sin * y, sin * x + cos * y])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver is given, what it works with, and what it answers. See `driver.py`."""
+"""The parts around the driver: its configuration, policy, store, and answers. See `driver.py`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from td3_driver.driving.types import Control, Pose
 
 @dataclass(frozen=True)
 class DrivingConfig:
-    """How the car is driven and judged.
+    """Settings of driving and judging.
 
     Attributes:
-        view: the part of the camera's picture that is looked at.
-        end_to_end: the agent is told its speed and the next turn, and must see all else; see
-            `observation.vector_observation`.
+        view: the part of the camera's picture that the agent sees.
+        end_to_end: the vector has only speed and the next turn, and all else must be seen in
+            images; see `observation.vector_observation`.
     """
 
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
@@ -31,25 +31,25 @@ class DrivingConfig:
 
     @property
     def spaces(self) -> Spaces:
-        """What an agent that drives so sees and does."""
+        """The observations and actions of an agent that drives with these settings."""
         return spaces(end_to_end=self.end_to_end)
 
 
 class Policy(Protocol):
-    """Whatever decides."""
+    """Decides actions."""
 
     def begin_episode(self) -> None:
-        """A new episode starts; forget what belongs to the last."""
+        """Reset for a new episode."""
 
     def act(self, situation: Situation) -> Action:
-        """The wanted action (2,): steer (+1 right), throttle/brake, each in [-1, 1]."""
+        """Return the wanted action (2,): steer (+1 right), throttle/brake, each in [-1, 1]."""
 
 
 class TransitionStore(Protocol):
-    """What keeps transitions; see `replay.buffer.Replay`."""
+    """Keeps transitions; see `replay.buffer.Replay`."""
 
     def begin(self, frame: Picture, vector: Vector) -> None:
-        """An episode's first observation."""
+        """Store an episode's first observation."""
 
     def add(
         self,
@@ -61,12 +61,12 @@ class TransitionStore(Protocol):
         truncated: bool,
         intervention: bool = False,
     ) -> None:
-        """One executed step and what it led to; `intervention`: a human's, not the policy's."""
+        """Store one executed step and its result; `intervention`: a human drove it."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one frame brought: a stored step's outcome, and an episode that ended with it."""
+    """The result of one frame: a stored step's outcome, and the episode that ended with it."""
 
     outcome: Outcome | None = None
     ended: EpisodeSummary | None = None
@@ -75,7 +75,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Command:
-    """The answer to one frame: always a control; in a reset also what moves the car."""
+    """The answer to one frame: always a control; in a reset also messages that move the car."""
 
     control: Control
     place: Pose | None = None

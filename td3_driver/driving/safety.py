@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last step before the car: no action leaves unchecked."""
+"""The final check of every action before the car executes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from td3_driver.driving.types import Control
 
 @dataclass(frozen=True)
 class SafetyConfig:
-    """Limits on what the policy may ask of the car.
+    """Limits on a policy's commands to the car.
 
     Attributes:
         max_steer: share of CARLA's full lock that an action of 1 gives. CARLA's cars turn their
@@ -23,7 +23,7 @@ class SafetyConfig:
     max_steer: float = 0.5
 
 
-# What each element of an action is, by its short name.
+# Short names of an action's elements.
 ACTION_LAYOUT = {
     "steer": "steer: 1 is max_steer of full lock, to the right",
     "throttle_brake": "throttle (> 0) or brake (< 0)",
@@ -33,20 +33,20 @@ FULL_BRAKE_ACTION: Action = np.array([0.0, -1.0], np.float32)
 
 
 def safe_action(action: Action) -> Action:
-    """The action to execute, and to store: within [-1, 1], full brake where it is not finite."""
+    """Return the action to execute and store: clipped to [-1, 1], full brake if not finite."""
     if not np.all(np.isfinite(action)):
         return FULL_BRAKE_ACTION.copy()
     return np.clip(action, -1.0, 1.0).astype(np.float32)
 
 
 def action_of(control: Control, config: SafetyConfig) -> Action:
-    """The action (2,) that comes nearest to a command; the inverse of `control_of`."""
+    """Return the action (2,) nearest to a command; the inverse of `control_of`."""
     steer, drive = control.steer / config.max_steer, control.throttle - control.brake
     return safe_action(np.array([steer, drive], np.float32))
 
 
 def control_of(action: Action, config: SafetyConfig) -> Control:
-    """The command for an action (2,): steer (+1 right), throttle (> 0) or brake (< 0)."""
+    """Return the command for an action (2,): steer (+1 right), throttle (> 0) or brake (< 0)."""
     steer, drive = float(action[0]), float(action[1])
     return Control(
         throttle=max(drive, 0.0), steer=steer * config.max_steer, brake=max(-drive, 0.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent sees and does, as data: every size and every name that others need of it."""
+"""The observations and actions of an agent as data: all sizes and names that others need."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from td3_driver.driving.safety import ACTION_LAYOUT
 
 @dataclass(frozen=True)
 class Spaces:
-    """An agent's observations and actions.
+    """Shapes and names of an agent's observations and actions.
 
     Attributes:
-        image_shape: of the image, uint8: grey frames, oldest first; height; width.
-        vector: what each element of the vector is, float32, by name, unit and scale.
-        action: what each element of the action is, float32 in [-1, 1], by its short name.
+        image_shape: shape of the uint8 image: grey frames, oldest first; height; width.
+        vector: name, unit and scale of each element of the float32 vector.
+        action: short name of each element of the action, float32 in [-1, 1].
     """
 
     image_shape: tuple[int, int, int]
@@ -36,11 +36,11 @@ class Spaces:
 
     @property
     def row(self) -> tuple[tuple[int, int, int], int, int]:
-        """Shape of the image, lengths of vector and action: what a `TransitionStore` stores."""
+        """Shape of the image, lengths of vector and action: a row of a `TransitionStore`."""
         return self.image_shape, self.vector_dim, self.action_dim
 
     def meaning(self) -> dict[str, object]:
-        """The same in words, as files carry it."""
+        """Return shapes and names as plain data, as files carry them."""
         frames, height, width = self.image_shape
         return {
             "image": f"{frames} grey frames of {height}x{width}, oldest first",
@@ -50,6 +50,6 @@ class Spaces:
 
 
 def spaces(*, end_to_end: bool) -> Spaces:
-    """What `Driver` gives its policy and takes from it; see `DrivingConfig.end_to_end`."""
+    """Return the spaces of `Driver` and its policy; see `DrivingConfig.end_to_end`."""
     image_shape = (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
     return Spaces(image_shape, tuple(vector_layout(end_to_end=end_to_end)), ACTION_LAYOUT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vocabulary shared by the driver and the embedded world.
+"""Types shared by the driver and the embedded world.
 
 All poses are in ROS' right-handed map frame (x east, y north, z up, yaw counter-clockwise from
 x), all velocities in the body frame (x forward, y left). CARLA's left-handed axes appear only
@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LARGEST_M = 1e7  # of a coordinate: a quarter of the way around the Earth
+LARGEST_M = 1e7  # largest coordinate: a quarter of the way around the Earth
 FASTEST_MPS = 500.0
 
 
 def wrap_angle(angle_rad: float) -> float:
-    """The same angle in [-pi, pi)."""
+    """Return the same angle in [-pi, pi)."""
     return (angle_rad + math.pi) % (2.0 * math.pi) - math.pi
 
 
@@ -32,7 +32,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class EgoState:
-    """The car at one instant, as the bridge's odometry tells it (ROS map frame, body twist)."""
+    """The car's state at one instant, from the bridge's odometry (ROS map frame, body twist)."""
 
     stamp_ns: int
     pose: Pose
@@ -42,14 +42,14 @@ class EgoState:
 
     @property
     def finite(self) -> bool:
-        """Every number is one."""
+        """Every number is finite."""
         pose = self.pose
         speeds = (self.speed_mps, self.lateral_speed_mps, self.yaw_rate_radps)
         return all(map(math.isfinite, (pose.x_m, pose.y_m, pose.z_m, pose.yaw_rad, *speeds)))
 
     @property
     def plausible(self) -> bool:
-        """A car may be there and so fast; what is far beyond must not be learned from."""
+        """A car may be at this place and this fast; absurd states must not be learned from."""
         pose, turning = self.pose, self.yaw_rate_radps
         near = max(abs(pose.x_m), abs(pose.y_m), abs(pose.z_m)) < LARGEST_M
         fast = max(abs(self.speed_mps), abs(self.lateral_speed_mps))
@@ -71,11 +71,11 @@ class Control:
 
     @property
     def finite(self) -> bool:
-        """Every number is one."""
+        """Every number is finite."""
         return all(map(math.isfinite, (self.throttle, self.steer, self.brake)))
 
     def moves_like(self, other: Control) -> bool:
-        """Whether both move a car in the same way, as far as single precision tells."""
+        """Whether both move a car in the same way, up to single precision."""
         ours = self.throttle, self.steer, self.brake
         theirs = other.throttle, other.steer, other.brake
         return all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(ours, theirs, strict=True))

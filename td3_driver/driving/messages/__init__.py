@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's messages to plain values and back, whichever classes they come in. No ROS."""
+"""Conversion of the bridge's messages, of any classes, to plain values and back. No ROS."""

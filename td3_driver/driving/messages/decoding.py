@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's messages to plain values.
+"""Conversion of the bridge's messages to plain values.
 
-Works on the fields alone: a message may come from rclpy or from a bag, whose messages have the
-same fields.
+It reads only fields: messages may come from rclpy or from a bag, which have the same fields.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import Control, EgoState, Pose
 
-# Who publishes may be anybody. What is beyond these is nobody's place or speed.
+# Anybody may publish. Values beyond these cannot be true positions or speeds.
 MOST_OBJECTS = 5000
 _LARGEST = 1e7
 
 
 def stamp_ns(stamp: Any) -> int:
-    """A builtin_interfaces/Time in nanoseconds."""
+    """Return a builtin_interfaces/Time in nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def ego_state(message: Any) -> EgoState:
-    """The car's state from nav_msgs/Odometry.
+    """Convert a nav_msgs/Odometry to the car's state.
 
     The bridge gives the pose in the map frame, the twist in the body frame.
     """
@@ -43,10 +42,10 @@ def ego_state(message: Any) -> EgoState:
 
 
 def road_users(message: Any) -> RoadUsers:
-    """Who else is on the road, from derived_object_msgs/ObjectArray of `/carla/<role>/objects`.
+    """Convert a derived_object_msgs/ObjectArray of `/carla/<role>/objects` to road users.
 
-    The bridge gives pose and twist in the map frame and a box's length, width and height. Left out
-    are those with a number that is none or absurd, and who comes after the first `MOST_OBJECTS`.
+    The bridge gives pose and twist in the map frame and a box's length, width and height. Objects
+    with a number that is NaN or absurd are left out, and all after the first `MOST_OBJECTS`.
     """
     rows = [
         (
@@ -67,7 +66,7 @@ def road_users(message: Any) -> RoadUsers:
 
 
 def control_of(message: Any) -> Control:
-    """A command, from carla_msgs/CarlaEgoVehicleControl."""
+    """Convert a carla_msgs/CarlaEgoVehicleControl to a command."""
     return Control(
         throttle=message.throttle,
         steer=message.steer,
@@ -78,29 +77,29 @@ def control_of(message: Any) -> Control:
 
 
 def pose_of(message: Any) -> Pose:
-    """A geometry_msgs/Pose on the ground; roll and pitch are dropped."""
+    """Convert a geometry_msgs/Pose to a pose on the ground; roll and pitch are dropped."""
     position = message.position
     return Pose(position.x, position.y, yaw_of(message.orientation), position.z)
 
 
 def route_of(message: Any) -> Route:
-    """A nav_msgs/Path in the map frame.
+    """Convert a nav_msgs/Path in the map frame to a route.
 
     Raises:
-        ValueError: it is no polyline, see `Route`.
+        ValueError: it is not a valid polyline, see `Route`.
     """
     places = (pose.pose.position for pose in message.poses)
     return Route(np.array([(place.x, place.y) for place in places], np.float64))
 
 
 def yaw_of(q: Any) -> float:
-    """Yaw of a geometry_msgs/Quaternion of any length, rad, counter-clockwise positive.
+    """Return the yaw of a geometry_msgs/Quaternion of any length, rad, left turn positive.
 
-    NaN where all its numbers are 0, for it was not filled in, or one is not finite.
+    NaN if all its numbers are 0, as in one that was not filled in, or one is not finite.
     """
     square = q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z
-    # atan2 makes an angle of infinite numbers, and of none, too.
+    # atan2 would return an angle for infinite numbers and zeros, too.
     if not math.isfinite(square) or square == 0.0:
         return math.nan
-    whole = 1.0 if abs(square - 1.0) < 1e-6 else square  # so what we sent comes back to the bit
+    whole = 1.0 if abs(square - 1.0) < 1e-6 else square  # our own come back bit for bit
     return math.atan2(2.0 * (q.w * q.z + q.x * q.y), whole - 2.0 * (q.y * q.y + q.z * q.z))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values to the bridge's messages; the way back is `decoding`.
+"""Conversion of plain values to the bridge's messages; the way back is `decoding`.
 
-Works on the fields alone: a message may be rclpy's or one for a bag, which have the same fields.
+It writes only fields: messages may be rclpy's or ones for a bag, which have the same fields.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from td3_driver.driving.types import Control, EgoState, Pose
 
 
 class Messages(Protocol):
-    """Where messages come from: `ros.conversions.MESSAGES`, or `bags.types.BagMessages`."""
+    """A source of messages: `ros.conversions.MESSAGES`, or `bags.types.BagMessages`."""
 
     def new(self, kind: str) -> Any:
-        """A message of a type, "package/msg/Name", with the type's defaults."""
+        """Create a message of a type, "package/msg/Name", with the type's defaults."""
 
     def sequence(self, values: NDArray[Any]) -> Any:
-        """A field's numbers (N,), of the array's dtype, as a message of this kind holds them."""
+        """Convert (N,) numbers to the type that this source's messages hold in fields."""
 
 
 def set_stamp(stamp: Any, time_ns: int) -> None:
@@ -57,7 +57,7 @@ def set_pose(message: Any, pose: Pose, pitch_rad: float = 0.0, above_m: float = 
 
 
 def odometry_like(other: Any, ego: EgoState) -> Any:
-    """The car as rclpy's nav_msgs/Odometry, in the frames of another; the rest is 0."""
+    """Return the car as rclpy's nav_msgs/Odometry in the frames of another; other fields are 0."""
     message = type(other)(child_frame_id=other.child_frame_id)
     message.header.frame_id = other.header.frame_id
     set_stamp(message.header.stamp, ego.stamp_ns)
@@ -69,14 +69,14 @@ def odometry_like(other: Any, ego: EgoState) -> Any:
 
 
 def turn(orientation: Any, yaw_rad: float, pitch_rad: float = 0.0) -> None:
-    """Set a geometry_msgs/Quaternion to a yaw and, after it, a pitch, nose down positive."""
+    """Set a geometry_msgs/Quaternion to a yaw, then a pitch, rad; nose down is positive."""
     (sin_y, cos_y), (sin_p, cos_p) = _half(yaw_rad), _half(pitch_rad)
-    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # on the flat not -0
+    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # not -0 on level ground
     orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
 
 
 def new_transform(messages: Messages, header: Any, child_frame_id: str) -> tuple[Any, Any]:
-    """A tf2_msgs/TFMessage with one transform, from the header's frame, that is still to be set.
+    """Create a tf2_msgs/TFMessage with one transform from the header's frame, still to be set.
 
     Returns:
         The message, and the geometry_msgs/Transform in it.
@@ -89,7 +89,7 @@ def new_transform(messages: Messages, header: Any, child_frame_id: str) -> tuple
 
 
 def new_path(messages: Messages, points_m: Iterable[tuple[float, float]], header: Any) -> Any:
-    """A nav_msgs/Path of points, x and y in the header's frame, m; without directions."""
+    """Create a nav_msgs/Path of points, x and y in the header's frame, m; without directions."""
     path = messages.new("nav_msgs/msg/Path")
     path.header = header
     for x_m, y_m in points_m:
@@ -101,7 +101,7 @@ def new_path(messages: Messages, points_m: Iterable[tuple[float, float]], header
 
 
 def numbers(*values: float) -> NDArray[np.float64]:
-    """For `Messages.sequence`, or as they are for a field of fixed length."""
+    """Return numbers for `Messages.sequence`, or for a field of fixed length."""
     return np.array(values, np.float64)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages of any camera to pixels, by `cv_bridge`'s rules.
+"""Conversion of any camera's image messages to pixels, by `cv_bridge`'s rules.
 
 The encodings are those of sensor_msgs/image_encodings.hpp and those of compressed_image_transport.
-Works on the fields alone: a message may come from rclpy or from a bag.
+It reads only fields: messages may come from rclpy or from a bag.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Who publishes may be anybody; this is nobody's camera.
+# Anybody may publish; no camera has more.
 MOST_PIXELS = 4096 * 4096
 Pixels = NDArray[np.uint8]
 
-# OpenCV names a pattern by its second row and column, ROS by its first.
+# OpenCV names a pattern by its second row and column, ROS by its first row and column.
 _BAYER = {
     f"bayer_{pattern}{bits}": code
     for bits in (8, 16)
@@ -28,7 +28,7 @@ _BAYER = {
         ("grbg", cv2.COLOR_BayerGB2BGR),
     )
 }
-# How many numbers a pixel has; they are BGR(A) or grey as they are, or made so by OpenCV's code.
+# Numbers per pixel. Those of an encoding without one of OpenCV's codes are BGR(A) or grey already.
 _CHANNELS = {
     "bgra8": 4, "bgr8": 3, "rgb8": 3, "rgba8": 4, "mono8": 1,
     "bgra16": 4, "bgr16": 3, "rgb16": 3, "rgba16": 4, "mono16": 1,
@@ -46,25 +46,25 @@ _CODES = {
     "yuv422_yuy2": cv2.COLOR_YUV2BGR_YUY2,
     **_BAYER,
 }
-# A plane of brightness, then one of colour: so many bytes a pixel, and OpenCV's code.
+# A plane of brightness, then one of colour: bytes per pixel, and OpenCV's code.
 _PLANAR = {
     "nv12": (1.5, cv2.COLOR_YUV2BGR_NV12),
     "nv21": (1.5, cv2.COLOR_YUV2BGR_NV21),
     "nv24": (3.0, cv2.COLOR_YUV2BGR_NV12),
 }
-_COLOURED = ("rgb", "bgr")  # an encoding's begin
+_COLOURED = ("rgb", "bgr")  # beginnings of encodings
 _SIXTEEN_TO_EIGHT = 255.0 / 65535.0
 _READABLE = ", ".join([*(name for name in _CHANNELS if name not in _BAYER), *_PLANAR])
 
 
 class ImageError(ValueError):
-    """An image message that cannot be read; the message says why."""
+    """An image message cannot be read; the message says why."""
 
 
 def pixels(message: Any) -> Pixels:
-    """A sensor_msgs/Image as (H, W) or (H, W, C) uint8 in BGR(A) order.
+    """Convert a sensor_msgs/Image to (H, W) or (H, W, C) uint8 in BGR(A) order.
 
-    A view of the message's buffer where its encoding allows.
+    The result is a view of the message's buffer if the encoding allows that.
 
     Raises:
         ImageError: unknown encoding, a buffer that does not fit height and step, or more than
@@ -91,10 +91,10 @@ def pixels(message: Any) -> Pixels:
 
 
 def compressed_pixels(message: Any) -> Pixels:
-    """A sensor_msgs/CompressedImage (JPEG, PNG and what else OpenCV decodes), as `pixels`.
+    """Convert a sensor_msgs/CompressedImage (JPEG, PNG and others of OpenCV's) like `pixels`.
 
     Raises:
-        ImageError: the data are no image, or one of distances.
+        ImageError: the data are no image, or a depth image.
     """
     encoding, _, compression = (part.strip() for part in str(message.format).partition(";"))
     if "compressedDepth" in compression:
@@ -109,7 +109,7 @@ def compressed_pixels(message: Any) -> Pixels:
     grey = image.ndim == 2
     if grey and encoding.startswith("bayer_"):
         image = _in_order(image, encoding)
-    # compressed_image_transport tells in which order it gave the colours to the encoder.
+    # compressed_image_transport states in which order it gave the colours to the encoder.
     swapped = compression and "compressed bgr" not in compression
     if not grey and swapped and encoding.startswith(_COLOURED):
         code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
@@ -118,7 +118,7 @@ def compressed_pixels(message: Any) -> Pixels:
 
 
 def _rows(message: Any, row_bytes: int, count: int) -> Pixels:
-    """The buffer's rows without their padding: (count, row_bytes)."""
+    """Return the buffer's rows without their padding, (count, row_bytes)."""
     data = np.frombuffer(message.data, dtype=np.uint8)
     fits = message.step >= row_bytes and data.size == count * message.step
     if not fits or 0 in (count, row_bytes):
@@ -135,7 +135,7 @@ def _planar(message: Any, bytes_per_pixel: float, code: int) -> Pixels:
     rows = _rows(message, width, int(height * bytes_per_pixel))
     if height % 2 or width % 2:
         raise ImageError(f"{message.encoding} image of {width} x {height}; expected even numbers")
-    if bytes_per_pixel > 2.0:  # OpenCV knows colour of half the size only
+    if bytes_per_pixel > 2.0:  # OpenCV only reads colour planes of half the size
         plane = np.frombuffer(message.data, np.uint8)[height * message.step :]
         colour = plane.reshape(height, 2 * message.step)[:, : 2 * width]
         colour = np.ascontiguousarray(colour).reshape(height, width, 2)
@@ -145,7 +145,7 @@ def _planar(message: Any, bytes_per_pixel: float, code: int) -> Pixels:
 
 
 def _in_order(image: NDArray[Any], encoding: str) -> NDArray[Any]:
-    """An image as BGR(A) or grey."""
+    """Convert an image to BGR(A) or grey."""
     if encoding == "rgb8":
         return image[:, :, ::-1]
     code = _CODES.get(encoding)
@@ -154,7 +154,7 @@ def _in_order(image: NDArray[Any], encoding: str) -> NDArray[Any]:
     native = image.astype(image.dtype.newbyteorder("="), copy=False)
     try:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(native), code))
-    except cv2.error as error:  # a Bayer picture of one row, YUV of an odd width
+    except cv2.error as error:  # such as a Bayer picture of one row, or YUV of an odd width
         height, width = image.shape[:2]
         raise ImageError(f"{encoding} image of {width} x {height}: {error.err}") from error
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the car was when a picture was taken: pictures and odometry put together.
+"""The state of the car at the time of a picture: pictures and odometry put together.
 
-They have the same stamp, or stamps of their own; then odometry is interpolated. Works on the
-fields alone: a message may come from rclpy or from a bag.
+Both have the same stamps, or stamps of their own; then odometry is interpolated. Only fields are
+read: messages may come from rclpy or from a bag.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from td3_driver.driving.types import EgoState, Pose, wrap_angle
 
 Mode = Literal["exact", "nearest", "interpolate"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-# Odometry of 10 Hz and more; at 10 m/s the nearest one is up to half a metre away then.
+# Enough for odometry of 10 Hz, whose nearest is then up to half a metre away at 10 m/s.
 TOLERANCE_S = 0.1
-# Odometry that is lost on the way comes again after 3 s, while a bag plays on.
+# Lost odometry is sent again after 3 s, while a bag plays on.
 PICTURES_KEPT = 100
-ODOMETRIES_KEPT = 400  # two seconds at 200 Hz: pictures take long to be exposed and sent
-# So many more images for which odometry came before and after, but none of their stamp, than
-# images that had some.
+ODOMETRIES_KEPT = 400  # 2 s at 200 Hz: pictures take long to be exposed and sent
+# Surplus of images with odometry before and after but none of their stamp over images with some of
+# their stamp, from which on stamps are taken to differ.
 _OWN_STAMPS = 5
 
 Pair = tuple[Any, Any]  # sensor_msgs/Image, nav_msgs/Odometry
@@ -35,7 +35,7 @@ Pair = tuple[Any, Any]  # sensor_msgs/Image, nav_msgs/Odometry
 
 @dataclass(frozen=True)
 class Paired:
-    """A picture, the car at its time, and whether that is an odometry of the very same stamp."""
+    """A picture, the car's state at its time, and whether an odometry had the same stamp."""
 
     picture: Any
     ego: EgoState
@@ -44,12 +44,12 @@ class Paired:
 
 @dataclass(frozen=True)
 class Sync:
-    """How a picture gets its odometry.
+    """The way in which pictures are paired with odometry.
 
     Attributes:
-        mode: exact: of the same stamp; nearest: the nearest one; interpolate: between the one
-            before and the one after; None: exact where that fits, else interpolate.
-        tolerance_s: how far in time the nearest one, or each of both neighbours, may be.
+        mode: exact: odometry of the same stamp; nearest: the nearest in time; interpolate: between
+            the one before and the one after; None: exact if stamps agree, else interpolate.
+        tolerance_s: largest distance in time of the nearest one, or of each of both neighbours, s.
     """
 
     mode: Mode | None = None
@@ -65,7 +65,7 @@ AUTOMATIC = Sync()
 
 
 def interpolated(before: EgoState, after: EgoState, time_ns: int) -> EgoState:
-    """The car between two instants: all numbers linear in time, the heading the short way round.
+    """Interpolate all numbers linearly in time, the heading the short way round.
 
     Args:
         before, after: with stamps `before.stamp_ns <= time_ns <= after.stamp_ns`, not the same.
@@ -96,22 +96,22 @@ def interpolated(before: EgoState, after: EgoState, time_ns: int) -> EgoState:
 
 
 def driven(before: EgoState, after: EgoState) -> bool:
-    """The car was driven from one to the other, not put there."""
+    """Whether the car was driven from one state to the other, not moved there."""
     moved_m = math.dist((before.pose.x_m, before.pose.y_m), (after.pose.x_m, after.pose.y_m))
     fastest_mps = max(math.hypot(ego.speed_mps, ego.lateral_speed_mps) for ego in (before, after))
     elapsed_s = (after.stamp_ns - before.stamp_ns) * 1e-9
-    return not moved_m > furthest_m(fastest_mps, elapsed_s)  # what is no number was not moved
+    return not moved_m > furthest_m(fastest_mps, elapsed_s)  # NaN does not count as moved
 
 
 def at(
     time_ns: int, before: EgoState | None, after: EgoState | None, mode: Mode, tolerance_ns: int
 ) -> EgoState | None:
-    """The car at a picture's time, with the picture's stamp; None where that is not known.
+    """Return the car's state at a picture's time, with its stamp; None if that is not known.
 
     Args:
-        time_ns: the picture's.
-        before: the last odometry of that time or earlier, None if there is none.
-        after: the first one of that time or later.
+        time_ns: stamp of the picture.
+        before: the last odometry at that time or earlier, or None.
+        after: the first odometry at that time or later, or None.
         mode: see `Sync`.
         tolerance_ns: see `Sync`.
     """
@@ -134,14 +134,14 @@ def at(
 
 
 class StampMatcher:
-    """Pairs of the same stamp; one drops all that came before its two messages."""
+    """Pairs messages of the same stamp; each pair drops all messages that came before its two."""
 
     def __init__(self) -> None:
         self._images: OrderedDict[int, Any] = OrderedDict()
         self._odometries: OrderedDict[int, Any] = OrderedDict()
 
     def image(self, message: Any) -> Pair | None:
-        """The pair that this image completes, if any."""
+        """Take in an image; return the pair that it completes, if any."""
         odometry = _taken(self._odometries, stamp_ns(message.header.stamp))
         if odometry is None:
             _keep(self._images, message, PICTURES_KEPT)
@@ -150,10 +150,11 @@ class StampMatcher:
         return message, odometry
 
     def odometry(self, message: Any) -> Pair | None:
-        """The pair that this odometry completes, if any."""
+        """Take in an odometry; return the pair that it completes, if any."""
         image = _taken(self._images, stamp_ns(message.header.stamp))
         if image is None:
-            # Small, and quicker than pictures are: more so than ten where a recording is played.
+            # Odometry is small and quicker than pictures: more than ten ahead where a bag is
+            # played.
             _keep(self._odometries, message, ODOMETRIES_KEPT)
             return None
         self._odometries.clear()
@@ -161,7 +162,7 @@ class StampMatcher:
 
 
 def _taken(waiting: OrderedDict[int, Any], time_ns: int) -> Any:
-    """The message of that stamp, and those that came before it are gone; None if there is none."""
+    """Remove and return the message of a stamp, or None; drop those before it."""
     if time_ns not in waiting:
         return None
     while True:
@@ -179,10 +180,10 @@ def _keep(waiting: OrderedDict[int, Any], message: Any, kept: int) -> None:
 
 
 class TimeMatcher:
-    """Pictures and odometry as they come, each with stamps of its own.
+    """Pairs pictures and odometry in time, each with stamps of their own.
 
     A picture waits for the first odometry that is not older than itself. Without one within the
-    tolerance it gets none: nothing is guessed ahead, and the next picture is as good.
+    tolerance it is dropped: nothing is extrapolated, and the next picture is as good.
 
     Args:
         mode: nearest or interpolate.
@@ -195,24 +196,24 @@ class TimeMatcher:
         self._waiting: dict[int, Any] = {}  # by stamp, in the order of arrival
 
     def picture(self, time_ns: int, picture: Any) -> list[Paired]:
-        """What this picture completes, the older first."""
+        """Take in a picture; return what it completes, oldest first."""
         if self._waiting and time_ns < max(self._waiting):
-            self._waiting.clear()  # time began anew
+            self._waiting.clear()  # time jumped back
         self._waiting[time_ns] = picture
         while len(self._waiting) > PICTURES_KEPT:
             del self._waiting[next(iter(self._waiting))]
         return self._complete()
 
     def odometry(self, ego: EgoState) -> list[Paired]:
-        """What this odometry completes, the older first."""
+        """Take in an odometry; return the pictures that it completes, oldest first."""
         if self._egos and ego.stamp_ns <= self._egos[-1].stamp_ns - self._tolerance_ns:
-            self._egos.clear()  # time began anew
+            self._egos.clear()  # time jumped back
         bisect.insort(self._egos, ego, key=lambda known: known.stamp_ns)
         del self._egos[:-ODOMETRIES_KEPT]
         return self._complete()
 
     def drop(self, until_ns: int) -> None:
-        """Pictures up to that time are not waited for any longer."""
+        """Stop waiting for pictures up to a stamp, ns."""
         self._waiting = {t: picture for t, picture in self._waiting.items() if t > until_ns}
 
     def _complete(self) -> list[Paired]:
@@ -231,17 +232,17 @@ class TimeMatcher:
 
 
 class Pairing:
-    """Messages of pictures and odometry as they come, put together as `Sync` wants it.
+    """Pairs image and odometry messages as they come, as `Sync` says.
 
-    Without a mode they are those of the same stamp, until it shows that there are none: then
-    odometry is interpolated. Where stamps are 0, messages count from when they were sent.
+    Without a mode messages of the same stamp are paired, until it turns out that there are none:
+    then odometry is interpolated. Messages with stamps of 0 get the time at which they were sent.
 
     Args:
-        sync: how.
-        tell: told when that is found out, a line.
+        sync: how to pair.
+        tell: called with a line when own stamps, or stamps of 0, are found.
 
     Attributes:
-        own_stamps: images and odometry have stamps of their own, or none.
+        own_stamps: images and odometry have different stamps, or none.
     """
 
     def __init__(self, sync: Sync, tell: Callable[[str], None]) -> None:
@@ -249,7 +250,7 @@ class Pairing:
         self._sync, self._tell = sync, tell
         self._of_stamp = StampMatcher()
         self._in_time = self._time_matcher()
-        self._lone = 0  # images that were shown to have no odometry of their stamp, less others
+        self._lone = 0  # images without odometry of their stamp, less those with
         self._unstamped = False
         self._zeros = {"image": 0, "odometry": 0}  # stamps of 0 in a row
         self._like: Any = None  # the newest odometry
@@ -259,10 +260,10 @@ class Pairing:
         return TimeMatcher(mode, self._sync.tolerance_ns)
 
     def image(self, message: Any, sent_ns: int) -> list[Pair]:
-        """The pairs that this image completes, the older first.
+        """Take in an image; return the pairs that it completes, oldest first.
 
         Args:
-            message: the image; given a stamp, where stamps are 0.
+            message: the image; its stamp is set where stamps are 0.
             sent_ns: wall clock at which it was published, ns.
         """
         self._stamp("image", message, sent_ns)
@@ -274,14 +275,14 @@ class Pairing:
         return self._completed(self._in_time.picture(stamp_ns(message.header.stamp), message))
 
     def odometry(self, message: Any, sent_ns: int) -> list[Pair]:
-        """The pairs that this odometry completes, the older first."""
+        """Take in an odometry; return the pairs that it completes, oldest first."""
         self._stamp("odometry", message, sent_ns)
         self._like = message
         if self._sync.mode == "exact":
             exact = self._of_stamp.odometry(message)
             return [exact] if exact is not None else []
         exact = None if self.own_stamps else self._of_stamp.odometry(message)
-        if exact is not None:  # before it is known: it belongs to what is shown to be exact
+        if exact is not None:  # first, so that its picture is not completed twice
             self._in_time.drop(stamp_ns(exact[0].header.stamp))
         found = self._completed(self._in_time.odometry(ego_state(message)))
         return self._of_one_stamp(exact) if exact is not None else found
@@ -305,7 +306,7 @@ class Pairing:
         self._tell(f"{reason} to the image's time, {within} (sync, sync_tolerance_s)")
 
     def _stamp(self, kind: str, message: Any, sent_ns: int) -> None:
-        """Stamps of 0 tell nothing; one alone may be the world's first tick."""
+        """Set a stamp of 0 to the sending time; a single one may be the world's first tick."""
         if self._sync.mode == "exact":
             return
         zero = stamp_ns(message.header.stamp) == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topics of the bridge and of `driver_node`: their message types, and which are latched."""
+"""The topics of the bridge and of `driver_node`: message types, and which are latched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"
 ROUTE = "/td3_driver/route"
 
-# By what a topic's name ends in.
+# By the end of a topic's name.
 TYPES = {
     "clock": "rosgraph_msgs/msg/Clock",
     "status": "carla_msgs/msg/CarlaStatus",
@@ -48,10 +48,10 @@ class Topic:
 
 
 def topic_of(name: str, kind: str = "") -> Topic:
-    """The topic of a name, which ends in a key of `TYPES`; else `kind` is that key.
+    """Return the topic of a name that ends in a key of `TYPES`; else `kind` is that key.
 
     Raises:
-        KeyError: neither is one.
+        KeyError: neither names a type.
     """
     kind = kind or name.rpartition("/")[2]
     return Topic(name, TYPES[kind], kind in _LATCHED)

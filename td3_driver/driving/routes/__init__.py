@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lanes and routes: a road map, the way along it, and which way was driven."""
+"""Lanes and routes: road map, routing, position on a route, and map matching."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The route that was driven: a trajectory laid onto the lanes of a road map.
+"""The route of a recorded drive: a trajectory matched to the lanes of a road map.
 
 A Viterbi search over lanes (after Newson and Krumm 2009, "Hidden Markov map matching through
-noise and sparseness"): near a lane's middle and along its direction is cheap, going on to a lane
-that the road network does not lead to is dear.
+noise and sparseness"): points near a lane's middle and headed along it cost little; a change to a
+lane that the road network does not lead to costs much.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import STEP_M, FloatArray, Route
 from td3_driver.driving.types import Pose, wrap_angle
 
-# How near a lane's middle, and how well along it, a car drives that is on that lane.
+# Largest distance from a lane's middle, and from its direction, of a car on that lane.
 NEAR_M = 4.0
 ALONG_RAD = math.radians(60.0)
-HEADING_COST_M2 = 10.0  # of a heading error of 1 rad
-CHANGE_COST_M2 = 60.0  # of going to a lane beside, or leaving the lanes
-OFF_LANES_COST_M2 = 12.0  # of a metre driven where no lane is near
-# A change of lanes becomes a diagonal as long as this on either side.
+HEADING_COST_M2 = 10.0  # cost of a heading error of 1 rad
+CHANGE_COST_M2 = 60.0  # cost of changing lane, or leaving all lanes
+OFF_LANES_COST_M2 = 12.0  # cost of a point where no lane is near
+# A lane change becomes a diagonal of this length on either side.
 CHANGE_M = 6.0
-AHEAD_M = 40.0  # of road beyond the last point, as far as an observation looks and more
+AHEAD_M = 40.0  # road beyond the last point, more than an observation looks ahead
 
-_Match = tuple[LaneId | None, FloatArray]  # a lane, None for none, and the point on it
+_Match = tuple[LaneId | None, FloatArray]  # a lane (None: off lanes) and the point on it
 
 
 def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None:
-    """The route of a drive: the lanes that it followed, and the road on from its end.
+    """Return the route of a drive: the lanes that it followed, and the road beyond its end.
 
     Args:
         points_m: (N, 2) float64 positions in the ROS map frame, in the order of driving.
         road_map: the roads; None: the drive itself is the route.
 
     Returns:
-        None if the car has not moved by about two steps of a route.
+        The route; None if the car moved less than about two steps of a route.
     """
     end_m = points_m[-1]
     points_m = _spaced(points_m, STEP_M)
@@ -56,7 +56,7 @@ def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None
 
 
 class Lanes:
-    """What a car may be on, and where that leads.
+    """Candidates for the lane of a car, and their connections.
 
     Args:
         road_map: the roads.
@@ -67,9 +67,9 @@ class Lanes:
         self._places = road_map.places
 
     def ahead(self, pose: Pose, length_m: float) -> Route | None:
-        """The lane that a car is on and what follows it, straight on at junctions.
+        """Return the lane that a car is on and its continuation, straight on at junctions.
 
-        None where no lane is near.
+        None if no lane is near.
         """
         found = self.near(np.array([pose.x_m, pose.y_m]), pose.yaw_rad)
         lane = min(found, key=lambda lane: found[lane][0])
@@ -80,7 +80,7 @@ class Lanes:
         return Route(points_m) if lane is not None and len(points_m) > 1 else None
 
     def near(self, point_m: FloatArray, yaw_rad: float) -> dict[LaneId | None, _Candidate]:
-        """What a car at this point may be on, at which cost; None: on no lane at all."""
+        """Return the lanes that a car at a point may be on, with their costs; None: off lanes."""
         found: dict[LaneId | None, _Candidate] = {None: (OFF_LANES_COST_M2, point_m)}
         for piece in self._places.near(float(point_m[0]), float(point_m[1]), NEAR_M):
             error_rad = abs(wrap_angle(yaw_rad - piece.yaw_rad))
@@ -92,7 +92,7 @@ class Lanes:
         return found
 
     def step_cost(self, one: LaneId | None, other: LaneId | None) -> float:
-        """Cost of being on one lane, and a step later on another."""
+        """Return the cost of being on one lane, and on another a step later."""
         if one == other:
             return 0.0
         if one is None or other is None:
@@ -107,7 +107,7 @@ _Candidate = tuple[float, FloatArray]  # cost, m2, and the point on the lane
 
 
 def _matches(points_m: FloatArray, lanes: Lanes) -> list[_Match]:
-    """For each point the lane it was driven on, the cheapest way in all."""
+    """Match each point to a lane, with the lowest total cost."""
     headings = np.gradient(points_m, axis=0)
     yaws = np.arctan2(headings[:, 1], headings[:, 0])
     steps: list[dict[LaneId | None, tuple[FloatArray, LaneId | None]]] = []
@@ -134,7 +134,7 @@ def _matches(points_m: FloatArray, lanes: Lanes) -> list[_Match]:
 
 
 def _without_changes(matches: list[_Match]) -> list[FloatArray]:
-    """The points, without those near a jump to another lane: a car goes over gradually."""
+    """Return the points without those near a change of lanes, which a car makes gradually."""
     points_m = [at_m for _, at_m in matches]
     jumps = [
         index
@@ -150,13 +150,13 @@ def _without_changes(matches: list[_Match]) -> list[FloatArray]:
 
 
 def _onwards(graph: networkx.DiGraph, match: _Match, length_m: float) -> list[FloatArray]:
-    """Points of the road on from a place, straight on at junctions."""
+    """Return points of the road beyond a place, straight on at junctions."""
     lane, at_m = match
     points_m: list[FloatArray] = []
     if lane is None:
         return points_m
     line_m = graph.nodes[lane]["line_m"]
-    first = int(np.argmin(np.hypot(*(line_m - at_m).T))) + 2  # beyond the place itself
+    first = int(np.argmin(np.hypot(*(line_m - at_m).T))) + 2  # only points beyond the place
     ahead_m = 0.0
     while ahead_m < length_m:
         points_m.extend(line_m[first:])
@@ -171,7 +171,7 @@ def _onwards(graph: networkx.DiGraph, match: _Match, length_m: float) -> list[Fl
 
 
 def _yaw(line_m: FloatArray) -> float:
-    """Direction of a line's end."""
+    """Return the direction of a line's end, rad."""
     dx, dy = line_m[-1] - line_m[max(len(line_m) - 6, 0)]
     return math.atan2(dy, dx)
 
@@ -181,7 +181,7 @@ def _turn(one_rad: float, other_rad: float) -> float:
 
 
 def _spaced(points_m: FloatArray, spacing_m: float) -> FloatArray:
-    """The points that are at least so far from the one kept before."""
+    """Return the points that are at least a distance from the last one kept."""
     kept = [points_m[0]]
     for point_m in points_m[1:]:
         if math.dist(point_m, kept[-1]) >= spacing_m:

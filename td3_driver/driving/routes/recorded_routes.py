@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes that came with a drive: an episode begins with the first frame of each."""
+"""Recorded routes: an episode begins with the first frame of each."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from td3_driver.driving.routes.route import Route
 
 
 class RecordedRoutes:
-    """Routes by the stamps of the frames that they begin at, ns.
+    """Routes by the stamps of their first frames, ns.
 
     Args:
-        kept: as many are remembered, those added last; None: all.
+        kept: number of routes to remember, those added last; None: all.
     """
 
     def __init__(self, kept: int | None = None) -> None:
         self._kept = kept
-        self._routes: dict[int, Route] = {}  # in the order of adding
-        self._stamps_ns: list[int] = []  # rising
+        self._routes: dict[int, Route] = {}  # in order of insertion
+        self._stamps_ns: list[int] = []  # ascending
 
     def __bool__(self) -> bool:
         return bool(self._routes)
 
     def add(self, stamp_ns: int, route: Route) -> None:
-        """Another route, or the same one again."""
+        """Add a route by the stamp of its first frame, ns; it replaces one of the same stamp."""
         if self._routes.pop(stamp_ns, None) is None:
             bisect.insort(self._stamps_ns, stamp_ns)
         self._routes[stamp_ns] = route
@@ -35,11 +35,11 @@ class RecordedRoutes:
             self._stamps_ns.remove(oldest_ns)
 
     def begun(self, before_ns: int | None, now_ns: int) -> Route | None:
-        """The route that begins with this frame, or with one before it that is missing.
+        """Return the route that begins with a frame, or with a missing one just before it.
 
         Args:
-            before_ns: stamp of the frame before, None if there is none.
-            now_ns: stamp of this frame.
+            before_ns: stamp of the frame before, ns; None if there is none.
+            now_ns: stamp of this frame, ns.
         """
         at = bisect.bisect_right(self._stamps_ns, now_ns) - 1
         if at < 0:

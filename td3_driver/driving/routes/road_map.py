@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A road network: the lanes of an OpenDRIVE document, read and checked once for everybody.
+"""A road network: the lanes of an OpenDRIVE document, read and checked.
 
-In the ROS map frame, which is OpenDRIVE's own: CARLA's is the same mirrored, y downwards.
+Coordinates are in the ROS map frame, which is OpenDRIVE's own; CARLA's has y mirrored.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from td3_driver.opendrive.records import Document
 
 __all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
-# Where a lane is narrower, as where it begins or ends beside another, no drive begins.
+# No drive begins where a lane is narrower, as where it begins or ends beside another.
 NARROWEST_M = 1.9
 
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
-_NAMED = 3  # of several things that are alike so many are named
+_NAMED = 3  # how many of several things of one kind are named
 _DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, which it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -45,7 +45,7 @@ class RoadMapError(ValueError):
 
 
 def pose_of(place: LanePlace) -> Pose:
-    """The pose of a car that stands in the middle of a lane, facing along its traffic."""
+    """Return the pose of a car in the middle of a lane, facing along its traffic."""
     return Pose(place.x_m, place.y_m, place.yaw_rad, place.z_m)
 
 
@@ -58,7 +58,8 @@ class RoadMap:
 
     Attributes:
         lanes: all lanes that cars may use, by key, in the document's order.
-        notes: one line for each kind of thing that was left out, and why; empty for most maps.
+        notes: one line for each kind of thing that was left out, with the reason; empty for most
+            maps.
 
     Raises:
         RoadMapError: the text is not OpenDRIVE, or has no lane that can be driven on.
@@ -137,11 +138,11 @@ class RoadMap:
 
     @cached_property
     def lane_graph(self) -> networkx.DiGraph:
-        """Every lane that routes may use and the lanes it leads to, in an order that repeats.
+        """Graph of every lane that routes may use, with edges to the next lanes, in a fixed order.
 
         A node is a `LaneId` with the attributes `lane`, the `Lane`; `line_m`, (N, 2) float64, its
         middle in the ROS map frame along the traffic, points about 0.5 m apart; `height_m`, (N,),
-        the ground's there; `length_m`; and `junction_id`, None outside junctions. An edge's
+        of the ground there; `length_m`; and `junction_id`, None outside junctions. An edge's
         `length_m` is that of the lane it leaves. A dead end has no edge. Lanes that turn more
         tightly than a car can are not in it.
         """
@@ -164,12 +165,12 @@ class RoadMap:
 
     @cached_property
     def places(self) -> LanePlaces:
-        """All lanes, found by place."""
+        """All lanes, searchable by position."""
         return LanePlaces(list(self.lanes.values()))
 
 
 def _why(document: Document, notes: Sequence[str]) -> str:
-    """Why a map has no lane for cars."""
+    """Return why a map has no lane for cars."""
     kinds = {
         record.kind
         for road in document.roads.values()

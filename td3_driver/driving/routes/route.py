@@ -14,12 +14,12 @@ from td3_driver.driving.types import Pose, wrap_angle
 FloatArray = NDArray[np.float64]
 
 STEP_M = 1.0
-# A turn at a junction, for `Route.turn_ahead`: more than 45 degrees within 12 m (radius 15 m),
-# announced 20 m before.
+# For `Route.turn_ahead` a turn is one of more than 45 degrees within 12 m (radius 15 m), announced
+# 20 m before.
 TURN_RAD = math.pi / 4.0
 TURN_OVER_M = 12.0
 TURN_AHEAD_M = 20.0
-# How far behind and ahead of the last known place the car is looked for. A route may cross or
+# Range of the search for the car behind and ahead of its last known place. A route may cross or
 # repeat itself; searching all of it would let the car jump to a later lap.
 SEARCH_BEHIND_M = 5.0
 SEARCH_AHEAD_M = 15.0
@@ -27,7 +27,7 @@ SEARCH_AHEAD_M = 15.0
 
 @dataclass(frozen=True)
 class RoutePlace:
-    """Where the car is relative to its route.
+    """The place of a car relative to its route.
 
     Attributes:
         s_m: distance along the route from its start, m.
@@ -66,11 +66,11 @@ class Route:
     def along(
         cls, line_m: FloatArray, length_m: float | None = None, start_z_m: float = 0.0
     ) -> Route:
-        """A route with a point each `STEP_M` of a line.
+        """Create a route with a point each `STEP_M` of a line.
 
         Args:
-            line_m: (N, 2), as close as the line's shape needs.
-            length_m: how far; by default to the line's end.
+            line_m: (N, 2) points, as dense as the line's shape needs, m.
+            length_m: length of the route, m; by default to the line's end.
             start_z_m: height of the ground at the line's first point, m.
         """
         s_m = distances(line_m)
@@ -85,17 +85,17 @@ class Route:
 
     @property
     def start(self) -> Pose:
-        """The first point, facing along the route."""
+        """The pose at the first point, facing along the route."""
         x_m, y_m = self.points_m[0]
         return Pose(float(x_m), float(y_m), self._yaw(0), self._start_z_m)
 
     def rest(self, s_m: float) -> Route:
-        """The route from its last point before a distance on, at least its last segment."""
+        """Return the route from its last point before `s_m` on, at least its last segment."""
         first = int(np.searchsorted(self._s_m, s_m, side="right")) - 1
         return Route(self.points_m[min(max(first, 0), len(self.points_m) - 2) :])
 
     def place(self, pose: Pose, near_s_m: float) -> RoutePlace:
-        """The nearest place on the route within a window around `near_s_m`."""
+        """Return the nearest place on the route within a window around `near_s_m`."""
         first = int(np.searchsorted(self._s_m, near_s_m - SEARCH_BEHIND_M, side="right")) - 1
         last = int(np.searchsorted(self._s_m, near_s_m + SEARCH_AHEAD_M, side="left"))
         first, last = max(first, 0), min(last, len(self._lengths_m))
@@ -109,7 +109,7 @@ class Route:
         segment = first + nearest
         dx, dy = self._directions[segment]
         lateral_m = float(dx * offsets[nearest, 1] - dy * offsets[nearest, 0])
-        # Beyond its end the route goes straight on; off a corner it is the distance that counts.
+        # Beyond its end the route goes straight on; beside a corner the distance is the offset.
         beyond_end = segment == len(self._lengths_m) - 1 and along[nearest] > clipped[nearest]
         if clipped[nearest] != along[nearest] and not beyond_end:
             lateral_m = math.copysign(float(np.hypot(*gaps[nearest])), lateral_m)
@@ -120,7 +120,7 @@ class Route:
         )
 
     def points_at(self, s_m: NDArray[np.floating]) -> FloatArray:
-        """Points (K, 2) at distances (K,); straight on beyond the end, so that none vanishes."""
+        """Return points (K, 2) at distances (K,), m; straight on beyond the end."""
         inside = np.clip(s_m, 0.0, self.length_m)
         x_m = np.interp(inside, self._s_m, self.points_m[:, 0])
         y_m = np.interp(inside, self._s_m, self.points_m[:, 1])
@@ -129,10 +129,10 @@ class Route:
         return points_m
 
     def turn_ahead(self, s_m: float) -> int:
-        """The turn within `TURN_AHEAD_M` or under way: 1 left, -1 right, 0 none.
+        """Return the turn under way or within `TURN_AHEAD_M`: 1 left, -1 right, 0 none.
 
-        As a navigation system would say it. Only turns as tight as at a junction count, so that
-        it does not tell how the road bends.
+        Like the advice of a navigation system. Only turns as tight as at a junction count, so that
+        it does not reveal bends of the road.
         """
         first = int(np.searchsorted(self._s_m, s_m, side="right")) - 1
         last = int(np.searchsorted(self._s_m, s_m + TURN_AHEAD_M, side="left"))
@@ -141,12 +141,12 @@ class Route:
         return int(sharp[0]) if len(sharp) else 0
 
     def bend_rad(self, length_m: float) -> float:
-        """By how much the route's first `length_m` turn, left and right added up, rad."""
+        """Return by how much the first `length_m` turn, left and right added up, rad."""
         last = int(np.searchsorted(self._s_m, length_m, side="left"))
         return float(np.abs(np.diff(self._yaws_rad[:last])).sum())
 
     def _turns_of_segments(self) -> NDArray[np.int8]:
-        """(N - 1,) for each segment whether it lies in a tight turn, and which way."""
+        """Return (N - 1,): the tight turn that each segment lies in: 1 left, -1 right, 0 none."""
         middles_m = self._s_m[:-1] + 0.5 * self._lengths_m
         half_m = 0.5 * TURN_OVER_M
         yaws_rad = self._yaws_rad
@@ -163,5 +163,5 @@ class Route:
 
 
 def distances(line_m: FloatArray) -> FloatArray:
-    """(N,) distances of a line's (N, 2) points from its first, m."""
+    """Return the (N,) distances of a line's (N, 2) points from its first, along it, m."""
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line_m, axis=0).T))])

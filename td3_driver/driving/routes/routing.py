@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How routes are found on a road map: at random, or from a start to a goal."""
+"""Finding routes on a road map: at random, or from a start to a goal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from td3_driver.driving.routes.road_map import NARROWEST_M, Lane, LaneId, RoadMa
 from td3_driver.driving.routes.route import STEP_M, FloatArray, Route, distances
 from td3_driver.driving.routes.turning import too_tight
 
-# Where routes start: every so often along each lane, in blocks of which each has one purpose.
+# Routes start at this spacing along each lane, in blocks that each have one purpose.
 START_SPACING_M = 5.0
-SHORTEST_M = 10.0  # of a route, where lanes end before the wanted length
+SHORTEST_M = 10.0  # shortest route, where lanes end before the wanted length
 BLOCK_M = 30.0
-# One block in so many; the others are for training.
+# One block in this many is for the purpose; the others are for training.
 HELD_OUT = {Purpose.EVALUATION: 5, Purpose.SELECTION: 20, Purpose.TUNING: 20}
 
-# Of several routes that one which bends most in its first metres is taken for training.
+# For training, of several routes the one that bends most in its first metres is taken.
 BEND_WITHIN_M = 50.0
 
 
@@ -33,17 +33,17 @@ def random_route(
     length_m: float,
     purpose: Purpose = Purpose.TRAINING,
 ) -> Route:
-    """A route of about `length_m` that starts on a lane outside junctions and turns at random.
+    """Return a random route of about `length_m` that starts on a lane outside junctions.
 
-    Starts are divided: lanes are cut into blocks of `BLOCK_M`, shorter ones on a small map, and
-    each block is for one purpose, the same one for the same map: `HELD_OUT`. What a route passes
-    later is not divided.
+    Starts are divided by purpose: lanes are cut into blocks of `BLOCK_M`, shorter on a small map,
+    each for one purpose and always the same one on a map: `HELD_OUT`. The rest of a route may pass
+    blocks of any purpose.
 
     Args:
         road_map: the roads.
         rng: draws the start and the turns; the same state gives the same route.
-        length_m: wanted length; the route is shorter where lanes end.
-        purpose: whose blocks to start in.
+        length_m: wanted length, m; the route is shorter where lanes end.
+        purpose: purpose of the blocks to start in.
 
     Raises:
         ValueError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to have a
@@ -55,16 +55,16 @@ def random_route(
 def training_route(
     road_map: RoadMap, rng: np.random.Generator, length_m: float, choices: int
 ) -> Route:
-    """Of `choices` random routes the one that bends most soon after its start.
+    """Return, of `choices` random routes, the one that bends most soon after its start.
 
-    A town has long straight lanes and few turns, most of which a beginner never gets to see: he
-    has failed at an earlier one. Starting before turns shows him all of them from the first.
+    A town has long straight lanes and few turns, most of which a beginner never reaches, as it
+    fails at an earlier one. Starts before turns show it all of them from the beginning.
 
     Args:
         road_map: the roads.
         rng: draws the routes.
         length_m: see `random_route`, which also raises ValueError.
-        choices: how many routes to choose from; 1 for starts spread evenly over the lanes.
+        choices: number of routes to choose from; 1 for starts spread evenly over the lanes.
     """
     starts = _starts(road_map, Purpose.TRAINING)
     routes = [_drawn(road_map, starts, rng, length_m) for _ in range(choices)]
@@ -77,7 +77,7 @@ def _drawn(
     rng: np.random.Generator,
     length_m: float,
 ) -> Route:
-    """A random route from one of the starts."""
+    """Return a random route from one of the starts."""
     graph = road_map.lane_graph
     best: FloatArray = np.empty((0, 2))
     best_m = start_z_m = 0.0
@@ -86,7 +86,7 @@ def _drawn(
         line_m, drivable_m = _walk(graph, rng, lane, offset_m, length_m)
         driven_m = min(drivable_m, length_m)
         if driven_m > best_m and too_tight(_until(line_m, driven_m)):
-            continue  # though none of its lanes is
+            continue  # although each of its lanes alone is not
         if driven_m > best_m:
             best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
         if best_m >= length_m:
@@ -100,11 +100,11 @@ def _drawn(
 def shortest_route(
     road_map: RoadMap, start_m: tuple[float, float], goal_m: tuple[float, float]
 ) -> Route:
-    """The shortest way along lanes between the lane points nearest to a start and a goal.
+    """Return the shortest way along lanes between the lane points nearest to start and goal.
 
     Args:
         road_map: the roads.
-        start_m, goal_m: x and y in the ROS map frame.
+        start_m, goal_m: x and y in the ROS map frame, m.
 
     Raises:
         ValueError: no way leads there, or the goal is where the start is.
@@ -137,8 +137,8 @@ def shortest_route(
 
 @functools.lru_cache(maxsize=8)
 def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], ...]:
-    """Lanes and distances from their beginnings where routes may start."""
-    # Finer where a map is that small.
+    """Return the starts for a purpose: lanes and distances from their beginnings, m."""
+    # Finer on a small map.
     for spacing_m, block_m in (
         (START_SPACING_M, BLOCK_M),
         (START_SPACING_M, START_SPACING_M),
@@ -149,7 +149,7 @@ def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], 
         blocks = set(block_of.values())
         if len(blocks) >= len(Purpose):
             break
-    # By rank, not by value: every map of four blocks or more has some for each purpose.
+    # By rank, not by value: so every map of four blocks or more has some for each purpose.
     ranked = sorted(blocks, key=_hash_of)
     shares = HELD_OUT if len(ranked) >= len(Purpose) else {}
     chosen: set[tuple[LaneId, float]] = set()
@@ -170,7 +170,7 @@ def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], 
 
 
 def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, float]]:
-    """All of them, whatever for."""
+    """Return all starts of routes, for any purpose."""
     graph = road_map.lane_graph
     wide = [
         (lane, start_m)
@@ -179,7 +179,7 @@ def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, 
         for start_m in np.arange(0.0, data["length_m"], spacing_m).tolist()
         if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
     ]
-    # Just before a dead end nothing can be driven; on the smallest of roads that is everywhere.
+    # Just before a dead end there is nothing to drive; on a tiny road that is everywhere.
     with_room = [
         (lane, start_m)
         for lane, start_m in wide
@@ -189,7 +189,7 @@ def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, 
 
 
 def _hash_of(block: tuple[LaneId, float]) -> bytes:
-    """As good as random, and the same in every process."""
+    """Return a hash that is as good as random, and the same in every process."""
     (road, section, lane), begin_m = block
     return hashlib.sha256(f"{road} {section} {lane} {begin_m:g}".encode()).digest()
 
@@ -201,9 +201,10 @@ def _walk(
     offset_m: float,
     length_m: float,
 ) -> tuple[FloatArray, float]:
-    """(N, 2) points from a place on a lane on, and how far a car can follow them.
+    """Return (N, 2) points of a random way from a place, and the length that a car can follow, m.
 
-    At least `length_m`, unless the lanes end; one that closes ends where it gets narrow.
+    The way has at least `length_m`, unless the lanes end; a closing lane ends where it gets
+    narrow.
     """
     lines = [_from(graph.nodes[lane]["line_m"], offset_m)]
     driven_m = _length(lines[0])
@@ -218,18 +219,18 @@ def _walk(
 
 
 def _until(line_m: FloatArray, length_m: float) -> FloatArray:
-    """The beginning of a line."""
+    """Return the beginning of a line."""
     return line_m[: int(np.searchsorted(distances(line_m), length_m)) + 1]
 
 
 def _narrow_end_m(lane: Lane) -> float:
-    """How much of a lane's end is too narrow for a car."""
+    """Return the length of a lane's end that is too narrow for a car, m."""
     wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
     return lane.length_m - float(lane.along_m[wide[-1]]) if len(wide) else 0.0
 
 
 def _nearest_place(graph: networkx.DiGraph, point_m: tuple[float, float]) -> tuple[LaneId, float]:
-    """The lane that passes nearest to a point, and how far along it that is, m."""
+    """Return the lane that passes nearest to a point, and the distance along it, m."""
     place: tuple[LaneId, float] | None = None
     nearest_m = math.inf
     for lane, data in graph.nodes(data=True):
@@ -252,7 +253,7 @@ def _length(line_m: FloatArray) -> float:
 
 
 def _from(line_m: FloatArray, offset_m: float) -> FloatArray:
-    """The rest of a line from a distance on."""
+    """Return the rest of a line from a distance on."""
     s_m = distances(line_m)
     first = [np.interp(offset_m, s_m, line_m[:, axis]) for axis in (0, 1)]
     return np.concatenate([[first], line_m[s_m > offset_m]])

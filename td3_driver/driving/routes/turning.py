@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How tightly a car can turn, and which lines are too tight for it to follow."""
+"""The turning circle of a car, and which lines are too tight for it to follow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from td3_driver.driving.safety import SafetyConfig
 
 FloatArray = npt.NDArray[np.float64]
 
-# The real Tesla Model 3's; most cars' are within 0.3 m of it.
+# The real Tesla Model 3's; those of most cars are within 0.3 m of it.
 WHEELBASE_M = 2.875
-MAX_WHEEL_RAD = 1.22  # of CARLA's at a steer of 1: 70 degrees
+MAX_WHEEL_RAD = 1.22  # CARLA's at a steer of 1: 70 degrees
 # A car that cuts or swings wide by more than this has left its lane.
 _WIDEST_MISS_M = 1.5
 
 
 def turning_radius_m(max_steer: float) -> float:
-    """Of the smallest circle of a car's middle between its axles.
+    """Return the radius of a car's smallest circle, at the middle between its axles, m.
 
     Args:
         max_steer: the largest steer command, see `SafetyConfig`.
@@ -30,7 +30,7 @@ def turning_radius_m(max_steer: float) -> float:
 
 
 def too_tight(line_m: FloatArray, radius_m: float | None = None) -> bool:
-    """Whether a line somewhere turns so tightly that a car misses it by 1.5 m.
+    """Whether a line turns so tightly somewhere that a car misses it by 1.5 m.
 
     A turn by an angle on a radius r that is too small is driven on the car's own radius R, which
     passes the corner (R - r) (1 / cos(angle / 2) - 1) away. So a tight metre does not matter, a
@@ -38,7 +38,7 @@ def too_tight(line_m: FloatArray, radius_m: float | None = None) -> bool:
 
     Args:
         line_m: (N, 2) points.
-        radius_m: the car's; by default with the default steering limit.
+        radius_m: the car's turning radius, m; by default that of the default steering limit.
     """
     if radius_m is None:
         radius_m = turning_radius_m(SafetyConfig().max_steer)
