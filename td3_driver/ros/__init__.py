@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ROS 2 side: nodes, messages, parameters. Wiring only, no maths."""
+"""The ROS 2 side: nodes, messages, parameters. It connects, and computes nothing."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of a node: its help, what is none of ROS', and its files of parameters."""
+"""The command line of a node: its help, its own arguments, and its parameter files."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _TYPES = {bool: "bool", int: "integer", float: "double", str: "string"}
 
 
 class ParameterFileError(ValueError):
-    """A file of parameters cannot be used; one line says why."""
+    """A parameter file cannot be used; one line says why."""
 
 
 def check(program: str, purpose: str, parameters: type) -> None:
-    """Look at what of `sys.argv` is not ROS'; `--help` is answered, and ends the process.
+    """Check the arguments in `sys.argv` that are not ROS's; answer `--help` and exit.
 
     Args:
         program: the executable.
-        purpose: what it does, in a few sentences.
+        purpose: a description of it in a few sentences.
         parameters: the dataclass of its parameters; see `parameters.parameter`.
 
     Raises:
-        SystemExit: with code 0 after `--help`; with code 2 where there is an argument that
-            neither ROS nor the node takes, which ROS would pass over.
+        SystemExit: with code 0 after `--help`; with code 2 for an argument that neither ROS nor
+            the node takes, which ROS would ignore.
     """
     ours, _ = _split(sys.argv[1:])
     parser = argparse.ArgumentParser(
@@ -51,17 +51,17 @@ def check(program: str, purpose: str, parameters: type) -> None:
 
 
 def given_files() -> list[Path]:
-    """The `--params-file`s of this process."""
+    """Return the `--params-file`s of this process."""
     _, words = _split(sys.argv[1:])
     options = itertools.pairwise(words)
     return [Path(file) for option, file in options if option == "--params-file"]
 
 
 def sections(file: Path) -> dict[str, dict[str, Any]]:
-    """The parameters by their dotted names, by the nodes' full names, or "/**" for all nodes.
+    """Read parameters by dotted names, by the nodes' full names, or "/**" for all nodes.
 
     Raises:
-        ParameterFileError: it cannot be read, or is no such file.
+        ParameterFileError: it cannot be read, or is no parameter file.
     """
     try:
         content = yaml.safe_load(file.read_bytes())
@@ -87,14 +87,14 @@ def sections(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def given_to(file: Path, *names: str) -> dict[str, Any]:
-    """What a file says to a node: parameters by their dotted names.
+    """Return a node's parameters in a file, by their dotted names.
 
     Args:
-        file: of parameters.
-        names: the node's full name, and others by which it is meant.
+        file: the parameter file.
+        names: the node's full name, and other names for it.
 
     Raises:
-        ParameterFileError: nothing, or it is no such file.
+        ParameterFileError: it has none for the node, or is no parameter file.
     """
     nodes = sections(file)
     found = [node for node in nodes if any(_is_of(node, name) for name in names)]
@@ -107,16 +107,16 @@ def given_to(file: Path, *names: str) -> dict[str, Any]:
 
 
 def given_to_all(file: Path) -> set[str]:
-    """The names of what a file says to all nodes of a namespace, or all there are.
+    """Return the names of a file's parameters for all nodes, in a namespace or anywhere.
 
     Raises:
-        ParameterFileError: it is no such file.
+        ParameterFileError: it is no parameter file.
     """
     return {name for node, given in sections(file).items() if node.endswith("*") for name in given}
 
 
 def _is_of(section: str, node: str) -> bool:
-    """As rclpy: `/*` is any one name, `/**` any number of them; what comes later goes over."""
+    """Whether a section is for a node; as in rclpy `/*` matches one name, `/**` any number."""
     return re.fullmatch(section.replace("/*", r"(/\w+)"), node) is not None
 
 
@@ -137,7 +137,7 @@ def _parameters(value: object, name: str) -> Iterator[tuple[str, object]]:
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is the node's own, and what is between `--ros-args` and `--`."""
+    """Split words into the node's own, and those between `--ros-args` and `--`."""
     ours: list[str] = []
     theirs: list[str] = []
     taking = ours

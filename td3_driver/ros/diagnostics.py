@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values as diagnostic messages, and back."""
+"""Conversion of plain values to diagnostic messages, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from td3_driver.driving.episode import EpisodeSummary
 def status(
     name: str, message: str, values: Mapping[str, object], *, level: bytes = DiagnosticStatus.OK
 ) -> DiagnosticStatus:
-    """A status with its values as strings; floats keep six digits."""
+    """Create a status with its values as strings; floats keep six digits."""
     return DiagnosticStatus(
         level=level,
         name=name,
@@ -27,14 +27,14 @@ def status(
 
 
 def array(stamp: Time, *statuses: DiagnosticStatus) -> DiagnosticArray:
-    """What `/diagnostics` carries."""
+    """Create the message of `/diagnostics`."""
     message = DiagnosticArray(status=list(statuses))
     message.header.stamp = stamp
     return message
 
 
 def values(message: DiagnosticStatus) -> dict[str, str]:
-    """The values of a status, by key."""
+    """Return the values of a status by key."""
     return {pair.key: pair.value for pair in message.values}
 
 
@@ -43,7 +43,7 @@ def _text(value: object) -> str:
 
 
 def episode_values(ended: EpisodeSummary) -> dict[str, object]:
-    """An ended episode, for `~/episode`."""
+    """Return the values of an ended episode, for `~/episode`."""
     terms = {f"reward_{name}": value for name, value in ended.terms.items()}
     return {
         "episode": ended.number,
@@ -65,7 +65,7 @@ class Rates:
         self._history: deque[tuple[float, dict[str, int]]] = deque(maxlen=11)
 
     def update(self, **counts: int) -> dict[str, float]:
-        """The rates now, as `<name>_per_s`."""
+        """Take in the counts now; return the rates as `<name>_per_s`."""
         now_s = time.monotonic()
         self._history.append((now_s, counts))
         first_s, first = self._history[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topic names of a car, and the bridge's qualities of service (bridge `node.py`, `qos.py`).
+"""Topic names of a car, and the bridge's QoS profiles (bridge `node.py`, `qos.py`).
 
 Only depth and durability are set by the bridge; reliability is RELIABLE everywhere.
 """
@@ -11,29 +11,29 @@ from dataclasses import dataclass
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 VOLATILE_10 = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-# In lock-step the embedded world is ten times as fast as the bridge: so deep a history gives a
-# recorder beside it the bridge's time to ask again for what was lost on the way. No subscriber
-# can tell the difference: depth is not part of what DDS matches.
+# In lock-step the embedded world is ten times as fast as the bridge: this depth gives a recorder
+# as much time as the bridge does to request lost messages again. Subscribers see no difference:
+# DDS does not match depths.
 VOLATILE_200 = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
-VOLATILE_600 = QoSProfile(depth=600, reliability=ReliabilityPolicy.RELIABLE)  # three a tick: TF
+VOLATILE_600 = QoSProfile(depth=600, reliability=ReliabilityPolicy.RELIABLE)  # TF: three a tick
 LATCHED_10 = QoSProfile(
     depth=10,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-# Only the manual override: a volatile publisher does not match the bridge's subscription.
+# Only for the manual override: the bridge's subscription refuses a volatile publisher.
 LATCHED_1 = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 
-# Said by `driver_node` in mode replay when a player is there; `replay.launch.py` waits for it.
+# Logged by `driver_node` in mode replay when a player is there; `replay.launch.py` waits for it.
 READY_TO_PLAY = "ready to play: watching"
 
-OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: everybody, the car too
+OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: all users, with the car
 RUN_CONTROL = "/carla/control"  # carla_msgs/CarlaControl: pause, play, one step
-INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, global as there
+INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, where it is global, too
 SPAWN_OBJECT = "/carla/spawn_object"
 DESTROY_OBJECT = "/carla/destroy_object"
 GET_BLUEPRINTS = "/carla/get_blueprints"
@@ -41,7 +41,7 @@ GET_BLUEPRINTS = "/carla/get_blueprints"
 
 @dataclass(frozen=True)
 class EgoTopics:
-    """Topic names of one car with one camera."""
+    """The topic names of one car with one camera."""
 
     role_name: str
     camera: str
@@ -68,7 +68,7 @@ class EgoTopics:
 
     @property
     def objects(self) -> str:
-        """derived_object_msgs/ObjectArray: everybody on the road but the car."""
+        """derived_object_msgs/ObjectArray: all road users but the car."""
         return self.of("objects")
 
     @property
@@ -78,12 +78,12 @@ class EgoTopics:
 
     @property
     def control_manual(self) -> str:
-        """carla_msgs/CarlaEgoVehicleControl, the only one obeyed under manual override."""
+        """carla_msgs/CarlaEgoVehicleControl, the only command obeyed under manual override."""
         return self.of("vehicle_control_cmd_manual")
 
     @property
     def manual_override(self) -> str:
-        """std_msgs/Bool, LATCHED_1: a person drives."""
+        """std_msgs/Bool, LATCHED_1: a human drives."""
         return self.of("vehicle_control_manual_override")
 
     @property

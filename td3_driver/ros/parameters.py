@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node parameters: a frozen dataclass whose fields carry description, range and choices.
+"""Node parameters: a frozen dataclass whose fields have a description, range and choices.
 
-A field is declared on the node once, with its descriptor. Values out of range and writes to
-read-only parameters are refused by rclpy with the reason; choices are checked here, and so is a
-managed node's rule that most parameters are fixed while it is configured.
+Each field is declared on the node once, with its descriptor. rclpy refuses values out of range and
+writes to read-only parameters, with the reason. Choices are checked here, and so is the rule that
+most parameters of a managed node are fixed while it is configured.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def parameter(
     at_start: bool = False,
     path: bool = False,
 ) -> Any:
-    """A dataclass field that is a node parameter.
+    """Declare a dataclass field as a node parameter.
 
-    `at_start`: whoever starts the node alone may give it, also where the node is managed.
-    `path`: of files or folders, also several with ':' between them; `~` is the user's home, which
-    no shell makes of it behind `:=`.
+    `at_start`: it can only be set when the node starts, even if the node is managed. `path`: it
+    names one or more files or folders, separated by ':'; `~` becomes the user's home, which no
+    shell does after `:=`.
     """
     return dataclasses.field(
         default=default,
@@ -79,14 +79,14 @@ def declare(
     Args:
         node: the node.
         cls: a dataclass of `parameter` fields.
-        fixed: of a managed node: says why its read-only parameters may not be set now, or
-            nothing where they may. Without it they are never to be set.
-        on_change: takes the values by name of each change, once it is accepted.
+        fixed: for a managed node: returns why its read-only parameters cannot be set now, or "" if
+            they can. Without it they can never be set.
+        on_change: called with the values by name of each accepted change.
 
     Raises:
         ParameterError: a given value has the wrong type, range or choice; or there is no such
-            parameter, which ROS would pass over.
-        ParameterFileError: so it would a file of parameters for other nodes.
+            parameter, which ROS would ignore.
+        ParameterFileError: a parameter file is for other nodes, which ROS would ignore, too.
     """
     values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def declare(
                     _check_fixed(fields[given.name], fixed() if fixed else "")
                 except ParameterError as error:
                     return SetParametersResult(successful=False, reason=str(error))
-        # rclpy has checked types and ranges before: from here on nothing refuses the change.
+        # rclpy has checked types and ranges already: nothing refuses the change after this point.
         if on_change is not None:
             on_change({given.name: given.value for given in parameters})
         return SetParametersResult(successful=True)
@@ -120,7 +120,7 @@ def declare(
 
 
 def read(node: Node, cls: type[T]) -> T:
-    """The values now of what `declare` declared."""
+    """Return the present values of the parameters that `declare` declared."""
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     values = {field.name: node.get_parameter(field.name).value for field in fields}
     for field in fields:
@@ -151,11 +151,11 @@ def _descriptor(field: dataclasses.Field[Any], *, managed: bool) -> ParameterDes
 
 def _check_meant(node: Node, known: Sequence[str]) -> None:
     name = node.get_fully_qualified_name()
-    of_anybody: set[str] = set()  # what a file says to all nodes need not be meant for this one
+    of_anybody: set[str] = set()  # parameters for all nodes need not be meant for this one
     for file in given_files():
         given_to(file, name)
         of_anybody |= given_to_all(file)
-    # There is no public way to these: all that was given for this node.
+    # rclpy has no public access to these, all parameters given for this node.
     given = {*node._parameter_overrides} - of_anybody
     unknown = sorted(each for each in given if not node.has_parameter(each))
     if unknown:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a node of this package starts and ends as a process."""
+"""The start and end of a node of this package as a process."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from td3_driver.ros.versions import new_executor
 
 N = TypeVar("N", bound=Node)
 SHARED_MEMORY = Path("/dev/shm")
-_SEGMENT_LOCKS = f"fast*_{'[0-9a-f]' * 16}_el"  # fastrtps; Kilted's Fast DDS 3: fastdds
-_SETTLED_S = 30.0  # a process that starts may not have locked its own yet
+_SEGMENT_LOCKS = f"fast*_{'[0-9a-f]' * 16}_el"  # fastrtps; fastdds with Kilted's Fast DDS 3
+_SETTLED_S = 30.0  # a starting process may not have locked its segment yet
 
 
 class ForeseenError(Exception):
-    """A parameter, a file or a disk is not as it should be; one line says what is wrong."""
+    """A parameter, file or disk cannot be used; one line says what is wrong."""
 
 
 @contextmanager
 def foreseen() -> Iterator[None]:
-    """Where parameters and files are read.
+    """Within, errors of reading parameters and files become a `ForeseenError`.
 
     Raises:
-        ForeseenError: instead of what is raised here where they cannot be used. A `ValueError`
-            or `OSError` from anywhere else is an error of the program.
+        ForeseenError: instead of errors that say that they cannot be used. A `ValueError` or
+            `OSError` from anywhere else is an error of the program.
     """
     try:
         yield
@@ -51,7 +51,7 @@ def foreseen() -> Iterator[None]:
 
 
 def each_of(*steps: Callable[[], object]) -> None:
-    """Call all, in their order, whatever they raise; what they raised comes afterwards."""
+    """Call all steps in order, even if some raise; then raise their exceptions."""
     with ExitStack() as stack:
         for step in reversed(steps):
             stack.callback(step)
@@ -63,12 +63,12 @@ def log_internal_error() -> None:
 
 
 class Stop:
-    """Set by SIGINT, SIGTERM, or the end of the terminal (SIGHUP); more of them change nothing.
+    """A request to stop, set by SIGINT, SIGTERM or SIGHUP; further signals change nothing.
 
-    rclpy's own handlers would shut the context down at once, and with it the last brake command;
-    here the node's loop sees the wish and ends in order. Python runs signal handlers only between
-    bytecodes, so a node that waits for a message would not notice: the wake-up file descriptor
-    is written by the C handler itself, and a thread wakes the node's executor.
+    rclpy's own handlers would shut the context down at once, before the last brake command; here
+    the node's loop sees the request and ends in order. Python runs signal handlers only between
+    bytecodes, so a node that waits for a message would not notice. So a thread wakes the node's
+    executor when the C handler writes to the wake-up file descriptor.
     """
 
     def __init__(self) -> None:
@@ -83,12 +83,12 @@ class Stop:
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def wakes(self, node: Node) -> None:
-        """Let a signal end this node's wait for messages."""
-        # Executor.wake() would not: spin_once goes on waiting until there is a callback to run.
+        """Let signals end this node's wait for messages."""
+        # Executor.wake() is not enough: spin_once waits on until there is a callback to run.
         self._wake = node.create_guard_condition(lambda: None).trigger
 
     def rests(self) -> None:
-        """The node is about to go: signals wake nobody any more."""
+        """Stop waking the node, which is about to be destroyed."""
         with self._waking:
             self._wake = None
 
@@ -101,9 +101,9 @@ class Stop:
 
 
 def free_abandoned_segments() -> None:
-    """Delete the shared memory, half a megabyte each, of Fast DDS processes that were killed.
+    """Delete the shared memory of killed Fast DDS processes, half a megabyte each.
 
-    A living owner holds a lock on `<segment>_el`; `fastdds shm clean` goes by the same.
+    A living owner holds a lock on `<segment>_el`; `fastdds shm clean` checks the same.
     """
     for lock in SHARED_MEMORY.glob(_SEGMENT_LOCKS):
         try:
@@ -113,7 +113,7 @@ def free_abandoned_segments() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 lock.with_name(lock.name.removesuffix("_el")).unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
-        except OSError:  # its owner lives, or is another user, or somebody else was faster
+        except OSError:  # its owner lives or is another user, or it is gone
             continue
 
 
@@ -122,7 +122,7 @@ def run_node(
 ) -> None:
     """Make a node, run its loop, and exit with the loop's code.
 
-    A `ForeseenError` is one line, anything else that is raised is logged with its traceback; the
+    A `ForeseenError` is printed as one line, any other exception is logged with its traceback; the
     exit code of both is 1.
     """
     stop = Stop()
@@ -135,16 +135,16 @@ def run_node(
         stop.wakes(node)
         executor.add_node(node)
         ended = loop(node, executor, stop)
-        stop.rests()  # before what it wakes is gone
+        stop.rests()  # before the guard condition is destroyed
         executor.shutdown()
         node.destroy_node()
         code = ended
     except ForeseenError as error:
         print(f"error: {error}", file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - SystemExit, too: the loop alone says when all is done
+    except BaseException:  # noqa: BLE001 - SystemExit, too: only the loop may end the node
         log_internal_error()
     finally:
-        # From here on nothing is left to do; Python's end would give signals their default again.
+        # Nothing is left to do; Python's exit would restore the signals' default handlers.
         signals.ignore()
         stop.rests()
         rclpy.try_shutdown()
@@ -152,10 +152,10 @@ def run_node(
 
 
 def _begin() -> None:
-    with foreseen():  # ROS would name its own source files, too
+    with foreseen():  # ROS's own message would name its source files, too
         for file in given_files():
             sections(file)
     try:
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # of the command line and the files that it names
+    except RuntimeError as error:  # an error in the command line or its files
         raise ForeseenError(f"ROS arguments: {' '.join(str(error).split())}") from error

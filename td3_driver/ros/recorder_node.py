@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records topics into a bag (MCAP) from a process of its own, so that driving never waits for it.
+"""Recording of topics into a bag (MCAP), in its own process so that driving never waits.
 
-Messages are written as they came, without being decoded. `config/record_topics.yaml` has the
-topics, and how rosbag2's own recorder is given them.
+Messages are written as they came, without decoding. `config/record_topics.yaml` lists the topics,
+and says how to pass them to rosbag2's own recorder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from td3_driver.ros.conversions import class_of
 from td3_driver.ros.process import ForeseenError, Stop, foreseen, run_node
 from td3_driver.share import share_directory
 
-# As many messages wait here while the disk is slow; in memory, and only then.
+# The most messages that wait in memory while the disk is slow.
 DEPTH = 200
 QUIET_S = 0.2
 RECORDING = "recording into"
@@ -37,7 +37,7 @@ LAST_MESSAGES_S = 5.0
 
 
 class RecorderNode(Node):
-    """Subscribes to the topics and writes what comes."""
+    """Subscribes to the topics and writes their messages."""
 
     def __init__(self) -> None:
         with foreseen():
@@ -53,7 +53,7 @@ class RecorderNode(Node):
             self._record(topic, store)
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
-        """Record until asked to stop, and then what is still on its way; the exit code.
+        """Record until asked to stop, then what is still on its way; return the exit code.
 
         Raises:
             ForeseenError: the bag cannot be written.
@@ -73,7 +73,7 @@ class RecorderNode(Node):
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
-        """Close the bag, whatever happens: its index is written last."""
+        """Close the bag in any case: its index is written last."""
         try:
             yield
         finally:
@@ -117,12 +117,12 @@ class RecorderNode(Node):
     def _write(self, connection: Any, data: bytes) -> None:
         self._newest_s = time.monotonic()
         if not self._writer.counts[connection.id] and connection.topic.endswith("/image"):
-            self.get_logger().info(f"{RECORDING} {self._path}")  # the world is heard
+            self.get_logger().info(f"{RECORDING} {self._path}")  # the world publishes
         with self._writing():
             self._writer.write(connection, time.time_ns(), data)
 
     def _note_lost(self, connection: Any, lost: Any) -> None:
-        # With its first message DDS counts as lost what was sent before anyone listened.
+        # At the first message DDS counts messages sent before the subscription as lost.
         if self._writer.counts[connection.id] > 1:
             self._lost[connection.topic] += lost.total_count_change
 
@@ -136,10 +136,10 @@ def _topic(name: str) -> Topic:
 
 
 def recorder_parameters(folder: Path) -> dict[str, Any]:
-    """Parameters to record what `config/record_topics.yaml` says into a new bag.
+    """Return the parameters for recording `config/record_topics.yaml` into a new bag.
 
     Raises:
-        BagError: there is something at `folder` already.
+        BagError: `folder` exists already.
     """
     check_new(folder)
     file = share_directory() / "config" / "record_topics.yaml"
@@ -148,7 +148,7 @@ def recorder_parameters(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Entry point of the process."""
+    """Run the recorder process."""
     run_node(RecorderNode, lambda node, executor, stop: node.spin(executor, stop))
 
 

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that end when the one that started them does, however that ends."""
+"""Processes that end with the process that started them."""
 
 from __future__ import annotations
 
 import os
 
-# A shell looks, after the kernel was asked, whether the parent had died before.
+# The shell checks, once the kernel will signal it, that the parent has not died before.
 _UNLESS_ORPHANED = '[ "$PPID" = {parent} ] && exec "$@"'
 
 
 def tethered() -> list[str]:
-    """What goes before a command that this process starts, so that it ends with this process.
+    """Return a prefix for a command that this process starts, so that it ends with this one.
 
-    The kernel sends it SIGTERM when the thread that started it ends, so it must be started by a
-    thread that lives as long as the process. The process id stays the same.
+    The kernel sends SIGTERM when the starting thread ends, so start it from a thread that lives as
+    long as the process. The process ID stays the same.
     """
     watched = _UNLESS_ORPHANED.format(parent=os.getpid())
     return ["setpriv", "--pdeathsig", "TERM", "sh", "-c", watched, "sh"]

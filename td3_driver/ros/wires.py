@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishers, subscriptions and timers that a node makes together and frees together."""
+"""The publishers, subscriptions and timers of a node, made and destroyed together."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rclpy.qos import (
 )
 from rclpy.subscription import Subscription, SubscriptionEventCallbacks
 
-# By default DDS drops requests beyond ten that wait, and who asked would never hear of it.
+# By default DDS drops requests when ten wait, and their callers never get an answer.
 _SERVICE = QoSProfile(depth=200)
-# Five seconds of a drive at 20 Hz: a town's map takes half of one to be read.
+# Five seconds of a drive at 20 Hz: reading a town's map takes half a second.
 _PLAYED_DEPTH = 100
 
 
@@ -33,7 +33,7 @@ class Wires:
         self._cuts: list[Callable[[], object]] = []
 
     def publish(self, kind: type, topic: str, qos: QoSProfile) -> Publisher:
-        """A publisher."""
+        """Make a publisher."""
         made = self.node.create_publisher(kind, topic, qos)
         self._cuts.append(lambda: self.node.destroy_publisher(made))
         return made
@@ -41,9 +41,9 @@ class Wires:
     def listen(
         self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> Callable[[], object]:
-        """A subscription; the result ends it before `cut` does.
+        """Make a subscription; call the result to end it before `cut`.
 
-        rclpy serves them in the order in which they are made.
+        rclpy serves subscriptions in the order in which they are made.
         """
         made = self.node.create_subscription(kind, topic, callback, qos)
         self._cuts.append(lambda: self.node.destroy_subscription(made))
@@ -52,21 +52,21 @@ class Wires:
     def serve(
         self, kind: type, name: str, callback: Callable[[Any, Any], Any], group: CallbackGroup
     ) -> None:
-        """A service."""
+        """Make a service."""
         made = self.node.create_service(
             kind, name, callback, qos_profile=_SERVICE, callback_group=group
         )
         self._cuts.append(lambda: self.node.destroy_service(made))
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
-        """A timer, of wall time."""
-        # The node's own clock stands still with use_sim_time where nobody publishes /clock.
+        """Make a timer of wall time."""
+        # With use_sim_time the node's own clock stands still if nobody publishes /clock.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         made = self.node.create_timer(period_s, callback, clock=steady)
         self._cuts.append(lambda: self.node.destroy_timer(made))
 
     def alarm(self, callback: Callable[[], None]) -> Callable[[float], None]:
-        """What sets a timer of wall time, which calls once, so many seconds after it was set."""
+        """Make a function that sets a one-shot timer: it calls back after that many seconds."""
 
         def ring() -> None:
             made.cancel()
@@ -83,26 +83,26 @@ class Wires:
         return set_it
 
     def bell(self, callback: Callable[[], None]) -> GuardCondition:
-        """What another thread may `trigger` to have `callback` called."""
+        """Make a guard condition; another thread may `trigger` it to have `callback` called."""
         made = self.node.create_guard_condition(callback)
         self._cuts.append(lambda: self.node.destroy_guard_condition(made))
         return made
 
     def cut(self) -> None:
-        """Destroy what was made, newest first."""
+        """Destroy everything that was made, newest first."""
         while self._cuts:
             self._cuts.pop()()
 
 
 class PlayedWires(Wires):
-    """Wires to a recording that is played: with whatever quality of service it was recorded.
+    """Wires to a recording that is played, whatever QoS it was recorded with.
 
-    A subscription asks for what it is to have, and for less once a publisher offers less. It keeps
-    more messages than it is asked to, since a player does not wait for who listens.
+    A subscription requests the wanted QoS, and less once a publisher offers less. It queues more
+    messages than wanted, since a player does not wait for its subscribers.
 
     Attributes:
-        lost: messages that came never or too late, as far as DDS tells, those that were sent
-            before anyone listened too.
+        lost: number of messages that never came or came too late, as DDS reports, including those
+            sent before the subscription.
     """
 
     def __init__(self, node: Node) -> None:
@@ -113,7 +113,7 @@ class PlayedWires(Wires):
     def listen(
         self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
     ) -> Callable[[], object]:
-        """A subscription; the result ends it before `cut` does."""
+        """Make a subscription; call the result to end it before `cut`."""
 
         def end() -> None:
             if (made := self._heard.pop(topic, None)) is not None:
@@ -132,7 +132,7 @@ class PlayedWires(Wires):
         durability: DurabilityPolicy,
     ) -> None:
         def on_incompatible(event: Any) -> None:
-            if self._heard.get(topic) is not made:  # told of two publishers at once
+            if self._heard.get(topic) is not made:  # two publishers were reported at once
                 return
             self.node.destroy_subscription(made)
             policy = qos_policy_name_from_kind(event.last_policy_kind)

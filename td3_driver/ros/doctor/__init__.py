@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver doctor`: the live graph, looked at and judged."""
+"""`td3_driver doctor`: checks of the live graph."""

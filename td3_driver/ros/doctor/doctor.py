@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver doctor`: what is missing or mismatched between the bridge and the driver."""
+"""`td3_driver doctor`: finds what is missing or mismatched between bridge and driver."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.doctor.probe import End, Heard, listen
 
-MANUAL_CONTROL = "carla_manual_control"  # the bridge's; publishes override and commands
+MANUAL_CONTROL = "carla_manual_control"  # the bridge's node, which publishes override and commands
 _UNANSWERED_SHARE = 0.05
 _LATE_SHARE = 0.02
-_NEWEST = 3  # frames whose command may still be on its way
-_TICK_S = 0.05  # what limits in steps, and what was learned, take for granted
+_NEWEST = 3  # newest frames, whose command may still be on its way
+_TICK_S = 0.05  # assumed by limits in steps and by trained agents
 
 
 class Verdict(enum.Enum):
-    """How a finding is to be taken."""
+    """The severity of a finding."""
 
     GOOD = "ok"
     HINT = "note"
@@ -36,7 +36,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table: what was looked at, and what about it."""
+    """One line of the table: the thing that was checked, and the result."""
 
     verdict: Verdict
     what: str
@@ -47,7 +47,7 @@ Findings = Iterator[Finding]
 
 
 def doctor(topics: names.EgoTopics, seconds: float) -> int:
-    """Listen, print the table; 0 if nothing is wrong, else 1."""
+    """Listen, print the table; return 0 if nothing is wrong, else 1."""
     findings = examine(listen(topics, seconds), topics)
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
@@ -58,7 +58,7 @@ def doctor(topics: names.EgoTopics, seconds: float) -> int:
 
 
 def examine(heard: Heard, topics: names.EgoTopics) -> list[Finding]:
-    """Every check on what was heard."""
+    """Run every check on the messages that were heard."""
     checks: tuple[Callable[[Heard, names.EgoTopics], Findings], ...] = (
         _topics, _users, _town, _frames, _ticks, _reset, _commands, _answers, _people, _driver,
         _versions,
@@ -79,7 +79,7 @@ def _bad(what: str, detail: str) -> Finding:
 
 
 def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """What the driver must hear: there, of the right type, from one, reliable, latched."""
+    """Check the driver's input topics: published once, of the right type, reliable, latched."""
     wanted = (
         WORLD_INFO,
         topics.of("odometry"),
@@ -105,7 +105,7 @@ def _topics(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _users(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """Who else is on the road; a driver that does not ask for it needs it not."""
+    """Check the topic of other road users, which only some drivers need."""
     topic, kind = topics.objects, topic_of(topics.objects).type
     publishers = heard.publishers.get(topic, [])
     wrong = sorted({end.kind for end in publishers} - {kind})
@@ -170,7 +170,7 @@ def _frames(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _sensor_tick(heard: Heard) -> Findings:
-    """A camera that does not show every tick."""
+    """Check whether the camera shows every tick."""
     cadence = Cadence()
     for stamp in sorted({*heard.odometries}):
         cadence.tick(stamp)
@@ -182,7 +182,7 @@ def _sensor_tick(heard: Heard) -> Findings:
 
 
 def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """How the world's time goes."""
+    """Check the ticks of the world: their period, and that none is missing."""
     status = heard.status
     paused = f"a bridge that is paused goes on with PLAY on {names.RUN_CONTROL}"
     if status is None:
@@ -219,7 +219,7 @@ def _commands(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _answers(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """In lock-step each frame has one command, with its stamp."""
+    """Check in lock-step that each frame has one command with its stamp."""
     what = "lock-step"
     status = heard.status
     if status is None:
@@ -232,7 +232,7 @@ def _answers(heard: Heard, topics: names.EgoTopics) -> Findings:
     if not heard.commands:
         yield _bad(what, f"no command in {heard.seconds:g} s")
         return
-    # Commands may have been heard of later than images.
+    # Commands may have been discovered later than images.
     first = min(heard.commands)
     frames = [stamp for stamp in heard.images[:-_NEWEST] if stamp >= first]
     unanswered = [stamp for stamp in frames if heard.commands[stamp] == 0]
@@ -268,7 +268,7 @@ def _driver(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _versions(heard: Heard, topics: names.EgoTopics) -> Findings:
-    """The bridge exits if package or server have not exactly its version; we need neither."""
+    """Report versions: the bridge exits unless package and server match it; we need neither."""
     what, wanted = "carla package", _bridge_wants()
     try:
         ours = version("carla")
@@ -285,7 +285,7 @@ def _versions(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _bridge_wants() -> str:
-    """The version that the bridge of this environment checks for; empty: there is none here."""
+    """Return the version that this environment's bridge requires; "" if it is not installed."""
     bridge = importlib.util.find_spec("carla_ros_bridge")
     if bridge is None or bridge.origin is None:
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to a live graph for a while and keeps what `doctor` judges. Publishes nothing."""
+"""Listening to a live graph for `doctor`, without publishing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from td3_driver.ros import names
 from td3_driver.ros.company import name_of
 
 NODE = "td3_driver_doctor"
-# Hears publishers of every kind, so that a mismatch can be told instead of being silent.
+# Compatible with every publisher, so that a mismatch is reported instead of silent.
 _ANY = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(
     depth=10,
@@ -52,16 +52,16 @@ class End:
 
 @dataclass
 class Heard:
-    """What a while of listening brought.
+    """The result of listening for a while.
 
     Attributes:
-        seconds: how long.
-        publishers, subscribers: of each topic in the graph at the end.
+        seconds: duration of listening, s.
+        publishers, subscribers: ends of each topic in the graph at the end.
         nodes: names of all nodes.
-        images, odometries: their stamps, ns, in order of arrival.
-        commands: how many for each stamp, ns.
-        controls: the last of these.
-        executed: for each stamp the control in force in the step that led to it.
+        images, odometries: stamps, ns, in order of arrival.
+        commands: number of commands for each stamp, ns.
+        controls: the last command for each stamp, ns.
+        executed: the control in force in the step before each stamp, ns.
         image, odometry, status, world_info, override: the last message of each, or None.
         complaints: the driver's diagnostics that are not OK, by name.
     """
@@ -84,7 +84,7 @@ class Heard:
 
 
 def listen(topics: names.EgoTopics, seconds: float) -> Heard:
-    """Join the graph for so long."""
+    """Join the graph and listen for some seconds."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(NODE)
     executor = SingleThreadedExecutor()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`driver_node`: one command for each frame, and all that it is made of."""
+"""The parts of `driver_node`, which answers each frame with one command."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`/save_checkpoint` and `/load_checkpoint`: answered when the file stands, driving goes on."""
+"""`/save_checkpoint` and `/load_checkpoint`: answered when it is done, while driving goes on."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from td3_driver.learner.reach import ReachError, check_name
 from td3_driver.online.session import Session
 from td3_driver.ros.wires import Wires
 
-# Each that waits holds a copy of the agent, tens of megabytes.
+# Each waiting save holds a copy of the agent, tens of megabytes.
 MOST_WAITING = 8
 
 
 class CheckpointServices:
-    """The two services.
+    """The services that save and load checkpoints.
 
     Args:
-        wires: makes them.
-        session: does the work, with the file that the node's `checkpoint_path` names.
+        wires: makes the services.
+        session: does the work, on the file in the node's `checkpoint_path`.
     """
 
     def __init__(self, wires: Wires, session: Session) -> None:
         self._node, self._session = wires.node, session
         self._waiting = 0
-        group = ReentrantCallbackGroup()  # a waiting answer must not keep others out
+        group = ReentrantCallbackGroup()  # a waiting request must not block others
         wires.serve(Trigger, "/save_checkpoint", self._save, group)
         wires.serve(Trigger, "/load_checkpoint", self._load, group)
 
@@ -46,7 +46,7 @@ class CheckpointServices:
         return _told(response, await self._asked(self._session.load))
 
     async def _asked(self, work: Callable[[Path | None, Then], None]) -> Event:
-        """The answer of the learner, which looks at the disk; here nothing may wait for one."""
+        """Ask the learner and wait for its answer; only the learner accesses the disk."""
         if self._waiting >= MOST_WAITING:
             return Refused(f"{self._waiting} requests are waiting for their answers already")
         given = str(self._node.get_parameter("checkpoint_path").value)

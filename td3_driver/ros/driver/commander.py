@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes frames in and answers each with exactly one command.
+"""Takes in frames and answers each with exactly one command.
 
-Nothing here waits. A frame is answered as soon as the session may decide; in lock-step that is
-when the learner, in its own process, has made the updates owed.
+Nothing here blocks. A frame is answered as soon as the session may decide; in lock-step that is
+when the learner, in its own process, has made the owed updates.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.driver.intake import Sighting
 from td3_driver.ros.wires import Wires
 
-# What a good frame puts right.
+# Conditions that a good frame ends.
 _OF_FRAMES = ("camera", "odometry", "silence", "world")
 
 
 @dataclass(frozen=True)
 class _Open:
-    """A frame that waits for its answer."""
+    """A frame that has not been answered yet."""
 
     stamp: Time
-    sent_ns: int  # wall clock, when the world published the image
+    sent_ns: int  # wall clock at the image's publication, ns
     arrived_s: float
-    leaked: bool = False  # the command before it has ended the world's wait for this one's, too
+    leaked: bool = False  # the last command ended the world's wait for this frame's, too
 
 
-# A world waits longer than this for its first command, the bridge and ours a second.
+# Any world waits longer than this for a command, the bridge and ours a second.
 FRESH_S = 0.2
-# So many frames in a row that the world waited for, although their pictures are older than the
-# command before them: its clock is another than ours.
+# Frames in a row taken for leaked although the world waited for them, after which its clock is
+# taken to differ from ours.
 _MISTAKES = 3
 
 
@@ -57,17 +57,17 @@ def _stale(frame: _Open) -> bool:
 
 
 class Commander:
-    """See the module.
+    """Answers frames with commands; see the module.
 
     Attributes:
-        driving: there is an agent, and nobody has told it to stop; else frames are braked for.
-        starting: the agent is on its way; a world in lock-step need not run at full speed.
+        driving: the agent is ready and may drive; else each frame is answered with the brake.
+        starting: the agent is still starting; a world in lock-step need not run at full speed.
         braked: the last command was a full brake.
-        frames: counts them.
-        leaked: frames left unanswered, since the command before them counted for them as well.
-        alone: nobody else commands the car, or shows it; else nothing is stored.
-        silent: no command is given, so that nobody else's car obeys it.
-        latencies: from an image's publication to its command.
+        frames: counts and judges the frames.
+        leaked: number of frames left unanswered, as the last command counted for them, too.
+        alone: no other node commands the car or publishes its frames; else nothing is stored.
+        silent: publish no command, as another driver's car would obey it.
+        latencies: times from an image's publication to its command.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Commander:
         self._clock = wires.node.get_clock()
         self._in_force = FULL_BRAKE
         self._open: _Open | None = None
-        self._commanded_ns = 0  # wall clock, when the last command was sent
-        self._human = False  # drove up to the frame before
-        self._mistakes = 0  # frames in a row that were taken for leaked, and were not
-        self._beginning = False  # the next frame is the first since the agent is there
+        self._commanded_ns = 0  # wall clock at the last command, ns
+        self._human = False  # a human drove up to the last frame
+        self._mistakes = 0  # frames in a row wrongly taken for leaked
+        self._beginning = False  # the next frame is the agent's first
         self._control = wires.publish(CarlaEgoVehicleControl, topics.control, names.VOLATILE_10)
         self._set_transform = wires.publish(PoseMessage, topics.set_transform, names.VOLATILE_10)
         self._set_velocity = wires.publish(Twist, topics.set_target_velocity, names.VOLATILE_10)
@@ -110,26 +110,26 @@ class Commander:
 
     @property
     def braking(self) -> bool:
-        """There is no agent yet or any more, or nothing left to do."""
+        """The agent is not ready, has ended, or has nothing left to do."""
         return not self.driving or self._session.finished
 
     def let_go(self) -> None:
-        """The agent is there: leave a frame unanswered that has waited for long, here or queued.
+        """The agent is ready: leave unanswered one frame that has waited for long, here or queued.
 
-        The world may have given it up in this very moment. It would take the command for its next
-        frame's, and so on: one frame late for ever, as the bridge does not look at stamps. Only
-        one, in case the world's clock is another than ours.
+        The world may just have stopped waiting for it. Then it would take the command for its next
+        frame's, and so on: one frame late for ever, as the bridge ignores stamps. Only one frame,
+        in case the world's clock differs from ours.
         """
         self._beginning = self._open is None
         if self._open is not None and _stale(self._open):
             self._open = None
 
     def take(self, seen: Sighting, usual_s: float) -> Report:
-        """Take in one tick; `answer` gives the command.
+        """Take in one tick, which `answer` answers with a command.
 
         Args:
-            seen: what came of it.
-            usual_s: from picture to picture, s; 0: not known.
+            seen: what is known of the tick.
+            usual_s: time from picture to picture, s; 0: not known.
         """
         stamp = seen.odometry.header.stamp
         order = self.frames.judge(stamp_ns(stamp), usual_s)
@@ -149,30 +149,31 @@ class Commander:
         if not self.alone:
             self._session.interrupt()
         if leaked:
-            self._session.interrupt()  # the action took effect a tick later than it was meant to
+            self._session.interrupt()  # the action took effect a tick late
             return Report()
         return Report() if self.braking else self._observe(seen)
 
     def _leaks(self, seen: Sighting) -> bool:
-        """Whether the command before this frame ends the world's wait for this one's, too.
+        """Whether the last command ends the world's wait for this frame's, too.
 
-        The bridge leaves its event set when a command comes while it still publishes that frame:
-        it does not wait for the next one's. Whoever answers that one all the same is a frame late
-        from then on. One frame without an answer ends the chain.
+        If a command comes while the bridge still publishes its frame, its event stays set, and it
+        does not wait for the next frame's command. A driver that answers that frame, too, is a
+        frame late from then on. Leaving one frame unanswered ends this.
         """
-        if self._open is not None and self._open.leaked:  # the world has gone on by itself
+        if self._open is not None and self._open.leaked:  # the world went on without an answer
             self._mistakes = 0
             self.leaked += 1
         human, self._human = self._human or seen.human is not None, seen.human is not None
         if not self.lockstep or not self.alone or human or self._mistakes == _MISTAKES:
             return False
-        # A world that waits has the command before it publishes the next tick, and obeys it in it.
+        # A world that waits gets the command before it publishes the next tick, and obeys it
+        # there.
         overtaken = seen.sent_ns < self._commanded_ns
         disobeyed = seen.executed is not None and not seen.executed.moves_like(self._in_force)
         return overtaken or (disobeyed and self._commanded_ns > 0)
 
     def _observe(self, seen: Sighting) -> Report:
-        """Let the session look; where nothing can be seen, brake."""
+        """Show the frame to the session; brake if it has no usable picture or odometry."""
         ego = ego_state(seen.odometry)
         try:
             picture = pixels(seen.image)
@@ -193,20 +194,20 @@ class Commander:
         return Report()
 
     def answer(self) -> None:
-        """Give the open frame's command, if it is time to."""
+        """Publish the open frame's command, if it is due."""
         if self._open is None or (self._open.leaked and not self._late(self._open)):
             return
         if self._open.leaked:
             self._mistake()
         if self.braking:
-            # While the learner starts, a world in lock-step need not run as fast as it can.
+            # While the learner starts, a world in lock-step need not run at full speed.
             if not (self.starting and self.lockstep) or self._late(self._open):
                 self._publish(Command(FULL_BRAKE))
         elif self._session.may_decide or self._too_late(self._open):
             self._publish(self._session.decide())
 
     def _mistake(self) -> None:
-        """The world waits for a frame that was left unanswered."""
+        """Count a frame that was left unanswered but that the world waits for."""
         self._mistakes += 1
         if self._mistakes == _MISTAKES:
             self._conditions.meet(
@@ -217,9 +218,10 @@ class Commander:
             )
 
     def repeat(self, stamp: Time) -> None:
-        """Answer a tick without a picture: the command in force goes on.
+        """Answer a tick without a picture with the command in force.
 
-        A frame that is still open was given up by the world; its command will be this tick's.
+        If a frame is still open, the world has stopped waiting for it; its command becomes this
+        tick's.
         """
         order = self.frames.judge(stamp_ns(stamp))
         if order is Order.STALE:
@@ -232,11 +234,11 @@ class Commander:
             self._publish(Command(self._in_force), stamp)
 
     def brake(self) -> None:
-        """Full brake, for the open frame if there is one, else for now."""
+        """Publish a full brake for the open frame, or with the time now if there is none."""
         self._publish(Command(FULL_BRAKE))
 
     def brake_for(self, stamp: Time) -> None:
-        """Full brake for a tick of which half does not come; should it come late, it is stale."""
+        """Publish a full brake for a tick of which half is missing; that half is stale then."""
         if self.frames.judge(stamp_ns(stamp), half=True) is not Order.STALE:
             self._publish(Command(FULL_BRAKE), stamp)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong at the moment: said once when it begins and once when it is over."""
+"""Faults that last a while, each logged once when it begins and once when it ends."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-# What comes back within so long, and so often, is said no more, unless it stays.
+# A condition that returns within this time, and this often, is logged only if it lasts.
 FLAPPING_S = 2.0
 RETURNS = 2
 
 
 @dataclass
 class _Condition:
-    """What is so: since when, as of time.monotonic, how often it came back, and whether the log
-    says it."""
+    """A present condition: since when (time.monotonic, s), its returns, whether it is logged."""
 
     level: bytes
     text: str
@@ -29,22 +28,22 @@ class _Condition:
 
 
 class Conditions:
-    """Conditions by name, each with a level and a text.
+    """Present conditions by name, each with a level and a text.
 
-    One that comes and goes many times a second is said no more than `RETURNS` times.
+    One that comes and goes many times a second is logged at most `RETURNS` times.
 
     Attributes:
-        counts: how often each was met, its repetitions included.
+        counts: number of times that each was met, with repetitions.
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
         self.counts: Counter[str] = Counter()
         self._logger = logger
         self._now: dict[str, _Condition] = {}
-        self._last: dict[str, tuple[_Condition, float]] = {}  # what was so, and until when
+        self._last: dict[str, tuple[_Condition, float]] = {}  # and their end
 
     def meet(self, name: str, text: str, level: bytes = ERROR) -> None:
-        """It has happened, perhaps again: counted each time."""
+        """Note that a condition has occurred, perhaps again: each time counts."""
         self.counts[name] += 1
         if name in self._now:
             self._now[name].level, self._now[name].text = level, text
@@ -54,14 +53,14 @@ class Conditions:
         self._say(name)
 
     def hold(self, name: str, text: str, level: bytes = ERROR) -> None:
-        """It is so, perhaps still: counted once while it lasts."""
+        """Note that a condition is present, perhaps still: it counts once while it lasts."""
         if name in self._now:
             self._say(name)
         else:
             self.meet(name, text, level)
 
     def over(self, *names: str) -> None:
-        """It is so no more, if it was."""
+        """End conditions, if they are present."""
         for name in names:
             condition = self._now.pop(name, None)
             if condition is not None:
@@ -76,13 +75,13 @@ class Conditions:
         return last.returns + 1 if last.text == text and now_s - over_s < FLAPPING_S else 0
 
     def _say(self, name: str) -> None:
-        """Say it, if it is not said yet; where it comes and goes, not before it lasts."""
+        """Log a condition once; one that comes and goes only when it lasts."""
         condition = self._now[name]
         lasts = time.monotonic() - condition.since_s > FLAPPING_S
         if condition.said or (condition.returns >= RETURNS and not lasts):
             return
         condition.said = True
-        # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+        # On separate lines: rclpy identifies a message by its line and fixes its severity.
         if condition.level == ERROR:
             self._logger.error(condition.text)
         else:
@@ -90,10 +89,10 @@ class Conditions:
 
     @property
     def level(self) -> bytes:
-        """The worst of what is so."""
+        """The highest level of the present conditions."""
         return max((now.level for now in self._now.values()), default=DiagnosticStatus.OK)
 
     @property
     def text(self) -> str:
-        """All that is so, in one line."""
+        """The texts of the present conditions in one line."""
         return "; ".join(now.text for now in self._now.values())

@@ -112,7 +112,7 @@ class DriverParameters:
     seed: int = parameter(0, "Seed of networks, noise, sampling and routes.", low=0)
     device: str = parameter("cpu", "Where the learner computes.", choices=("cpu", "cuda"))
     # Two threads are 1.6 times as fast on an idle two-core machine, and twenty times as slow
-    # when anything else wants a core: OpenMP's threads spin while they wait for each other.
+    # when another process needs a core: OpenMP's threads spin while they wait for each other.
     learner_threads: int = parameter(
         1, "Threads of the learner's arithmetic; runs repeat only with the same number.",
         low=1,
@@ -160,7 +160,7 @@ class DriverParameters:
 
 
 def synchronisation(given: DriverParameters) -> Sync:
-    """How images get their odometry."""
+    """Return how images are paired with odometry."""
     mode = next((mode for mode in MODES if mode == given.sync), None)
     return Sync(mode, given.sync_tolerance_s)
 
@@ -170,15 +170,15 @@ _WORDS = Wording("checkpoint_dir:=", "resume:=", "overwrite:=true")
 
 
 def check_paths(given: DriverParameters, started: DriverParameters) -> None:
-    """See that nobody but who started the node has it read or write where they like.
+    """Check that a path set at run time stays within the allowed folders.
 
     Args:
-        given: the parameters now.
-        started: as the node was started.
+        given: the present parameters.
+        started: the parameters at the node's start.
 
     Raises:
-        ValueError: a path was set while the node runs, and leads elsewhere than
-            `checkpoint_roots` and the folder of the run.
+        ValueError: a path was set while the node runs, and leads outside `checkpoint_roots` and
+            the folder of the run.
     """
     reach = reach_of(started, Path(started.checkpoint_dir or RUNS).resolve())
     for name in PATHS:
@@ -191,16 +191,16 @@ def check_paths(given: DriverParameters, started: DriverParameters) -> None:
 
 
 def reach_of(given: DriverParameters, folder: Path) -> Reach:
-    """What requests may name, in a run in this folder."""
+    """Return the files that requests may name in a run in this folder."""
     roots = (Path(root).resolve() for root in given.checkpoint_roots.split(":") if root)
     return Reach(folder, tuple(roots))
 
 
 def run_config(given: DriverParameters) -> RunConfig:
-    """Parameters to a run.
+    """Convert parameters to the configuration of a run.
 
     Raises:
-        ValueError, OSError: what they ask for cannot be done; one line says why.
+        ValueError, OSError: they cannot be followed; one line says why.
     """
     configuration = load_configuration(given.preset, given.config_file)
     resume = Path(given.resume).resolve() if given.resume else None
@@ -252,7 +252,7 @@ def run_config(given: DriverParameters) -> RunConfig:
 
 
 def _ros_log() -> str:
-    """Where ROS writes this process's log: the file, or at least its folder."""
+    """Return the log file of this process's ROS, or at least its folder."""
     folder = Path(get_logging_directory())
     return str(max(folder.glob(f"*_{os.getpid()}_*.log"), default=folder))
 
@@ -266,5 +266,5 @@ def _folder(given: DriverParameters, resume: Path | None) -> Path:
 
 
 def _about(prefill: Path, share: float) -> dict[str, object]:
-    """What a checkpoint says of the demonstrations; their file's last digest covers all of it."""
+    """Describe demonstrations for checkpoints; their file's last digest covers all of it."""
     return {"prefill": {"file": prefill.name, "sha256": last_digest(prefill), "share": share}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes in from the world: frames put together, and who has fallen silent."""
+"""Input from the world: assembles ticks from messages, and notes when topics fall silent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from td3_driver.ros import names
 from td3_driver.ros.versions import SENT_NS, with_info
 from td3_driver.ros.wires import Wires
 
-# In real time the newest frame wins; what waited longer is overwritten by DDS, not queued.
+# In real time only the newest frame counts: DDS overwrites older ones instead of queueing them.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -36,7 +36,7 @@ class Sighting:
     Attributes:
         image, odometry: of the same stamp, the odometry interpolated where need be.
         sent_ns: wall clock at which the image was published, ns.
-        executed: what the car did in the step that led here; None where that is not yet told.
+        executed: the control executed in the step that led here; None if it is not known yet.
         human, users: see `Driver.observe`.
     """
 
@@ -53,29 +53,29 @@ OnBareTick = Callable[[Time], None]
 
 
 class Intake:
-    """Pairs image and odometry, and waits for what else belongs to that tick.
+    """Pairs image and odometry, and waits for the other messages of that tick.
 
-    That is who else is on the road and what control the car executed, once that was heard of.
-    Where stamps are their own there are no ticks: the newest that was heard of counts.
+    These are other road users and the executed control, if their topics are published. If images
+    and odometry have stamps of their own there are no ticks: the newest message counts.
 
     Args:
         wires: makes the subscriptions, in the order in which they are to be served.
-        topics: of the car.
-        lockstep: every frame counts; else the newest.
+        topics: the car's topics.
+        lockstep: every frame counts; else only the newest.
         sync: how images get their odometry.
-        tell: told what is found out about stamps, a line.
-        on_frame: takes each tick, when all that belongs to it is here.
-        users: listen to who they are.
-        obeyed: in lock-step, wait for what the car did in a tick, too.
-        on_bare_tick: in lock-step, takes the stamp of a tick that brings no picture, where the
+        tell: called with a line about findings on stamps.
+        on_frame: called with each tick when all its messages are here.
+        users: subscribe to the other road users.
+        obeyed: in lock-step, also wait for the executed control of a tick.
+        on_bare_tick: in lock-step, called with the stamp of a tick without a picture, if the
             camera delivers less often than the world ticks.
 
     Attributes:
-        active: what comes in is looked at; else it is dropped.
+        active: messages are used; else they are dropped.
         override: a human drives.
-        image_s, odometry_s, frame_s: when the last of each came, as of time.monotonic.
-        lone: the newest image or odometry that has no partner yet.
-        cadence: in which ticks the camera delivers.
+        image_s, odometry_s, frame_s: time.monotonic of the last of each, s.
+        lone: the newest image or odometry, if it has no partner yet.
+        cadence: the ticks in which the camera delivers.
     """
 
     def __init__(
@@ -101,21 +101,21 @@ class Intake:
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
         self._lockstep, self._sync, self._tell = lockstep, sync, tell
         self._wants_status = lockstep and obeyed
-        self._hears_of_status = False  # for each tick, as the bridge tells it
+        self._hears_of_status = False  # for each tick, as from the bridge
         self._pairing = Pairing(sync, tell)
         self._sent_ns = 0
         self._held: Pair | None = None
         self._status: CarlaEgoVehicleStatus | None = None
         self._users = NOBODY
-        self._users_ns: int | None = None  # their stamp; None: nobody tells of them
-        self._users_s = 0.0  # when they were told of, as of time.monotonic
+        self._users_ns: int | None = None  # stamp of the users; None: not published
+        self._users_s = 0.0  # arrival of the users, time.monotonic
         frames = names.VOLATILE_10 if lockstep else _NEWEST
         wires.listen(Bool, topics.manual_override, self._on_override, names.LATCHED_1)
         status = topics.of("vehicle_status")
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
         if users:
             wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
-        # Both neighbours of an image are wanted, however long the frame before it took.
+        # Both neighbours of an image are needed, however long the last frame took.
         neighbours = sync.mode in ("nearest", "interpolate")
         odometry = names.VOLATILE_10 if neighbours else frames
         on_odometry = with_info(self._on_odometry)
@@ -123,7 +123,7 @@ class Intake:
         wires.listen(Image, topics.image, with_info(self._on_image), frames)
 
     def begin(self) -> None:
-        """Look at what comes in from now on."""
+        """Use incoming messages from now on."""
         self._pairing = Pairing(self._sync, self._tell)
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
@@ -157,7 +157,7 @@ class Intake:
             self._look_again_after(patience_s)
 
     def _look_for_a_bare_tick(self) -> None:
-        """The picture of the newest tick has had its time."""
+        """Report the newest tick as one without a picture, if none has come in time."""
         if self._on_bare_tick and self.active and isinstance(self.lone, Odometry):
             bare, self.lone = self.lone, None
             self._on_bare_tick(bare.header.stamp)
@@ -175,16 +175,16 @@ class Intake:
 
     @property
     def hears_of_users(self) -> bool:
-        """Somebody tells who else is on the road."""
+        """Another node publishes the road users."""
         return self._users_ns is not None
 
     @property
     def hears_of_status(self) -> bool:
-        """The car tells of each tick what it did."""
+        """The car publishes the executed control of each tick."""
         return self._hears_of_status
 
     def go_on(self, after_s: float) -> tuple[bool, bool]:
-        """Stop waiting for what a frame has waited for that long: for users, for the status."""
+        """Stop waiting for users or status after a time in s; return which were missing."""
         if self._held is None or time.monotonic() - self.frame_s <= after_s:
             return False, False
         odometry = self._held[1]
@@ -198,14 +198,14 @@ class Intake:
         return users, status
 
     def _pairs(self, pairs: list[Pair]) -> None:
-        """One odometry may complete several images that waited for it."""
+        """Take in new pairs; one odometry may complete several images that waited for it."""
         for pair in pairs if self._lockstep else pairs[-1:]:
             self._pair(*pair)
 
     def _pair(self, image: Image, odometry: Odometry) -> None:
         self.frame_s = time.monotonic()
         self.lone = None
-        self._release()  # what a frame still held waits for does not come any more
+        self._release()  # the missing messages of a held frame will not come any more
         self._held = image, odometry
         self._release_if_complete()
 
@@ -221,7 +221,7 @@ class Intake:
         return self._users_ns >= stamp_ns(odometry.header.stamp)
 
     def _knows_status(self, odometry: Odometry) -> bool:
-        """What the car did in this tick is known, as far as that is told and of use."""
+        """Whether the executed control of this tick is known, if it is published and needed."""
         status = self._status
         if not self.override and not (self._wants_status and self._hears_of_status):
             return True

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driving node: one camera frame and one odometry in, exactly one control command out.
+"""The driving node: for each camera frame with its odometry, exactly one control command.
 
-A managed node: configure makes the run and loads its checkpoint, activate drives, deactivate
-brakes, cleanup frees everything. It goes through the first two by itself unless `autostart` is
-off. While it is not active it gives no command, so that another may drive.
+It is a managed node: configure makes the run and loads its checkpoint, activate drives, deactivate
+brakes, cleanup frees everything. It makes the first two transitions itself unless `autostart` is
+off. While it is not active it publishes no command, so that another may drive.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
 
 
 def _transition(callback: _Transition) -> _Transition:
-    """Keep what a transition raises for `DriverNode.spin`; rclpy would swallow it and go on."""
+    """Keep an exception of a transition for `DriverNode.spin`; rclpy would discard it."""
 
     @wraps(callback)
     def kept(node: DriverNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return callback(node, state)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process
+        except Exception as error:  # noqa: BLE001 - any exception ends the process
             node.failure = error
             return TransitionCallbackReturn.ERROR
 
@@ -60,15 +60,15 @@ def _transition(callback: _Transition) -> _Transition:
 
 
 class DriverNode(LifecycleNode):
-    """Lifecycle, parameters and the end of the process; what happens between is `Pilot`'s."""
+    """Lifecycle, parameters and the end of the process; driving itself is `Pilot`'s."""
 
     def __init__(self) -> None:
-        self.failure: Exception | None = None  # of a transition
+        self.failure: Exception | None = None  # raised in a transition
         self._pilot: Pilot | PlaybackPilot | None = None
         self._stop: Stop | None = None
         self._refusal: ForeseenError | None = None
         self._shut_down = False
-        self._code = 0  # of the process
+        self._code = 0  # exit code of the process
         with foreseen():
             super().__init__("td3_driver")
             self._started = declare(self, DriverParameters, self._why_fixed, self._follow)
@@ -76,9 +76,9 @@ class DriverNode(LifecycleNode):
         self._overwrites = self._started.overwrite
 
     def spin(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
-        """Serve until the run is over, something is lost, or a signal came; the exit code.
+        """Serve until the run is over, has failed, or a signal came; return the exit code.
 
-        Whatever else is raised meanwhile: the car is braked, the agent saved.
+        After any other exception the car is braked and the agent saved.
 
         Raises:
             ForeseenError: with `autostart`, the parameters cannot be followed.
@@ -88,7 +88,7 @@ class DriverNode(LifecycleNode):
             return self._serve(executor, stop)
         except ForeseenError:
             raise
-        except BaseException:  # a SystemExit, too
+        except BaseException:  # also SystemExit
             pilot = self._pilot
             if pilot is None:
                 raise
@@ -102,7 +102,7 @@ class DriverNode(LifecycleNode):
                 raise self._refusal
             if self.failure is None:
                 self.trigger_activate()
-            self._autostart = False  # from now on a manager asks, and wants an answer
+            self._autostart = False  # from now on a manager asks and gets an answer
         while self.failure is None and not self._may_leave(stop):
             executor.spin_once(timeout_sec=0.1)
         if self.failure is not None:
@@ -123,14 +123,14 @@ class DriverNode(LifecycleNode):
 
     @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Make the run; where a manager asks, also wait for the agent to be there."""
+        """Make the run; if a manager asks, also wait until the agent is ready."""
         try:
             given = replace(read(self, DriverParameters), overwrite=self._overwrites)
             with foreseen():
                 check_paths(given, self._started)
             made = PlaybackPilot if given.mode == "replay" else Pilot
             self._pilot = made(self, given)
-            self._overwrites = False  # from now on it would be this process's own run
+            self._overwrites = False  # the folder now holds this process's own run
             self._follow(asdict(given))
         except ForeseenError as error:
             self._refusal = error
@@ -153,27 +153,27 @@ class DriverNode(LifecycleNode):
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Drive."""
+        """Start driving."""
         if self._pilot is not None:
             self._pilot.activate()
         return _SUCCESS
 
     @_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Brake."""
+        """Stop driving and brake."""
         if self._pilot is not None:
             self._pilot.deactivate()
         return _SUCCESS
 
     @_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Save `latest.pth` and free everything; should that fail, the exit code will say so."""
+        """Save `latest.pth` and free everything; if that fails, the exit code says so."""
         self._code = self._free() or self._code
         return _SUCCESS
 
     @_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Brake, save, and let the process end."""
+        """Brake, save, and end the process."""
         self._shut_down = True
         if self._pilot is not None:
             self._pilot.end(0, "shut down")
@@ -194,7 +194,7 @@ class DriverNode(LifecycleNode):
         return "fixed while the node is configured; clean it up, or start it anew"
 
     def _follow(self, given: Mapping[str, Any]) -> None:
-        """Those that may change while the node is configured."""
+        """Apply parameters that may change while the node is configured."""
         if not isinstance(self._pilot, Pilot):
             return
         if "learning" in given:
@@ -206,7 +206,7 @@ class DriverNode(LifecycleNode):
 def main() -> None:
     """Entry point of `driver_node`."""
     check("driver_node", PURPOSE, DriverParameters)
-    # One thread each: two cores are shared by the world, this node and the learner.
+    # One thread: the world, this node and the learner may share two cores.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     run_node(DriverNode, lambda node, executor, stop: node.spin(executor, stop))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A configured driver: the run, its topics, and what is done when something is missing."""
+"""A configured driver: its run, its topics, and its reactions when something is missing."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ LAST_SAVE_WITHIN_S = 1.5
 
 
 class Pilot:
-    """From configure to cleanup.
+    """The driver from configure to cleanup.
 
     Args:
-        node: whose topics and services these are.
+        node: the node that has the topics and services.
         given: its parameters.
 
     Attributes:
-        ready: there is an agent to drive with.
-        exit_code: the run is to end, and how; None while it goes on.
+        ready: the agent is loaded.
+        exit_code: exit code with which the run is to end; None while it goes on.
 
     Raises:
-        ForeseenError: the parameters ask for what cannot be done; one line says why.
+        ForeseenError: the parameters cannot be followed; one line says why.
     """
 
     def __init__(self, node: Node, given: DriverParameters) -> None:
@@ -81,19 +81,19 @@ class Pilot:
     # Its life.
 
     def activate(self) -> None:
-        """Drive."""
+        """Start driving."""
         self._intake.begin()
         self._may_drive()
 
     def deactivate(self) -> None:
-        """Brake, and be silent."""
+        """Brake once, then publish no commands."""
         self._intake.active = False
         self._commander.driving = False
         self.session.interrupt()
         self._commander.brake()
 
     def end(self, code: int, reason: str) -> None:
-        """Brake from now on, save what there is, leave when that is done."""
+        """Brake from now on, save, and leave when that is done; `reason` is logged."""
         if self.exit_code is not None:
             return
         self.exit_code = code
@@ -107,30 +107,30 @@ class Pilot:
             self._leave_by_s = time.monotonic() + LAST_SAVE_WITHIN_S
 
     def stop(self) -> None:
-        """Asked to end by a signal: do not wait for ever, whatever the learner does."""
+        """End the run after a signal, without waiting for a learner that hangs."""
         self.end(0, "asked to stop")
         self._leave_by_s = min(self._leave_by_s, time.monotonic() + LAST_SAVE_WITHIN_S)
 
     @property
     def _learns(self) -> bool:
-        """The learner has something to finish: not while it starts, nor where it only drives."""
+        """The learner may have work to finish: the agent is loaded, and learns."""
         return self.ready and self.session.learning
 
     @property
     def may_leave(self) -> bool:
-        """It is to end, and nothing is left to do."""
+        """The run is to end, and nothing is left to do."""
         if self.exit_code is None:
             return False
         done = self._learner.idle or not self._learns
         return (done and not self._commander.waiting) or time.monotonic() > self._leave_by_s
 
     def brake_at_once(self) -> None:
-        """Whatever happened; unless another may be driving."""
+        """Brake after an error, unless another driver may be driving."""
         if self._intake.active or not self._commander.braked:
             self._commander.brake()
 
     def save_and_close(self) -> None:
-        """End without ending the process, or because of an error."""
+        """Save and free everything, at cleanup or after an error."""
         each_of(self._save, self.close)
 
     def _save(self) -> None:
@@ -138,7 +138,7 @@ class Pilot:
             self.session.save_latest()
 
     def close(self) -> None:
-        """Brake, say the last word, end the learner, free everything; each, if another fails."""
+        """Brake, report, end the learner, free everything; each step even if others fail."""
         each_of(
             self._brake_if_moving,
             self._reports.status,
@@ -154,7 +154,7 @@ class Pilot:
             self._commander.brake()
 
     def _end_learner(self) -> None:
-        """It finishes what it was asked first, unless it hangs."""
+        """End the learner, after its requests unless it hangs."""
         if self._learns and self._learner.reachable:
             self._learner.stop()
         else:
@@ -172,7 +172,7 @@ class Pilot:
 
     def _listen(self) -> None:
         wires, default = self._wires, names.VOLATILE_10
-        # In this order they are served: a collision counts for its own frame.
+        # Served in this order, so that a collision counts for its own frame.
         wires.listen(CarlaWorldInfo, WORLD_INFO, self._on_world_info, names.LATCHED_10)
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
@@ -192,7 +192,7 @@ class Pilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         report = self._commander.take(seen, self._intake.cadence.period_s)
-        # With its command the world goes on: so in a recording a route comes with its first frame.
+        # Before the command, which lets the world go on: a recording has the route with its frame.
         self._reports.route(seen.odometry.header)
         self.hear_learner()
         if report.warning:
@@ -205,7 +205,7 @@ class Pilot:
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
             road_map = RoadMap(message.opendrive, shown(message.map_name))
-            lanes = len(road_map.lane_graph)  # 0.3 s for a town: now, not while a frame waits
+            lanes = len(road_map.lane_graph)  # takes 0.3 s for a town: not while a frame waits
             self._driver.set_map(road_map)
         except RoadMapError as error:
             self.end(1, f"{WORLD_INFO}: {error}")
@@ -217,7 +217,7 @@ class Pilot:
     # The learner.
 
     def hear_learner(self) -> None:
-        """Take in what the learner has said; answer the frame that waits, if it is time to."""
+        """Handle the learner's events; answer the waiting frame, if that is due."""
         while True:
             was_reachable = self._learner.reachable
             if (event := self._learner.poll()) is None:
@@ -244,13 +244,13 @@ class Pilot:
         self._commander.answer()
 
     def _on_refused(self, event: Refused) -> None:
-        if not self.ready:  # nothing to begin with
+        if not self.ready:  # there is no agent to drive with
             self.end(1, event.reason)
         else:
             self._logger.error(event.reason)
 
     def _may_drive(self) -> None:
-        """Whether the agent may drive, after anything that bears on it has changed."""
+        """Update whether the agent may drive, after anything that matters for it has changed."""
         reachable, goes_on = self._learner.reachable, self.exit_code is None
         without_learner = reachable or self.given.on_loss == "drive"
         self._commander.driving = (
@@ -261,9 +261,9 @@ class Pilot:
         self._commander.starting = not self.ready and goes_on and reachable
 
     def _on_learner_loss(self, reason: str) -> None:
-        if self.exit_code is not None:  # should it have owed a save, that will be said
+        if self.exit_code is not None:  # a missing save is reported at the end
             return
-        if self.given.on_loss == "exit" or not self.ready:  # nobody to drive, or to wait for
+        if self.given.on_loss == "exit" or not self.ready:  # no agent to drive or to wait for
             self.end(1, reason)
         elif self.given.on_loss == "drive":
             text = f"{reason}; driving on with the last weights, learning nothing"
@@ -290,7 +290,7 @@ class Pilot:
 
     def _watch_learner(self) -> None:
         learner = self._learner
-        if not self.ready or not learner.reachable or self.session.finished:  # a long last save
+        if not self.ready or not learner.reachable or self.session.finished:  # a slow last save
             return
         if learner.silent_s > self.given.learner_timeout_s:
             reason = f"the learner has not answered for {learner.silent_s:.0f} s"
@@ -317,7 +317,7 @@ class Pilot:
             self._conditions.hold("world", f"{reason}; braking and waiting")
 
     def _status(self) -> None:
-        if self.exit_code is None:  # else that may be why, and is said
+        if self.exit_code is None:  # else this may be the reason, which is logged
             self._watch.publishers()
         self._watch.actions(self._driver)
         self._reports.status()

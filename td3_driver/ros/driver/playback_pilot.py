@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`driver_node` in mode replay: it watches a recording, or another driver, and only proposes.
 
-It has no publisher that moves a car. Its actions go to `~/proposed_control`, stamped with the
-frames that they are for; time may stand still, jump back and begin anew.
+It has no publisher that moves a car. Its actions go to `~/proposed_control`, with the stamps of
+their frames. Time may stand still, jump back and restart.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from td3_driver.text import shown
 
 STATUS_PERIOD_S = 0.5
 LOOK_PERIOD_S = 0.1
-# A player's topics are there within seconds; after that long they will not come.
+# A player's topics appear within seconds; after this time they will not come.
 PLAYER_WITHIN_S = 10.0
-# Asked to stop, it takes in what has come already; a camera may go on all the same.
+# After a request to stop, time for messages that have come already; a camera may go on.
 QUIET_S, LAST_FRAMES_WITHIN_S = 0.2, 2.0
 ROUTE = "~/route"
 
 
 class PlaybackPilot:
-    """As `Pilot`, from configure to cleanup.
+    """The watching driver from configure to cleanup, in place of `Pilot`.
 
     Args:
-        node: whose topics these are.
-        given: its parameters; `resume` is the checkpoint.
+        node: the node that has the topics.
+        given: its parameters; `resume` names the checkpoint.
 
     Raises:
         ForeseenError: the checkpoint cannot be used; one line says why.
@@ -74,7 +74,7 @@ class PlaybackPilot:
         self._world_info: str | None = None
         self._leave_by_s = float("inf")
         self._warn_at_s = float("inf")
-        self._players: set[tuple[int, ...]] = set()  # publishers that playing may begin with
+        self._players: set[tuple[int, ...]] = set()  # publishers that a player may wait for
         self._wires = PlayedWires(node)
         self._topics = topics
         wires, default = self._wires, names.VOLATILE_10
@@ -92,48 +92,48 @@ class PlaybackPilot:
         wires.every(LOOK_PERIOD_S, self._look_for_player)
 
     def activate(self) -> None:
-        """Watch."""
+        """Start watching."""
         self._intake.begin()
         self._players = set()
         self._warn_at_s = time.monotonic() + PLAYER_WITHIN_S
         self._logger.info(f"waiting for {self._watched}")
 
     def deactivate(self) -> None:
-        """Be silent."""
+        """Stop watching."""
         self._intake.active = False
 
     def end(self, code: int, reason: str) -> None:
-        """Leave."""
+        """End with an exit code; `reason` is logged."""
         if self.exit_code is None:
             self.exit_code = code
             self._leave_by_s = time.monotonic() + LAST_FRAMES_WITHIN_S
-            # On lines of their own: rclpy knows a message by its line, and fixes its severity.
+            # On separate lines: rclpy identifies a message by its line and fixes its severity.
             if code:
                 self._logger.error(reason)
             else:
                 self._logger.info(reason)
 
     def stop(self) -> None:
-        """Asked to end by a signal."""
+        """End after a signal."""
         self.end(0, "asked to stop")
 
     @property
     def may_leave(self) -> bool:
-        """It is to end, and has looked at what came before that."""
+        """It is to end, and has handled the messages that came before."""
         if self.exit_code is None:
             return False
         now_s = time.monotonic()
         return now_s > min(self._leave_by_s, self._intake.image_s + QUIET_S)
 
     def brake_at_once(self) -> None:
-        """It moves no car."""
+        """Do nothing: it moves no car."""
 
     def save_and_close(self) -> None:
-        """There is nothing to save."""
+        """Close: there is nothing to save."""
         self.close()
 
     def close(self) -> None:
-        """Say what came of it, free everything; each, if another fails."""
+        """Report the results, free everything; each step even if others fail."""
         each_of(self._publish_status, self._log_values, self._wires.cut)
 
     def _log_values(self) -> None:
@@ -150,7 +150,7 @@ class PlaybackPilot:
         return f"{self._topics.image} and {self._topics.of('odometry')}"
 
     def _look_for_player(self) -> None:
-        """Say that a player's topics are there: it may wait for that (`--start-paused`)."""
+        """Log when a player's topics are there: it may wait for that (`--start-paused`)."""
         if not self._intake.active:
             return
         look = self._node.get_publishers_info_by_topic
@@ -170,10 +170,10 @@ class PlaybackPilot:
         self._publish_status()
 
     def hear_learner(self) -> None:
-        """There is no learner."""
+        """Do nothing: there is no learner."""
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
-        if message.opendrive == self._world_info:  # a bag's next round
+        if message.opendrive == self._world_info:  # the bag begins again
             return
         self._world_info = message.opendrive
         try:
@@ -251,11 +251,11 @@ class PlaybackPilot:
 
 
 def absence(node: Node, wanted: Mapping[str, type]) -> str:
-    """Which of these topics nobody publishes, and what is published of their types instead.
+    """Describe topics without a publisher, and what is published of their types instead.
 
     Args:
-        node: that looks.
-        wanted: the message's class by the topic's full name.
+        node: the node that looks.
+        wanted: the message class by the topic's full name.
     """
     graph = node.get_topic_names_and_types()
     parts = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people and monitors see: `~/episode`, `~/learner`, `/diagnostics`, and pictures' topics."""
+"""Reports for people and monitors: `~/episode`, `~/learner`, `/diagnostics`, and topics to draw."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from td3_driver.ros.wires import Wires
 
 
 class Reports:
-    """Publishes what a run does; drawings only while somebody looks."""
+    """Publishes the progress of a run; drawings only while somebody subscribes."""
 
     def __init__(
         self, wires: Wires, run: Run, commander: Commander, conditions: Conditions
@@ -37,10 +37,10 @@ class Reports:
         self._commander = commander
         self._conditions = conditions
         self._rates = diagnostics.Rates()
-        self._trajectory: list[tuple[float, float]] = []  # of the last episode
-        self._drives: list[EpisodeSummary] = []  # of an evaluation
-        self._header: Header | None = None  # of the newest frame
-        self._begun_ns: int | None = None  # of the episode whose route is published
+        self._trajectory: list[tuple[float, float]] = []  # x, y in the last episode, m
+        self._drives: list[EpisodeSummary] = []  # episodes of an evaluation
+        self._header: Header | None = None  # the newest frame's
+        self._begun_ns: int | None = None  # start of the episode whose route is published
         self._transforms = Transforms(wires)
         default, latched = names.VOLATILE_10, names.LATCHED_1
         self._episode = wires.publish(DiagnosticStatus, "~/episode", default)
@@ -51,7 +51,7 @@ class Reports:
         self._reward = wires.publish(Float32MultiArray, "~/reward", default)
 
     def route(self, header: Header) -> None:
-        """The route of an episode that begins with the frame of this header."""
+        """Publish the route of an episode that begins with the frame of this header."""
         driver = self._run.driver
         if driver.episode is None:
             self._begun_ns = None
@@ -62,7 +62,7 @@ class Reports:
             self._route.publish(path_message(points, header))
 
     def frame(self, report: Report, odometry: Odometry) -> None:
-        """One frame: what it brought, and where the car was."""
+        """Report one frame: its results, and where the car was."""
         self._transforms.publish(odometry)
         if self._run.driver.episode is not None:
             position = odometry.pose.pose.position
@@ -75,7 +75,7 @@ class Reports:
             self._log_episode(report.ended)
 
     def loaded(self, event: Loaded) -> None:
-        """The learner's agent is there."""
+        """Report that the learner's agent is loaded."""
         if event.path is not None:
             what = "resuming at" if self._run.session.learning else "driving with the agent of"
             place = f"step {event.env_steps} from {event.path}"
@@ -85,11 +85,11 @@ class Reports:
             self._logger.warning(f"{event.lost}; {refill}")
 
     def saved(self, event: Saved) -> None:
-        """A checkpoint stands on disk."""
+        """Report that a checkpoint was written."""
         self._logger.info(f"saved {event.path} at step {event.env_steps}")
 
     def status(self) -> None:
-        """Where the run stands and how the node does."""
+        """Publish the run's progress and the node's condition."""
         session = self._run.session
         frames = self._commander.frames.frames
         values = self._run.measures() | self._rates.update(
@@ -104,7 +104,7 @@ class Reports:
             self._driven.publish(path_message(self._trajectory[::5], self._header))
 
     def wait_for_listeners(self) -> None:
-        """Until the last status has reached whoever listens."""
+        """Wait until the last status has reached its subscribers."""
         self._learner.wait_for_all_acked(Duration(seconds=1))
 
     def _watch_health(self) -> None:
@@ -127,12 +127,12 @@ class Reports:
         ]
 
     def log_results(self) -> None:
-        """What an evaluation came to."""
+        """Log the results of an evaluation."""
         if self._drives:
             self._logger.info(f"results:\n{results.table(self._drives)}")
 
     def log_timing(self) -> None:
-        """The last word on how frames were answered."""
+        """Log a summary of how frames were answered."""
         frames, latencies = self._commander.frames, self._commander.latencies
         if frames.frames:
             self._logger.info(
@@ -195,7 +195,7 @@ class Reports:
         self._logger.info(f"drive {len(self._drives)}{total}: {results.line(ended)}")
 
     def _publish_reward(self, terms: dict[str, float]) -> None:
-        """The reward and its terms; the dimension's label names them in their order."""
+        """Publish the reward and its terms; the dimension's label names them in order."""
         message = Float32MultiArray(data=list(terms.values()))
         message.layout.dim = [
             MultiArrayDimension(label=",".join(terms), size=len(terms), stride=len(terms))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are, for RViz and Foxglove: what nobody else tells in `/tf`."""
+"""Transforms for RViz and Foxglove that nobody else publishes in `/tf`."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from td3_driver.driving.messages.topics import TF, TF_STATIC
 from td3_driver.ros import names
 from td3_driver.ros.wires import Wires
 
-# So many frames go by before the car's frame is taken to be told by nobody.
+# Frames after which nobody else is taken to publish the car's transform.
 LISTENED_FRAMES = 20
 
 
 class Transforms:
-    """Tells of two frames, given the odometry of each image.
+    """Publishes two transforms, given the odometry of each image.
 
-    One is our own, `<node>/map`, in which the views of `config/` show things: the same as that of
-    odometry, whatever the world calls it. It hangs below that one, and so changes nobody's tree,
-    in which `map` may be something else.
+    One is for our frame `<node>/map`, in which the views of `config/` show things: the same as
+    odometry's frame, whatever its name. It is a child of that frame, and so does not change
+    anybody's tree, in which `map` may be something else.
 
-    The other is the car's, where nobody tells of it: the bridge does so only for a car with a
-    `sensor.pseudo.tf`. Two who tell would contradict each other, so `/tf` is listened to first.
+    The other is for the car's frame, if nobody else publishes it: the bridge does so only for a
+    car with a `sensor.pseudo.tf`. Two publishers would contradict each other, so it listens to
+    `/tf` first.
     """
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
         self._own_frame = f"{wires.node.get_name()}/map"
-        self._map_frame = ""  # below which ours hangs
+        self._map_frame = ""  # the parent of our frame
         self._fixed = wires.publish(TFMessage, TF_STATIC, names.LATCHED_1)
-        self._told: set[str] = set()  # the frames of which others tell
+        self._told: set[str] = set()  # frames whose transforms others publish
         self._listened_frames = 0
         self._moving: Publisher | None = None
         self._stop_listening = wires.listen(TFMessage, TF, self._on_others, names.VOLATILE_10)
 
     def publish(self, odometry: Odometry) -> None:
-        """Tell what is to be told at the time of this odometry."""
+        """Publish the transforms that are due at the time of this odometry."""
         header, car_frame = odometry.header, _tf_name(odometry.child_frame_id)
         map_frame = _tf_name(header.frame_id)
         if not map_frame:
@@ -70,11 +71,11 @@ class Transforms:
 
 
 def _message(header: Header, child_frame_id: str) -> TFMessage:
-    """One transform from the header's frame, which moves nothing yet."""
+    """Return an identity transform from the header's frame."""
     frame = Header(stamp=header.stamp, frame_id=_tf_name(header.frame_id))
     return TFMessage(transforms=[TransformStamped(header=frame, child_frame_id=child_frame_id)])
 
 
 def _tf_name(frame_id: str) -> str:
-    """tf2 refuses a slash before a name, which some publishers still write."""
+    """Remove a leading slash, which some publishers still write and tf2 refuses."""
     return frame_id.removeprefix("/")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks for what is wrong, and brakes where nothing else does."""
+"""Checks for faults while driving, which brake if nothing else does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from td3_driver.ros.driver.intake import Intake
 
 
 class Watch:
-    """Each method looks at one thing, and meets or ends the condition that it stands for."""
+    """Checks, each of which meets or ends its condition."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Watch:
         self._intake = intake
         self._commander = commander
         self._conditions = conditions
-        self._ticks = 1  # from picture to picture
+        self._ticks = 1  # ticks from picture to picture
         self._refused_actions = 0
         self._discarded = 0
 
     def startup(self) -> str:
-        """Why the first frame is not to be waited for any longer, or nothing."""
+        """Return why the first frame is no longer waited for, or ""."""
         limit_s = self._given.startup_timeout_s
         waited_s = time.monotonic() - self._intake.frame_s
         if self._commander.frames.frames or not 0.0 < limit_s < waited_s:
@@ -53,7 +53,7 @@ class Watch:
         return f"no frame on {topics} in {limit_s:.0f} s; is the bridge running?"
 
     def world_loss(self) -> str:
-        """That neither camera nor odometry have been heard of for too long, or nothing."""
+        """Return that camera and odometry have been silent for too long, or ""."""
         intake, seen = self._intake, self._commander.frames.frames
         silent_s = time.monotonic() - max(intake.image_s, intake.odometry_s)
         if not seen or silent_s <= self._given.world_timeout_s:
@@ -61,10 +61,10 @@ class Watch:
         return f"the world is lost: no frame for {silent_s:.1f} s"
 
     def silence(self) -> bool:
-        """Brake where the world goes on and the car is driven blindly; whether it is so.
+        """Brake if the car drives blindly while the world goes on; return whether it did.
 
-        In lock-step silence alone means that the world stands still, and a command would be one
-        too many; but half a frame, odometry or image alone, wants an answer.
+        In lock-step silence means that the world stands still, and a command would be one too
+        many; but half a frame, odometry or image alone, needs an answer.
         """
         text = self._half_a_frame() if self._commander.lockstep else self._silence()
         if text:
@@ -83,7 +83,7 @@ class Watch:
         return f"{missing} silent for {limit_s:g} s"
 
     def _silence(self) -> str:
-        # A camera that delivers more seldom than that is no silent one.
+        # A camera with a longer period than the limit is not silent.
         limit_s = max(self._given.silence_timeout_s, 2.0 * self._intake.cadence.period_s)
         now_s = time.monotonic()
         if not self._commander.frames.frames or now_s - self._intake.frame_s <= limit_s:
@@ -99,14 +99,14 @@ class Watch:
         return f"{' and '.join(silent)} silent for {limit_s:g} s"
 
     def override(self) -> None:
-        """Who drives."""
+        """Check whether a human drives."""
         if self._intake.override:
             self._conditions.hold("override", "manual override: a human drives", WARN)
         else:
             self._conditions.over("override")
 
     def tick(self) -> None:
-        """Whether what belongs to a tick beside its frame, once told of, is told of still."""
+        """Check that topics of road users and status, once heard, are not silent."""
         intake, topics = self._intake, self._topics
         users, status = intake.go_on(0.5 * self._given.answer_within_s)
         if users:
@@ -123,7 +123,7 @@ class Watch:
             self._conditions.over("vehicle_status")
 
     def cadence(self) -> str:
-        """What a camera loses that does not show every tick; said once, else nothing."""
+        """Return the effect of a camera that does not show every tick, once; else ""."""
         ticks, period_s = self._intake.cadence.ticks, self._intake.cadence.period_s
         if not self._commander.lockstep or ticks == self._ticks:
             return ""
@@ -134,15 +134,15 @@ class Watch:
         )
 
     def company(self) -> list[str]:
-        """Who else drives this car, or is its world; usually nobody."""
+        """Return other nodes that drive this car or are its world; usually none."""
         return [name for company in self._company for name in company.others()]
 
     def came_before(self) -> list[str]:
-        """Who of them was here before us, so that we are one too many."""
+        """Return those of them that were here before us, so that we are one too many."""
         return self.company() if any(each.newcomer for each in self._company) else []
 
     def publishers(self) -> None:
-        """Whether somebody else commands the car, or shows it, too."""
+        """Check whether another node commands the car or publishes its frames."""
         others = self.company()
         self._commander.alone = not others
         if others:
@@ -152,7 +152,7 @@ class Watch:
             self._conditions.over("publishers")
 
     def actions(self, driver: Driver) -> None:
-        """Whether the policy's actions are numbers."""
+        """Check that the policy's actions are finite."""
         if driver.refused_actions == self._refused_actions:
             self._conditions.over("action")
         else:
@@ -160,7 +160,7 @@ class Watch:
         self._refused_actions = driver.refused_actions
 
     def updates(self, learner: LearnerClient) -> None:
-        """Whether the learner's updates are numbers."""
+        """Check that the learner's updates are finite."""
         if learner.discarded > self._discarded:
             text = "an update was not finite and has been discarded"
             self._conditions.meet("update", text, WARN)

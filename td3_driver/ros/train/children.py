@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that a command starts: with their parameters, their log lines, and their end."""
+"""Child processes of a command: their parameters, log lines, and end."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from td3_driver.start import UNINTERRUPTED
 
 
 class Program:
-    """A Python module as a process.
+    """A Python module run as a process.
 
-    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it ends
-    should the parent be killed.
+    It has a session of its own, so that Ctrl-C reaches it only through its parent, and it ends if
+    the parent is killed.
 
     Args:
         module: Python module to run.
-        arguments: of its command line.
+        arguments: its command-line arguments.
         on_line: called from a thread with each line that it writes.
-        keeps: file descriptors that it keeps open as long as it lives.
+        keeps: file descriptors that it inherits and keeps open.
     """
 
     END = signal.SIGTERM
@@ -56,26 +56,26 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """The process ID."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def close_input(self) -> None:
-        """Close its standard input, which tells some that there is no more to come."""
+        """Close its standard input, which tells some programs that there is no more to come."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
     def interrupt(self) -> None:
-        """Ask it to end."""
+        """Ask it to end, without waiting."""
         if self._process.poll() is None:
             self._process.send_signal(self.END)
 
     def stop(self, within_s: float) -> int:
-        """Ask it to end, kill it when it does not; the exit code."""
+        """Ask it to end, kill it after a time in s; return the exit code."""
         self.interrupt()
         try:
             self._process.wait(within_s)
@@ -88,14 +88,14 @@ class Program:
     def _read(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            # Nobody may hear us any more, but it must be able to go on speaking: a node whose
-            # pipe is full stands still.
+            # Our own reader may have gone, but the pipe must be read on: a node whose pipe is full
+            # stands still.
             with contextlib.suppress(OSError):
                 on_line(line.rstrip("\n"))
 
 
 class Child(Program):
-    """One node as a process.
+    """A node run as a process.
 
     Args:
         module: Python module to run, e.g. `td3_driver.ros.driver.node`.
@@ -119,7 +119,7 @@ class Child(Program):
         super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line, keeps)
 
     def stop(self, within_s: float) -> int:
-        """As `Program.stop`; its parameters are removed."""
+        """Stop as `Program.stop`, and delete the file of its parameters."""
         code = super().stop(within_s)
         self._folder.cleanup()
         return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who hears whom: ROS domains that nobody uses, and no others than this machine. Needs no ROS."""
+"""ROS domains that nobody uses, and their restriction to this machine. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-# The ports of higher ones are given to clients too.
+# Ports of higher domains are also handed out to clients.
 DOMAINS = range(1, 102)
-# RTPS 2.5, 9.6.2.3: a domain's base port, and its first participant's port for discovery.
+# RTPS 2.5, 9.6.2.3: a domain's base port, and the offset of its first participant's discovery.
 _PORT_BASE, _DOMAIN_GAIN, _DISCOVERY_OFFSET = 7400, 250, 10
 
 _held: list[IO[bytes]] = []
 
 
 def claim(domains: Iterable[int] = DOMAINS) -> int:
-    """A domain in which nobody is, for as long as this process lives.
+    """Claim a domain that nobody uses, for as long as this process lives.
 
-    Whoever asks here too passes it over. Two runs in one domain hear each other: worlds answer to
-    both drivers, and what is learned is a mixture.
+    Other claims skip it. Two runs in one domain hear each other: worlds obey both drivers, and
+    both learn from a mixture.
 
     Raises:
         RuntimeError: there is none.
@@ -36,7 +36,7 @@ def claim(domains: Iterable[int] = DOMAINS) -> int:
         try:
             lock = path.open("ab")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another run holds it, perhaps another user's
+        except OSError:  # held by another run, perhaps another user's
             continue
         if _is_quiet(domain):
             _held.append(lock)
@@ -46,9 +46,9 @@ def claim(domains: Iterable[int] = DOMAINS) -> int:
 
 
 def this_machine_only() -> tuple[str, str]:
-    """The environment variable, and its value, with which nobody on the network hears a node.
+    """Return the environment variable and value that hide nodes from the network.
 
-    It counts at `rclpy.init`. Humble's is another, of which Jazzy warns.
+    It takes effect at `rclpy.init`. Humble has another one, about which Jazzy warns.
     """
     if os.environ.get("ROS_DISTRO") == "humble":
         return "ROS_LOCALHOST_ONLY", "1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver train`: the embedded world and the driver as processes, and their progress."""
+"""`td3_driver train`: runs the embedded world and the driver, and shows their progress."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line said, checked: parameters of the nodes, arguments of the evaluator.
+    """The checked options of the command line, for the nodes and the evaluator.
 
     `run` is the folder that was claimed for the run.
     """
@@ -60,10 +60,10 @@ class TrainOptions:
 
 
 def train(options: TrainOptions) -> int:
-    """Run to the end, to Ctrl-C, or to a failure; the exit code.
+    """Run to the end, to Ctrl-C, or to a failure; return the exit code.
 
-    The options are checked: whatever is raised in here is an error of the program, and is said
-    with its traceback.
+    The options are checked already: any exception is an error of the program, and is printed with
+    its traceback.
     """
     try:
         return _train(options)
@@ -74,20 +74,20 @@ def train(options: TrainOptions) -> int:
 
 def _train(options: TrainOptions) -> int:
     began_ns = time.time_ns()
-    # A laptop's run is nobody else's business; ros2 tools on the same machine still see it.
+    # Invisible on the network; ros2 tools on the same machine still see the run.
     os.environ.setdefault(*this_machine_only())
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     asked: list[int] = []
     signals.handle(lambda number, _: asked.append(number))
     progress = Progress(options.steps, options.run.path / LOG)
     keeps = () if options.run.lock is None else (options.run.lock.fileno(),)
-    with ExitStack() as stack:  # ended in the reverse order, whatever happens
+    with ExitStack() as stack:  # ended in reverse order, whatever happens
         stack.callback(rclpy.try_shutdown)
         stack.callback(progress.close)
         recorder = Recorder(options.recorder, progress.log) if options.recorder else None
         if recorder is not None:
             stack.callback(recorder.stop, RECORDER_STOP_S)
-        # The world after the driver, which brakes a car that still moves.
+        # The world ends after the driver, which brakes a car that still moves.
         world = Child("td3_driver.bridge_twin.world_node", options.world, progress.log)
         stack.callback(world.stop, WORLD_STOP_S)
         if recorder is not None:
@@ -99,7 +99,7 @@ def _train(options: TrainOptions) -> int:
         stack.callback(driver.stop, DRIVER_STOP_S)
         ended = _follow(progress, driver, world, evaluator, asked)
         code = driver.stop(DRIVER_STOP_S)
-        if code < 0:  # it could not say so itself
+        if code < 0:  # killed, it could not report it itself
             name = signal.Signals(-code).name
             progress.log(f"driver killed by {name}: what came after the newest checkpoint is lost")
         lost = ended is _End.LOST or (world.exit_code is not None and not asked)
@@ -113,7 +113,7 @@ def _train(options: TrainOptions) -> int:
 
 
 class _End(enum.Enum):
-    """Why the driver was followed no longer."""
+    """Why the driver is no longer followed."""
 
     ALONE = "it ended by itself"
     ASKED = "stopping"
@@ -133,7 +133,7 @@ class Recorder(Child):
         super().__init__("td3_driver.ros.recorder_node", parameters, hear)
 
     def wait(self, skip: Callable[[], bool]) -> None:
-        """Until it hears the world, so that no frame of the driving is missed; not for ever."""
+        """Wait, up to a limit, until it hears the world, so that no driven frame is missed."""
         leave_by_s = time.monotonic() + RECORDER_START_S
         while not self._recording and self.exit_code is None and time.monotonic() < leave_by_s:
             if skip():
@@ -142,9 +142,10 @@ class Recorder(Child):
 
 
 class Evaluator:
-    """The process that chooses best.pth. Learning neither waits for it nor needs it.
+    """The process that chooses best.pth; learning neither waits for it nor needs it.
 
-    It starts when there is a checkpoint to look at: before, it would only delay the others' start.
+    It starts when there is a checkpoint to evaluate: before, it would only delay the other
+    processes.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class Evaluator:
         self._lost = False
 
     def watch(self) -> None:
-        """Start it when it is needed; say it once should it have ended."""
+        """Start it when it is needed; log once if it has ended."""
         if self._program is None:
             if any(self._folder.glob("td3_*.pth")):
                 module = "td3_driver.evaluation.selection"
@@ -172,7 +173,7 @@ class Evaluator:
             self._log(f"the evaluator ended (exit code {code}); best.pth stays as it is")
 
     def finish(self, skip: Callable[[], bool]) -> None:
-        """Wait for the last evaluations, not for ever and not when asked to `skip` them."""
+        """Wait for the last evaluations, up to a limit and until asked to `skip` them."""
         self.watch()
         if self._program is None:
             return
@@ -189,7 +190,7 @@ class Evaluator:
             time.sleep(0.1)
 
     def stop(self, within_s: float) -> None:
-        """End it."""
+        """End it within a time in s."""
         if self._program is not None:
             self._program.stop(within_s)
 
@@ -197,7 +198,7 @@ class Evaluator:
 def _follow(
     progress: Progress, driver: Child, world: Child, evaluator: Evaluator, asked: list[int]
 ) -> _End:
-    """Show what happens until the driver ends, and have it end when that is asked for."""
+    """Show the progress until the driver ends; make it end when asked, or without a world."""
     node = rclpy.create_node("td3_driver_progress")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -210,7 +211,7 @@ def _follow(
         executor.spin_once(timeout_sec=0.1)
         if end is not _End.ALONE:
             continue
-        if asked:  # looked at first: whoever asks the whole group asks the others, too
+        if asked:  # first: a signal to the whole group also ends the others
             end = _End.ASKED
         elif world.exit_code is not None:
             end = _End.LOST
@@ -221,7 +222,7 @@ def _follow(
         progress.log(f"{end.value}{exit_code}: braking, saving latest.pth")
         driver.interrupt()
         leave_by_s = time.monotonic() + DRIVER_STOP_S
-    for _ in range(LAST_MESSAGES):  # those that came with the driver's end
+    for _ in range(LAST_MESSAGES):  # messages that came with the driver's end
         executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
     node.destroy_node()
@@ -229,7 +230,7 @@ def _follow(
 
 
 class Progress:
-    """The bar of a terminal, or a line now and then where there is none, and the last table."""
+    """The progress bar, or occasional lines without a terminal, and the final table."""
 
     def __init__(self, steps: int, log_file: Path) -> None:
         self._log_file = log_file
@@ -242,17 +243,17 @@ class Progress:
         self._started_s = self._logged_s = time.monotonic()
 
     def log(self, line: str) -> None:
-        """A line of a node, above the bar and into the run's log."""
+        """Print a node's line above the bar and append it to the run's log."""
         self._bar.write(line, file=sys.stderr)
         self._keep(line)
 
     def _keep(self, text: str) -> None:
-        # Its folder may be gone, its disk full: the nodes that write there say so.
+        # The folder may be gone or the disk full: the nodes that write there report it.
         with contextlib.suppress(OSError), self._log_file.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
 
     def learner(self, message: DiagnosticStatus) -> None:
-        """`~/learner` of the driver."""
+        """Take in a message of the driver's `~/learner`."""
         self._learner = diagnostics.values(message)
         self._bar.n = int(self._learner["env_steps"])
         self._bar.set_postfix_str(self._summary(), refresh=True)
@@ -261,15 +262,15 @@ class Progress:
             self.log(f"step {self._learner['env_steps']} of {self._bar.total}: {self._summary()}")
 
     def episode(self, message: DiagnosticStatus) -> None:
-        """`~/episode` of the driver."""
+        """Take in a message of the driver's `~/episode`."""
         self.episodes.append({**diagnostics.values(message), "ended": message.message})
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the bar."""
         self._bar.close()
 
     def table(self, folder: Path) -> str:
-        """What the run came to, and where its files are."""
+        """Return the results of the run and the places of its files."""
         learner = self._learner or {"env_steps": "0", "updates": "0", "episodes": "0"}
         minutes = (time.monotonic() - self._started_s) / 60.0
         rows = [
