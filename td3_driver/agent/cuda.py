@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps a GPU busy: data copied ahead of use, and updates launched as one CUDA graph."""
+"""Keeping a GPU busy: data copied ahead of use, and updates launched as one CUDA graph."""
 
 from __future__ import annotations
 

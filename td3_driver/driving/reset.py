@@ -36,7 +36,7 @@ class _Phase(enum.Enum):
 
 @dataclass(frozen=True)
 class ResetRequest:
-    """What to publish beside the brake command of this frame.
+    """The messages to publish beside the brake command of this frame.
 
     Attributes:
         place: pose for `set_transform`, or None.

@@ -66,7 +66,7 @@ class _DriverGoneError(Exception):
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """What the process needs to start; all of it can be pickled for a spawned process.
+    """The settings of the process; all of them can be pickled for a spawned process.
 
     `reach`: the run's folder and other files that requests may name. `run`: the run's name in
     `provenance` of its checkpoints, by which old ones are deleted. `niceness`: how much the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what the learner needs of its machine, each failing with one line."""
+"""Checks of the learner's device and folder, each failing with one line."""
 
 from __future__ import annotations
 

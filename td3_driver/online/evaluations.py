@@ -43,7 +43,7 @@ def newest_run(folder: Path) -> list[dict[str, Any]]:
 
 
 def worth(row: Mapping[str, Any]) -> float:
-    """Return what the best checkpoint has most of: mean score times mean driving score.
+    """Return mean score times mean driving score, by which the best checkpoint is chosen.
 
     The mean score alone lets a smooth policy that fails one route in five win over one that
     completes them all.

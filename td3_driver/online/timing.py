@@ -78,7 +78,7 @@ class FrameClock:
 class Cadence:
     """The ticks in which a camera delivers, inferred from stamps of pictures and odometry.
 
-    No topic tells a camera's `sensor_tick`. It is the shortest of the newest gaps between
+    No topic has a camera's `sensor_tick`. It is taken as the shortest of the newest gaps between
     pictures; a gap is that or one tick more.
     """
 

@@ -119,7 +119,7 @@ class PlaybackPilot:
 
     @property
     def may_leave(self) -> bool:
-        """It is to end, and has handled the messages that came before."""
+        """The node is to end, and has handled the messages that came before."""
         if self.exit_code is None:
             return False
         now_s = time.monotonic()

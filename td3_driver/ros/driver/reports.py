@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports for people and monitors: `~/episode`, `~/learner`, `/diagnostics`, and topics to draw."""
+"""Reports for people and monitors: `~/episode`, `~/learner`, `/diagnostics`, and drawings."""
 
 from __future__ import annotations
 
