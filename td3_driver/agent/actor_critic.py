@@ -362,12 +362,12 @@ class ActorCritic(ABC):
 
 
 def gradient_norm(network: nn.Module) -> Tensor:
-    """L2 norm of all the network's gradients, a scalar."""
+    """Return the L2 norm of all the network's gradients, a scalar."""
     return nn.utils.get_total_norm([w.grad for w in network.parameters() if w.grad is not None])
 
 
 def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tensor]:
-    """Mean L2 norm of a CNN's features in (B, F + V) joined states; nothing without that CNN."""
+    """Return the mean L2 norm of a CNN's features in (B, F + V) states; empty without a CNN."""
     if getattr(agent, cnn) is None:
         return {}
     return {f"{cnn}_feature_norm": state.detach()[:, : -agent.vector_dim].norm(dim=1).mean()}

@@ -111,13 +111,13 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
     Args:
         images: (B, C, H, W), any dtype, on the CPU; all channels of a sample move together.
         pixels: Largest shift, inclusive.
-        generator: A CPU generator; two draws per sample.
+        generator: A CPU generator, from which two numbers per sample are drawn.
 
     Returns:
         (B, C, H, W), like `images`.
     """
     offsets = draw_offsets(len(images), pixels, generator)
-    # A copy for each sample: five to eight times as fast as one gather, which goes by elements.
+    # One copy per sample is five to eight times as fast as one gather, which works by elements.
     height, width = images.shape[2:]
     edges = ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))
     padded = np.pad(images.numpy(), edges, mode="edge")
@@ -128,12 +128,12 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
 
 
 def draw_offsets(batch: int, pixels: int, generator: torch.Generator) -> Tensor:
-    """(2, B) int64 rows and columns at which crops of images padded by `pixels` begin."""
+    """Return (2, B) int64 rows and columns at which crops of images padded by `pixels` begin."""
     return torch.randint(2 * pixels + 1, (2, batch), generator=generator)
 
 
 def shifted_at_once(images: Tensor, pixels: int, offsets: Tensor) -> Tensor:
-    """The same for given offsets by one gather: a loop would keep a device waiting."""
+    """Shift by given offsets in one gather: a loop would keep a device waiting."""
     batch, channels, height, width = images.shape
 
     def places(begin: Tensor, size: int) -> Tensor:
