@@ -36,8 +36,8 @@ class RewardConfig:
             that is about to fail learns to park instead.
         standstill_speed_mps: speed below which the car stands, m/s.
         failure_cost: cost of a collision or of leaving the road, paid once.
-        safety_weight: behind a vehicle, cost of a step faster than the safe speed, per excess of
-            the target speed; more than 1, or speeding pays until the crash.
+        safety_weight: behind a vehicle, cost of a step that exceeds the safe speed by the target
+            speed; more than 1, or speeding pays until the crash.
         headway_s, brake_mps2, standing_gap_m: define the safe speed; see `Leader.safe_speed_mps`.
     """
 

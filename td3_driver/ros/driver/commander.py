@@ -45,7 +45,7 @@ class _Open:
     leaked: bool = False  # the last command ended the world's wait for this frame's, too
 
 
-# Any world waits longer than this for a command, the bridge and ours a second.
+# Any world waits longer than this for its first command, the bridge and ours a second.
 FRESH_S = 0.2
 # Frames in a row taken for leaked although the world waited for them, after which its clock is
 # taken to differ from ours.

@@ -101,7 +101,7 @@ class Intake:
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
         self._lockstep, self._sync, self._tell = lockstep, sync, tell
         self._wants_status = lockstep and obeyed
-        self._hears_of_status = False  # for each tick, as from the bridge
+        self._hears_of_status = False  # with the stamps of ticks, as from the bridge
         self._pairing = Pairing(sync, tell)
         self._sent_ns = 0
         self._held: Pair | None = None
