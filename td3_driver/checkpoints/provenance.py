@@ -15,10 +15,12 @@ import numpy as np
 
 def provenance() -> dict[str, str]:
     """Versions and the time, UTC: a checkpoint's key `provenance`."""
+    import torch  # here: it takes seconds, and who writes a file has it already
+
     return {
         "package": package_version(),
         "git": _git_revision(),
-        "torch": metadata.version("torch"),
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
         "python": platform.python_version(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

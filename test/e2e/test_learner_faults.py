@@ -5,22 +5,28 @@ One driver process for all; the tests build on each other.
 """
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
+from td3_driver.driving.messages.decoding import control_of, stamp_ns
+from td3_driver.driving.safety import SafetyConfig
+from td3_driver.driving.safety import control_of as action_to_control
 from td3_driver.driving.types import FULL_BRAKE
 from td3_driver.learner.process import NONFINITE_LIMIT
 
+from .ear import TICK_NS
 from .faulty_world import FaultyWorld
-from .running import Node, learner_of
+from .running import Node, Script, learner_of
 
 CONFIG = """
 agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000}
@@ -166,3 +172,45 @@ def test_a_learner_that_is_killed_is_driven_without(world: FaultyWorld, driver: 
     assert driver.stop() == 1
     driver.wait_for("what was learned last is not saved: the learner process ended (signal 9)")
     assert "Traceback" not in driver.output
+
+
+def test_no_transition_leads_over_what_was_braked_for(
+    world: FaultyWorld, folder: Path, tmp_path: Path
+) -> None:
+    """Whoever waits for a learner that hangs brakes; what it stores then begins anew."""
+    driver = Script(
+        "telling_driver", f"checkpoint_dir:={tmp_path}", f"config_file:={folder}/config.yaml",
+        "on_loss:=wait", "learner_timeout_s:=1.0", "answer_within_s:=0.3",
+        "world_timeout_s:=60.0", "save_freq:=0",
+    )  # fmt: skip
+    try:
+        driver.wait_for("latest.pth at step 0")
+        world.begin()
+        world.commands.clear()
+        for times in (1, 2):
+            world.step_until(lambda: drives(world))
+            os.kill(learner_of(driver), signal.SIGSTOP)
+            try:
+                world.step_until(lambda n=times: hung(driver) == n)
+                assert all(world.step() == FULL_BRAKE for _ in range(5))
+            finally:
+                os.kill(learner_of(driver), signal.SIGCONT)
+        world.step_until(lambda: drives(world))
+        for _ in range(5):
+            world.step()
+        assert driver.stop() == 0, driver.output
+    finally:
+        driver.kill()
+    done = {stamp_ns(each.header.stamp): control_of(each) for each in world.commands}
+    stored = re.findall(r"^STORED (\d+) (\S+) (\S+)$", driver.output, re.MULTILINE)
+    assert len(stored) > 10
+    for stamp, *action in stored:
+        meant = action_to_control(np.array(action, np.float32), SafetyConfig())
+        was = done.get(int(stamp) - TICK_NS)
+        if was is not None:  # else it was given before the commands were kept
+            assert was.moves_like(meant), (stamp, was, meant)
+
+
+def hung(driver: Script) -> int:
+    """How often the learner was found to hang."""
+    return driver.output.count("braking and waiting")

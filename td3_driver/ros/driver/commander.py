@@ -42,7 +42,8 @@ class _Open:
     stamp: Time
     sent_ns: int  # wall clock at the image's publication, ns
     arrived_s: float
-    leaked: bool = False  # the last command ended the world's wait for this frame's, too
+    leaked: bool  # the last command ended the world's wait for this frame's, too
+    observed: bool  # else there is nothing to decide on
 
 
 # Any world waits longer than this for its first command, the bridge and ours a second.
@@ -141,17 +142,15 @@ class Commander:
         elif not self.braking:
             self._conditions.over("time")
         leaked = self._leaks(seen)
-        self._open = _Open(stamp, seen.sent_ns, time.monotonic(), leaked)
+        observed = not (leaked or self.braking)  # leaked: the action took effect a tick late
+        self._open = _Open(stamp, seen.sent_ns, time.monotonic(), leaked, observed)
         beginning, self._beginning = self._beginning, False
         if beginning and _stale(self._open):
             self._open = None
             return Report()
-        if not self.alone:
+        if not (observed and self.alone):
             self._session.interrupt()
-        if leaked:
-            self._session.interrupt()  # the action took effect a tick late
-            return Report()
-        return Report() if self.braking else self._observe(seen)
+        return self._observe(seen) if observed else Report()
 
     def _leaks(self, seen: Sighting) -> bool:
         """Whether the last command ends the world's wait for this frame's, too.
@@ -199,7 +198,7 @@ class Commander:
             return
         if self._open.leaked:
             self._mistake()
-        if self.braking:
+        if self.braking or not self._open.observed:
             # While the learner starts, a world in lock-step need not run at full speed.
             if not (self.starting and self.lockstep) or self._late(self._open):
                 self._publish(Command(FULL_BRAKE))

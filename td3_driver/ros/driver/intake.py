@@ -105,6 +105,7 @@ class Intake:
         self._pairing = Pairing(sync, tell)
         self._sent_ns = 0
         self._held: Pair | None = None
+        self._held_sent_ns = 0
         self._status: CarlaEgoVehicleStatus | None = None
         self._users = NOBODY
         self._users_ns: int | None = None  # stamp of the users; None: not published
@@ -164,7 +165,8 @@ class Intake:
 
     def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
         self._status = message
-        self._release_if_complete()
+        if self.active:
+            self._release_if_complete()
 
     def _on_objects(self, message: ObjectArray) -> None:
         if not self.active:
@@ -188,14 +190,16 @@ class Intake:
         if self._held is None or time.monotonic() - self.frame_s <= after_s:
             return False, False
         odometry = self._held[1]
-        users = not self._knows_users(odometry)
-        status = self._hears_of_status and not self._knows_status(odometry)
+        users, told = not self._knows_users(odometry), self._hears_of_status
+        status = self._status is not None and not self._knows_status(odometry)
         if users:
             self._users_ns = None
         if status:
             self._hears_of_status = False
-        self._release_if_complete()
-        return users, status
+            self._release()  # with a human's last control, if one drives
+        elif users:
+            self._release_if_complete()
+        return users, status and told
 
     def _pairs(self, pairs: list[Pair]) -> None:
         """Take in new pairs; one odometry may complete several images that waited for it."""
@@ -206,7 +210,7 @@ class Intake:
         self.frame_s = time.monotonic()
         self.lone = None
         self._release()  # the missing messages of a held frame will not come any more
-        self._held = image, odometry
+        self._held, self._held_sent_ns = (image, odometry), self._sent_ns
         self._release_if_complete()
 
     def _release_if_complete(self) -> None:
@@ -247,4 +251,4 @@ class Intake:
                 human = done if done.finite else FULL_BRAKE
         elif self.override:
             return
-        self._on_frame(Sighting(image, odometry, self._sent_ns, executed, human, users))
+        self._on_frame(Sighting(image, odometry, self._held_sent_ns, executed, human, users))
