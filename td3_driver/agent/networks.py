@@ -225,6 +225,8 @@ class GaussianActor(Actor):
         self.log_std = nn.Linear(config.hidden_sizes[-1], action_dim)
         if config.orthogonal_init:
             self.log_std.apply(_orthogonal)
+        with torch.no_grad():  # as the mean's: at first the same deviation everywhere
+            self.log_std.weight.mul_(config.actor_output_scale)
 
     def gaussian(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, state_dim) to mean and log std before tanh, (B, action_dim) each."""

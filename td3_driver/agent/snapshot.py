@@ -129,10 +129,10 @@ def with_settings(payload: Mapping[str, Any], config: AgentConfig) -> dict[str, 
     changed = {**payload, "config": config.to_mapping()}
     changed |= {name: getattr(config, name) for name in HYPERPARAMETERS}
     for key in payload:
-        if key.endswith(key_of("_optimizer")) and payload[key] is not None:
-            (group,) = payload[key]["param_groups"]
-            rate = {"lr": config.learning_rate}
-            changed[key] = {**payload[key], "param_groups": [{**group, **rate}]}
+        if key.endswith(key_of("_optimizer")) and isinstance(payload[key], Mapping):
+            groups = payload[key].get("param_groups", [])
+            rated = [{**group, "lr": config.learning_rate} for group in groups]
+            changed[key] = {**payload[key], "param_groups": rated}
     return changed
 
 
