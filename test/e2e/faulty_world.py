@@ -32,7 +32,7 @@ from td3_driver.ros.conversions import MESSAGES, stamp_of
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
-from .running import PATIENCE_S, Program
+from .running import ESTABLISHED, PATIENCE_S, Program
 
 Messages = dict[str, Any]
 TOPICS = names.EgoTopics("ego_vehicle", "rgb_front", "control")
@@ -56,6 +56,7 @@ class FaultyWorld:
         self.episodes: list[dict[str, str]] = []
         self.diagnostics: dict[str, DiagnosticStatus] = {}
         self._diagnosed_ns = 0  # when the driver told the last of them
+        self._diagnosed = 0  # how often it did
         self._control = Control()
         publish, default = self.node.create_publisher, names.VOLATILE_10
         self._publishers = {
@@ -169,6 +170,11 @@ class FaultyWorld:
             steps -= 1
             assert steps > 0 or time.monotonic() < end_s, "it did not come"
             self.step()
+
+    def until_established(self) -> None:
+        """The driver is no newcomer any more, who is the one to leave where there are two."""
+        enough = self._diagnosed + ESTABLISHED
+        self.spin(lambda: self._diagnosed >= enough, "a driver that has looked for long enough")
 
     def go_on(self, driver: Program, until: Callable[[], bool] = lambda: False) -> None:
         """Tick, and wait for each answer as the bridge does, until the driver has ended.
@@ -299,6 +305,7 @@ class FaultyWorld:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._diagnosed_ns = stamp_ns(message.header.stamp)
+        self._diagnosed += 1
         self.diagnostics |= {status.name: status for status in message.status}
 
     def _on_episode(self, message: DiagnosticStatus) -> None:

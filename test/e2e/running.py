@@ -166,6 +166,11 @@ class Spoiled(Program):
         self._file.touch()
 
 
+# So many times a driver has told its `/diagnostics`, twice a second, when it is no newcomer any
+# more (`td3_driver.ros.company.NEWCOMER_S`, of the time in which it has looked), with a margin.
+ESTABLISHED = 24
+
+
 def ros_args(parameters: Sequence[str]) -> list[str]:
     """The command line that gives a node its parameters."""
     return ["--ros-args", *(word for parameter in parameters for word in ("-p", parameter))]

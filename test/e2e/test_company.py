@@ -55,6 +55,7 @@ def test_a_second_driver_is_refused_and_never_commands(
         world.begin()
         for _ in range(5):
             world.step()
+        world.until_established()
         heard = len(world.commands)
         second = Node("ros.driver.node", f"checkpoint_dir:={tmp_path / 'second'}", patient)
         assert second.wait() == 1
@@ -78,6 +79,7 @@ def test_while_another_world_is_there_nothing_is_stored(
         driver.wait_for("latest.pth at step 0")
         world.begin()
         world.step_until(lambda: steps(world) >= 3)
+        world.until_established()
         other = world.node.create_publisher(Image, TOPICS.image, 10)
         driver.wait_for("this domain also has world")
         assert driver.output.count("this domain also has") == 1

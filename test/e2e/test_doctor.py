@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy
 from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl, CarlaStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Pose
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
@@ -23,7 +25,7 @@ from td3_driver.ros.doctor.doctor import Verdict, examine
 from td3_driver.ros.doctor.probe import Heard
 from td3_driver.ros.names import EgoTopics
 
-from .running import PATIENCE_S, Node, wait_until
+from .running import ESTABLISHED, PATIENCE_S, Node, wait_until
 
 
 def doctor(
@@ -59,19 +61,19 @@ def bystander() -> Iterator[RosNode]:
 
 
 @contextmanager
-def statuses(bystander: RosNode) -> Iterator[Callable[[], CarlaStatus | None]]:
-    """Asks for the world's last status; None before the first."""
-    said: list[CarlaStatus] = []
-    subscription = bystander.create_subscription(CarlaStatus, "/carla/status", said.append, 10)
+def listening(bystander: RosNode, kind: type, topic: str) -> Iterator[Callable[[], list[Any]]]:
+    """Asks for all that was said on a topic so far."""
+    said: list[Any] = []
+    subscription = bystander.create_subscription(kind, topic, said.append, 10)
     executor = SingleThreadedExecutor(context=bystander.context)
     executor.add_node(bystander)
 
-    def last() -> CarlaStatus | None:
+    def so_far() -> list[Any]:
         executor.spin_once(timeout_sec=0.1)
-        return said[-1] if said else None
+        return said
 
     try:
-        yield last
+        yield so_far
     finally:
         executor.shutdown()
         bystander.destroy_subscription(subscription)
@@ -82,8 +84,8 @@ def world(bystander: RosNode) -> Iterator[Node]:
     """A world that ticks: its topics are there before its first tick."""
     node = Node("bridge_twin.world_node")
     try:
-        with statuses(bystander) as status:
-            wait_until(lambda: status() is not None)
+        with listening(bystander, CarlaStatus, "/carla/status") as told:
+            wait_until(lambda: bool(told()))
         yield node
     finally:
         node.kill()
@@ -136,17 +138,16 @@ def test_a_world_of_another_role_without_that_actor(world: Node) -> None:
 
 def test_a_world_that_is_paused(world: Node, bystander: RosNode) -> None:
     control = bystander.create_publisher(CarlaControl, "/carla/control", 10)
-    with statuses(bystander) as status:
+    with listening(bystander, CarlaStatus, "/carla/status") as told:
 
         def paused() -> bool:
             control.publish(CarlaControl(command=CarlaControl.PAUSE))
-            last = status()
-            return last is not None and not last.synchronous_mode_running
+            return bool(told()) and not told()[-1].synchronous_mode_running
 
         try:
             wait_until(paused)
-            told = "a bridge that is paused goes on with PLAY on /carla/control"
-            doctor(1, "FAIL  frames", told)
+            advice = "a bridge that is paused goes on with PLAY on /carla/control"
+            doctor(1, "FAIL  frames", advice)
         finally:
             control.publish(CarlaControl(command=CarlaControl.PLAY))
     doctor(0)
@@ -204,6 +205,8 @@ def test_a_driver_at_work_and_a_second_one(
     try:
         driver.wait_for("latest.pth at step 0")
         doctor(0, "frames, one command each", "published by /td3_driver")
+        with listening(bystander, DiagnosticArray, "/diagnostics") as told:
+            wait_until(lambda: len(told()) >= ESTABLISHED)
         rivals = [
             bystander.create_publisher(
                 CarlaEgoVehicleControl, "/carla/ego_vehicle/vehicle_control_cmd", 10
