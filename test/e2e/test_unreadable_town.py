@@ -47,7 +47,8 @@ def test_half_a_document_in_the_midst_of_a_drive(world: FaultyWorld, tmp_path: P
         world.announce("spoilt", town[: len(town) // 2])
         assert_ends(node, "not readable as XML")
         world.until_braked()
-        assert checkpoint.read(tmp_path / "latest.pth")["env_steps"] >= 5
+        # Of five frames that were decided on in a row, each but the last has seen its step end.
+        assert checkpoint.read(tmp_path / "latest.pth")["env_steps"] >= 4
     finally:
         node.kill()
 
