@@ -279,7 +279,15 @@ def test_shadows_on_the_ground_stay_where_they_are(loop_surface: Surface) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width_px": 0}, {"fov_deg": 180.0}, {"z_m": 0.0}, {"pitch_deg": 90.0}]
+    "wrong",
+    [
+        {"width_px": 0},
+        {"fov_deg": 180.0},
+        {"z_m": math.nan},
+        {"pitch_deg": 90.5},
+        {"yaw_deg": math.inf},
+        {"roll_deg": math.nan},
+    ],
 )
 def test_impossible_cameras_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(CameraError, match="expected"):

@@ -7,15 +7,17 @@ metres: x forward, y left, z up, the origin on the ground under the middle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.semantic_class import SemanticClass
 
 FloatArray = npt.NDArray[np.float64]
+ByteArray = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int64]
 
 Color = tuple[float, float, float]
@@ -27,6 +29,8 @@ _FRONT_LIGHT: Color = (225.0, 235.0, 240.0)
 _REAR_LIGHT: Color = (40.0, 40.0, 205.0)
 _SKIN: Color = (120.0, 150.0, 195.0)
 _TROUSERS: Color = (70.0, 55.0, 50.0)
+
+SHADE_TAG = 255  # no solid, but the dark ground below one
 
 _PERSON_LENGTH_M = 1.2  # whatever is shorter walks
 _VAN_HEIGHT_M = 2.0
@@ -43,6 +47,7 @@ class Shapes:
         owners: (F,) number of each face's solid, ascending; later faces of a solid are drawn over
             earlier ones.
         centers: (S, 2) positions of the solids on the ground, m.
+        tags: (F,) uint8: the `SemanticClass` of each face, or `SHADE_TAG`.
     """
 
     faces: FloatArray
@@ -50,21 +55,35 @@ class Shapes:
     glowing: npt.NDArray[np.bool_]
     owners: IntArray
     centers: FloatArray
+    tags: ByteArray
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """One solid's faces (F, 4, 3), colours (F, 3) and which of them glow (F,)."""
+    """One solid's faces.
+
+    Attributes:
+        faces: (F, 4, 3) m.
+        colors_bgr: (F, 3), 0 to 255.
+        glowing: (F,) bool.
+        tags: (F,) uint8: the `SemanticClass` of each face, or `SHADE_TAG`.
+    """
 
     faces: FloatArray
     colors_bgr: FloatArray
     glowing: npt.NDArray[np.bool_]
+    tags: ByteArray
+
+    def tagged(self, tag: int) -> Mesh:
+        """The same solid with all its faces of one `SemanticClass`, or of `SHADE_TAG`."""
+        return replace(self, tags=np.full(len(self.faces), tag, np.uint8))
 
     def __add__(self, other: Mesh) -> Mesh:
         return Mesh(
             np.concatenate([self.faces, other.faces]),
             np.concatenate([self.colors_bgr, other.colors_bgr]),
             np.concatenate([self.glowing, other.glowing]),
+            np.concatenate([self.tags, other.tags]),
         )
 
 
@@ -74,7 +93,7 @@ def frustum(
     sides: Color,
     top: Color,
 ) -> Mesh:
-    """The four sides and the top between two horizontal rectangles.
+    """The four sides and the top between two horizontal rectangles, unlabeled.
 
     Args:
         low, high: rear, front, right and left edge, and height, of each rectangle, m.
@@ -86,7 +105,9 @@ def frustum(
         for i in range(4)
     ]
     colors = np.array([sides] * 4 + [top])
-    return Mesh(np.stack([*faces, top_corners]), colors, np.zeros(5, np.bool_))
+    return Mesh(
+        np.stack([*faces, top_corners]), colors, np.zeros(5, np.bool_), np.zeros(5, np.uint8)
+    )
 
 
 def wall_patch(
@@ -122,15 +143,25 @@ def placed(meshes: list[Mesh], poses: FloatArray) -> Shapes:
         np.concatenate([np.empty(0, np.bool_), *(mesh.glowing for mesh in meshes)]),
         owners,
         poses[:, :2],
+        np.concatenate([np.empty(0, np.uint8), *(mesh.tags for mesh in meshes)]),
     )
 
 
-def of_bodies(bodies: Bodies) -> Shapes:
-    """Vehicles and people as solids in their colours."""
+def of_bodies(bodies: Bodies, tags: ByteArray | None = None) -> Shapes:
+    """Vehicles and people as solids in their colours.
+
+    Args:
+        bodies: the N vehicles and people.
+        tags: (N,) uint8, the `SemanticClass` of each; else people are pedestrians and everything
+            else is a car.
+    """
     meshes = [_body(*size) for size in bodies.sizes_m.tolist()]
     shapes = placed(meshes, bodies.poses)
     painted = shapes.colors_bgr[:, 0] < 0.0
     shapes.colors_bgr[painted] = bodies.colors_bgr[shapes.owners[painted]]
+    if tags is not None:
+        solid = shapes.tags != SHADE_TAG
+        shapes.tags[solid] = tags[shapes.owners[solid]]
     return shapes
 
 
@@ -142,6 +173,7 @@ def joined(one: Shapes, other: Shapes) -> Shapes:
         np.concatenate([one.glowing, other.glowing]),
         np.concatenate([one.owners, other.owners + len(one.centers)]),
         np.concatenate([one.centers, other.centers]),
+        np.concatenate([one.tags, other.tags]),
     )
 
 
@@ -162,8 +194,7 @@ def _vehicle(length_m: float, width_m: float, height_m: float) -> Mesh:
     edge, inside = 0.95 * side, 0.80 * side
     below = (-1.03 * front, 1.03 * front, -1.1 * side, 1.1 * side, 0.0)
     body = (-front, front, -side, side)
-    mesh = _one_face(_rectangle(below), _SHADOW)
-    mesh += frustum((*body, clearance), (*body, waist), _PAINT, _PAINT)
+    mesh = frustum((*body, clearance), (*body, waist), _PAINT, _PAINT)
     for y in (-1.005 * side, 1.005 * side):
         for x in (-0.6 * front, 0.6 * front):
             mesh += side_patch((x - 0.33, x + 0.33), y, (0.0, 0.62), _TYRE)
@@ -171,12 +202,14 @@ def _vehicle(length_m: float, width_m: float, height_m: float) -> Mesh:
         across, up = (y - 0.2, y + 0.2), (0.7 * waist, 0.9 * waist)
         mesh += wall_patch(1.005 * front, across, up, _FRONT_LIGHT, glowing=True)
         mesh += wall_patch(-1.005 * front, across, up, _REAR_LIGHT, glowing=True)
-    return mesh + frustum(
+    mesh += frustum(
         (rear_glass * front, windscreen * front, -edge, edge, waist),
         (roof_rear * front, roof_front * front, -inside, inside, height_m),
         _GLASS,
         _PAINT,
     )
+    shade = _one_face(_rectangle(below), _SHADOW).tagged(SHADE_TAG)
+    return shade + mesh.tagged(SemanticClass.CAR)
 
 
 def _person(length_m: float, width_m: float, height_m: float) -> Mesh:
@@ -186,7 +219,8 @@ def _person(length_m: float, width_m: float, height_m: float) -> Mesh:
 
     legs = part(0.7, 0.0, 0.48 * height_m, _TROUSERS)
     trunk = part(1.0, 0.48 * height_m, 0.83 * height_m, _PAINT)
-    return legs + trunk + part(0.5, 0.85 * height_m, height_m, _SKIN)
+    person = legs + trunk + part(0.5, 0.85 * height_m, height_m, _SKIN)
+    return person.tagged(SemanticClass.PEDESTRIANS)
 
 
 def _rectangle(edges: tuple[float, float, float, float, float]) -> FloatArray:
@@ -197,4 +231,4 @@ def _rectangle(edges: tuple[float, float, float, float, float]) -> FloatArray:
 
 def _one_face(corners: npt.ArrayLike, color: Color, glowing: bool = False) -> Mesh:
     face = np.asarray(corners, np.float64)[None]
-    return Mesh(face, np.array([color]), np.array([glowing]))
+    return Mesh(face, np.array([color]), np.array([glowing]), np.zeros(1, np.uint8))

@@ -18,6 +18,7 @@ APPEARANCES = ("plain", "random", "mixed")
 
 _TILE_PX = 512
 TILE_M_PER_PX = 0.2
+_HAZE_TOP_M = 60.0
 NEUTRAL = 128  # of a tile: leaves the ground as it is
 
 
@@ -33,6 +34,7 @@ class Look:
         sunshine: 0 for a grey sky, 1 for the hardest difference between lit and unlit walls.
         ground: uint8 (rows, columns, 3), repeats over the ground at `TILE_M_PER_PX` and
             multiplies its colours by value / `NEUTRAL`; None leaves the ground as it is.
+        ground_visibility_m: as `visibility_m`, of the ground.
     """
 
     gain_bgr: Color = (1.0, 1.0, 1.0)
@@ -43,6 +45,7 @@ class Look:
     sun: Color = (0.48, 0.36, 0.8)
     sunshine: float = 0.5
     ground: ByteArray | None = None
+    ground_visibility_m: float = math.inf
 
     def table(self) -> ByteArray:
         """(256, 1, 3) look-up table of colours for `cv2.LUT`."""
@@ -57,6 +60,14 @@ class Look:
 
 
 PLAIN = Look()
+
+
+def hazy_m(distance_m: FloatArray, height_m: float) -> FloatArray:
+    """How much of the ways to things on the ground leads through haze, m.
+
+    Haze lies on the ground: who looks down from high above it sees through little of it.
+    """
+    return distance_m * min(1.0, _HAZE_TOP_M / height_m)
 
 
 def look_of(appearance: str, rng: np.random.Generator) -> Look:

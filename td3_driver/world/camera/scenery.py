@@ -13,6 +13,7 @@ from td3_driver.world.bodies.boxes import box_corners
 from td3_driver.world.bodies.shapes import Mesh, Shapes, frustum, placed, side_patch, wall_patch
 from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.ground.surface import OBSTACLE, OFF_ROAD, Surface
+from td3_driver.world.semantic_class import SemanticClass
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def _building(rng: np.random.Generator, length_m: float, width_m: float) -> Mesh
     if rng.random() < 0.5:
         slope = (-0.9 * x, 0.9 * x, -0.1, 0.1, height_m + rng.uniform(1.5, 3.0))
         mesh += frustum((*walls, height_m), slope, _ROOF_BGR, _ROOF_BGR)
-    return mesh
+    return mesh.tagged(SemanticClass.BUILDINGS)
 
 
 def _tree(rng: np.random.Generator) -> Mesh:
@@ -108,4 +109,5 @@ def _tree(rng: np.random.Generator) -> Mesh:
 
     trunk = frustum(square(0.16, 0.0), square(0.14, stem_m), _TRUNK_BGR, _TRUNK_BGR)
     crown = frustum(square(below, stem_m), square(middle, widest_m), green, green)
-    return trunk + crown + frustum(square(middle, widest_m), square(tip, height_m), green, green)
+    top = frustum(square(middle, widest_m), square(tip, height_m), green, green)
+    return (trunk + crown + top).tagged(SemanticClass.VEGETATION)

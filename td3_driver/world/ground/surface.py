@@ -8,13 +8,16 @@ western one, in the ROS map frame.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import Lane, RoadMap
-from td3_driver.world.ground.lane_paint import PaintedLine, painted_lines
+from td3_driver.world.ground.lane_paint import painted_lines
+from td3_driver.world.semantic_class import SemanticClass
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
@@ -23,14 +26,14 @@ OFF_ROAD, LANE, VERGE, OBSTACLE = 0, 1, 2, 3
 
 GRASS_BGR = (52, 92, 66)
 _ASPHALT_BGR = (98, 96, 94)
-# What lies beside a lane: (from this distance in m on, class, colour BGR).
+# What lies beside a lane: (from this distance in m on, class, semantic class, colour BGR).
 _BANDS = (
-    (0.0, VERGE, _ASPHALT_BGR),  # the gutter
-    (0.3, VERGE, (188, 192, 192)),  # the kerb
-    (0.5, VERGE, (138, 146, 150)),  # the pavement
-    (2.5, OFF_ROAD, GRASS_BGR),
-    (4.5, OBSTACLE, (30, 50, 32)),  # a hedge
-    (7.5, OFF_ROAD, GRASS_BGR),
+    (0.0, VERGE, SemanticClass.ROADS, _ASPHALT_BGR),  # the gutter
+    (0.3, VERGE, SemanticClass.SIDEWALKS, (188, 192, 192)),  # the kerb
+    (0.5, VERGE, SemanticClass.SIDEWALKS, (138, 146, 150)),  # the pavement
+    (2.5, OFF_ROAD, SemanticClass.TERRAIN, GRASS_BGR),
+    (4.5, OBSTACLE, SemanticClass.VEGETATION, (30, 50, 32)),  # a hedge
+    (7.5, OFF_ROAD, SemanticClass.TERRAIN, GRASS_BGR),
 )
 _HALO_M = 8.5  # what lies further from every lane than the last band begins
 _MARGIN_M = 20.0
@@ -50,6 +53,7 @@ _SUBPIXELS = 1 << _SUBPIXEL_BITS
 _STRIP_PX = 512
 _FURTHEST_PX = np.float32(1e6)
 _STEPS_PER_M = 30.0  # distances are kept in a byte: 255 steps reach _HALO_M
+_STEPS_M = np.arange(256) / _STEPS_PER_M
 
 
 class Surface:
@@ -92,7 +96,8 @@ class Surface:
         self.classes: ByteArray = np.zeros((self._sides(height_m), self._sides(width_m)), np.uint8)
         self._fill_lanes(self.lanes)
         texture = self._painted_ground(seed)
-        self._paint_lines(texture, list(painted_lines(road_map)))
+        self._lines = list(painted_lines(road_map))
+        self._paint_lines(texture)
         self.levels: list[ByteArray] = [texture]
         for _ in range(_LEVELS - 1):
             rows, columns = self.levels[-1].shape[:2]
@@ -101,6 +106,18 @@ class Surface:
                 self.levels[-1], (columns // 2, rows // 2), half, interpolation=cv2.INTER_AREA
             )
             self.levels.append(half)
+
+    @cached_property
+    def tags(self) -> ByteArray:
+        """The `SemanticClass` of each pixel of `levels[0]`, uint8 (rows, columns)."""
+        tag_of_step = _band_table([tag for _, _, tag, _ in _BANDS], SemanticClass.ROADS)
+        tags = np.empty_like(self.classes)
+        for rows, steps in self._steps_from_lanes():
+            tags[rows] = cv2.LUT(steps, tag_of_step)
+        for line in self._lines:
+            outline = self._fixed_point(line.outline_m)
+            cv2.fillPoly(tags, [outline], SemanticClass.ROAD_LINES, shift=_SUBPIXEL_BITS)
+        return tags
 
     def class_at(self, points_m: FloatArray) -> ByteArray:
         """The classes of the ground at (N, 2) map points, uint8 (N,).
@@ -160,24 +177,32 @@ class Surface:
         window[margin:-margin, margin:-margin][closed] = LANE
 
     def _painted_ground(self, seed: int) -> ByteArray:
-        """Classify and colour the ground by its distance from the lanes, a strip at a time."""
-        class_of_step, color_of_step = _band_tables(self.m_per_px)
+        """Classify and colour the ground by its distance from the lanes."""
+        class_of_step = _band_table([ground for _, ground, _, _ in _BANDS], LANE)
+        color_of_step = _color_table(self.m_per_px)
         grain = _grain(seed, self.classes.shape[1])
         texture = np.empty((*self.classes.shape, 3), np.uint8)
+        for rows, steps in self._steps_from_lanes():
+            self.classes[rows] = cv2.LUT(steps, class_of_step)
+            colors = cv2.applyColorMap(steps, color_of_step)
+            cv2.multiply(colors, grain[: len(steps)], texture[rows], scale=1.0 / 128.0)
+        return texture
+
+    def _steps_from_lanes(self) -> Iterator[tuple[slice, ByteArray]]:
+        """Strips of rows, and the distances of their pixels from the lanes in `_STEPS_PER_M`."""
         halo = math.ceil(_HALO_M / self.m_per_px)
-        for top in range(0, len(texture), _STRIP_PX):
-            bottom = min(top + _STRIP_PX, len(texture))
+        for top in range(0, len(self.classes), _STRIP_PX):
+            bottom = min(top + _STRIP_PX, len(self.classes))
             first = max(top - halo, 0)
             off_lane = self.classes[first : bottom + halo] != LANE
             distance_px = _distance(off_lane)[top - first :][: bottom - top]
-            steps = cv2.convertScaleAbs(distance_px, alpha=self.m_per_px * _STEPS_PER_M)
-            self.classes[top:bottom] = cv2.LUT(steps, class_of_step)
-            colors = cv2.applyColorMap(steps, color_of_step)
-            cv2.multiply(colors, grain[: bottom - top], texture[top:bottom], scale=1.0 / 128.0)
-        return texture
+            yield (
+                slice(top, bottom),
+                cv2.convertScaleAbs(distance_px, alpha=self.m_per_px * _STEPS_PER_M),
+            )
 
-    def _paint_lines(self, texture: ByteArray, lines: list[PaintedLine]) -> None:
-        for line in lines:
+    def _paint_lines(self, texture: ByteArray) -> None:
+        for line in self._lines:
             color = _PAINT_BGR.get(line.color, _WHITE_BGR)
             outline = self._fixed_point(line.outline_m)
             cv2.fillPoly(texture, [outline], color, cv2.LINE_AA, _SUBPIXEL_BITS)
@@ -192,17 +217,22 @@ def _distance(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     return np.minimum(distance, _FURTHEST_PX)
 
 
-def _band_tables(m_per_px: float) -> tuple[ByteArray, ByteArray]:
-    """The class (256,) and BGR colour (256, 1, 3) of each step of distance from the lanes."""
-    classes = np.full(256, LANE, np.uint8)
+def _band_table(values: list[int], of_lane: int) -> ByteArray:
+    """The value (256,) of each step of distance from the lanes; `values` has those of `_BANDS`."""
+    table = np.full(256, of_lane, np.uint8)
+    for (from_m, *_), value in zip(_BANDS, values, strict=True):
+        table[from_m < _STEPS_M] = value
+    return table
+
+
+def _color_table(m_per_px: float) -> ByteArray:
+    """The BGR colour (256, 1, 3) of each step of distance from the lanes."""
     colors = np.full((256, 3), _ASPHALT_BGR, np.float64)
-    distance_m = np.arange(256) / _STEPS_PER_M
-    for from_m, ground_class, color in _BANDS:
-        classes[distance_m > from_m] = ground_class
+    for from_m, _, _, color in _BANDS:
         # A band's edge is blended over one pixel, or it would look like stairs.
-        share = np.clip((distance_m - from_m) / m_per_px + 0.5, 0.0, 1.0)[:, None]
+        share = np.clip((_STEPS_M - from_m) / m_per_px + 0.5, 0.0, 1.0)[:, None]
         colors += share * (np.array(color) - colors)
-    return classes, np.rint(colors).astype(np.uint8)[:, None]
+    return np.rint(colors).astype(np.uint8)[:, None]
 
 
 def _grain(seed: int, width_px: int) -> ByteArray:
