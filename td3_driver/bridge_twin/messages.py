@@ -29,7 +29,8 @@ from td3_driver.driving.messages.encoding import (
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.world.bodies import powertrain
 from td3_driver.world.bodies.vehicle import MASS_KG
-from td3_driver.world.simulation import Collision, Tick, WorldConfig
+from td3_driver.world.scene import Collision
+from td3_driver.world.simulation import Tick, WorldConfig
 
 EGO_ID = 1
 _FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin

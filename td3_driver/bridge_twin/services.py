@@ -22,7 +22,8 @@ from td3_driver.driving.messages.decoding import pose_of
 from td3_driver.driving.types import LARGEST_M, Pose
 from td3_driver.ros import names
 from td3_driver.text import shown
-from td3_driver.world.simulation import OccupiedError, Simulation
+from td3_driver.world.scene import OccupiedError
+from td3_driver.world.simulation import Simulation
 
 MOST_ACTORS = 1000
 LONGEST_PATTERN = 200

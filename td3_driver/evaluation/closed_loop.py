@@ -22,7 +22,8 @@ from td3_driver.evaluation import standard
 from td3_driver.evaluation.drive_recorder import DriveRecorder
 from td3_driver.evaluation.metrics import Trace
 from td3_driver.world.loop import advance
-from td3_driver.world.simulation import Collision, Simulation, Tick
+from td3_driver.world.scene import Collision
+from td3_driver.world.simulation import Simulation, Tick
 from td3_driver.world.traffic.others import are_pedestrians
 
 

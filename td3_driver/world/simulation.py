@@ -13,30 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap, pose_of
+from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap
 from td3_driver.driving.types import Control, EgoState, Pose
-from td3_driver.world.bodies.boxes import Bodies, box_corners, penetration
-from td3_driver.world.bodies.contact import Contact, strike
-from td3_driver.world.bodies.shapes import Shapes, joined, of_bodies
-from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M, Vehicle
+from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.bodies.car import Car
+from td3_driver.world.bodies.vehicle import MODEL_3
 from td3_driver.world.camera.appearance import APPEARANCES, look_of
 from td3_driver.world.camera.camera import Camera
-from td3_driver.world.camera.scenery import grow
 from td3_driver.world.ground.lane_invasion import LaneInvasion
-from td3_driver.world.ground.lane_paint import places_along
-from td3_driver.world.ground.surface import Surface
-from td3_driver.world.ground.terrain import Ground, Terrain
-from td3_driver.world.traffic.others import Others
+from td3_driver.world.ground.terrain import Ground
+from td3_driver.world.scene import Collision, Scene
 
-_SPAWN_SPACING_M = 2.0
+_CAR_ID = 1
 
 
 class WorldConfigError(ValueError):
     """A world that cannot be simulated."""
-
-
-class OccupiedError(ValueError):
-    """A place is occupied by something solid."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +81,6 @@ class WorldConfig:
 
 
 @dataclass(frozen=True)
-class Collision:
-    """A collision of the car, as the bridge's sensor reports it.
-
-    `impulse` is the impulse on the car along x, y, z of the ROS map frame, kg m/s.
-    """
-
-    other_actor_id: int
-    impulse: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
 class Tick:
     """The world after one step.
 
@@ -111,7 +92,7 @@ class Tick:
         acceleration_map: mean acceleration over the step, m/s2, in the map frame (x, y, z).
         control: the command that was applied.
         image: uint8 BGRA (height, width, 4).
-        collisions: collisions during this step.
+        collisions: the car's collisions during this step.
         lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
             1 broken, 2 solid, ... 9 curb, 10 none).
         others: the bodies of all other road users.
@@ -146,7 +127,6 @@ class Simulation:
     def __init__(self, config: WorldConfig, road_map: RoadMap) -> None:
         self.config = config
         self.road_map = road_map
-        self.surface = Surface(road_map, config.seed)
         self._camera = Camera(
             config.image_width,
             config.image_height,
@@ -156,14 +136,19 @@ class Simulation:
             z_m=config.camera_z_m,
             pitch_deg=config.camera_pitch_deg,
         )
-        self._terrain = Terrain(road_map)
-        lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
-        self._spawn_poses = [
-            pose_of(place)
-            for place in places_along(lanes, _SPAWN_SPACING_M)
-            if place.width_m >= NARROWEST_M
-        ]
-        if not self._spawn_poses:
+        try:
+            self._scene = Scene(
+                road_map,
+                config.seed,
+                traffic=config.traffic,
+                pedestrians=config.pedestrians,
+                scenery=config.scenery,
+            )
+        except ValueError as error:
+            raise WorldConfigError(str(error)) from error
+        self.surface = self._scene.surface
+        if not self._scene.spawn_poses:
+            lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
             narrow = any(lane.junction_id is None for lane in lanes)
             width = f" is {NARROWEST_M} m wide" if narrow else ""
             raise WorldConfigError(
@@ -171,18 +156,17 @@ class Simulation:
             )
         self._step_ns = round(config.fixed_delta_s * 1e9)
         self._frame = 0
-        self._vehicle = Vehicle(self.spawn_pose(config.seed))
-        self._contact = Contact(self.surface)
         self._lane_invasion = LaneInvasion(road_map)
-        lanes = self.surface.lanes
-        self._scenery = grow(lanes, self.surface, config.seed) if config.scenery else None
-        self._others = Others(road_map, lanes, self.surface, config.traffic, config.pedestrians)
-        self.reset_pose(self._vehicle.pose)
+        # The others make room for it.
+        self._car = Car(self.spawn_pose(config.seed), self._scene.terrain, falls=False)
+        self._scene.cars[_CAR_ID] = self._car
+        self.reset_pose(self._car.pose)
 
     def spawn_pose(self, seed: int | np.random.Generator) -> Pose:
         """A random pose to start at: the middle of a lane outside junctions, with the traffic."""
         rng = np.random.default_rng(seed)
-        return self._spawn_poses[int(rng.integers(len(self._spawn_poses)))]
+        poses = self._scene.spawn_poses
+        return poses[int(rng.integers(len(poses)))]
 
     def reset_pose(self, pose: Pose) -> None:
         """Set the car's pose, as the bridge's `set_transform`; the car keeps its velocity.
@@ -194,15 +178,14 @@ class Simulation:
         Raises:
             WorldConfigError: the map has no room for the others.
         """
-        self._vehicle.teleport(pose)
-        self._ground = self._terrain.under(pose)
-        self._lane_invasion.restart(self._vehicle.footprint())
+        self._car.place(pose)
+        self._lane_invasion.restart(self._car.footprint())
         if self.config.appearance != "plain":
             self._camera.wear(look_of(self.config.appearance, self._rng_at(pose, 0)))
         try:
-            self._others.restart(pose, self._rng_at(pose, 1))
+            self._scene.place_others(self._rng_at(pose, 1))
         except ValueError as error:
-            raise WorldConfigError(f"map {self.road_map.name}: {error}") from error
+            raise WorldConfigError(str(error)) from error
 
     def park(self, pose: Pose) -> int:
         """Park a vehicle at a pose; returns its actor id.
@@ -210,22 +193,17 @@ class Simulation:
         Raises:
             OccupiedError: something solid is there.
         """
-        box = box_corners(
-            np.array([(pose.x_m, pose.y_m, pose.yaw_rad)]), np.array([(LENGTH_M, WIDTH_M)])
-        )[0]
-        there = [self._vehicle.footprint(), *self._others.bodies().corners()]
-        if self._contact.blocked(pose) or any(penetration(box, other) for other in there):
-            raise OccupiedError(f"({pose.x_m:g}, {pose.y_m:g}) m: something stands there")
-        return self._others.parked.add(pose)
+        self._scene.check_free(pose, MODEL_3)
+        return self._scene.others.parked.add(pose)
 
     def take_away(self, actor_id: int) -> bool:
         """Remove a parked vehicle; returns whether it was there."""
-        return self._others.parked.remove(actor_id)
+        return self._scene.others.parked.remove(actor_id)
 
     @property
     def others(self) -> Bodies | None:
         """The bodies of all other road users after the last step; None if there are none."""
-        bodies = self._others.bodies()
+        bodies = self._scene.others.bodies()
         return bodies if len(bodies.actor_ids) else None
 
     def set_target_velocity(
@@ -236,7 +214,7 @@ class Simulation:
         Raises:
             ControlError: a value is not finite.
         """
-        self._vehicle.set_velocity(forward_mps, left_mps, yaw_rate_radps)
+        self._car.vehicle.set_velocity(forward_mps, left_mps, yaw_rate_radps)
 
     def step(self, control: Control) -> Tick:
         """Apply a command for one step.
@@ -244,19 +222,13 @@ class Simulation:
         Raises:
             ControlError: a value is not finite.
         """
-        before = self._vehicle.pose
-        self._vehicle.step(control, self.config.fixed_delta_s, self._ground.pull_mps2)
-        collisions = self._move_others()
-        impulse = self._contact.resolve(self._vehicle, before)
-        if impulse is not None:  # the world's still parts have no actor of their own
-            collisions.append(Collision(0, impulse))
-        crossed = self._lane_invasion.update(self._vehicle.footprint())
-        self._ground = self._terrain.under(self._vehicle.pose)
-        self._vehicle.stand_at(self._ground.z_m)
+        self._car.control = control
+        collisions = self._scene.step(self.config.fixed_delta_s)
+        crossed = self._lane_invasion.update(self._car.footprint())
         self._frame += 1
-        state = self._vehicle.state
+        state = self._car.vehicle.state
         stamp_ns = self._frame * self._step_ns
-        others = self._others.bodies()
+        others = self._scene.others.bodies()
         return Tick(
             frame=self._frame,
             stamp_ns=stamp_ns,
@@ -267,29 +239,15 @@ class Simulation:
                 state.lateral_speed_mps,
                 state.yaw_rate_radps,
             ),
-            pitch_rad=self._ground.pitch_rad,
+            pitch_rad=self._car.ground.pitch_rad,
             acceleration_map=state.acceleration_mps2,
             control=control,
-            image=self._camera.render(self.surface, state.pose, self._solids(others)),
+            image=self._camera.render(self.surface, state.pose, self._scene.solids((_CAR_ID,))),
             collisions=tuple(collisions),
             lane_invasions=crossed,
             others=others,
-            others_ground=self._terrain.under_all(others.poses),
+            others_ground=self._scene.terrain.under_all(others.poses),
         )
-
-    def _move_others(self) -> list[Collision]:
-        self._others.step(self.config.fixed_delta_s, self._vehicle)
-        bodies = self._others.bodies()
-        struck = strike(self._vehicle, bodies)
-        for index, impulse in struck:
-            self._others.push(index, -np.array(impulse[:2]))
-        return [Collision(int(bodies.actor_ids[index]), impulse) for index, impulse in struck]
-
-    def _solids(self, others: Bodies) -> Shapes | None:
-        if not len(others.actor_ids):
-            return self._scenery
-        moving = of_bodies(others)
-        return moving if self._scenery is None else joined(self._scenery, moving)
 
     def _rng_at(self, pose: Pose, purpose: int) -> np.random.Generator:
         """A random generator for a purpose at a place, which is rounded to 1 cm."""

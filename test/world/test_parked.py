@@ -10,7 +10,8 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Pose
 from td3_driver.world.bodies.vehicle import MASS_KG
 from td3_driver.world.ground.surface import OBSTACLE
-from td3_driver.world.simulation import OccupiedError, Simulation, WorldConfig
+from td3_driver.world.scene import OccupiedError
+from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.traffic.parked import Parked
 
 SMALL = {"image_width": 32, "image_height": 24}

@@ -10,12 +10,11 @@ import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
-from td3_driver.world.bodies.boxes import Bodies, everybody
+from td3_driver.world.bodies.boxes import NOBODY, Bodies, everybody
 from td3_driver.world.ground.surface import OBSTACLE, Surface
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig, WorldConfigError
 from td3_driver.world.traffic.lane_network import SPEED_LIMIT_MPS, LaneNetwork
-from td3_driver.world.traffic.others import NOBODY
 from td3_driver.world.traffic.vehicles import Traffic
 from td3_driver.world.traffic.walkers import Walkers, find_crossings
 
@@ -23,7 +22,7 @@ from ..opendrive.making import lane, read, road, section, touches
 from ..towns import STREETS
 
 STEP_S = 0.05
-FAR_AWAY = Pose(1e5, 1e5, 0.0)
+FAR_AWAY = [Pose(1e5, 1e5, 0.0)]
 IN_TOWN01 = pytest.mark.parametrize("town", [STREETS, "Town01"], indirect=True)
 IN_TOWN02 = pytest.mark.parametrize("town", [STREETS, "Town02"], indirect=True)
 SMALL = {"image_width": 16, "image_height": 12}

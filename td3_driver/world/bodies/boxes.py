@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moving bodies on the ground as upright boxes, in the ROS map frame."""
+"""Bodies on the ground as upright boxes, in the ROS map frame."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,6 +12,22 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 _CORNERS = np.array([(0.5, 0.5), (0.5, -0.5), (-0.5, -0.5), (-0.5, 0.5)])
+
+
+@dataclass(frozen=True)
+class Body:
+    """Size, mass and colour of one box. What nothing can move has an infinite mass."""
+
+    length_m: float
+    width_m: float
+    height_m: float
+    mass_kg: float
+    color_bgr: tuple[float, float, float] = (120.0, 118.0, 115.0)
+
+    @property
+    def diagonal_m(self) -> float:
+        """From corner to corner on the ground, m."""
+        return math.hypot(self.length_m, self.width_m)
 
 
 @dataclass(frozen=True)
@@ -53,9 +70,23 @@ class Bodies:
             actor_ids, poses, sizes_m, velocities_mps, masses_kg, colors_bgr, rest[:, 0], rest
         )
 
+    def rows(self, kept: npt.NDArray[np.bool_]) -> Bodies:
+        """Those bodies for which `kept` (N,) is true."""
+        return Bodies(*(getattr(self, field.name)[kept] for field in fields(self)))
+
     def corners(self) -> FloatArray:
         """(N, 4, 2) m: front left, front right, rear right, rear left."""
         return box_corners(self.poses, self.sizes_m[:, :2])
+
+
+NOBODY = Bodies.steady(
+    np.empty(0, np.int64),
+    np.empty((0, 3)),
+    np.empty((0, 3)),
+    np.empty((0, 2)),
+    np.empty(0),
+    np.empty((0, 3)),
+)
 
 
 def everybody(*groups: Bodies) -> Bodies:

@@ -1,36 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact of the car with obstacles beside the road and with other bodies."""
+"""Contact of cars with obstacles beside the road, and of all bodies with each other."""
 
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.types import Pose, wrap_angle
-from td3_driver.world.bodies.boxes import Bodies, penetration
-from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, WIDTH_M, Vehicle, place
+from td3_driver.world.bodies.boxes import Bodies, Body, penetration
+from td3_driver.world.bodies.solid import Solid
+from td3_driver.world.bodies.vehicle import Vehicle, place
 from td3_driver.world.ground.surface import OBSTACLE, Surface
 
 Impulse = tuple[float, float, float]
 
 _SPACING_M = 0.3  # nothing solid is thinner
 _BISECTIONS = 5
-_REACH_M = 10.0  # bodies further away cannot touch the car
+_MOVED_M = 5.0  # nobody is moved further out of others in one step
 _TOUCH_MPS = 0.01  # who leans on the other at rest does not collide anew in every step
 
 
-def _outline() -> npt.NDArray[np.float64]:
-    """Points round the car's box, in its frame, metres, (N, 2)."""
-    lengthwise = np.linspace(-0.5, 0.5, math.ceil(LENGTH_M / _SPACING_M) + 1) * LENGTH_M
-    crosswise = np.linspace(-0.5, 0.5, math.ceil(WIDTH_M / _SPACING_M) + 1) * WIDTH_M
-    sides = [(x, y) for x in lengthwise for y in (-WIDTH_M / 2.0, WIDTH_M / 2.0)]
-    ends = [(x, y) for x in (-LENGTH_M / 2.0, LENGTH_M / 2.0) for y in crosswise[1:-1]]
+@cache
+def _outline(body: Body) -> npt.NDArray[np.float64]:
+    """Points round a car's box, in its frame, metres, (N, 2)."""
+    length_m, width_m = body.length_m, body.width_m
+    lengthwise = np.linspace(-0.5, 0.5, math.ceil(length_m / _SPACING_M) + 1) * length_m
+    crosswise = np.linspace(-0.5, 0.5, math.ceil(width_m / _SPACING_M) + 1) * width_m
+    sides = [(x, y) for x in lengthwise for y in (-width_m / 2.0, width_m / 2.0)]
+    ends = [(x, y) for x in (-length_m / 2.0, length_m / 2.0) for y in crosswise[1:-1]]
     return np.array(sides + ends)
 
 
-_OUTLINE_M = _outline()
+def collide(one: Solid, other: Solid) -> Impulse | None:
+    """Separate two bodies that overlap, without bounce or friction.
+
+    The heavier one is moved less. Momentum along the direction of contact is exchanged until both
+    have the same speed in it.
+
+    Returns:
+        The impulse on `one` in the map frame, kg m/s, that on `other` being the opposite; None if
+        they are apart, or touch without one driving or walking into the other.
+    """
+    inertia = 1.0 / one.mass_kg, 1.0 / other.mass_kg
+    overlap = penetration(one.footprint(), other.footprint()) if any(inertia) else None
+    if overlap is None:
+        return None
+    depth_m, direction = overlap
+    out_m = depth_m / sum(inertia) * direction
+    one.shift(inertia[0] * out_m)
+    other.shift(-inertia[1] * out_m)
+    approach_mps = float(np.subtract(other.map_velocity(), one.map_velocity()) @ direction)
+    if approach_mps < _TOUCH_MPS:
+        return None
+    impulse = approach_mps / sum(inertia) * direction
+    one.push(impulse)
+    other.push(-impulse)
+    return float(impulse[0]), float(impulse[1]), 0.0
 
 
 def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
@@ -47,9 +75,16 @@ def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
     if not len(others.actor_ids):
         return struck
     offset_m = others.poses[:, :2] - (vehicle.pose.x_m, vehicle.pose.y_m)
-    near = np.flatnonzero(np.hypot(offset_m[:, 0], offset_m[:, 1]) < _REACH_M)
+    sides_m = others.sizes_m[:, :2]
+    half_m = (np.hypot(sides_m[:, 0], sides_m[:, 1]) + vehicle.body.diagonal_m) / 2.0
+    near = np.flatnonzero(np.hypot(offset_m[:, 0], offset_m[:, 1]) < half_m + _MOVED_M)
+    if not len(near):
+        return struck
     corners = others.corners()
     for index in near.tolist():
+        apart_m = others.poses[index, :2] - (vehicle.pose.x_m, vehicle.pose.y_m)
+        if math.hypot(*apart_m) > half_m[index]:
+            continue
         overlap = penetration(vehicle.footprint(), corners[index])
         if overlap is None:
             continue
@@ -62,8 +97,9 @@ def strike(vehicle: Vehicle, others: Bodies) -> list[tuple[int, Impulse]]:
         if approach_mps < _TOUCH_MPS:
             continue
         mass_kg = float(others.masses_kg[index])
-        impulse = approach_mps * MASS_KG * mass_kg / (MASS_KG + mass_kg) * direction
-        vehicle.set_map_velocity(velocity + impulse / MASS_KG)
+        ours_kg = vehicle.body.mass_kg
+        impulse = approach_mps * ours_kg * mass_kg / (ours_kg + mass_kg) * direction
+        vehicle.set_map_velocity(velocity + impulse / ours_kg)
         struck.append((index, (float(impulse[0]), float(impulse[1]), 0.0)))
     return struck
 
@@ -87,33 +123,35 @@ class Contact:
             The impulse on the car in the map frame, kg m/s, or None without contact.
         """
         after = vehicle.pose
-        if self._depth(after) == 0 or self._depth(after) < self._depth(before):
+        body = vehicle.body
+        depth = self._depth(after, body)
+        if depth == 0 or depth < self._depth(before, body):
             return None
         state = vehicle.state
-        vehicle.move_to(self._last_free(before, after))
+        vehicle.move_to(self._last_free(before, after, body))
         vehicle.set_velocity(0.0, 0.0, 0.0)
         course = after.yaw_rad + math.atan2(state.lateral_speed_mps, state.speed_mps)
-        momentum = MASS_KG * math.hypot(state.speed_mps, state.lateral_speed_mps)
+        momentum = body.mass_kg * math.hypot(state.speed_mps, state.lateral_speed_mps)
         if momentum == 0.0:
             return None
         return (-momentum * math.cos(course), -momentum * math.sin(course), 0.0)
 
-    def blocked(self, pose: Pose) -> bool:
+    def blocked(self, pose: Pose, body: Body) -> bool:
         """Whether a car at a pose would stand in an obstacle."""
-        return self._depth(pose) > 0
+        return self._depth(pose, body) > 0
 
-    def _depth(self, pose: Pose) -> int:
+    def _depth(self, pose: Pose, body: Body) -> int:
         """The number of points of the car's outline that lie in obstacles."""
-        classes = self._surface.class_at(place(_OUTLINE_M, pose))
+        classes = self._surface.class_at(place(_outline(body), pose))
         return int(np.count_nonzero(classes == OBSTACLE))
 
-    def _last_free(self, before: Pose, after: Pose) -> Pose:
+    def _last_free(self, before: Pose, after: Pose, body: Body) -> Pose:
         """The furthest pose between both that is no deeper in an obstacle than `before`."""
-        allowed = self._depth(before)
+        allowed = self._depth(before, body)
         free, blocked = 0.0, 1.0
         for _ in range(_BISECTIONS):
             middle = (free + blocked) / 2.0
-            if self._depth(_between(before, after, middle)) <= allowed:
+            if self._depth(_between(before, after, middle), body) <= allowed:
                 free = middle
             else:
                 blocked = middle

@@ -165,6 +165,17 @@ def of_bodies(bodies: Bodies, tags: ByteArray | None = None) -> Shapes:
     return shapes
 
 
+def of_boxes(bodies: Bodies) -> Shapes:
+    """Plain boxes in their colours."""
+    meshes = []
+    for (length_m, width_m, height_m), color in zip(
+        bodies.sizes_m.tolist(), bodies.colors_bgr.tolist(), strict=True
+    ):
+        sides = -length_m / 2.0, length_m / 2.0, -width_m / 2.0, width_m / 2.0
+        meshes.append(frustum((*sides, 0.0), (*sides, height_m), color, color))
+    return placed(meshes, bodies.poses)
+
+
 def joined(one: Shapes, other: Shapes) -> Shapes:
     """The solids of both in one."""
     return Shapes(

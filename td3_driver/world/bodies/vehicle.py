@@ -4,12 +4,14 @@
 CommonRoad's single-track model (Althoff and Wuersching, "CommonRoad: Vehicle Models", 2020)
 drives above 6 m/s, their kinematic one below and in reverse, where tyres hardly slip and the
 single-track equations, which divide by the speed, are stiff. Engine, brakes and actuators are
-ours. Everything is in ROS' frames; only `Control.steer` has CARLA's sign.
+ours. Everything is in ROS' frames; only `Control.steer` has CARLA's sign. A larger or heavier
+body drives in the same way: its box and mass count where it meets others.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +23,14 @@ from vehiclemodels.vehicle_parameters import VehicleParameters, setup_vehicle_pa
 
 from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
 from td3_driver.driving.types import Control, Pose, wrap_angle
+from td3_driver.world.bodies.boxes import Body
 
 FloatArray = npt.NDArray[np.float64]
 
 # CARLA 0.9.16's vehicle.tesla.model3: mass and bounding box.
 MASS_KG = 1845.0
 LENGTH_M, WIDTH_M, HEIGHT_M = 4.79, 2.16, 1.49
+MODEL_3 = Body(LENGTH_M, WIDTH_M, HEIGHT_M, MASS_KG)
 # The centre of gravity is taken to be the middle of wheelbase and box.
 _CENTRE_OF_GRAVITY_HEIGHT_M = 0.46
 _DRAG_PER_M = 0.5 * 1.2 * 0.51 / MASS_KG  # 1/2 air density * drag area / mass
@@ -44,10 +48,13 @@ _HAND_BRAKE_MPS2 = 4.5
 _DRIVE_LAG_S = 0.15
 _BRAKE_LAG_S = 0.08
 _WHEEL_RATE_RADPS = 2.0
+SLIDING_MPS2 = 7.0  # locked wheels, or wheels that are pushed sideways
 
 _SINGLE_TRACK_FROM_MPS = 6.0
 _MAX_SLIP_RAD = 0.5
 _SUBSTEP_S = 0.01
+_SLIDING_FROM_MPS = 0.05
+_PACKING = struct.Struct("15d")
 
 # CommonRoad's state vector.
 _X, _Y, _WHEEL, _SPEED, _YAW, _YAW_RATE, _SLIP = range(7)
@@ -99,20 +106,29 @@ class Vehicle:
 
     Args:
         pose: where it starts, at rest.
+        body: its box and mass.
     """
 
-    def __init__(self, pose: Pose) -> None:
+    def __init__(self, pose: Pose, body: Body = MODEL_3) -> None:
+        self.body = body
+        self._corners_m = _CORNERS * (body.length_m / 2.0, body.width_m / 2.0)
         self._state = [0.0] * 7
+        # What the wheels do not roll along: (x, y) m/s in the map frame, after a push.
+        self._slide_mps: tuple[float, float] | None = None
+        self._rests_by: tuple[Control, float] | None = None
         self.teleport(pose)
 
     @property
     def state(self) -> VehicleState:
         """The car now."""
         speed, slip = self._state[_SPEED], self._state[_SLIP]
+        forward, left = speed * math.cos(slip), speed * math.sin(slip)
+        if self._slide_mps is not None:
+            forward, left = self._in_body_frame(*self.map_velocity())
         return VehicleState(
             pose=self.pose,
-            speed_mps=speed * math.cos(slip),
-            lateral_speed_mps=speed * math.sin(slip),
+            speed_mps=forward,
+            lateral_speed_mps=left,
             yaw_rate_radps=self._state[_YAW_RATE],
             acceleration_mps2=self._acceleration_mps2,
         )
@@ -122,9 +138,17 @@ class Vehicle:
         """The middle of the car's bounding box, on the ground."""
         return Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
 
+    @property
+    def rests(self) -> bool:
+        """Whether the last step changed nothing, and nothing has been changed since.
+
+        The next step by the same command will change nothing either.
+        """
+        return self._rests_by is not None
+
     def footprint(self) -> FloatArray:
         """Corners in the map frame, metres, (4, 2): front left, front right, rear right, left."""
-        return place(_CORNERS_M, self.pose)
+        return place(self._corners_m, self.pose)
 
     def teleport(self, pose: Pose) -> None:
         """Set the car's pose; it keeps its velocity, as CARLA's does.
@@ -137,9 +161,11 @@ class Vehicle:
         self._state[_WHEEL] = self._wheel_rad = 0.0
         self._drive_mps2 = self._brake_mps2 = 0.0
         self._acceleration_mps2 = (0.0, 0.0, 0.0)
+        self._rests_by = None
 
     def move_to(self, pose: Pose) -> None:
         """Set the car's pose and nothing else of its state."""
+        self._rests_by = None
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
 
     def stand_at(self, z_m: float) -> None:
@@ -164,17 +190,33 @@ class Vehicle:
         self._state[_SLIP] = slip
         self._state[_YAW_RATE] = yaw_rate_radps if forward else 0.0
         self._limit_yaw_rate()
+        self._slide_mps = self._rests_by = None
 
     def map_velocity(self) -> tuple[float, float]:
         """(2,) velocity along the map's x and y, m/s."""
         speed, course = self._state[_SPEED], self._state[_YAW] + self._state[_SLIP]
-        return speed * math.cos(course), speed * math.sin(course)
+        x, y = speed * math.cos(course), speed * math.sin(course)
+        if self._slide_mps is None:
+            return x, y
+        return x + self._slide_mps[0], y + self._slide_mps[1]
 
     def set_map_velocity(self, velocity_mps: FloatArray) -> None:
         """As `set_velocity`, with (2,) m/s along the map's x and y; it turns as before."""
-        sin, cos = math.sin(self._state[_YAW]), math.cos(self._state[_YAW])
         x, y = velocity_mps.tolist()
-        self.set_velocity(cos * x + sin * y, cos * y - sin * x, self._state[_YAW_RATE])
+        self.set_velocity(*self._in_body_frame(x, y), self._state[_YAW_RATE])
+
+    def push(self, impulse: FloatArray) -> None:
+        """Apply an impulse (2,), kg m/s, map frame.
+
+        The wheels take the part along the car; what they cannot roll along it slides.
+        """
+        wanted = np.array(self.map_velocity()) + impulse / self.body.mass_kg
+        forward, _ = self._in_body_frame(*wanted.tolist())
+        yaw_rate, slip = self._state[_YAW_RATE], self._state[_SLIP]
+        self.set_velocity(forward, forward * math.tan(slip), yaw_rate)
+        x_mps, y_mps = (wanted - self.map_velocity()).tolist()
+        if math.hypot(x_mps, y_mps) > _SLIDING_FROM_MPS:
+            self._slide_mps = x_mps, y_mps
 
     def step(self, control: Control, dt_s: float = 0.05, pull_mps2: float = 0.0) -> None:
         """Drive for `dt_s`. Values outside a control's range are clipped to it.
@@ -187,7 +229,10 @@ class Vehicle:
         Raises:
             ControlError: a value is not finite.
         """
-        throttle, steer, brake = _checked(control)
+        throttle, steer, brake = clipped(control)
+        if self._rests_by == (control, pull_mps2):
+            return
+        before = self._packed()
         substeps = max(round(dt_s / _SUBSTEP_S), 1)
         h = dt_s / substeps
         drive_target = throttle * (-_REVERSE_MPS2 if control.reverse else _DRIVE_MPS2)
@@ -201,6 +246,7 @@ class Vehicle:
             turn = -steer * MAX_WHEEL_RAD - self._wheel_rad
             self._wheel_rad += min(max(turn, -_WHEEL_RATE_RADPS * h), _WHEEL_RATE_RADPS * h)
             self._substep(h, pull_mps2)
+        self._slide(dt_s)
         if abs(self._state[_YAW]) > math.pi:
             self._state[_YAW] = wrap_angle(self._state[_YAW])
         velocity = self.map_velocity()
@@ -209,6 +255,29 @@ class Vehicle:
             (velocity[1] - velocity_before[1]) / dt_s,
             0.0,
         )
+        self._rests_by = (control, pull_mps2) if self._packed() == before else None
+
+    def _packed(self) -> bytes:
+        """Everything that a step depends on and can change, to the bit."""
+        slide = self._slide_mps or (0.0, 0.0)
+        actuators = self._wheel_rad, self._drive_mps2, self._brake_mps2
+        return _PACKING.pack(*self._state, *actuators, *self._acceleration_mps2, *slide)
+
+    def _in_body_frame(self, x: float, y: float) -> tuple[float, float]:
+        """A vector of the map frame forward and left."""
+        sin, cos = math.sin(self._state[_YAW]), math.cos(self._state[_YAW])
+        return cos * x + sin * y, cos * y - sin * x
+
+    def _slide(self, dt_s: float) -> None:
+        """Slide on from a push for `dt_s`, s, ever more slowly."""
+        if self._slide_mps is None:
+            return
+        x, y = self._slide_mps
+        speed_mps = math.hypot(x, y)
+        left = max(speed_mps - SLIDING_MPS2 * dt_s, 0.0) / speed_mps
+        self._state[_X] += (1.0 + left) / 2.0 * x * dt_s
+        self._state[_Y] += (1.0 + left) / 2.0 * y * dt_s
+        self._slide_mps = (left * x, left * y) if left else None
 
     def _substep(self, h: float, pull_mps2: float) -> None:
         speed, speed_after = self._state[_SPEED], self._speed_after(h, pull_mps2)
@@ -253,10 +322,7 @@ class Vehicle:
         self._state[_YAW_RATE] = min(max(self._state[_YAW_RATE], -fastest), fastest)
 
 
-_CORNERS_M = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)]) * (
-    LENGTH_M / 2.0,
-    WIDTH_M / 2.0,
-)
+_CORNERS = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
 
 
 def place(points_m: FloatArray, pose: Pose) -> FloatArray:
@@ -267,8 +333,12 @@ def place(points_m: FloatArray, pose: Pose) -> FloatArray:
     return placed
 
 
-def _checked(control: Control) -> tuple[float, float, float]:
-    """Throttle, steer and brake, clipped to their ranges."""
+def clipped(control: Control) -> tuple[float, float, float]:
+    """Throttle, steer and brake, clipped to their ranges.
+
+    Raises:
+        ControlError: a value is not finite.
+    """
     values = control.throttle, control.steer, control.brake
     if not all(map(math.isfinite, values)):
         raise ControlError(

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All road users but the ego car."""
+"""All road users but the cars that are driven, and walkers that are led."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import Lane, RoadMap
 from td3_driver.driving.types import Pose
-from td3_driver.world.bodies.boxes import Bodies, everybody
-from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M, Vehicle
+from td3_driver.world.bodies.boxes import NOBODY, Bodies, Body, everybody
+from td3_driver.world.bodies.contact import Impulse, collide
+from td3_driver.world.bodies.solid import Solid
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.traffic.lane_network import LaneNetwork
 from td3_driver.world.traffic.parked import FIRST_ACTOR_ID as FIRST_PARKED_ID
@@ -20,15 +23,8 @@ from td3_driver.world.traffic.vehicles import Traffic
 from td3_driver.world.traffic.walkers import FIRST_ACTOR_ID as FIRST_WALKER_ID
 from td3_driver.world.traffic.walkers import Walkers, find_crossings
 
-_EGO_FORESIGHT_S = (0.0, 0.7, 1.4, 2.0)
-NOBODY = Bodies.steady(
-    np.empty(0, np.int64),
-    np.empty((0, 3)),
-    np.empty((0, 3)),
-    np.empty((0, 2)),
-    np.empty(0),
-    np.empty((0, 3)),
-)
+_FORESIGHT_S = (0.0, 0.7, 1.4, 2.0)
+_REMEMBERED = 1024  # places: cars that stand are asked for again in each step
 
 
 def are_pedestrians(actor_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -37,7 +33,7 @@ def are_pedestrians(actor_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 class Others:
-    """Vehicles and pedestrians that heed the car and each other; `restart` places them.
+    """Vehicles and pedestrians that heed the cars and each other; `restart` places them.
 
     Args:
         road_map, lanes, surface: the roads.
@@ -57,9 +53,10 @@ class Others:
         self._crossings = find_crossings(lanes, surface) if walkers else None
         self._traffic: Traffic | None = None
         self._walkers: Walkers | None = None
+        self._junction_at = lru_cache(_REMEMBERED)(self._find_junction)
 
-    def restart(self, ego: Pose, rng: np.random.Generator) -> None:
-        """Place everybody anew, nobody near the car.
+    def restart(self, cars: Sequence[Pose], rng: np.random.Generator) -> None:
+        """Place everybody anew, nobody near the cars at these poses.
 
         Raises:
             ValueError: the roads have not enough room.
@@ -68,25 +65,47 @@ class Others:
         self.parked.restart()
         if self._network is not None:
             taken_m = self.parked.bodies().poses[:, :2]
-            self._traffic = Traffic(self._network, vehicles, ego, rng, taken_m)
+            self._traffic = Traffic(self._network, vehicles, cars, rng, taken_m)
         if self._crossings is not None:
-            self._walkers = Walkers(self._crossings, walkers, ego, rng)
+            self._walkers = Walkers(self._crossings, walkers, cars, rng)
 
-    def step(self, dt_s: float, ego: Vehicle) -> None:
-        """Simulate `dt_s`, s; nobody enters a junction that the car is in or near."""
+    @property
+    def heeding(self) -> bool:
+        """Whether there are any to heed the cars."""
+        return self._traffic is not None or self._walkers is not None
+
+    def step(self, dt_s: float, cars: Bodies, still: Bodies = NOBODY) -> None:
+        """Simulate `dt_s`, s.
+
+        Args:
+            dt_s: simulated time, s.
+            cars: the cars that are driven; nobody enters a junction that one is in or near.
+            still: other ground to keep free.
+        """
         self.parked.step(dt_s)
-        if self._traffic is None and self._walkers is None:
+        if not self.heeding:
             return
-        heeded = everybody(_body_of(ego), self.parked.bodies())
+        heeded = everybody(cars, self.parked.bodies(), still)
         if self._walkers is not None:
             self._walkers.step(dt_s, everybody(heeded, self._vehicles_now()))
             heeded = everybody(heeded, self._walkers.ways())
         if self._traffic is not None:
-            self._traffic.step(dt_s, heeded, self._junctions_of(ego))
+            self._traffic.step(dt_s, heeded, self._junctions_of(cars))
 
     def bodies(self) -> Bodies:
         """The bodies of traffic, pedestrians and parked vehicles."""
         return everybody(self._vehicles_now(), self._walkers_now(), self.parked.bodies())
+
+    def meet(
+        self, solid: Solid, bodies: Bodies, rows: Sequence[int]
+    ) -> list[tuple[int, Impulse]]:
+        """Let a body collide with those in some rows of `bodies`, this object's `bodies()`.
+
+        Returns:
+            For each in contact: its row, and the impulse on `solid` in the map frame, kg m/s.
+        """
+        met = ((row, collide(solid, _Row(self, bodies, row))) for row in rows)
+        return [(row, impulse) for row, impulse in met if impulse is not None]
 
     def push(self, index: int, impulse: npt.NDArray[np.float64]) -> None:
         """Apply an impulse (2,), kg m/s, map frame, to the body in row `index` of `bodies`.
@@ -110,24 +129,38 @@ class Others:
     def _walkers_now(self) -> Bodies:
         return NOBODY if self._walkers is None else self._walkers.bodies()
 
-    def _junctions_of(self, ego: Vehicle) -> set[int]:
-        pose, (x_mps, y_mps) = ego.pose, ego.map_velocity()
-        found = set()
-        for ahead_s in _EGO_FORESIGHT_S:
-            at = pose.x_m + ahead_s * x_mps, pose.y_m + ahead_s * y_mps
-            place = self._road_map.places.lane_at(*at)
-            if place is not None and place.lane.junction_id is not None:
-                found.add(place.lane.junction_id)
-        return found
+    def _junctions_of(self, cars: Bodies) -> set[int]:
+        moving = zip(cars.poses.tolist(), cars.velocities_mps.tolist(), strict=True)
+        ways = (
+            self._junction_at(x_m + ahead_s * x_mps, y_m + ahead_s * y_mps)
+            for (x_m, y_m, _), (x_mps, y_mps) in moving
+            for ahead_s in _FORESIGHT_S
+        )
+        return {junction for junction in ways if junction is not None}
+
+    def _find_junction(self, x_m: float, y_m: float) -> int | None:
+        """OpenDRIVE's id of the junction at a place."""
+        place = self._road_map.places.lane_at(x_m, y_m)
+        return None if place is None else place.lane.junction_id
 
 
-def _body_of(ego: Vehicle) -> Bodies:
-    pose = ego.pose
-    return Bodies.steady(
-        np.zeros(1, np.int64),
-        np.array([(pose.x_m, pose.y_m, pose.yaw_rad)]),
-        np.array([(LENGTH_M, WIDTH_M, HEIGHT_M)]),
-        np.array([ego.map_velocity()]),
-        np.array([MASS_KG]),
-        np.zeros((1, 3)),
-    )
+class _Row(Solid):
+    """One of the others, who can be pushed but not shifted."""
+
+    def __init__(self, others: Others, bodies: Bodies, row: int) -> None:
+        x, y, yaw = bodies.poses[row].tolist()
+        length_m, width_m, height_m = bodies.sizes_m[row].tolist()
+        super().__init__(Body(length_m, width_m, height_m, float(bodies.masses_kg[row])))
+        self._others, self._row = others, row
+        self._pose = Pose(x, y, yaw)
+        self._velocity_mps: tuple[float, float] = tuple(bodies.velocities_mps[row].tolist())
+
+    @property
+    def pose(self) -> Pose:
+        return self._pose
+
+    def map_velocity(self) -> tuple[float, float]:
+        return self._velocity_mps
+
+    def push(self, impulse: npt.NDArray[np.float64]) -> None:
+        self._others.push(self._row, impulse)

@@ -12,13 +12,11 @@ import numpy.typing as npt
 
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies
-from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M
+from td3_driver.world.bodies.vehicle import MODEL_3, SLIDING_MPS2
 
 FloatArray = npt.NDArray[np.float64]
 
 FIRST_ACTOR_ID = 20_000
-_SLIDING_MPS2 = 7.0
-_COLOR_BGR = (120.0, 118.0, 115.0)
 
 
 class Parked:
@@ -59,14 +57,14 @@ class Parked:
         """Let the vehicles that were hit slide for `dt_s`, s."""
         before = self._velocities_mps
         speed_mps = np.hypot(before[:, 0], before[:, 1])
-        left = np.maximum(speed_mps - _SLIDING_MPS2 * dt_s, 0.0) / np.maximum(speed_mps, 1e-9)
+        left = np.maximum(speed_mps - SLIDING_MPS2 * dt_s, 0.0) / np.maximum(speed_mps, 1e-9)
         self._velocities_mps = before * left[:, None]
         self._accelerations_mps2 = (self._velocities_mps - before) / dt_s
         self._poses[:, :2] += (before + self._velocities_mps) / 2.0 * dt_s
 
     def push(self, index: int, impulse: FloatArray) -> None:
         """Apply an impulse (2,), kg m/s, map frame, to the vehicle in row `index` of `bodies`."""
-        self._velocities_mps[index] += impulse / MASS_KG
+        self._velocities_mps[index] += impulse / MODEL_3.mass_kg
 
     def bodies(self) -> Bodies:
         """The bodies of all parked vehicles."""
@@ -74,10 +72,10 @@ class Parked:
         return Bodies(
             self._ids,
             self._poses.copy(),
-            np.tile([LENGTH_M, WIDTH_M, HEIGHT_M], (count, 1)),
+            np.tile([MODEL_3.length_m, MODEL_3.width_m, MODEL_3.height_m], (count, 1)),
             self._velocities_mps.copy(),
-            np.full(count, MASS_KG),
-            np.tile(_COLOR_BGR, (count, 1)),
+            np.full(count, MODEL_3.mass_kg),
+            np.tile(MODEL_3.color_bgr, (count, 1)),
             np.zeros(count),
             self._accelerations_mps2,
         )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places for road users away from the ego car, so that no episode begins with a collision."""
+"""Places for road users away from the cars, so that no episode begins with a collision."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 _FREE_AHEAD_M, _FREE_BEHIND_M = 25.0, 15.0
 _FREE_ROUND_PARKED_M = 8.0
-_ALWAYS_FREE = 8  # places that nobody gets, however many there are to be: the nearest to the car
+_ALWAYS_FREE = 8  # places that nobody gets, however many there are to be: the nearest to a car
 NOWHERE: FloatArray = np.empty((0, 2))
 
 
@@ -27,17 +28,17 @@ def room_among(points_m: FloatArray) -> int:
 def draw_places(
     points_m: FloatArray,
     count: int,
-    ego: Pose,
+    cars: Sequence[Pose],
     rng: np.random.Generator,
     what: str,
     taken_m: FloatArray = NOWHERE,
 ) -> IntArray:
-    """Draw rows (count,) of `points_m` (N, 2) that are away from the car.
+    """Draw rows (count,) of `points_m` (N, 2) that are away from the cars.
 
     Args:
         points_m: the places.
         count: how many to draw.
-        ego: pose of the car.
+        cars: their poses.
         rng: draws the rows.
         what: what is to be placed, for messages.
         taken_m: (M, 2) places that are taken already; they are avoided if there is room.
@@ -55,11 +56,16 @@ def draw_places(
     room = room_among(points_m)
     if count > room:
         raise ValueError(f"{what} {count}: there is room for {room}; expected no more")
-    dx, dy = points_m[:, 0] - ego.x_m, points_m[:, 1] - ego.y_m
-    distance_m = np.hypot(dx, dy)
-    ahead_m = dx * math.cos(ego.yaw_rad) + dy * math.sin(ego.yaw_rad)
-    free = np.flatnonzero(distance_m > np.where(ahead_m > 0.0, _FREE_AHEAD_M, _FREE_BEHIND_M))
+    nearest_m = np.full(len(points_m), np.inf)
+    away = np.ones(len(points_m), np.bool_)
+    for car in cars:
+        dx, dy = points_m[:, 0] - car.x_m, points_m[:, 1] - car.y_m
+        distance_m = np.hypot(dx, dy)
+        ahead_m = dx * math.cos(car.yaw_rad) + dy * math.sin(car.yaw_rad)
+        away &= distance_m > np.where(ahead_m > 0.0, _FREE_AHEAD_M, _FREE_BEHIND_M)
+        nearest_m = np.minimum(nearest_m, distance_m)
+    free = np.flatnonzero(away)
     if len(free) < count:
-        free = np.argsort(distance_m, kind="stable")[-count:]
+        free = np.argsort(nearest_m, kind="stable")[-count:]
     drawn: IntArray = usable[rng.choice(free, count, replace=False)]
     return drawn

@@ -4,13 +4,14 @@
 They keep their distance by the Intelligent Driver Model (Treiber, Hennecke and Helbing, "Congested
 traffic states in empirical observations and microscopic simulations", Physical Review E 62, 2000),
 turn at random where the road parts, and enter a junction when `right_of_way.py` lets them. They
-follow the middle of their lane exactly, and see the ego car as a leader where it is in their way.
-Where a lane ends they leave the roads, and others come onto them where one begins.
+follow the middle of their lane exactly, and see every other body as a leader where it is in their
+way. Where a lane ends they leave the roads, and others come onto them where one begins.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ class Traffic:
     Args:
         network: the lanes.
         count: N >= 1.
-        ego: pose of the car; nobody begins near it.
+        cars: poses of the cars that are driven; nobody begins near them.
         rng: draws everything.
         taken_m: (M, 2) places that are taken already.
 
@@ -83,14 +84,14 @@ class Traffic:
         self,
         network: LaneNetwork,
         count: int,
-        ego: Pose,
+        cars: Sequence[Pose],
         rng: np.random.Generator,
         taken_m: FloatArray = NOWHERE,
     ) -> None:
         lanes, s_m = _places(network)
         points_m = network.points(lanes, s_m)
         placed = min(count, room_among(points_m)) if len(network.entries) else count
-        chosen = draw_places(points_m, placed, ego, rng, "traffic", taken_m)
+        chosen = draw_places(points_m, placed, cars, rng, "traffic", taken_m)
         waiting = count - placed
         kinds = rng.integers(len(_KINDS), size=count)
         self._network = network
@@ -119,7 +120,7 @@ class Traffic:
 
         Args:
             dt_s: simulated time, s.
-            others: the car, and the ground that pedestrians and parked vehicles need.
+            others: the cars that are driven, and the ground that everybody else needs.
             closed_junctions: OpenDRIVE's ids of junctions that nobody enters now.
         """
         wanted_mps = self._wanted_speed()

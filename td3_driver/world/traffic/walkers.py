@@ -2,11 +2,12 @@
 """Pedestrians who cross the road back and forth.
 
 Each has a crossing of its own outside junctions. Pedestrians look before they set out, but not
-while they walk: the vehicles of `vehicles.py` stop for them, and the ego car has to.
+while they walk: the vehicles of `vehicles.py` stop for them, and the cars that are driven have to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +74,7 @@ class Walkers:
     Args:
         crossings: the places.
         count: N >= 1.
-        ego: pose of the car; nobody begins near it.
+        cars: poses of the cars that are driven; nobody begins near them.
         rng: draws everything.
 
     Raises:
@@ -81,10 +82,14 @@ class Walkers:
     """
 
     def __init__(
-        self, crossings: Crossings, count: int, ego: Pose, rng: np.random.Generator
+        self,
+        crossings: Crossings,
+        count: int,
+        cars: Sequence[Pose],
+        rng: np.random.Generator,
     ) -> None:
         middles = (crossings.starts_m + crossings.ends_m) / 2.0
-        chosen = draw_places(middles, count, ego, rng, "pedestrians")
+        chosen = draw_places(middles, count, cars, rng, "pedestrians")
         self._starts_m, self._middles_m = crossings.starts_m[chosen], middles[chosen]
         ways = crossings.ends_m[chosen] - self._starts_m
         self._lengths_m: FloatArray = np.hypot(ways[:, 0], ways[:, 1])
