@@ -7,7 +7,7 @@ from enum import IntEnum
 class SemanticClass(IntEnum):
     """A kind of thing that a pixel can show; its value is CARLA's semantic tag."""
 
-    UNLABELED = 0
+    NONE = 0  # unlabeled
     ROADS = 1
     SIDEWALKS = 2
     BUILDINGS = 3

@@ -16,7 +16,7 @@ Color = tuple[float, float, float]
 
 APPEARANCES = ("plain", "random", "mixed")
 
-_TILE_PX = 512
+TILE_PX = 512  # side of a tile of ground
 TILE_M_PER_PX = 0.2
 _HAZE_TOP_M = 60.0
 NEUTRAL = 128  # of a tile: leaves the ground as it is
@@ -68,6 +68,12 @@ def hazy_m(distance_m: FloatArray, height_m: float) -> FloatArray:
     Haze lies on the ground: who looks down from high above it sees through little of it.
     """
     return distance_m * min(1.0, _HAZE_TOP_M / height_m)
+
+
+def color_of(bgr: FloatArray) -> Color:
+    """Three values as a colour."""
+    blue, green, red = bgr.tolist()
+    return blue, green, red
 
 
 def look_of(appearance: str, rng: np.random.Generator) -> Look:
@@ -147,16 +153,16 @@ def _ground(rng: np.random.Generator, shadow: float, stains: float) -> ByteArray
         shadow: share of light that the patches lose.
         stains: standard deviation of the stains, as a share of `NEUTRAL`.
     """
-    tile = NEUTRAL + stains * (0.6 * _noise(rng, 4.0) + 0.8 * _noise(rng, 20.0))
-    patches = np.clip(4.0 * (_noise(rng, 12.0) - rng.uniform(0.3, 1.5)), 0.0, 1.0)
+    tile = NEUTRAL + stains * (0.6 * smooth_noise(rng, 4.0) + 0.8 * smooth_noise(rng, 20.0))
+    patches = np.clip(4.0 * (smooth_noise(rng, 12.0) - rng.uniform(0.3, 1.5)), 0.0, 1.0)
     tile *= 1.0 - shadow * patches
     return np.repeat(np.clip(np.rint(tile), 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def _noise(rng: np.random.Generator, blur_px: float) -> npt.NDArray[np.float32]:
-    """Smooth noise (_TILE_PX, _TILE_PX) of mean 0 and deviation 1 that can be tiled."""
+def smooth_noise(rng: np.random.Generator, blur_px: float) -> npt.NDArray[np.float32]:
+    """Draw smooth noise (TILE_PX, TILE_PX) of mean 0 and deviation 1 that can be tiled."""
     reach = math.ceil(3.0 * blur_px)
-    noise = np.pad(rng.standard_normal((_TILE_PX, _TILE_PX), np.float32), reach, mode="wrap")
+    noise = np.pad(rng.standard_normal((TILE_PX, TILE_PX), np.float32), reach, mode="wrap")
     cv2.GaussianBlur(noise, (0, 0), blur_px, noise)
     inner = noise[reach:-reach, reach:-reach]
     smooth: npt.NDArray[np.float32] = inner / inner.std()

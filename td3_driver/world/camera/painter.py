@@ -163,9 +163,7 @@ def _seen_faces(view: View, shapes: Shapes, slopes: FloatArray) -> IntArray:
     return faces[order]
 
 
-def _colors(
-    view: View, shapes: Shapes, faces: _Outlines, look: Look
-) -> list[tuple[float, ...]]:
+def _colors(view: View, shapes: Shapes, faces: _Outlines, look: Look) -> list[tuple[float, ...]]:
     """The colours of faces in sunlight, seen through haze."""
     seen = faces.numbers
     lengths = np.maximum(np.linalg.norm(faces.normals, axis=1), 1e-12)

@@ -73,8 +73,7 @@ class Pinhole:
     @cached_property
     def ground_from_image(self) -> FloatArray:
         """(3, 3), the inverse of `image_from_ground`."""
-        inverse: FloatArray = np.linalg.inv(self.image_from_ground)
-        return inverse
+        return np.linalg.inv(self.image_from_ground).astype(np.float64)
 
     def camera_from_map(self, pose: Pose) -> FloatArray:
         """(3, 4) matrix from homogeneous map points, m, for a car at `pose`."""
@@ -96,7 +95,7 @@ class Pinhole:
         below = np.arange(self.height_px) + 0.5 - self.height_px / 2.0
         right, down, forward = -self.camera_from_car[:, 2]
         sinking = right * across + (down * below + forward * self.focal_px)[:, None]
-        depth_m = np.full(sinking.shape, np.inf)
+        depth_m: FloatArray = np.full(sinking.shape, np.inf)
         np.divide(self.z_m * self.focal_px, sinking, depth_m, where=sinking > 0.0)
         return depth_m
 
