@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from td3_driver.opendrive.curves import Cubics, Geometry, Shape
+from td3_driver.opendrive.elements import OpenDriveError, identifier, number
 from td3_driver.opendrive.records import (
     END,
     START,
@@ -27,19 +28,13 @@ from td3_driver.opendrive.records import (
     RoadMark,
     Section,
 )
+from td3_driver.opendrive.signal_elements import read_controllers, read_signals, speed_limits
 
 # The reference lines of a country's motorways; more is a mistake, and would fill the memory.
 _LONGEST_M = 2_000_000.0
 _SHORTEST_M = 1e-6  # of a geometry that has a shape
 _WIDEST_LINE_M = 1.0
 _BEFORE_DECLARATION = re.compile(r"(<!--.*?-->\s*)+(?=<\?xml)", re.DOTALL)
-# As XML Schema writes a double; Python also takes 1_000 and other scripts' digits.
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-_LARGEST = 1e9  # a place on Earth in the widest projection has 1e8 m
-
-
-class OpenDriveError(ValueError):
-    """A document, or an element of it, cannot be used; the message is a line that names it."""
 
 
 def read_document(text: str) -> Document:
@@ -66,7 +61,7 @@ def read_document(text: str) -> Document:
     for element in root.iterfind("road"):
         name = f"road {element.get('id', '(no id)')}"
         try:
-            road = _road(element)
+            road = _road(element, faults)
             if road.road_id in roads:
                 raise OpenDriveError("another road has the same id")
         except OpenDriveError as error:
@@ -89,10 +84,12 @@ def read_document(text: str) -> Document:
             connections += list(_connections(junction))
         except OpenDriveError as error:
             faults.append(f"junction {junction.get('id', '(no id)')}: {error}")
-    return Document(roads, tuple(connections), tuple(faults))
+    signals, references = read_signals(root, roads, faults)
+    controllers = read_controllers(root, faults)
+    return Document(roads, tuple(connections), signals, references, controllers, tuple(faults))
 
 
-def _road(element: Element) -> Road:
+def _road(element: Element, faults: list[str]) -> Road:
     geometries = tuple(
         sorted(
             (g for part in element.iterfind("planView/geometry") for g in _geometries(part)),
@@ -102,15 +99,16 @@ def _road(element: Element) -> Road:
     if not geometries:
         raise OpenDriveError("its <planView> has no <geometry> of any length")
     end_m = geometries[-1].s_m + geometries[-1].length_m
-    length_m = min(_number(element, "length", end_m), end_m)
-    sections = _sections(element, length_m)
+    length_m = min(number(element, "length", end_m), end_m)
+    where = f"road {element.get('id')}"
+    sections = _sections(element, length_m, where, faults)
     junction = element.get("junction", "-1").strip()
     links = {}
     for tag, end in (("predecessor", START), ("successor", END)):
         for link in element.iterfind(f"link/{tag}"):
             links[end] = _road_link(link)
     return Road(
-        _identifier(element, "id"),
+        identifier(element, "id"),
         None if junction in ("-1", "") else junction,
         element.get("rule", "RHT").strip().upper() == "LHT",
         length_m,
@@ -119,29 +117,30 @@ def _road(element: Element) -> Road:
         _cubics(element, "lanes/laneOffset", "s"),
         sections,
         links,
+        speed_limits(element, "type", "s", where, faults),
     )
 
 
 def _geometries(element: Element) -> Iterator[Geometry]:
     """A geometry as a list; empty if it has no length."""
-    s_m, length_m = _number(element, "s", 0.0), _number(element, "length")
+    s_m, length_m = number(element, "s", 0.0), number(element, "length")
     if s_m < 0.0 or not 0.0 <= length_m <= _LONGEST_M:
         raise OpenDriveError(
             f"a <geometry> at s {s_m:g} is {length_m:g} m long; expected both to be 0 or more, "
             f"and at most {_LONGEST_M:g}"
         )
-    start = _number(element, "x"), _number(element, "y"), _number(element, "hdg")
+    start = number(element, "x"), number(element, "y"), number(element, "hdg")
     for shape in element:
         kind, numbers = shape.tag, tuple[float, ...]()
         if kind == "arc":
-            numbers = (_number(shape, "curvature"),)
+            numbers = (number(shape, "curvature"),)
         elif kind == "spiral":
-            numbers = _number(shape, "curvStart"), _number(shape, "curvEnd")
+            numbers = number(shape, "curvStart"), number(shape, "curvEnd")
         elif kind == "poly3":
-            numbers = tuple(_number(shape, name) for name in "abcd")
+            numbers = tuple(number(shape, name) for name in "abcd")
         elif kind == "paramPoly3":
             names = (*(f"{name}U" for name in "abcd"), *(f"{name}V" for name in "abcd"))
-            numbers = tuple(_number(shape, name) for name in names)
+            numbers = tuple(number(shape, name) for name in names)
             if shape.get("pRange") == "arcLength":
                 kind = "paramPoly3 by arc length"
         elif kind != "line":
@@ -156,13 +155,15 @@ def _geometries(element: Element) -> Iterator[Geometry]:
     )
 
 
-def _sections(element: Element, length_m: float) -> tuple[Section, ...]:
+def _sections(
+    element: Element, length_m: float, where: str, faults: list[str]
+) -> tuple[Section, ...]:
     found = []
-    for number, part in enumerate(element.iterfind("lanes/laneSection")):
-        s_m = _number(part, "s", 0.0 if number == 0 else None)
+    for index, part in enumerate(element.iterfind("lanes/laneSection")):
+        s_m = number(part, "s", 0.0 if index == 0 else None)
         lanes = {}
         for lane in part.iterfind("*/lane"):
-            record = _lane(lane)
+            record = _lane(lane, where, faults)
             if record.lane_id in lanes:
                 raise OpenDriveError(
                     f"its lane section at s {s_m:g} has two lanes {record.lane_id}"
@@ -179,8 +180,8 @@ def _sections(element: Element, length_m: float) -> tuple[Section, ...]:
     return tuple(found)
 
 
-def _lane(element: Element) -> LaneRecord:
-    lane_id = _number(element, "id")
+def _lane(element: Element, where: str, faults: list[str]) -> LaneRecord:
+    lane_id = number(element, "id")
     if lane_id != int(lane_id):
         raise OpenDriveError(f"a lane's id is {lane_id:g}; expected a whole number")
     return LaneRecord(
@@ -192,16 +193,17 @@ def _lane(element: Element) -> LaneRecord:
         _linked(element, "predecessor"),
         _linked(element, "successor"),
         element.get("direction", "standard").strip() == "reversed",
+        speed_limits(element, ".", "sOffset", f"{where} lane {lane_id:g}", faults),
     )
 
 
 def _marks(lane: Element) -> tuple[RoadMark, ...]:
     marks = [
         RoadMark(
-            _number(mark, "sOffset", 0.0),
+            number(mark, "sOffset", 0.0),
             mark.get("type", "none").strip().lower(),
             mark.get("color", "standard").strip().lower(),
-            _number(mark, "width", 0.0),
+            number(mark, "width", 0.0),
         )
         for mark in lane.iterfind("roadMark")
     ]
@@ -211,7 +213,7 @@ def _marks(lane: Element) -> tuple[RoadMark, ...]:
 
 
 def _linked(lane: Element, tag: str) -> tuple[int, ...]:
-    return tuple(int(_number(link, "id")) for link in lane.iterfind(f"link/{tag}"))
+    return tuple(int(number(link, "id")) for link in lane.iterfind(f"link/{tag}"))
 
 
 def _road_link(element: Element) -> RoadLink:
@@ -228,14 +230,14 @@ def _connections(junction: Element) -> Iterator[Connection]:
     kind = junction.get("type", "default")
     if kind in ("virtual", "crossing"):
         return  # the road that passes goes on as if it were not there
-    name = _identifier(junction, "id")
+    name = identifier(junction, "id")
     for element in junction.iterfind("connection"):
         other = element.get("linkedRoad" if kind == "direct" else "connectingRoad")
         incoming, contact = element.get("incomingRoad"), element.get("contactPoint")
         if other is None or incoming is None:
             continue  # 1.8 has connections of whole lanes' ways, which name no road
         lanes = tuple(
-            (int(_number(link, "from")), int(_number(link, "to")))
+            (int(number(link, "from")), int(number(link, "to")))
             for link in element.iterfind("laneLink")
         )
         yield Connection(
@@ -249,30 +251,8 @@ def _connections(junction: Element) -> Iterator[Connection]:
 
 def _cubics(element: Element, path: str, start: str) -> Cubics:
     rows = [
-        (_number(part, start, 0.0), *(_number(part, name, 0.0) for name in "abcd"))
+        (number(part, start, 0.0), *(number(part, name, 0.0) for name in "abcd"))
         for part in element.iterfind(path)
     ]
     rows.sort(key=lambda row: row[0])  # of several at one place the last one counts
     return Cubics(np.array(rows, np.float64).reshape(-1, 5))
-
-
-def _identifier(element: Element, name: str) -> str:
-    value = element.get(name, "").strip()
-    if not value:
-        raise OpenDriveError(f"it has no attribute {name}")
-    return value
-
-
-def _number(element: Element, name: str, default: float | None = None) -> float:
-    text = element.get(name)
-    if text is None:
-        if default is None:
-            raise OpenDriveError(f"a <{element.tag}> has no attribute {name}; expected a number")
-        return default
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not abs(value) <= _LARGEST:  # NaN is not either
-        raise OpenDriveError(
-            f"a <{element.tag}> has {name}={text[:40]!r}; "
-            f"expected a number of at most {_LARGEST:g}"
-        )
-    return value

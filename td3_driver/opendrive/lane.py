@@ -63,6 +63,14 @@ class Line(NamedTuple):
     width_m: float
 
 
+class SpeedLimit(NamedTuple):
+    """What the map allows between two distances along a lane, m."""
+
+    begin_m: float
+    end_m: float
+    limit_mps: float
+
+
 @dataclass(frozen=True)
 class Lane:
     """A lane for cars from its start to its end; points are in the direction of its traffic.
@@ -76,6 +84,7 @@ class Lane:
         left_lines, right_lines: the painted lines on the edges, in order.
         junction_id: id of the junction that it crosses, or None.
         edge_on_left: the road's edge is on the left of the traffic.
+        speed_limits: those that the map tells, in order.
     """
 
     key: LaneId
@@ -88,6 +97,7 @@ class Lane:
     right_lines: tuple[Line, ...]
     junction_id: int | None
     edge_on_left: bool
+    speed_limits: tuple[SpeedLimit, ...]
 
     @cached_property
     def along_m(self) -> FloatArray:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.opendrive.curves import FloatArray, reference_line
-from td3_driver.opendrive.lane import LEAST_M, Lane, LaneId, Line, Marking
-from td3_driver.opendrive.records import LaneRecord, Road, RoadMark
+from td3_driver.opendrive.lane import LEAST_M, Lane, LaneId, Line, Marking, SpeedLimit
+from td3_driver.opendrive.records import LaneRecord, LimitFrom, Road, RoadMark
 
 SPACING_M = 0.5
 # What a car may use. A bus lane, a shoulder, parking or a tram's track it may not.
@@ -96,6 +96,7 @@ def _shaped(
                     f"road {road.road_id} section {index} lane {record.lane_id}",
                     (inside, outside, height_m),
                     lines,
+                    _limits(road, record, section.s_m, s_m[0], s_m[-1]),
                     junction,
                     leftmost_first=side < 0,
                     along=forward(road, record),
@@ -123,6 +124,7 @@ def _directed(
     name: str,
     shape: tuple[FloatArray, FloatArray, FloatArray],
     lines: list[tuple[Line, ...]],
+    limits: tuple[SpeedLimit, ...],
     junction: int | None,
     *,
     leftmost_first: bool,
@@ -135,6 +137,9 @@ def _directed(
     if not along:
         left, right, height_m = right[::-1], left[::-1], height_m[::-1]
         left_lines, right_lines = _backwards(right_lines), _backwards(left_lines)
+        limits = tuple(
+            SpeedLimit(1.0 - end, 1.0 - begin, limit_mps) for begin, end, limit_mps in limits[::-1]
+        )
     middle = (left + right) / 2.0
     # Lines were measured along the road; the lane's middle is longer or shorter.
     steps = np.hypot(*np.diff(middle, axis=0).T)
@@ -143,6 +148,7 @@ def _directed(
         key, name, middle, height_m, left, right,
         _stretched(left_lines, length_m), _stretched(right_lines, length_m),
         junction, along != leftmost_first,
+        tuple(SpeedLimit(a * length_m, b * length_m, limit_mps) for a, b, limit_mps in limits),
     )  # fmt: skip
 
 
@@ -170,6 +176,19 @@ def _lines(
         if end > begin:
             found.append(Line(begin, end, kind, mark.color, mark.width_m))
     return tuple(found)
+
+
+def _limits(
+    road: Road, record: LaneRecord, section_m: float, begin_m: float, end_m: float
+) -> tuple[SpeedLimit, ...]:
+    """A lane's speed limits, else its road's, over shares of the section's length."""
+    rows = [LimitFrom(section_m + row.s_m, row.limit_mps) for row in record.limits] or road.limits
+    starts = [min(max((row.s_m - begin_m) / (end_m - begin_m), 0.0), 1.0) for row in rows]
+    return tuple(
+        SpeedLimit(begin, end, row.limit_mps)
+        for row, begin, end in zip(rows, starts, [*starts, 1.0][1:], strict=True)
+        if row.limit_mps is not None and end > begin
+    )
 
 
 def _known(kind: str) -> bool:

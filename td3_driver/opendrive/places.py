@@ -67,6 +67,14 @@ class LanePlace:
         """The line of an edge of the lane that is painted at this place."""
         return next((line for line in lines if line.begin_m <= self.s_m <= line.end_m), None)
 
+    @property
+    def speed_limit_mps(self) -> float | None:
+        """The speed limit at this place; None if the map tells none."""
+        for begin_m, end_m, limit_mps in self.lane.speed_limits:
+            if begin_m <= self.s_m <= end_m:
+                return limit_mps
+        return None
+
 
 class LanePiece(NamedTuple):
     """A straight piece of a lane's middle near a point.

@@ -20,6 +20,13 @@ class RoadMark(NamedTuple):
     width_m: float
 
 
+class LimitFrom(NamedTuple):
+    """A speed limit from a distance on, m, along a road or a lane section; None: there is none."""
+
+    s_m: float
+    limit_mps: float | None
+
+
 @dataclass(frozen=True)
 class LaneRecord:
     """A `<lane>`: its type, width, road marks and linked lanes.
@@ -28,6 +35,7 @@ class LaneRecord:
         widths, borders: by the distance from the section's start, m; None without such elements.
         before, after: ids of linked lanes at the lower and the higher end of the section.
         reversed: traffic goes against the road's rule (OpenDRIVE 1.8).
+        limits: the lane's own speed limits, by the distance from the section's start.
     """
 
     lane_id: int
@@ -38,6 +46,7 @@ class LaneRecord:
     before: tuple[int, ...]
     after: tuple[int, ...]
     reversed: bool
+    limits: tuple[LimitFrom, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Road:
         junction: the junction's id, None outside junctions.
         left_hand: traffic keeps left.
         links: the road's links by its ends, "start" and "end".
+        limits: its speed limits, of lanes that have none of their own.
     """
 
     road_id: str
@@ -86,6 +96,7 @@ class Road:
     lane_offset: Cubics
     sections: tuple[Section, ...]
     links: dict[str, RoadLink]
+    limits: tuple[LimitFrom, ...]
 
 
 @dataclass(frozen=True)
@@ -103,9 +114,76 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """A place on a road where a signal counts, and the lanes for which it does.
+
+    Attributes:
+        road_id, s_m: the road, and the distance along its reference line.
+        lanes: ranges of lane ids, from and to; no lane that traffic uses has the id 0.
+    """
+
+    road_id: str
+    s_m: float
+    lanes: tuple[tuple[int, int], ...]
+
+    def counts_for(self, lane_id: int) -> bool:
+        """Whether the signal is for a lane of the road."""
+        return any(first <= lane_id <= last for first, last in self.lanes)
+
+
+@dataclass(frozen=True)
+class SignalRecord:
+    """A `<signal>`, or an `<object>` that RoadRunner writes for a sign.
+
+    Attributes:
+        reach: where it stands along the road, and the lanes for which it counts there.
+        t_m, z_offset_m, heading_rad: its place to the left of the reference line, above it, and
+            its heading relative to it.
+        kind, subtype: the numbers of the country's catalogue, as text.
+        value: in `unit`; None if none is given.
+        dynamic: it changes what it shows.
+    """
+
+    signal_id: str
+    reach: Reach
+    t_m: float
+    z_offset_m: float
+    heading_rad: float
+    name: str
+    country: str
+    kind: str
+    subtype: str
+    value: float | None
+    unit: str
+    dynamic: bool
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A `<controller>`: signals that show the same.
+
+    Attributes:
+        junction: the junction that it belongs to; None if no junction names it.
+        sequence: its turn among those of the junction, by the junction and by itself.
+        signals: ids, each once.
+    """
+
+    controller_id: str
+    junction: str | None
+    sequence: tuple[float, float]
+    signals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Document:
-    """A document as read, and a line for each element that was left out."""
+    """A document as read, and a line for each element that was left out.
+
+    `references` has, by the ids of signals, the further places where they count.
+    """
 
     roads: dict[str, Road]
     connections: tuple[Connection, ...]
+    signals: tuple[SignalRecord, ...]
+    references: dict[str, tuple[Reach, ...]]
+    controllers: tuple[Controller, ...]
     faults: tuple[str, ...]

@@ -16,12 +16,14 @@ import networkx
 
 from td3_driver.driving.routes.turning import too_tight
 from td3_driver.driving.types import Pose
-from td3_driver.opendrive.document import OpenDriveError, read_document
+from td3_driver.opendrive.document import read_document
+from td3_driver.opendrive.elements import OpenDriveError
 from td3_driver.opendrive.lane import Lane, LaneId
 from td3_driver.opendrive.lanes import CAR_LANES, read_lanes
 from td3_driver.opendrive.links import find_successors, numbered
 from td3_driver.opendrive.places import LanePlace, LanePlaces
 from td3_driver.opendrive.records import Document
+from td3_driver.opendrive.signals import place_signals
 
 __all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
@@ -58,6 +60,8 @@ class RoadMap:
 
     Attributes:
         lanes: all lanes that cars may use, by key, in the document's order.
+        signals: its traffic lights and signs, in the document's order.
+        controllers: which of the lights show the same, and take turns.
         notes: one line for each kind of thing that was left out, with the reason; empty for most
             maps.
 
@@ -88,6 +92,8 @@ class RoadMap:
                 else:
                     self.lanes[lane.key] = lane
         self._successors, broken = find_successors(document, self.lanes, numbers)
+        self.signals = place_signals(document, self.lanes, self._successors, numbers)
+        self.controllers = document.controllers
         tight = [lane for lane in self.lanes.values() if too_tight(lane.line_m)]
         self._tight = {lane.key for lane in tight}
         self.notes = tuple(
