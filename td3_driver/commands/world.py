@@ -79,12 +79,12 @@ def _carla(args: argparse.Namespace) -> int:
     from td3_driver.driving.routes.road_map import RoadMap
     from td3_driver.world.roads.generation import training_roads
 
-    _say_notes(args)
     town = (
         training_roads(args.seed, args.difficulty)
         if args.map is None
         else RoadMap.from_file(args.map)
     )
+    print(*town.notes, sep="\n", end="\n" * bool(town.notes), file=sys.stderr)
     folder = None if args.map is None else args.map.resolve().parent
     others = Surroundings(args.seed, args.traffic, args.pedestrians, args.scenery)
     return serve(town, folder, args.carla_port, others)
