@@ -27,7 +27,7 @@ from td3_driver.driving.messages.encoding import (
     turn,
 )
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
+from td3_driver.world.bodies import powertrain
 from td3_driver.world.bodies.vehicle import MASS_KG
 from td3_driver.world.simulation import Collision, Tick, WorldConfig
 
@@ -62,7 +62,7 @@ class TickMessages:
         self._objects = ObjectArrays(messages, EGO_ID)
 
     def carla_status(self, frame: int, *, synchronous_mode: bool, running: bool) -> Any:
-        """carla_msgs/CarlaStatus: the number of the newest tick, and whether the world runs."""
+        """carla_msgs/CarlaStatus: CARLA's count of frames, and whether the world runs."""
         message = self._messages.new("carla_msgs/msg/CarlaStatus")
         message.frame, message.fixed_delta_seconds = frame, self._fixed_delta_s
         message.synchronous_mode, message.synchronous_mode_running = synchronous_mode, running
@@ -174,12 +174,31 @@ class TickMessages:
         """carla_msgs/CarlaEgoVehicleInfo: the car; published once."""
         message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfo")
         message.id, message.type, message.rolename = EGO_ID, VEHICLE, self._role
-        message.mass = MASS_KG
-        for x, y in [(x, y) for x in (0.5, -0.5) for y in (0.8, -0.8)]:
-            wheel = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfoWheel")
-            wheel.max_steer_angle = MAX_WHEEL_RAD if x > 0 else 0.0
-            wheel.position.x, wheel.position.y = x * WHEELBASE_M, y
-            message.wheels.append(wheel)
+        message.max_rpm, message.moi = powertrain.MAX_RPM, powertrain.ENGINE_INERTIA_KGM2
+        message.damping_rate_full_throttle = powertrain.DAMPING_FULL_THROTTLE
+        message.damping_rate_zero_throttle_clutch_engaged = powertrain.DAMPING_CLUTCH_ENGAGED
+        message.damping_rate_zero_throttle_clutch_disengaged = powertrain.DAMPING_CLUTCH_DISENGAGED
+        message.use_gear_autobox, message.gear_switch_time = True, powertrain.GEAR_SWITCH_TIME_S
+        message.clutch_strength, message.mass = powertrain.CLUTCH_STRENGTH, MASS_KG
+        message.drag_coefficient = powertrain.DRAG_COEFFICIENT
+        # The bridge does not turn it into ROS' axes.
+        ahead_m, left_m, up_m = powertrain.CENTRE_OF_MASS_M
+        centre = message.center_of_mass
+        centre.x, centre.y, centre.z = ahead_m, -left_m, up_m
+        message.wheels.extend(map(self._wheel, powertrain.WHEELS))
+        return message
+
+    def _wheel(self, wheel: powertrain.Wheel) -> Any:
+        """carla_msgs/CarlaEgoVehicleInfoWheel; the bridge hands CARLA's centimetres of the radius
+        on, and turns the place into the car's frame, m.
+        """
+        message = self._messages.new("carla_msgs/msg/CarlaEgoVehicleInfoWheel")
+        message.tire_friction, message.damping_rate = wheel.friction, wheel.damping
+        message.max_steer_angle, message.radius = wheel.max_steer_rad, 100.0 * wheel.radius_m
+        message.max_brake_torque = wheel.max_brake_nm
+        message.max_handbrake_torque = wheel.max_handbrake_nm
+        position = message.position
+        position.x, position.y, position.z = wheel.position_m
         return message
 
     def _sensor_header(self, tick: Tick, sensor: str) -> Any:

@@ -24,6 +24,9 @@ from td3_driver.world.simulation import Tick, WorldConfig
 _NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 # Made only while somebody listens: twenty objects cost a sixth of a step.
 _COSTLY = {topics.TYPES["objects"], topics.TYPES["tf"]}
+# CARLA has counted frames since it was started, while its time begins with each town, so that a
+# frame's number says nothing of its stamp.
+FRAMES_BEFORE = 42
 
 
 class BridgeTopics:
@@ -49,7 +52,7 @@ class BridgeTopics:
 
     def publish(self, tick: Tick, present: Collection[int]) -> None:
         """Everything of a tick, from the actors whose ids are `present`."""
-        self._state.frame = tick.frame
+        self._state.frame = FRAMES_BEFORE + tick.frame
         self._status.publish(self._state)
         self._publish(self._publications.of_tick(tick, present))
 

@@ -17,13 +17,14 @@ from functools import partial
 import cv2
 from carla_msgs.msg import CarlaControl, CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import PoseWithCovarianceStamped, Twist
+from geometry_msgs.msg import Twist
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.subscription import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
 
+from td3_driver.bridge_twin.initial_pose import SetInitialPose
 from td3_driver.bridge_twin.messages import EGO_ID
 from td3_driver.bridge_twin.objects_file import Car
 from td3_driver.bridge_twin.services import ActorServices
@@ -50,7 +51,12 @@ SERVING_S = 0.002  # where nobody waits, callbacks get this long each tick; the 
 
 
 class WorldNode(Node):
-    """Publishes the world and takes commands; `tick_forever` is its loop."""
+    """Publishes the world and takes commands; `tick_forever` is its loop.
+
+    Attributes:
+        parameters: as they were given.
+        initial_pose: the node beside it that hears `/initialpose`.
+    """
 
     def __init__(self, overrides: Mapping[str, object] | None = None) -> None:
         given_here = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
@@ -78,12 +84,14 @@ class WorldNode(Node):
         )
         self._make_subscriptions(car, topics)
         self._actors = ActorServices(self, car, self._simulation)
+        self.initial_pose = SetInitialPose(topics)
         self._topics.publish_once(self._simulation.road_map)
         if car.left_out:
             self.get_logger().warning(f"not simulated: {', '.join(car.left_out)}")
 
     def tick_forever(self, executor: SingleThreadedExecutor, stop: Stop) -> int:
         """Tick until asked to stop; returns the exit code."""
+        executor.add_node(self.initial_pose)
         company = Company(self, "world", WORLD_INFO)
         while not stop.requested:
             if company.newcomer and (others := company.others()):
@@ -102,6 +110,11 @@ class WorldNode(Node):
                 self._go_on(executor, stop)
         self.get_logger().info(", ".join(f"{n} {name}" for name, n in self._counts.items()))
         return 0
+
+    def destroy_node(self) -> None:
+        """Destroy this node and the one beside it."""
+        self.initial_pose.destroy_node()
+        super().destroy_node()
 
     def _tick(self) -> None:
         self._counts["frames"] += 1
@@ -167,7 +180,6 @@ class WorldNode(Node):
         if self.parameters.synchronous_mode:
             create(CarlaControl, names.RUN_CONTROL, self._on_run_control, default)
         create(Bool, topics.manual_override, self._on_manual_override, names.LATCHED_1)
-        create(PoseWithCovarianceStamped, names.INITIAL_POSE, self._on_initial_pose, default)
         if car.control_id() is not None:
             create(PoseMessage, topics.set_transform, self._on_set_transform, default)
             create(Twist, topics.set_target_velocity, self._on_set_target_velocity, default)
@@ -213,9 +225,6 @@ class WorldNode(Node):
             self._run_commands.append(message.command)
         else:
             self.get_logger().warning(f"{names.RUN_CONTROL}: no command {message.command}")
-
-    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
-        self._on_set_transform(message.pose.pose)
 
     def _on_set_transform(self, message: PoseMessage) -> None:
         pose = pose_of(message)

@@ -33,7 +33,7 @@ READY_TO_PLAY = "ready to play: watching"
 
 OBJECTS = "/carla/objects"  # derived_object_msgs/ObjectArray: all users, with the car
 RUN_CONTROL = "/carla/control"  # carla_msgs/CarlaControl: pause, play, one step
-INITIAL_POSE = "/initialpose"  # of the bridge's set_initial_pose, where it is global, too
+INITIAL_POSE = "/initialpose"  # of set_initial_pose, beside the bridge; without the role
 SPAWN_OBJECT = "/carla/spawn_object"
 DESTROY_OBJECT = "/carla/destroy_object"
 GET_BLUEPRINTS = "/carla/get_blueprints"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from bisect import bisect
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,7 @@ PATIENCE_S = 120.0  # for what has to come: a machine may be busy, a fault is th
 ROLE = "/carla/hero"
 STEP_NS = 50_000_000
 IMAGE = f"{ROLE}/front/image"
+INITIAL_POSE = "/initialpose"  # of the node set_initial_pose; the bridge itself does not listen
 VOLATILE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PER_TICK = {
@@ -77,7 +79,7 @@ COMMANDS = {
     f"{ROLE}/vehicle_control_manual_override": Bool,
     f"{ROLE}/control/set_transform": Pose,
     f"{ROLE}/control/set_target_velocity": Twist,
-    "/initialpose": PoseWithCovarianceStamped,
+    INITIAL_POSE: PoseWithCovarianceStamped,
     "/carla/control": CarlaControl,
 }
 SERVICES = {
@@ -224,14 +226,28 @@ class Client:
         stamped = [topic for topic in PER_TICK if topic not in UNSTAMPED and self.raw[topic]]
         stamps = {self.stamp(topic) for topic in (*stamped, IMAGE)}
         number = number_of(max(stamps)) if len(stamps) == 1 else -1
-        return number if self._unstamped_are_of(number) else -1
+        return number if self._unstamped_have_come() else -1
 
-    def _unstamped_are_of(self, number: int) -> bool:
-        """The world's status has the frame's number; the speed is sent after the odometry."""
-        if self.raw[STATUS] and self.last(STATUS).frame != number:
-            return False
+    def _unstamped_have_come(self) -> bool:
+        """The world's status has counted on; the speed is sent after the odometry.
+
+        The count is CARLA's own and says nothing of the stamp. A frame's status is sent before
+        its picture, one that tells of a pause after it, with the same count.
+        """
         odometry, speed = self.sent_ns[ODOMETRY], self.sent_ns[SPEED]
-        return not odometry or not speed or speed[-1] >= odometry[-1]
+        if odometry and speed and speed[-1] < odometry[-1]:
+            return False
+        statuses, pictures = self.sent_ns[STATUS], self.sent_ns[IMAGE][-2:]
+        if not statuses or not pictures:
+            return True
+        this, last = bisect(statuses, pictures[-1]) - 1, bisect(statuses, pictures[0]) - 1
+        if this < 0 or self.counted(this) != self.counted():
+            return False
+        return last < 0 or len(pictures) == 1 or self.counted(this) > self.counted(last)
+
+    def counted(self, index: int = -1) -> int:
+        """CARLA's number of a frame, in the newest status or another."""
+        return int(deserialize_message(self.raw[STATUS][index], CarlaStatus).frame)
 
     def transforms(self) -> dict[str, TransformStamped]:
         """Those of the last frame, by the frame that they tell of."""

@@ -25,6 +25,7 @@ class Topic:
     frame_id: str | None = None
     per_tick: int | None = None
     listens: bool = False  # the bridge subscribes
+    node: str = "carla_ros_bridge"
 
 
 TOPICS = (
@@ -113,6 +114,7 @@ TOPICS = (
     Topic(
         "/initialpose", "geometry_msgs/msg/PoseWithCovarianceStamped",
         "subscribes to **global `/initialpose`** (PoseWithCovarianceStamped)", listens=True,
+        node="set_initial_pose",
     ),
 )  # fmt: skip
 
@@ -177,5 +179,7 @@ SOURCES = (
     "Override=false → only `_cmd` is applied; true → only `_cmd_manual`",
     "int32 id (−1=fail); string error_string",
     "Services: `/carla/spawn_object`, `/carla/destroy_object`, `/carla/get_blueprints`.",
-    "vehicle_info: max_steer_angle rad; wheel positions vehicle frame, y flipped",
+    "vehicle_info: max_steer_angle rad; wheel positions vehicle frame, y flipped; center_of_mass",
+    "adds 2 m z, republishes to set_transform",
+    "sim elapsed_seconds, per tick (time since CARLA episode start, not bridge start)",
 )

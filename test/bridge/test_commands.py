@@ -15,7 +15,7 @@ from std_msgs.msg import Bool
 
 from td3_driver.driving.messages.decoding import yaw_of
 
-from .client import IMAGE, ROLE, Client, World
+from .client import IMAGE, INITIAL_POSE, ROLE, Client, World
 from .facts import SIGNS, Sign
 
 
@@ -132,14 +132,31 @@ def test_what_is_not_finite_moves_nothing(world: World, placed: Client) -> None:
 
 
 def test_initial_pose(placed: Client, open_place: Pose) -> None:
+    """`set_initial_pose` hands it on to `set_transform`, 2 m higher; the car ends on the road."""
+    told: list[Pose] = []
+    topic = f"{ROLE}/control/set_transform"
+    ear = placed.node.create_subscription(Pose, topic, told.append, 10)
     message = PoseWithCovarianceStamped()
     message.pose.pose.position.x = open_place.position.x + 0.5
     message.pose.pose.position.y = open_place.position.y
+    message.pose.pose.position.z = 0.25
     message.pose.pose.orientation.w = 1.0
-    placed.publish("/initialpose", message)
 
     def there() -> bool:
         at = placed.last("odometry").pose.pose.position
         return bool(at.x == pytest.approx(open_place.position.x + 0.5, abs=0.05))
 
-    placed.answer_until(there)
+    def handed_on() -> bool:
+        """Who has just begun to listen may miss the first."""
+        placed.publish(INITIAL_POSE, message)
+        placed.answer(1, brake=1.0)
+        return bool(told)
+
+    try:
+        placed.until(handed_on)
+        placed.answer_until(there)
+    finally:
+        placed.node.destroy_subscription(ear)
+    message.pose.pose.position.z += 2.0
+    assert all(pose == message.pose.pose for pose in told)
+    assert placed.last("odometry").pose.pose.position.z == open_place.position.z

@@ -17,7 +17,7 @@ from nav_msgs.msg import Odometry
 
 from td3_driver.bridge_twin.services import MOST_ACTORS
 
-from .client import ROLE, Client, World
+from .client import INITIAL_POSE, ROLE, Client, World
 
 ABSURD = (math.nan, math.inf, -math.inf, 1e300, -1e300, 1.7e308, 1e8)
 SPAWN, DESTROY, BLUEPRINTS = (
@@ -53,7 +53,7 @@ def test_absurd_commands_are_left_out(placed: Client, world: World, value: float
             placed.publish(f"{ROLE}/control/set_transform", message)
             initial = PoseWithCovarianceStamped()
             initial.pose.pose = message
-            placed.publish("/initialpose", initial)
+            placed.publish(INITIAL_POSE, initial)
         twist = Twist()
         setattr(twist.linear, "y" if field == "y" else "x", value)
         placed.publish(f"{ROLE}/control/set_target_velocity", twist)

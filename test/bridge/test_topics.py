@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from derived_object_msgs.msg import Object
+from rcl_interfaces.srv import GetParameters
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from shape_msgs.msg import SolidPrimitive
@@ -38,7 +39,7 @@ def ends_of_the_world(client: Client, topic: Topic) -> list[TopicEndpointInfo]:
         if topic.listens
         else node.get_publishers_info_by_topic
     )(topic.name)
-    return [end for end in found if end.node_name == "carla_ros_bridge"]
+    return [end for end in found if end.node_name == topic.node]
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -59,7 +60,7 @@ def test_depths() -> None:
     rclpy.init(args=[], domain_id=claim())  # out of the other world's hearing
     try:
         node = WorldNode({"role_name": "hero", "camera": "front"})
-        endpoints = (*node.publishers, *node.subscriptions)
+        endpoints = (*node.publishers, *node.subscriptions, *node.initial_pose.subscriptions)
         depths = {endpoint.topic_name: endpoint.qos_profile.depth for endpoint in endpoints}
         node.destroy_node()
     finally:
@@ -73,7 +74,8 @@ def test_depths() -> None:
 def test_rate_and_stamps(client: Client) -> None:
     """`Rate: one message per tick`: twenty frames bring 20 of each and not one more."""
     client.answer(2)
-    first, before = client.frame(), {topic: client.count(topic) for topic in client.types}
+    first, counted = client.frame(), client.counted()
+    before = {topic: client.count(topic) for topic in client.types}
     client.answer(20)
     once_a_tick = [topic.name for topic in TOPICS if topic.per_tick == 1]
     assert sorted(once_a_tick) == sorted(PER_TICK)
@@ -89,7 +91,8 @@ def test_rate_and_stamps(client: Client) -> None:
     stamped = [name for name in once_a_tick if name not in UNSTAMPED]
     assert {client.stamp(name) for name in stamped} == {(first + ticks) * STEP_NS}
     status = client.last("/carla/status")
-    assert (status.frame, status.fixed_delta_seconds) == (first + ticks, pytest.approx(0.05))
+    assert (status.frame, status.fixed_delta_seconds) == (counted + ticks, pytest.approx(0.05))
+    assert status.frame > first + ticks, "CARLA counts on over towns, its time begins anew"
     assert status.synchronous_mode
     assert status.synchronous_mode_running
 
@@ -182,8 +185,42 @@ def test_latched_information(client: Client) -> None:
     assert RoadMap(info.opendrive, info.map_name).lanes
     car = client.last("vehicle_info")
     assert (car.type, car.rolename) == ("vehicle.tesla.model3", "hero")
-    assert car.wheels[0].max_steer_angle == pytest.approx(1.22, abs=0.01)  # rad
-    assert [math.copysign(1, wheel.position.y) for wheel in car.wheels] == [1, -1, 1, -1]
+    of_the_engine = (
+        car.max_rpm, car.moi, car.damping_rate_full_throttle,
+        car.damping_rate_zero_throttle_clutch_engaged,
+        car.damping_rate_zero_throttle_clutch_disengaged, car.gear_switch_time,
+        car.clutch_strength, car.mass, car.drag_coefficient,
+    )  # fmt: skip
+    assert min(of_the_engine) > 0.0
+    assert car.use_gear_autobox
+    assert car.damping_rate_full_throttle < car.damping_rate_zero_throttle_clutch_disengaged
+    assert car.damping_rate_full_throttle < car.damping_rate_zero_throttle_clutch_engaged
+    assert (car.center_of_mass.x > 0.0, car.center_of_mass.z < 0.0) == (True, True)
+    places = [wheel.position for wheel in car.wheels]
+    assert [(math.copysign(1, at.x), math.copysign(1, at.y)) for at in places] == [
+        (1, 1), (1, -1), (-1, 1), (-1, -1),
+    ]  # fmt: skip
+    for wheel in car.wheels:
+        front = wheel.position.x > 0.0
+        assert wheel.max_steer_angle == pytest.approx(1.22 if front else 0.0, abs=0.01)  # rad
+        assert 30.0 < wheel.radius < 40.0, "the bridge hands CARLA's centimetres on"
+        assert wheel.position.z == pytest.approx(wheel.radius / 100.0)  # m
+        assert min(wheel.tire_friction, wheel.damping_rate, wheel.max_brake_torque) > 0.0
+        assert (wheel.max_handbrake_torque > 0.0) == (not front)
+
+
+def test_initial_pose_is_a_node_of_its_own(client: Client) -> None:
+    """Its parameters are those of the car that the world has."""
+    mine = client.node.create_client(GetParameters, "/set_initial_pose/get_parameters")
+    try:
+        client.until(mine.service_is_ready)
+        asked = mine.call_async(GetParameters.Request(names=["role_name", "control_id"]))
+        client.until(asked.done)
+        assert [each.string_value for each in asked.result().values] == ["hero", "control"]
+    finally:
+        client.node.destroy_client(mine)
+    moving = client.node.get_publishers_info_by_topic(f"{ROLE}/control/set_transform")
+    assert "set_initial_pose" in [end.node_name for end in moving]
 
 
 def test_the_table_names_every_topic_of_the_client() -> None:

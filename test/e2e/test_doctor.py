@@ -175,6 +175,30 @@ def test_a_camera_that_does_not_show_every_tick(every: int) -> None:
     assert all("a picture in one tick of 4" in finding.detail for finding in told)
 
 
+@pytest.mark.parametrize(
+    ("stamps_ms", "lock_step", "missing"),
+    [
+        (range(50, 4000, 50), False, 0),
+        (range(50, 4000, 150), False, 0),  # a camera's own period
+        ([0, 50, *range(150, 4000, 100)], False, 39),  # as with the bridge on a busy machine
+        ([0, 50, *range(150, 4000, 100)], True, 0),  # who listens has missed some; nobody else has
+        ([50], False, 0),
+        ([], False, 0),
+    ],
+)
+def test_in_real_time_pictures_are_missing(
+    stamps_ms: Sequence[int], lock_step: bool, missing: int
+) -> None:
+    status = CarlaStatus(
+        synchronous_mode=lock_step, synchronous_mode_running=True, fixed_delta_seconds=0.05
+    )
+    heard = Heard(4.0, images=[ms * 1_000_000 for ms in stamps_ms], status=status)
+    findings = examine(heard, EgoTopics("ego_vehicle", "rgb_front", "control"))
+    told = [finding for finding in findings if finding.what == "real time"]
+    assert [finding.verdict for finding in told] == [Verdict.BAD] * bool(missing)
+    assert all(f"{missing} of {missing + len(stamps_ms)} " in each.detail for each in told)
+
+
 def test_mismatched_topics_and_rivals(world: Node, bystander: RosNode) -> None:
     role = "/carla/hero"
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -119,10 +119,11 @@ def test_others_stand_on_the_road(hills: RoadMap) -> None:
     assert 2.0 * (q.w * q.y - q.z * q.x) == pytest.approx(math.sin(math.atan(0.06)), abs=1e-4)
 
 
-def test_on_a_flat_map_the_height_stays_the_one_given(loop: RoadMap) -> None:
+def test_on_a_flat_map_the_car_stands_on_the_road(loop: RoadMap) -> None:
+    """Whatever height it is put at."""
     world = Simulation(CONFIG, loop)
-    world.reset_pose(Pose(*np.zeros(3).tolist(), 0.3))
+    world.reset_pose(Pose(*np.zeros(3).tolist(), 2.3))
     tick = world.step(Control())
-    assert (tick.ego.pose.z_m, tick.pitch_rad) == (0.3, 0.0)
+    assert (tick.ego.pose.z_m, tick.pitch_rad) == (0.0, 0.0)
     q = TickMessages(MESSAGES, "hero", CONFIG).odometry(tick).pose.pose.orientation
     assert [math.copysign(1.0, part) for part in (q.x, q.y)] == [1.0, 1.0]

@@ -22,6 +22,7 @@ from td3_driver.ros.doctor.probe import End, Heard, listen
 MANUAL_CONTROL = "carla_manual_control"  # the bridge's node, which publishes override and commands
 _UNANSWERED_SHARE = 0.05
 _LATE_SHARE = 0.02
+_MISSING_SHARE = 0.05
 _NEWEST = 3  # newest frames, whose command may still be on its way
 _TICK_S = 0.05  # assumed by limits in steps and by trained agents
 
@@ -193,6 +194,23 @@ def _ticks(heard: Heard, topics: names.EgoTopics) -> Findings:
     tick_s = status.fixed_delta_seconds
     if status.synchronous_mode and abs(tick_s - _TICK_S) > 1e-4:
         yield _bad("ticks", f"fixed_delta_seconds is {tick_s:g}; the driver counts on {_TICK_S:g}")
+
+
+    if not status.synchronous_mode:
+        yield from _missing(heard)
+
+
+def _missing(heard: Heard) -> Findings:
+    """Check in real time, where nobody waits, that hardly a picture is missing."""
+    stamps = sorted({*heard.images})
+    gaps_ns = [after - before for before, after in itertools.pairwise(stamps)]
+    if not gaps_ns:
+        return
+    missing = sum(round(gap_ns / min(gaps_ns)) - 1 for gap_ns in gaps_ns)
+    taken = missing + len(stamps)
+    if missing > _MISSING_SHARE * taken:
+        slow = "world and bridge are too slow for real time here; lock-step waits"
+        yield _bad("real time", f"{missing} of {taken} pictures are missing by the stamps; {slow}")
 
 
 def _reset(heard: Heard, topics: names.EgoTopics) -> Findings:

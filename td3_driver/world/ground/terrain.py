@@ -31,9 +31,6 @@ class Ground(NamedTuple):
         return GRAVITY_MPS2 * math.sin(self.pitch_rad)
 
 
-_LEVEL = Ground(0.0, 0.0)
-
-
 class Terrain:
     """The heights of the roads.
 
@@ -44,21 +41,18 @@ class Terrain:
     def __init__(self, road_map: RoadMap) -> None:
         self._road_map = road_map
         heights_m = np.concatenate([lane.height_m for lane in road_map.lanes.values()])
-        self._flat = float(np.ptp(heights_m)) < 1e-6
+        self._level = Ground(float(heights_m[0]), 0.0) if np.ptp(heights_m) < 1e-6 else None
 
     def under(self, pose: Pose) -> Ground:
-        """The ground below a pose; of roads above each other, the one nearest to the pose.
-
-        On a flat map its height is that of the pose: nothing falls.
-        """
-        if self._flat:
-            return Ground(pose.z_m, 0.0)
+        """The ground below a pose; of roads above each other, the one nearest to the pose."""
+        if self._level is not None:
+            return self._level
         here = self._road_map.places.nearest(pose.x_m, pose.y_m, pose.z_m)
         slope = here.grade * math.cos(pose.yaw_rad - here.yaw_rad)
         return Ground(here.z_m, -math.atan(slope))
 
     def under_all(self, poses: npt.NDArray[np.float64]) -> list[Ground]:
         """The ground below (N, 3) x, y in m, yaw in rad; of roads above each other the lowest."""
-        if self._flat:
-            return [_LEVEL] * len(poses)
+        if self._level is not None:
+            return [self._level] * len(poses)
         return [self.under(Pose(*row)) for row in poses.tolist()]
