@@ -139,6 +139,14 @@ def not_negative(text: str) -> int:
     return value
 
 
+def port(text: str) -> int:
+    """Parse a TCP port that has a next one."""
+    value = _integer(text)
+    if not 1 <= value < 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65534")
+    return value
+
+
 def seconds(text: str) -> float:
     """Parse a number of seconds above 0."""
     value = _number(text)

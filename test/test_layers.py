@@ -18,6 +18,7 @@ ROOMS = {
     "bags": "signals",
     "driving": "opendrive",
     "world": "driving opendrive",
+    "carla_server": "driving signals world",
     "checkpoints": "",
     "replay": "checkpoints",
     "agent": "checkpoints replay",
@@ -33,8 +34,8 @@ ROOMS = {
     "evaluation": "agent arguments bags bridge_twin checkpoints configuration console driving"
     " online signals world",
     "playback": "agent bags checkpoints driving evaluation online replay",
-    "commands": "arguments bridge_twin checkpoints configuration driving evaluation interchange"
-    " online playback ros share text world",
+    "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
+    " interchange online playback ros share text world",
     "cli": "commands console signals",
 }  # fmt: skip
 ROS = {

@@ -13,15 +13,13 @@ from td3_driver.bridge_twin.objects_file import (
     picture_of,
     read_car,
 )
-from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.parameters import parameter
 from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import (
     DEFAULT_DIFFICULTY,
     DIFFICULTIES,
-    generate_opendrive,
-    road_seed,
+    training_roads,
 )
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -124,7 +122,4 @@ def _world_config(given: WorldParameters, car: Car) -> WorldConfig:
 def _road_map(given: WorldParameters) -> RoadMap:
     if given.map:
         return RoadMap.from_file(Path(given.map))
-    seed = road_seed(Purpose.TRAINING, given.seed)
-    return RoadMap(
-        generate_opendrive(seed, given.difficulty), f"generated_{given.difficulty}_{seed}"
-    )
+    return training_roads(given.seed, given.difficulty)

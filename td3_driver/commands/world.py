@@ -13,6 +13,7 @@ from td3_driver.arguments import (
     add_difficulty,
     add_surroundings,
     not_negative,
+    port,
     positive,
     usage_error,
     world_parameters,
@@ -47,6 +48,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="FILE",
         help="write a film (.mp4, .webp or .gif) of the world driven by pure pursuit, and end",
     )
+    add(
+        "--carla-port",
+        type=port,
+        metavar="PORT",
+        help="serve CARLA's clients, as a CARLA 0.9.16 server, instead of ROS 2: calls at this"
+        " port, streams at the next; clients decide on stepping and weather",
+    )
     add("--seconds", type=positive, default=20, metavar="N", help="of the film")
     parser.set_defaults(execute=_world)
 
@@ -56,11 +64,30 @@ def _world(args: argparse.Namespace) -> int:
         return usage_error(args, f"--view {args.view}: expected {', '.join(FILM_SUFFIXES)}")
     if args.view is not None:
         return _film(args)
+    if args.carla_port is not None:
+        return _carla(args)
     from td3_driver.bridge_twin import world_node
 
     _say_notes(args)
     world_node.main(world_parameters(args))
     return 0
+
+
+def _carla(args: argparse.Namespace) -> int:
+    from td3_driver.carla_server.command import serve
+    from td3_driver.carla_server.episode import Surroundings
+    from td3_driver.driving.routes.road_map import RoadMap
+    from td3_driver.world.roads.generation import training_roads
+
+    town = (
+        training_roads(args.seed, args.difficulty)
+        if args.map is None
+        else RoadMap.from_file(args.map)
+    )
+    print(*town.notes, sep="\n", end="\n" * bool(town.notes), file=sys.stderr)
+    folder = None if args.map is None else args.map.resolve().parent
+    others = Surroundings(args.seed, args.traffic, args.pedestrians, args.scenery)
+    return serve(town, folder, args.carla_port, others)
 
 
 def _film(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 
 from td3_driver.driving.purpose import Purpose
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.world.roads.loops import Loop, draw_loop
 from td3_driver.world.roads.networks import Network, draw_network
 
@@ -56,6 +57,16 @@ def road_seed(purpose: Purpose, number: int) -> int:
             f"generated road {number} for {purpose.value}: expected 0 to {len(seeds) - 1}"
         )
     return seeds[number]
+
+
+def training_roads(number: int, difficulty: str = DEFAULT_DIFFICULTY) -> RoadMap:
+    """The roads that a world has where it is given no map.
+
+    Raises:
+        ValueError: there is no such difficulty, or no such road.
+    """
+    seed = road_seed(Purpose.TRAINING, number)
+    return RoadMap(generate_opendrive(seed, difficulty), f"generated_{difficulty}_{seed}")
 
 
 def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIFFICULTY) -> str:

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actors of an episode as clients see them: in calls, and in each tick's state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from td3_driver.carla_server import wire
+from td3_driver.carla_server.axes import carla_pose, carla_vector
+from td3_driver.carla_server.structures import (
+    ActorDescription,
+    BoundingBox,
+    Vector3D,
+    VehicleControl,
+    WalkerControl,
+    encode,
+)
+from td3_driver.carla_server.wire import Pose6, Triple
+from td3_driver.driving.types import Control
+from td3_driver.world.bodies.car import Car
+from td3_driver.world.bodies.walker import LedWalker
+from td3_driver.world.traffic_lights import TrafficLights
+
+NOWHERE: Pose6 = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_REST: Triple = (0.0, 0.0, 0.0)
+_REVERSE_GEAR = -1
+
+
+@dataclass(eq=False, kw_only=True)
+class Actor:
+    """Anything that has an id: this class itself is what neither moves nor is solid.
+
+    Attributes:
+        pose: in the map, CARLA's axes.
+        relative: to the parent, of what is attached.
+        tags: semantic tags.
+        token: of the stream of a sensor.
+    """
+
+    id: int
+    description: ActorDescription
+    pose: Pose6 = NOWHERE
+    parent_id: int = 0
+    relative: Pose6 | None = None
+    box: BoundingBox = field(default_factory=BoundingBox)
+    tags: bytes = b""
+    token: bytes = b""
+
+    @property
+    def kind(self) -> str:
+        """Such as `vehicle.tesla.model3`."""
+        return self.description.id
+
+    @property
+    def velocity(self) -> Triple:
+        """m/s in the map."""
+        return _REST
+
+    @property
+    def turning(self) -> Triple:
+        """Degrees per second."""
+        return _REST
+
+    @property
+    def acceleration(self) -> Triple:
+        """m/s2 in the map."""
+        return _REST
+
+    def encoded(self) -> list[Any]:
+        """As calls have it."""
+        tags, token = self.tags, self.token
+        described, box = encode(self.description), encode(self.box)
+        return [self.id, self.parent_id, described, box, tags, token]
+
+    def state(self) -> bytes:
+        """As a tick's state has it."""
+        return wire.actor_state(
+            self.id, self.pose, self.velocity, self.turning, self.acceleration, self._of_kind()
+        )
+
+    def refresh(self) -> None:
+        """Take the pose from the world after a step."""
+
+    def _of_kind(self) -> bytes:
+        return b""
+
+
+@dataclass(eq=False, kw_only=True)
+class VehicleActor(Actor):
+    """A car that a client spawned."""
+
+    car: Car
+    control: VehicleControl = field(default_factory=VehicleControl)
+    light_state: int = 0
+    speed_limit_kmh: float = 30.0
+
+    def command(self, control: VehicleControl) -> None:
+        """Drive by this until the next command."""
+        self.control = control
+        backwards = control.reverse or (control.manual_gear_shift and control.gear < 0)
+        self.car.control = Control(
+            control.throttle, control.steer, control.brake, control.hand_brake, backwards
+        )
+
+    @property
+    def velocity(self) -> Triple:
+        x, y = self.car.vehicle.map_velocity()
+        return carla_vector((x, y, self.car.vertical_speed_mps))
+
+    @property
+    def turning(self) -> Triple:
+        return 0.0, 0.0, -math.degrees(self.car.vehicle.state.yaw_rate_radps)
+
+    @property
+    def acceleration(self) -> Triple:
+        return carla_vector(self.car.vehicle.state.acceleration_mps2)
+
+    def refresh(self) -> None:
+        self.pose = carla_pose(self.car.pose, self.car.ground.pitch_rad)
+
+    def _of_kind(self) -> bytes:
+        control = self.control
+        return wire.vehicle_state(
+            control.throttle,
+            control.steer,
+            control.brake,
+            control.hand_brake,
+            control.reverse,
+            control.manual_gear_shift,
+            _REVERSE_GEAR if control.reverse else control.gear,
+            self.speed_limit_kmh,
+            self.light_state & 0xFF,
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class WalkerActor(Actor):
+    """A pedestrian whom a client leads."""
+
+    walker: LedWalker
+    control: WalkerControl = field(default_factory=WalkerControl)
+
+    def command(self, control: WalkerControl) -> None:
+        """Walk so until the next command."""
+        self.control = control
+        along = control.direction
+        self.walker.velocity_mps = (along.x * control.speed, -along.y * control.speed)
+
+    @property
+    def velocity(self) -> Triple:
+        x, y = self.walker.map_velocity()
+        return x, -y, 0.0
+
+    def refresh(self) -> None:
+        x, y, z, pitch, yaw, roll = carla_pose(self.walker.pose)
+        self.pose = (x, y, z + self.box.extent.z, pitch, yaw, roll)
+
+    def _of_kind(self) -> bytes:
+        along = self.control.direction
+        return wire.walker_state(
+            (along.x, along.y, along.z), self.control.speed, self.control.jump
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class CrowdActor(Actor):
+    """One of the world's own traffic or pedestrians; `crowd.py` moves it."""
+
+    velocity_now: Triple = _REST
+    turning_now: Triple = _REST
+    acceleration_now: Triple = _REST
+
+    @property
+    def velocity(self) -> Triple:
+        return self.velocity_now
+
+    @property
+    def turning(self) -> Triple:
+        return self.turning_now
+
+    @property
+    def acceleration(self) -> Triple:
+        return self.acceleration_now
+
+    def _of_kind(self) -> bytes:
+        if self.kind.startswith("vehicle."):
+            return wire.vehicle_state(0.0, 0.0, 0.0, False, False, False, 1, 30.0, 0)
+        if self.kind.startswith("walker."):
+            x, y, _ = self.velocity_now
+            speed = (x * x + y * y) ** 0.5
+            along = (x / speed, y / speed, 0.0) if speed else (1.0, 0.0, 0.0)
+            return wire.walker_state(along, speed, False)
+        return b""
+
+
+@dataclass(eq=False, kw_only=True)
+class LightActor(Actor):
+    """A traffic light of the map."""
+
+    lights: TrafficLights
+    index: int
+    sign_id: str
+
+    def _of_kind(self) -> bytes:
+        lights, index = self.lights, self.index
+        return wire.light_state(
+            self.sign_id,
+            lights.times_s(index),
+            lights.elapsed_s(index),
+            index,
+            lights.frozen(index),
+            int(lights.state(index)),
+        )
+
+
+@dataclass(eq=False, kw_only=True)
+class SignActor(Actor):
+    """A traffic sign of the map."""
+
+    sign_id: str
+
+    def _of_kind(self) -> bytes:
+        return wire.sign_state(self.sign_id)
+
+
+@dataclass(eq=False, kw_only=True)
+class Sensor(Actor):
+    """What is heard over a stream, if anybody listens."""
+
+    stream_id: int | None = None
+    period_s: float = 0.0
+    due_s: float = 0.0
+    made: dict[str, Any] = field(default_factory=dict)  # what a sensor keeps from tick to tick
+
+
+def upright_box(
+    length_m: float, width_m: float, height_m: float, middle_z_m: float
+) -> BoundingBox:
+    """The box of what stands on the ground."""
+    extent = Vector3D(length_m / 2.0, width_m / 2.0, height_m / 2.0)
+    return BoundingBox(Vector3D(0.0, 0.0, middle_z_m), extent)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls about vehicles: what they are made of, and their lights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from td3_driver.carla_server import physics_control
+from td3_driver.carla_server.actors import VehicleActor
+from td3_driver.carla_server.server import Server
+from td3_driver.carla_server.structures import CallError, VehiclePhysicsControl
+
+
+class VehicleCalls:
+    """Calls of `carla.Vehicle`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def get_physics_control(self, actor_id: int) -> VehiclePhysicsControl:
+        """What the vehicle is made of; what clients have changed of it counts as said."""
+        vehicle = self._car(actor_id)
+        return physics_control.of(vehicle.pose, vehicle.car.body)
+
+    def apply_physics_control(self, actor_id: int, control: Any) -> None:
+        """Without effect: every car drives by the same model."""
+        self._car(actor_id)
+
+    def get_telemetry_data(self, actor_id: int) -> list[Any]:
+        """What the vehicle's wheels and engine do."""
+        vehicle = self._car(actor_id)
+        return physics_control.telemetry(vehicle.control, vehicle.velocity)
+
+    def enable_carsim(self, actor_id: int, path: str) -> None:
+        """Not simulated."""
+        raise CallError("enable_carsim: not simulated by this server")
+
+    def enable_chrono_physics(self, actor_id: int, substeps: int) -> None:
+        """Not simulated."""
+        raise CallError("enable_chrono_physics: not simulated by this server")
+
+    def apply_ackermann_control_to_vehicle(self, actor_id: int, control: Any) -> None:
+        """Not simulated."""
+        raise CallError("apply_ackermann_control: not simulated by this server")
+
+    def get_vehicle_light_state(self, actor_id: int) -> list[int]:
+        """The lights that are on, as bits."""
+        return [self._car(actor_id).light_state]
+
+    def set_vehicle_light_state(self, actor_id: int, state: list[int]) -> None:
+        """Kept, and not drawn."""
+        self._car(actor_id).light_state = state[0] if state else 0
+
+    def get_vehicle_light_states(self) -> list[list[int]]:
+        """Of all vehicles."""
+        actors = self._server.episode.actors.values()
+        return [[a.id, a.light_state] for a in actors if isinstance(a, VehicleActor)]
+
+    def set_wheel_steer_direction(self, actor_id: int, wheel: Any, angle: float) -> None:
+        """Without effect: it only turns the picture of a wheel."""
+        self._car(actor_id)
+
+    def get_wheel_steer_angle(self, actor_id: int, wheel: Any) -> float:
+        """How far the front wheels are turned, degrees."""
+        return physics_control.wheel_angle_deg(self._car(actor_id).control)
+
+    def open_vehicle_door(self, actor_id: int, door: Any) -> None:
+        """Without effect."""
+        self._car(actor_id)
+
+    def close_vehicle_door(self, actor_id: int, door: Any) -> None:
+        """Without effect."""
+        self._car(actor_id)
+
+    def show_vehicle_debug_telemetry(self, actor_id: int, enabled: bool) -> None:
+        """Without effect: nobody watches."""
+        self._car(actor_id)
+
+    def _car(self, actor_id: int) -> VehicleActor:
+        actor = self._server.episode.actor(actor_id)
+        if not isinstance(actor, VehicleActor):
+            raise CallError(f"actor {actor_id} is a {actor.kind}; expected a vehicle of a client")
+        return actor

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`td3_driver world --carla-port`: runs the server until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import cv2
+
+from td3_driver import signals
+from td3_driver.carla_server.calls.actors import ActorCalls
+from td3_driver.carla_server.calls.traffic import TrafficCalls
+from td3_driver.carla_server.calls.vehicles import VehicleCalls
+from td3_driver.carla_server.calls.world import VERSION, WorldCalls
+from td3_driver.carla_server.episode import Surroundings
+from td3_driver.carla_server.rpc import methods_of
+from td3_driver.carla_server.server import HOST, Server, Towns
+from td3_driver.driving.routes.road_map import RoadMap
+
+
+def serve(first: RoadMap, folder: Path | None, port: int, surroundings: Surroundings) -> int:
+    """Run a server; returns the exit code.
+
+    Args:
+        first: the town that it begins in.
+        folder: where further maps are; None: there are none.
+        port: of the calls, and the next one for streams.
+        surroundings: what else is in each town.
+
+    Raises:
+        ValueError: the town cannot be simulated.
+        OSError: a port is taken.
+    """
+    cv2.setNumThreads(1)  # the client's threads want the other core
+    server = Server(Towns(first, folder), port, surroundings, _say)
+    calls = [kind(server) for kind in (WorldCalls, ActorCalls, VehicleCalls, TrafficCalls)]
+    methods = {
+        name: method
+        for part in calls
+        for name, method in methods_of(part, bare=frozenset({"apply_batch"})).items()
+    }
+
+    def ready() -> None:
+        _say(f"CARLA {VERSION} on {HOST}:{port} and {port + 1}: {server.episode.road_map.name}")
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in signals.ENDING:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # as nohup wants
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await server.serve(methods, _failed, ready)
+
+    try:
+        asyncio.run(run())
+    except asyncio.CancelledError:
+        _say(f"ended after {server.frame} ticks")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"[carla_server] {text}", flush=True)
+
+
+def _failed(name: str) -> None:
+    print(f"[carla_server] {name} failed", file=sys.stderr)
+    traceback.print_exc()

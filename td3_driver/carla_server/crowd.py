@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world's own traffic and pedestrians as actors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from td3_driver.carla_server.actors import Actor, CrowdActor, upright_box
+from td3_driver.carla_server.attributes import AttributeType
+from td3_driver.carla_server.blueprints import LIBRARY, Blueprint, Box
+from td3_driver.carla_server.structures import ActorDescription, AttributeValue
+from td3_driver.carla_server.tags import tags_of
+from td3_driver.world.scene import Scene
+
+_PEDESTRIAN_LENGTH_M = 1.2  # whatever is shorter walks
+_ROLE = "autopilot"
+
+
+class Crowd:
+    """Keeps an actor for each road user whom the world moves by itself.
+
+    They have numbers of their own in the world, which come again; an actor's id does not.
+    """
+
+    def __init__(self, scene: Scene, ids: Iterator[int]) -> None:
+        self._scene = scene
+        self._ids = ids
+        self._actors: dict[int, CrowdActor] = {}
+
+    def actor_id(self, key: int) -> int | None:
+        """The actor of a body of the world's own; None: it is none of them."""
+        actor = self._actors.get(key)
+        return None if actor is None else actor.id
+
+    def refresh(self) -> tuple[list[Actor], list[int]]:
+        """Follow the world; returns the actors that have come, and the ids of those gone."""
+        bodies = self._scene.others.bodies()
+        keys = bodies.actor_ids.tolist()
+        gone = [key for key in self._actors if key not in set(keys)]
+        left = [self._actors.pop(key).id for key in gone]
+        come: list[Actor] = []
+        ground = self._scene.terrain.under_all(bodies.poses)
+        for row, key in enumerate(keys):
+            actor = self._actors.get(key)
+            if actor is None:
+                actor = self._actors[key] = self._new(bodies.sizes_m[row].tolist())
+                come.append(actor)
+            x, y, yaw = bodies.poses[row].tolist()
+            z = ground[row].z_m + (actor.box.extent.z if actor.kind.startswith("walker.") else 0.0)
+            pitch = -math.degrees(ground[row].pitch_rad)
+            actor.pose = (x, -y, z, pitch, -math.degrees(yaw), 0.0)
+            east, north = bodies.velocities_mps[row].tolist()
+            actor.velocity_now = (east, -north, 0.0)
+            east, north = bodies.accelerations_mps2[row].tolist()
+            actor.acceleration_now = (east, -north, 0.0)
+            actor.turning_now = (0.0, 0.0, -math.degrees(bodies.yaw_rates_radps[row]))
+        return come, left
+
+    def _new(self, size_m: list[float]) -> CrowdActor:
+        length, width, height = size_m
+        walks = length < _PEDESTRIAN_LENGTH_M
+        blueprint = _nearest("walker." if walks else "vehicle.", length, height)
+        described = ActorDescription(
+            blueprint.definition.uid,
+            blueprint.id,
+            [AttributeValue("role_name", AttributeType.STRING, _ROLE)],
+        )
+        box = upright_box(length, width, height, 0.0 if walks else height / 2.0)
+        return CrowdActor(
+            id=next(self._ids), description=described, box=box, tags=tags_of(blueprint)
+        )
+
+
+def _nearest(prefix: str, length_m: float, height_m: float) -> Blueprint:
+    """The blueprint of a kind whose box is the most similar."""
+
+    def difference(blueprint: Blueprint) -> float:
+        box = blueprint.box
+        assert isinstance(box, Box)
+        return abs(box.length_m - length_m) + abs(box.height_m - height_m)
+
+    kind = [blueprint for name, blueprint in LIBRARY.items() if name.startswith(prefix)]
+    return min(kind, key=difference)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures, in the pixels that CARLA's cameras send: four bytes each, blue, green, red, alpha."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_driver.carla_server import wire
+from td3_driver.carla_server.actors import Actor, Sensor, VehicleActor
+from td3_driver.carla_server.axes import pose6, world_pose
+from td3_driver.carla_server.structures import ActorDescription, CallError, Transform
+from td3_driver.carla_server.wire import Pose6
+from td3_driver.driving.types import Pose
+from td3_driver.world.camera.appearance import Look
+from td3_driver.world.camera.camera import Camera, CameraError
+from td3_driver.world.scene import Scene
+
+ByteArray = npt.NDArray[np.uint8]
+
+ROWS = {
+    "sensor.camera.rgb": wire.RGB,
+    "sensor.camera.depth": wire.DEPTH,
+    "sensor.camera.semantic_segmentation": wire.SEMANTIC,
+}
+_LARGEST_PX = 4096
+_LOWEST_M = 0.05
+_DEEPEST_M = 1000.0
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What a camera's attributes say of its pictures.
+
+    Raises:
+        CallError: an attribute is no size or angle.
+    """
+
+    width_px: int
+    height_px: int
+    fov_deg: float
+
+    @classmethod
+    def of(cls, description: ActorDescription) -> Lens:
+        """The lens that a client wants."""
+        width, height, fov = (
+            description.number(name, default)
+            for name, default in (("image_size_x", 800), ("image_size_y", 600), ("fov", 90.0))
+        )
+        for name, size in (("image_size_x", width), ("image_size_y", height)):
+            if not 1 <= size <= _LARGEST_PX:
+                raise CallError(
+                    f"{description.id}: {name} {size:g}; expected 1 to {_LARGEST_PX} pixels"
+                )
+        if not 0.0 < fov < 180.0:
+            raise CallError(f"{description.id}: fov {fov:g}; expected an angle between 0 and 180")
+        return cls(int(width), int(height), fov)
+
+
+def picture(sensor: Sensor, parent: Actor | None, scene: Scene, look: Look) -> tuple[bytes, bytes]:
+    """What a camera sees now: the header of the picture, and its bytes."""
+    lens = Lens.of(sensor.description)
+    camera, pose = _camera(sensor, parent, scene, lens)
+    if sensor.made.get("look") is not look:
+        camera.wear(look)
+        sensor.made["look"] = look
+    # A camera on a car is not blinded by it, as in the picture of `world_node`.
+    solids = scene.solids(without=(parent.id,) if parent is not None else ())
+    pixels: ByteArray
+    if sensor.kind == "sensor.camera.rgb":
+        pixels = camera.render(scene.surface, pose, solids)
+    elif sensor.kind == "sensor.camera.depth":
+        pixels = depth_pixels(camera.depth_m(scene.surface, pose, solids))
+    else:
+        pixels = tag_pixels(camera.semantic(scene.surface, pose, solids))
+    header = wire.image_header(lens.width_px, lens.height_px, lens.fov_deg)
+    return header, pixels.tobytes()
+
+
+def depth_pixels(depth_m: npt.NDArray[np.float32]) -> ByteArray:
+    """CARLA's packing: 24 bits of a kilometre, the lowest in red. (height, width, 4)."""
+    share = np.clip(depth_m.astype(np.float64) / _DEEPEST_M, 0.0, 1.0)
+    steps = np.rint(share * (2**24 - 1)).astype(np.uint32)
+    channels = [steps >> 16, steps >> 8, steps, np.full_like(steps, 255)]
+    return np.stack([channel & 0xFF for channel in channels], axis=-1).astype(np.uint8)
+
+
+def tag_pixels(tags: ByteArray) -> ByteArray:
+    """CARLA's packing: the tag in red. (height, width, 4)."""
+    pixels = np.zeros((*tags.shape, 4), np.uint8)
+    pixels[..., 2], pixels[..., 3] = tags, 255
+    return pixels
+
+
+def _camera(
+    sensor: Sensor, parent: Actor | None, scene: Scene, lens: Lens
+) -> tuple[Camera, Pose]:
+    """A camera, and the pose of what carries it, which is on the ground."""
+    on_car = isinstance(parent, VehicleActor) and sensor.relative is not None
+    if on_car and parent is not None and sensor.relative is not None:
+        mounting, pose = sensor.relative, world_pose(parent.pose)
+    else:  # it carries itself
+        pose = world_pose(sensor.pose)
+        _, _, z, pitch, _, roll = sensor.pose
+        ground_m = scene.terrain.under(pose).z_m
+        mounting = (0.0, 0.0, z - ground_m, pitch, 0.0, roll)
+    if sensor.made.get("mounting") != mounting:
+        sensor.made["mounting"] = mounting
+        sensor.made["camera"] = _made(lens, mounting)
+        sensor.made.pop("look", None)
+    camera: Camera = sensor.made["camera"]
+    return camera, pose
+
+
+def _made(lens: Lens, mounting: Pose6) -> Camera:
+    x, y, z, pitch, yaw, roll = mounting
+    try:
+        return Camera(
+            lens.width_px,
+            lens.height_px,
+            lens.fov_deg,
+            x_m=x,
+            y_m=-y,
+            z_m=max(z, _LOWEST_M),
+            pitch_deg=-math.remainder(pitch, 360.0),
+            yaw_deg=-math.remainder(yaw, 360.0),
+            roll_deg=math.remainder(roll, 360.0),
+        )
+    except CameraError as error:
+        raise CallError(str(error)) from error
+
+
+def check(description: ActorDescription, transform: Transform) -> None:
+    """Refuse a camera that cannot exist before it is spawned.
+
+    Raises:
+        CallError: its size, its angle or its place is none.
+    """
+    _made(Lens.of(description), pose6(transform))
+
+

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients of a test begin with."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import carla
+
+STEP_S = 0.05
+PATIENCE_S = 60.0
+
+
+@contextmanager
+def synchronous(client: carla.Client) -> Iterator[carla.World]:
+    """A world as new, that ticks when it is told to; afterwards by itself again."""
+    world = client.reload_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, STEP_S
+    world.apply_settings(settings)
+    try:
+        yield world
+    finally:
+        settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+        world.apply_settings(settings)
+
+
+def spawned(world: carla.World, kind: str, where: Any = None, **attributes: object) -> Any:
+    """An actor of a kind, at a place or at the first spawn point."""
+    blueprint = world.get_blueprint_library().find(kind)
+    for name, value in attributes.items():
+        blueprint.set_attribute(name, str(value))
+    return world.spawn_actor(blueprint, where or world.get_map().get_spawn_points()[0])
+
+
+def attached(
+    world: carla.World, kind: str, parent: Any, where: Any = None, **attributes: object
+) -> Any:
+    """A sensor on an actor."""
+    blueprint = world.get_blueprint_library().find(kind)
+    for name, value in attributes.items():
+        blueprint.set_attribute(name, str(value))
+    return world.spawn_actor(blueprint, where or carla.Transform(), attach_to=parent)
+
+
+class Heard:
+    """What a sensor sends, from when the server knows of the listener."""
+
+    def __init__(self, world: carla.World, sensor: Any) -> None:
+        self._world = world
+        self._messages: queue.Queue[Any] = queue.Queue()
+        sensor.listen(self._messages.put)
+
+    def until_there(self) -> Any:
+        """Tick until a message comes: the connection is made in the background."""
+        for _ in range(2000):
+            self._world.tick()
+            try:
+                return self._messages.get(timeout=0.03)
+            except queue.Empty:
+                continue
+        raise AssertionError("no message in 2000 ticks")
+
+    def of_next_tick(self) -> Any:
+        """Tick once; the message of that frame."""
+        frame = self._world.tick()
+        while True:
+            message = self._messages.get(timeout=PATIENCE_S)
+            if message.frame == frame:
+                return message
+            assert message.frame < frame, f"{message.frame} came, but not {frame}"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server in a process, and CARLA's client in another: the wheel keeps the GIL in its calls."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..e2e.running import PATIENCE_S, Program
+
+HOST = "127.0.0.1"
+MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"
+_TRIES = 20
+
+
+class Serving:
+    """`td3_driver world --carla-port` at ports that were free.
+
+    Args:
+        arguments: further ones of the command.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        for _ in range(_TRIES):
+            self.port = _free_ports()
+            command = ("-m", "td3_driver.cli", "world", "--carla-port", str(self.port), *arguments)
+            self.program = Program(*command)
+            try:
+                self.program.wait_for("CARLA 0.9.16 on")
+            except AssertionError:
+                self.program.kill()
+                if "address already in use" not in self.program.output:
+                    raise
+            else:
+                return
+        raise AssertionError("no two ports are free")
+
+    def run_client(self, module: str, function: str, *arguments: str) -> str:
+        """Run a function of `clients/` in a process of its own; what it printed.
+
+        It gets a `carla.Client`, and the arguments.
+        """
+        client = subprocess.run(
+            client_command(self.port, module, function, *arguments),
+            capture_output=True,
+            text=True,
+            timeout=2.0 * PATIENCE_S,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert client.returncode == 0, (
+            f"{module}.{function}: exit code {client.returncode}\n{client.stdout}{client.stderr}\n"
+            f"--- server ---\n{self.program.output}"
+        )
+        return client.stdout
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does; the exit code."""
+        return self.program.stop()
+
+
+def client_command(port: int, module: str, function: str, *arguments: str) -> Sequence[str]:
+    """The command line of a client's process."""
+    name = "test.carla_server.client_process"
+    return [sys.executable, "-m", name, str(port), module, function, *arguments]
+
+
+def _free_ports() -> int:
+    """A port that is free, and the next one, too; another process may take them meanwhile."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind((HOST, 0))
+            port: int = first.getsockname()[1]
+            if port >= 65534:
+                continue
+            try:
+                second.bind((HOST, port + 1))
+            except OSError:
+                continue
+            return port
