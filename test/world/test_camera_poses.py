@@ -244,15 +244,28 @@ def test_the_spectator_sees_a_town_from_above(loop: RoadMap, loop_surface: Surfa
 def test_from_above_the_solid_nearer_to_the_foot_hides_the_other(loop_surface: Surface) -> None:
     """From 40 m up a tower's roof covers a low house behind it, also one less far to a side."""
     tower = box_at(8.0, -6.0, 0.0, (6.0, 6.0, 20.0), SemanticClass.BUILDINGS)
-    house = box_at(16.0, -7.0, 0.0, (6.0, 6.0, 3.0), SemanticClass.WALLS)
+    house = box_at(16.0, -5.0, 0.0, (6.0, 6.0, 3.0), SemanticClass.WALLS)
     mounting = (0.0, 0.0, 40.0, 90.0, 0.0, 0.0)
     seen, pose = camera_at(mounting), Pose(0.0, 0.0, 0.0)
-    u, v = pixel(np.array([9.0, -6.5, 20.0]), mounting, pose)
+    u, v = pixel(np.array([8.5, -3.75, 20.0]), mounting, pose)
     for solids in (joined(tower, house), joined(house, tower)):
         tags = seen.semantic(loop_surface, pose, solids)
         assert (tags == SemanticClass.WALLS).any()
         assert tags[int(v), int(u)] == SemanticClass.BUILDINGS
         assert seen.depth_m(loop_surface, pose, solids)[int(v), int(u)] == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("roll_deg", [0.0, 90.0, -150.0])
+def test_a_rolled_camera_sees_the_nearer_solid(loop_surface: Surface, roll_deg: float) -> None:
+    """A box stands before the end of a long wall whose middle is less far ahead."""
+    mounting, pose = (0.0, 0.0, 1.5, 0.0, 0.0, roll_deg), Pose(0.0, 0.0, 0.0)
+    box = box_at(10.0, 0.0, 0.0, (2.0, 2.0, 2.0), SemanticClass.BUILDINGS)
+    wall = box_at(9.0, 12.0, math.atan2(24.0, -8.0), (25.3, 1.0, 3.0))
+    u, v = pixel(np.array([9.0, 0.0, 1.0]), mounting, pose)
+    for solids in (joined(box, wall), joined(wall, box)):
+        tags = camera_at(mounting).semantic(loop_surface, pose, solids)
+        assert (tags == SemanticClass.WALLS).any()
+        assert tags[int(v), int(u)] == SemanticClass.BUILDINGS
 
 
 def test_a_turned_camera_is_a_turned_car(loop_surface: Surface) -> None:
@@ -277,6 +290,9 @@ def test_straight_up_there_is_sky_and_what_stands_close(loop_surface: Surface) -
     assert (seen.semantic(loop_surface, POSE) == SemanticClass.SKY).all()
     assert (seen.depth_m(loop_surface, POSE) == FURTHEST_M).all()
     assert (seen.render(loop_surface, POSE)[:, :, 0] > 200).all()
+    wide = Camera(fov_deg=150.0, pitch_deg=-90.0).render(loop_surface, POSE)[:, :, 0].astype(int)
+    assert np.abs(wide - wide[::-1]).max() <= 1, "the sky behind is as that before"
+    assert wide[0, 0] > wide[60, 0] + 5
     tower = box_at(POSE.x_m + 5.0, POSE.y_m, 0.0, (4.0, 4.0, 30.0))
     assert (seen.semantic(loop_surface, POSE, tower) == SemanticClass.WALLS).any()
 

@@ -12,6 +12,7 @@ import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.world.ground.surface import LANE, OBSTACLE, OFF_ROAD, VERGE, Surface
+from td3_driver.world.semantic_class import SemanticClass
 
 from ..places import places
 
@@ -94,3 +95,19 @@ def test_closing_junctions_adds_only_islands(town: RoadMap, town_surface: Surfac
         cv2.fillPoly(lanes_only, [np.rint(outline).astype(np.int32)], 1)
     added = (town_surface.classes == LANE) & (lanes_only == 0)
     assert added.sum() < 0.01 * lanes_only.sum()
+
+
+def test_every_class_of_ground_has_its_tags(loop_surface: Surface) -> None:
+    """Gutters are road, kerbs and pavements are sidewalks; paint may reach a little further."""
+    found = {
+        kind: set(np.unique(loop_surface.tags[loop_surface.classes == kind]).tolist())
+        - {SemanticClass.ROAD_LINES}
+        for kind in (LANE, VERGE, OBSTACLE, OFF_ROAD)
+    }
+    assert found == {
+        LANE: {SemanticClass.ROADS},
+        VERGE: {SemanticClass.ROADS, SemanticClass.SIDEWALKS},
+        OBSTACLE: {SemanticClass.VEGETATION},
+        OFF_ROAD: {SemanticClass.TERRAIN},
+    }
+    assert (loop_surface.tags == SemanticClass.ROAD_LINES).any()

@@ -97,6 +97,7 @@ def test_fog_hides_what_is_far_away(loop: RoadMap, loop_surface: Surface, roll_d
     near_kept = foggy[near].std(axis=1).mean() / clear[near].std(axis=1).mean()
     assert far_kept < 0.5
     assert near_kept > 0.8
+    assert foggy[62].mean() > clear[62].mean() + 40.0, "nearly as bright as the sky"
     later = look(fog_density=100.0, fog_distance_m=200.0)
     assert later.visibility_m > 200.0 > look(fog_density=100.0).visibility_m
 
