@@ -7,6 +7,7 @@ from typing import Any
 
 from td3_driver.carla_server import physics_control
 from td3_driver.carla_server.actors import VehicleActor
+from td3_driver.carla_server.physics_control import VehicleTelemetry
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import CallError, VehiclePhysicsControl
 
@@ -26,10 +27,10 @@ class VehicleCalls:
         """Without effect: every car drives by the same model."""
         self._car(actor_id)
 
-    def get_telemetry_data(self, actor_id: int) -> list[Any]:
+    def get_telemetry_data(self, actor_id: int) -> VehicleTelemetry:
         """What the vehicle's wheels and engine do."""
         vehicle = self._car(actor_id)
-        return physics_control.telemetry(vehicle.control, vehicle.velocity)
+        return physics_control.telemetry(vehicle.control, vehicle.velocity, vehicle.car.body)
 
     def enable_carsim(self, actor_id: int, path: str) -> None:
         """Not simulated."""

@@ -33,7 +33,8 @@ LENGTH_M, WIDTH_M, HEIGHT_M = 4.79, 2.16, 1.49
 MODEL_3 = Body(LENGTH_M, WIDTH_M, HEIGHT_M, MASS_KG)
 # The centre of gravity is taken to be the middle of wheelbase and box.
 _CENTRE_OF_GRAVITY_HEIGHT_M = 0.46
-_DRAG_PER_M = 0.5 * 1.2 * 0.51 / MASS_KG  # 1/2 air density * drag area / mass
+DRAG_KG_PER_M = 0.5 * 1.2 * 0.51  # 1/2 air density * drag area
+_DRAG_PER_M = DRAG_KG_PER_M / MASS_KG
 
 _GRAVITY_MPS2 = 9.81
 _ROLLING_MPS2 = 0.012 * _GRAVITY_MPS2
