@@ -71,8 +71,12 @@ class ActorCalls:
         return True
 
     def get_actor_bounding_box(self, actor_id: int) -> BoundingBox:
-        """In the actor's own axes."""
-        return self._actor(actor_id).box
+        """In the actor's own axes; empty if it has gone: the client then takes its own copy.
+
+        An error would end a client whose traffic manager still asks for it.
+        """
+        actor = self._server.episode.actors.get(actor_id)
+        return BoundingBox() if actor is None else actor.box
 
     def set_actor_transform(self, actor_id: int, transform: Transform) -> None:
         """Move an actor; it keeps its velocity."""

@@ -95,11 +95,12 @@ class WorldCalls:
         return self._server.configure(settings)
 
     def tick_cue(self) -> Any:
-        """Tick once, in synchronous mode; returns the number of that frame."""
+        """Tick once, in synchronous mode; returns the number of the coming frame."""
         server = self._server
+        coming = server.frame + 1
         if not server.settings.synchronous_mode:
-            return server.frame
-        return Replied(server.frame + 1, server.tick)
+            return coming  # it comes by itself
+        return Replied(coming, server.tick)
 
     def get_actor_definitions(self) -> list[Any]:
         """The blueprint library."""
