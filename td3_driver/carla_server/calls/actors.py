@@ -71,7 +71,7 @@ class ActorCalls:
         return True
 
     def get_actor_bounding_box(self, actor_id: int) -> BoundingBox:
-        """In the actor's own axes; empty if it has gone: the client then takes its own copy.
+        """In the actor's own axes; of one that has gone it is empty, as CARLA's.
 
         An error would end a client whose traffic manager still asks for it.
         """

@@ -10,7 +10,6 @@ from td3_driver.carla_server.blueprints import definitions
 from td3_driver.carla_server.rpc import Replied
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import (
-    CallError,
     EpisodeSettings,
     WeatherParameters,
     encode,
@@ -78,10 +77,6 @@ class WorldCalls:
         """Nothing has to be fetched."""
         return []
 
-    def request_file(self, name: str) -> bytes:
-        """There are no files."""
-        raise CallError(f"file {name!r} not found")
-
     def get_navigation_mesh(self) -> bytes:
         """Empty: there is none."""
         return b""
@@ -121,6 +116,12 @@ class WorldCalls:
     def draw_debug_shape(self, shape: Any) -> None:
         """Accepted, and not drawn."""
 
+    def clear_debug_shape(self) -> None:
+        """Nothing is drawn."""
+
+    def clear_debug_string(self) -> None:
+        """Nothing is drawn."""
+
     def get_environment_objects(self, tag: int) -> list[Any]:
         """None has an id here."""
         return []
@@ -144,22 +145,3 @@ class WorldCalls:
 
     def set_annotations_traverse_translucency(self, enable: bool) -> None:
         """Nothing is translucent."""
-
-    def project_point(self, location: Any, direction: Any, search_distance: float) -> Any:
-        """Not simulated."""
-        raise CallError("project_point: not simulated by this server")
-
-    def cast_ray(self, start: Any, end: Any) -> Any:
-        """Not simulated."""
-        raise CallError("cast_ray: not simulated by this server")
-
-    def start_recorder(self, name: str, additional_data: bool = False) -> str:
-        """Not simulated."""
-        raise CallError("start_recorder: this server does not record; record a rosbag instead")
-
-    def stop_recorder(self) -> None:
-        """Nothing is recorded."""
-
-    def replay_file(self, name: str, start: float = 0.0) -> str:
-        """Not simulated."""
-        raise CallError("replay_file: this server does not replay")
