@@ -13,6 +13,7 @@ import cv2
 
 from td3_driver import signals
 from td3_driver.carla_server.calls.actors import ActorCalls
+from td3_driver.carla_server.calls.refused import refused
 from td3_driver.carla_server.calls.traffic import TrafficCalls
 from td3_driver.carla_server.calls.vehicles import VehicleCalls
 from td3_driver.carla_server.calls.world import VERSION, WorldCalls
@@ -38,7 +39,7 @@ def serve(first: RoadMap, folder: Path | None, port: int, surroundings: Surround
     cv2.setNumThreads(1)  # the client's threads want the other core
     server = Server(Towns(first, folder), port, surroundings, _say)
     calls = [kind(server) for kind in (WorldCalls, ActorCalls, VehicleCalls, TrafficCalls)]
-    methods = {
+    methods = refused() | {
         name: method
         for part in calls
         for name, method in methods_of(part, bare=frozenset({"apply_batch"})).items()

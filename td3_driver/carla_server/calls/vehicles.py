@@ -32,18 +32,6 @@ class VehicleCalls:
         vehicle = self._car(actor_id)
         return physics_control.telemetry(vehicle.control, vehicle.velocity, vehicle.car.body)
 
-    def enable_carsim(self, actor_id: int, path: str) -> None:
-        """Not simulated."""
-        raise CallError("enable_carsim: not simulated by this server")
-
-    def enable_chrono_physics(self, actor_id: int, substeps: int) -> None:
-        """Not simulated."""
-        raise CallError("enable_chrono_physics: not simulated by this server")
-
-    def apply_ackermann_control_to_vehicle(self, actor_id: int, control: Any) -> None:
-        """Not simulated."""
-        raise CallError("apply_ackermann_control: not simulated by this server")
-
     def get_vehicle_light_state(self, actor_id: int) -> list[int]:
         """The lights that are on, as bits."""
         return [self._car(actor_id).light_state]

@@ -10,7 +10,6 @@ from td3_driver.carla_server.blueprints import definitions
 from td3_driver.carla_server.rpc import Replied
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import (
-    CallError,
     EpisodeSettings,
     WeatherParameters,
     encode,
@@ -36,9 +35,10 @@ class WorldCalls:
         return [f"/Game/Carla/Maps/{name}" for name in self._server.towns.names]
 
     def load_new_episode(self, name: str, reset_settings: bool = True, layers: Any = 0) -> None:
-        """Enter a town; actors, time and weather begin anew."""
-        road_map = self._server.towns.find(name)
-        self._server.load(road_map, reset_settings=reset_settings)
+        """Enter a town, the same one if no name is given; actors, time and weather begin anew."""
+        server = self._server
+        road_map = server.towns.find(name) if name else server.episode.road_map
+        server.load(road_map, reset_settings=reset_settings)
 
     def copy_opendrive_to_file(self, opendrive: str, parameters: Any = None) -> None:
         """Take a client's own roads; `load_new_episode` of `OpenDriveMap` enters them."""
@@ -77,10 +77,6 @@ class WorldCalls:
         """Nothing has to be fetched."""
         return []
 
-    def request_file(self, name: str) -> bytes:
-        """There are no files."""
-        raise CallError(f"file {name!r} not found")
-
     def get_navigation_mesh(self) -> bytes:
         """Empty: there is none."""
         return b""
@@ -94,11 +90,12 @@ class WorldCalls:
         return self._server.configure(settings)
 
     def tick_cue(self) -> Any:
-        """Tick once, in synchronous mode; returns the number of that frame."""
+        """Tick once, in synchronous mode; returns the number of the coming frame."""
         server = self._server
+        coming = server.frame + 1
         if not server.settings.synchronous_mode:
-            return server.frame
-        return Replied(server.frame + 1, server.tick)
+            return coming  # it comes by itself
+        return Replied(coming, server.tick)
 
     def get_actor_definitions(self) -> list[Any]:
         """The blueprint library."""
@@ -118,6 +115,12 @@ class WorldCalls:
 
     def draw_debug_shape(self, shape: Any) -> None:
         """Accepted, and not drawn."""
+
+    def clear_debug_shape(self) -> None:
+        """Nothing is drawn."""
+
+    def clear_debug_string(self) -> None:
+        """Nothing is drawn."""
 
     def get_environment_objects(self, tag: int) -> list[Any]:
         """None has an id here."""
@@ -142,22 +145,3 @@ class WorldCalls:
 
     def set_annotations_traverse_translucency(self, enable: bool) -> None:
         """Nothing is translucent."""
-
-    def project_point(self, location: Any, direction: Any, search_distance: float) -> Any:
-        """Not simulated."""
-        raise CallError("project_point: not simulated by this server")
-
-    def cast_ray(self, start: Any, end: Any) -> Any:
-        """Not simulated."""
-        raise CallError("cast_ray: not simulated by this server")
-
-    def start_recorder(self, name: str, additional_data: bool = False) -> str:
-        """Not simulated."""
-        raise CallError("start_recorder: this server does not record; record a rosbag instead")
-
-    def stop_recorder(self) -> None:
-        """Nothing is recorded."""
-
-    def replay_file(self, name: str, start: float = 0.0) -> str:
-        """Not simulated."""
-        raise CallError("replay_file: this server does not replay")

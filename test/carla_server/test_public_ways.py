@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What CARLA's public examples and agents do, which nobody here wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from td3_driver.carla_server.calls.actors import ActorCalls
+from td3_driver.carla_server.calls.refused import refused
+from td3_driver.carla_server.calls.traffic import TrafficCalls
+from td3_driver.carla_server.calls.vehicles import VehicleCalls
+from td3_driver.carla_server.calls.world import WorldCalls
+
+from .serving import MAPS, Serving
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Serving]:
+    serving = Serving("--map", str(MAPS / "plain.xodr"))
+    yield serving
+    assert serving.stop() == 0
+    assert "Traceback" not in serving.program.output
+
+
+@pytest.mark.parametrize(
+    "check",
+    ["a_step_is_set_in_real_time", "what_is_missing_is_named", "the_box_of_what_has_gone"],
+)
+def test_they_do(town: Serving, check: str) -> None:
+    town.run_client("public_ways", check)
+
+
+def test_nothing_is_both_simulated_and_refused() -> None:
+    for calls in (ActorCalls, TrafficCalls, VehicleCalls, WorldCalls):
+        assert not refused().keys() & vars(calls).keys()
