@@ -24,6 +24,7 @@ Log = Callable[[str], None]
 
 _LARGEST_BYTES = 128 * 2**20  # of one message: the largest public map has 80 MB
 _MOST_UNSENT_BYTES = 256 * 2**20  # of replies that a client does not fetch
+_MOST_SAID = 1000  # lines about calls
 _REQUEST = 0
 
 
@@ -85,18 +86,18 @@ class RpcServer:
         self._methods = methods
         self._log = log
         self._failed = failed
-        self._unknown: set[str] = set()
+        self._said: set[str] = set()
 
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         return _Connection(self._answer, self._log)
 
-    def _answer(self, reply: Callable[[Any, Any], None], name: str, arguments: list[Any]) -> None:
+    def _answer(
+        self, reply: Callable[[Any, Any], None], unheard: bool, name: str, arguments: list[Any]
+    ) -> None:
         method = self._methods.get(name)
         if method is None:
-            if name not in self._unknown and len(self._unknown) < 1000:
-                self._unknown.add(name)
-                self._log(f"a client called {name[:80]!r}, which this server does not have")
+            self._say(f"a client called {name[:80]!r}, which this server does not have")
             reply(
                 f"this server has no function '{name}' (td3_driver's embedded world; "
                 f"{len(arguments)} arguments)",
@@ -106,6 +107,8 @@ class RpcServer:
         try:
             value = method.function(*_decoded(name, method, arguments))
         except CallError as error:
+            if unheard:  # the client throws the reply to such a call away
+                self._say(f"a client's call failed: {str(error)[:200]}")
             failure = [str(error)]
             reply(None, [[0, failure]] if method.returns else [[True, failure]])
             return
@@ -124,10 +127,16 @@ class RpcServer:
         if then is not None:
             then()
 
+    def _say(self, text: str) -> None:
+        """Log a line once, and not more than so many."""
+        if text not in self._said and len(self._said) < _MOST_SAID:
+            self._said.add(text)
+            self._log(text)
+
 
 class _Connection(asyncio.Protocol):
     def __init__(
-        self, answer: Callable[[Callable[[Any, Any], None], str, list[Any]], None], log: Log
+        self, answer: Callable[[Callable[[Any, Any], None], bool, str, list[Any]], None], log: Log
     ) -> None:
         self._answer = answer
         self._log = log
@@ -157,8 +166,8 @@ class _Connection(asyncio.Protocol):
 
     def _take(self, message: Any) -> None:
         match message:
-            case [int(kind), int(number), str(name), [_, *arguments]] if kind == _REQUEST:
-                self._answer(partial(self._reply, number), name, arguments)
+            case [int(kind), int(number), str(name), [how, *arguments]] if kind == _REQUEST:
+                self._answer(partial(self._reply, number), how == [True], name, arguments)
             case _:
                 self._refuse("what it sent is not a call of msgpack-rpc")
 

@@ -22,6 +22,15 @@ from td3_driver.carla_server.structures import (
     decoder,
 )
 
+_NOT_SIMULATED = {
+    3: "ApplyVehicleAckermannControl",
+    11: "ApplyForce",
+    12: "ApplyAngularImpulse",
+    13: "ApplyTorque",
+    17: "ShowDebugTelemetry",
+    20: "ConsoleCommand",
+}
+
 
 class ActorCalls:
     """Calls of `carla.Actor`, and of `carla.World` for actors."""
@@ -166,7 +175,8 @@ class ActorCalls:
             return self._spawn(arguments)
         obey = self._commands().get(index)
         if obey is None:
-            raise CallError(f"a batch's command {index} is not simulated by this server")
+            command = _NOT_SIMULATED.get(index, f"a batch's command {index}")
+            raise CallError(f"{command}: not simulated by this server")
         function, kinds = obey
         if len(arguments) < len(kinds):
             raise CallError(f"a batch's command {index}: {len(arguments)} arguments")
@@ -194,6 +204,7 @@ class ActorCalls:
             1: (self.destroy_actor, (int,)),
             2: (self.apply_control_to_vehicle, (int, VehicleControl)),
             4: (self.apply_control_to_walker, (int, WalkerControl)),
+            5: (self._car, (int,)),  # as `apply_physics_control`, without effect
             6: (self.set_actor_transform, (int, Transform)),
             7: (self.set_walker_state, (int, Transform, float)),
             8: (self.set_actor_target_velocity, (int, Vector3D)),
@@ -202,8 +213,12 @@ class ActorCalls:
             14: (self.set_actor_simulate_physics, (int, bool)),
             15: (self.set_actor_enable_gravity, (int, bool)),
             16: (self.set_actor_autopilot, (int, bool)),
+            18: (self._set_light_state, (int, int)),
             19: (self.set_actor_location, (int, Vector3D)),
         }
+
+    def _set_light_state(self, actor_id: int, state: int) -> None:
+        self._car(actor_id).light_state = state
 
     def _actor(self, actor_id: int) -> Actor:
         return self._server.episode.actor(actor_id)

@@ -36,9 +36,10 @@ class WorldCalls:
         return [f"/Game/Carla/Maps/{name}" for name in self._server.towns.names]
 
     def load_new_episode(self, name: str, reset_settings: bool = True, layers: Any = 0) -> None:
-        """Enter a town; actors, time and weather begin anew."""
-        road_map = self._server.towns.find(name)
-        self._server.load(road_map, reset_settings=reset_settings)
+        """Enter a town, the same one if no name is given; actors, time and weather begin anew."""
+        server = self._server
+        road_map = server.towns.find(name) if name else server.episode.road_map
+        server.load(road_map, reset_settings=reset_settings)
 
     def copy_opendrive_to_file(self, opendrive: str, parameters: Any = None) -> None:
         """Take a client's own roads; `load_new_episode` of `OpenDriveMap` enters them."""
