@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,3 +72,24 @@ class Heard:
             if message.frame == frame:
                 return message
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
+
+
+def raises(text: str, call: Callable[[], object]) -> None:
+    """A call fails, and its error has this text."""
+    try:
+        call()
+    except RuntimeError as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(f"no error with {text!r}")
+
+
+def ticked(world: Any, count: int) -> None:
+    """Let time pass."""
+    for _ in range(count):
+        world.tick()
+
+
+def near(one: Any, other: Any, tolerance: float = 1e-3) -> bool:
+    """Whether two vectors or places are the same."""
+    return bool(carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z).length() < tolerance)
