@@ -17,7 +17,7 @@ from .serving import MAPS, Serving
 CHECKS = {
     "episodes": "settings asynchronous other_worlds own_roads",
     "places": "town blueprints",
-    "spawning": "one_place attached destroyed in_a_batch spectator props",
+    "spawning": "one_place attached_goes_along destroyed in_a_batch spectator props",
     "driving": "controls turning given_velocities put_somewhere physics_control falling",
     "walking": "led by_itself run_over",
     "cameras": "rgb depth semantic moments weather",

@@ -74,6 +74,20 @@ class Heard:
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
 
 
+def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
+    """Of the spawn points the one from where the lane leads on most nearly straight."""
+    roads = world.get_map()
+
+    def bend(place: Any) -> float:
+        waypoint = roads.get_waypoint(place.location)
+        further = [waypoint.next(part * ahead_m)[0] for part in (0.25, 0.5, 0.75, 1.0)]
+        towards = place.get_forward_vector()
+        aside = [towards.cross(on.transform.location - place.location).length() for on in further]
+        return max(aside) + 1e3 * any(on.is_junction for on in further)
+
+    return min(roads.get_spawn_points(), key=bend)
+
+
 def raises(text: str, call: Callable[[], object]) -> None:
     """A call fails, and its error has this text."""
     try:
