@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,3 +72,38 @@ class Heard:
             if message.frame == frame:
                 return message
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
+
+
+def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
+    """Of the spawn points the one from where the lane leads on most nearly straight."""
+    roads = world.get_map()
+
+    def bend(place: Any) -> float:
+        waypoint = roads.get_waypoint(place.location)
+        further = [waypoint.next(part * ahead_m)[0] for part in (0.25, 0.5, 0.75, 1.0)]
+        towards = place.get_forward_vector()
+        aside = [towards.cross(on.transform.location - place.location).length() for on in further]
+        return max(aside) + 1e3 * any(on.is_junction for on in further)
+
+    return min(roads.get_spawn_points(), key=bend)
+
+
+def raises(text: str, call: Callable[[], object]) -> None:
+    """A call fails, and its error has this text."""
+    try:
+        call()
+    except RuntimeError as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(f"no error with {text!r}")
+
+
+def ticked(world: Any, count: int) -> None:
+    """Let time pass."""
+    for _ in range(count):
+        world.tick()
+
+
+def near(one: Any, other: Any, tolerance: float = 1e-3) -> bool:
+    """Whether two vectors or places are the same."""
+    return bool(carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z).length() < tolerance)
