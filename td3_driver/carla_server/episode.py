@@ -151,7 +151,7 @@ class Episode:
             pose, relative = composed(self.actor(parent_id).pose, pose), pose
         actor_id = next(self._ids)
         try:
-            actor = self._made(actor_id, description, blueprint, transform, pose)
+            actor = self._made(actor_id, description, blueprint, pose)
         except OccupiedError as error:
             raise CallError("Spawn failed because of collision at spawn position") from error
         actor.parent_id, actor.relative = parent_id, relative
@@ -277,7 +277,6 @@ class Episode:
         actor_id: int,
         description: ActorDescription,
         blueprint: Blueprint,
-        transform: Transform,
         pose: wire.Pose6,
     ) -> Actor:
         kind, box, tags = description.id, blueprint.box, tags_of(blueprint)
