@@ -35,7 +35,7 @@ ROOMS = {
     " online signals world",
     "playback": "agent bags checkpoints driving evaluation online replay",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
-    " interchange online playback ros share text world",
+    " interchange online playback ros share signals text world",
     "cli": "commands console signals",
 }  # fmt: skip
 ROS = {

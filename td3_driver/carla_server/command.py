@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-import traceback
 from pathlib import Path
 
 import cv2
@@ -18,8 +15,9 @@ from td3_driver.carla_server.calls.traffic import TrafficCalls
 from td3_driver.carla_server.calls.vehicles import VehicleCalls
 from td3_driver.carla_server.calls.world import VERSION, WorldCalls
 from td3_driver.carla_server.episode import Surroundings
+from td3_driver.carla_server.log import Log
 from td3_driver.carla_server.rpc import methods_of
-from td3_driver.carla_server.server import HOST, Server, Towns
+from td3_driver.carla_server.server import HOST, Server, Towns, listening
 from td3_driver.driving.routes.road_map import RoadMap
 
 
@@ -37,7 +35,9 @@ def serve(first: RoadMap, folder: Path | None, port: int, surroundings: Surround
         OSError: a port is taken.
     """
     cv2.setNumThreads(1)  # the client's threads want the other core
-    server = Server(Towns(first, folder), port, surroundings, _say)
+    sockets = listening(port)
+    log = Log()
+    server = Server(Towns(first, folder), port, surroundings, log.say)
     calls = [kind(server) for kind in (WorldCalls, ActorCalls, VehicleCalls, TrafficCalls)]
     methods = refused() | {
         name: method
@@ -45,29 +45,21 @@ def serve(first: RoadMap, folder: Path | None, port: int, surroundings: Surround
         for name, method in methods_of(part, bare=frozenset({"apply_batch"})).items()
     }
 
-    def ready() -> None:
-        _say(f"CARLA {VERSION} on {HOST}:{port} and {port + 1}: {server.episode.road_map.name}")
-
     async def run() -> None:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
-        for number in signals.ENDING:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # as nohup wants
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await server.serve(methods, _failed, ready)
+
+        def end(*_: object) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+        signals.handle(end)
+        name = server.episode.road_map.name
+        log.say(f"CARLA {VERSION} on {HOST}:{port} and {port + 1}: {name}")
+        await server.serve(sockets, methods, log.failed)
 
     try:
         asyncio.run(run())
     except asyncio.CancelledError:
-        _say(f"ended after {server.frame} ticks")
+        log.say(f"ended after {server.frame} ticks")
     return 0
-
-
-def _say(text: str) -> None:
-    print(f"[carla_server] {text}", flush=True)
-
-
-def _failed(name: str) -> None:
-    print(f"[carla_server] {name} failed", file=sys.stderr)
-    traceback.print_exc()

@@ -26,8 +26,9 @@ from td3_driver.carla_server.axes import (
     pose6,
     world_pose,
 )
-from td3_driver.carla_server.blueprints import LIBRARY, Blueprint
+from td3_driver.carla_server.blueprints import Blueprint
 from td3_driver.carla_server.crowd import Crowd
+from td3_driver.carla_server.descriptions import checked
 from td3_driver.carla_server.sensors import cameras, events
 from td3_driver.carla_server.sensors.geography import Geography
 from td3_driver.carla_server.sensors.inertial import gnss, imu
@@ -140,9 +141,7 @@ class Episode:
         """
         if len(self.actors) >= MOST_ACTORS:
             raise CallError(f"there are {len(self.actors)} actors, as many as there may be")
-        blueprint = LIBRARY.get(description.id)
-        if blueprint is None:
-            raise CallError(f"{description.id}: this server has no such blueprint")
+        blueprint, description = checked(description)
         if not blueprint.simulated:
             raise CallError(
                 f"{description.id}: not simulated by this server (td3_driver's embedded world)"
@@ -152,7 +151,7 @@ class Episode:
             pose, relative = composed(self.actor(parent_id).pose, pose), pose
         actor_id = next(self._ids)
         try:
-            actor = self._made(actor_id, description, blueprint, transform, pose)
+            actor = self._made(actor_id, description, blueprint, pose)
         except OccupiedError as error:
             raise CallError("Spawn failed because of collision at spawn position") from error
         actor.parent_id, actor.relative = parent_id, relative
@@ -278,13 +277,12 @@ class Episode:
         actor_id: int,
         description: ActorDescription,
         blueprint: Blueprint,
-        transform: Transform,
         pose: wire.Pose6,
     ) -> Actor:
         kind, box, tags = description.id, blueprint.box, tags_of(blueprint)
         if box is None:
             if kind.startswith("sensor."):
-                return self._made_sensor(actor_id, description, transform, pose)
+                return self._made_sensor(actor_id, description, pose)
             return Actor(id=actor_id, description=description, pose=pose, tags=tags)
         size_m = box.length_m, box.width_m, box.height_m
         common: dict[str, Any] = {
@@ -312,19 +310,33 @@ class Episode:
         self,
         actor_id: int,
         description: ActorDescription,
-        transform: Transform,
         pose: wire.Pose6,
     ) -> Sensor:
         period_s = description.number("sensor_tick", 0.0)
         if period_s < 0.0:
             raise CallError(f"{description.id}: sensor_tick {period_s:g}; expected 0 s or more")
-        if description.id in cameras.ROWS:
-            cameras.check(description, transform)
+        if description.id == "sensor.other.obstacle":
+            events.check_obstacle(description)
+        elif description.id in cameras.ROWS:
+            self._check_camera(description)
         sensor = Sensor(id=actor_id, description=description, pose=pose, period_s=period_s)
         if description.id not in _STREAMLESS:
             sensor.stream_id = self._streams.open()
             sensor.token = self._streams.token(sensor.stream_id)
         return sensor
+
+    def _check_camera(self, description: ActorDescription) -> None:
+        pixels = cameras.Lens.of(description).pixels
+        others = sum(
+            cameras.Lens.of(sensor.description).pixels
+            for sensor in self._sensors.values()
+            if sensor.kind in cameras.ROWS
+        )
+        if others + pixels > cameras.MOST_PIXELS:
+            raise CallError(
+                f"{description.id}: {pixels} pixels, and {others} of other cameras; expected at"
+                f" most {cameras.MOST_PIXELS} of all together"
+            )
 
     def _add_signals(self) -> None:
         for index, light in enumerate(self.lights.lights):

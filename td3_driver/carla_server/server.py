@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -25,10 +26,31 @@ from td3_driver.world.scene import RESERVED_IDS
 
 HOST = "127.0.0.1"
 FREE_HZ = 20.0
-_LONGEST_DELTA_S = 1.0
+_SHORTEST_DELTA_S, _LONGEST_DELTA_S = 1e-4, 1.0
 _FIRST_ID = RESERVED_IDS.stop  # the world's own road users have smaller numbers
 _FLOAT = struct.Struct("<f")
 GENERATED = "OpenDriveMap"  # the name under which a client's own roads are loaded
+
+
+def listening(port: int) -> tuple[socket.socket, socket.socket]:
+    """The sockets of the calls and of the streams, of this machine only: nobody is let in.
+
+    Raises:
+        OSError: a port is taken.
+    """
+    sockets = []
+    for number in (port, port + 1):
+        try:
+            sockets.append(socket.create_server((HOST, number)))
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            why = (error.strerror or str(error)).partition(" (")[0].lower()
+            raise OSError(
+                f"--carla-port {port}: port {number} of {HOST}: {why}; expected this port and the"
+                " next to be free"
+            ) from error
+    return sockets[0], sockets[1]
 
 
 class Towns:
@@ -128,9 +150,10 @@ class Server:
             CallError: the step is not one.
         """
         delta_s = settings.fixed_delta_seconds
-        if delta_s is not None and not 0.0 <= delta_s <= _LONGEST_DELTA_S:
+        if delta_s and not _SHORTEST_DELTA_S <= delta_s <= _LONGEST_DELTA_S:
             raise CallError(
-                f"fixed_delta_seconds {delta_s:g}; expected more than 0 and at most 1, or none"
+                f"fixed_delta_seconds {delta_s:g}; expected {_SHORTEST_DELTA_S:g} to"
+                f" {_LONGEST_DELTA_S:g}, or none"
             )
         self.settings = settings
         return self.frame
@@ -139,9 +162,11 @@ class Server:
         """Simulate a step, tell its state, and let all sensors sense.
 
         Args:
-            delta_s: what has passed in reality; the settings' step goes before it.
+            delta_s: what has passed in reality, of which a step has a second at most; the
+                settings' step goes before it.
         """
-        delta_s = self.settings.fixed_delta_seconds or delta_s or 1.0 / FREE_HZ
+        passed_s = min(max(delta_s or 1.0 / FREE_HZ, _SHORTEST_DELTA_S), _LONGEST_DELTA_S)
+        delta_s = self.settings.fixed_delta_seconds or passed_s
         self.frame += 1
         # Unreal's step is a float, and CARLA adds it up in a double.
         self._elapsed_s += _FLOAT.unpack(_FLOAT.pack(delta_s))[0]
@@ -162,22 +187,31 @@ class Server:
         episode.sense(moment, render=not self.settings.no_rendering_mode)
 
     async def serve(
-        self, methods: dict[str, Method], failed: Callable[[str], None], ready: Callable[[], None]
+        self,
+        sockets: tuple[socket.socket, socket.socket],
+        methods: dict[str, Method],
+        failed: Callable[[str], None],
     ) -> None:
-        """Serve until cancelled.
+        """Serve at the sockets of `listening` until cancelled.
 
-        Raises:
-            OSError: a port is taken.
+        Args:
+            sockets: of the calls, and of the streams.
+            methods: what can be called.
+            failed: called in an `except` block with what failed by our own fault.
         """
         loop = asyncio.get_running_loop()
         rpc = RpcServer(methods, self._log, failed)
-        calls = await loop.create_server(rpc.connection, HOST, self._port)
-        streams = await loop.create_server(self.streams.connection, HOST, self._port + 1)
-        async with calls, streams:
-            ready()
-            await self._tick_forever()
+        calls = await loop.create_server(rpc.connection, sock=sockets[0])
+        streams = await loop.create_server(self.streams.connection, sock=sockets[1])
+        try:
+            await self._tick_forever(failed)
+        finally:
+            calls.close()
+            streams.close()
+            rpc.close()
+            self.streams.shut()
 
-    async def _tick_forever(self) -> None:
+    async def _tick_forever(self, failed: Callable[[str], None]) -> None:
         due_s = time.monotonic()
         before_s = due_s
         while True:
@@ -189,7 +223,10 @@ class Server:
             if now_s < due_s:
                 await asyncio.sleep(due_s - now_s)
                 continue
-            self.tick(now_s - before_s if now_s > before_s else None)
+            try:
+                self.tick(now_s - before_s if now_s > before_s else None)
+            except Exception:  # noqa: BLE001 - ours: it is logged, the world goes on
+                failed("a tick")
             before_s = now_s
             period_s = self.settings.fixed_delta_seconds or 1.0 / FREE_HZ
             due_s = max(due_s + period_s, time.monotonic())

@@ -3,7 +3,7 @@
 
 A client connects, sends the stream's id as four bytes, and gets messages: four bytes of length,
 then so many. Nobody waits for a listener: what one does not fetch is dropped, whole messages at a
-time.
+time, and if all together leave too much, the one that leaves the most is sent away.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from td3_driver.carla_server import wire
 
 _ID = struct.Struct("<I")
 _PATIENCE_S = 10.0  # for the id of a stream
-_MOST_CONNECTIONS = 500
-_MOST_UNSENT_BYTES = 64 * 2**20  # of one listener
+MOST_CONNECTIONS = 500
+_MOST_UNSENT_BYTES = 64 * 2**20  # of one listener, if it is more than one message
+_MOST_UNSENT_OF_ALL_BYTES = 512 * 2**20
 
 
 class Streams:
@@ -35,7 +36,8 @@ class Streams:
         self._log = log
         self._listeners: dict[int, list[_Listener]] = {}
         self._ids = itertools.count(1)
-        self._connections = 0
+        self._connected: set[_Listener] = set()
+        self._behind: set[_Listener] = set()
 
     def open(self) -> int:
         """A new stream's id."""
@@ -63,15 +65,25 @@ class Streams:
             message = b"".join((_ID.pack(sum(map(len, parts))), *parts))
             for listener in listeners:
                 listener.send(message)
+                if listener.unsent_bytes:
+                    self._behind.add(listener)
+            self._send_away()
 
     def connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         return _Listener(self)
 
-    def arrived(self) -> bool:
-        """Count a connection; False: there are enough."""
-        self._connections += 1
-        return self._connections <= _MOST_CONNECTIONS
+    def shut(self) -> None:
+        """End all connections."""
+        for listener in self._connected:
+            listener.end()
+
+    def arrived(self, listener: _Listener) -> bool:
+        """Note a connection; False: there are enough."""
+        if len(self._connected) >= MOST_CONNECTIONS:
+            return False
+        self._connected.add(listener)
+        return True
 
     def subscribed(self, listener: _Listener, stream_id: int) -> bool:
         """Add a listener; False: there is no such stream."""
@@ -82,7 +94,8 @@ class Streams:
 
     def left(self, listener: _Listener, stream_id: int | None) -> None:
         """Forget a listener."""
-        self._connections -= 1
+        self._connected.discard(listener)
+        self._behind.discard(listener)
         listeners = self._listeners.get(stream_id, []) if stream_id is not None else []
         if listener in listeners:
             listeners.remove(listener)
@@ -90,6 +103,19 @@ class Streams:
     def say(self, text: str) -> None:
         """Log a line."""
         self._log(text)
+
+    def _send_away(self) -> None:
+        """End the connections of those furthest behind, until the rest is bearable."""
+        if not self._behind:
+            return
+        self._behind = {listener for listener in self._behind if listener.unsent_bytes}
+        unsent = sum(listener.unsent_bytes for listener in self._behind)
+        while unsent > _MOST_UNSENT_OF_ALL_BYTES:
+            slowest = max(self._behind, key=lambda listener: listener.unsent_bytes)
+            unsent -= slowest.unsent_bytes
+            self._behind.discard(slowest)
+            self._log("closed the connection of a listener that does not fetch what it is sent")
+            slowest.end()
 
 
 class _Listener(asyncio.Protocol):
@@ -99,14 +125,19 @@ class _Listener(asyncio.Protocol):
         self._heard = b""
         self._stream_id: int | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._behind = False
+        self._misses = False
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What it has not fetched yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._streams.arrived():
-            self._streams.say("refused a listener: too many are connected")
+        if not self._streams.arrived(self):
+            self._streams.say(f"refused a listener: there are {MOST_CONNECTIONS} others")
             self.end()
             return
         self._patience = asyncio.get_running_loop().call_later(_PATIENCE_S, self.end)
@@ -135,14 +166,16 @@ class _Listener(asyncio.Protocol):
         """Send a message, or drop it if this listener is far behind."""
         if self._transport is None:
             return
-        behind = self._transport.get_write_buffer_size() > _MOST_UNSENT_BYTES
-        if behind and not self._behind:
+        unsent = self.unsent_bytes
+        misses = unsent > 0 and unsent + len(message) > _MOST_UNSENT_BYTES
+        if misses and not self._misses:
             self._streams.say(f"a listener of stream {self._stream_id} is slow and misses some")
-        self._behind = behind
-        if not behind:
+        self._misses = misses
+        if not misses:
             self._transport.write(message)
 
     def end(self) -> None:
         """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None

@@ -9,18 +9,26 @@ LibCarla's `rpc` namespace.
 from __future__ import annotations
 
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 from td3_driver.driving.types import LARGEST_M
 
 
 class CallError(Exception):
     """A call that cannot be done; the text goes to the client, which raises a RuntimeError."""
+
+
+# Whole numbers that are sent on, to clients that take no others: the lowest and the highest.
+UInt8 = Annotated[int, (0, 2**8 - 1)]
+UInt16 = Annotated[int, (0, 2**16 - 1)]
+UInt32 = Annotated[int, (0, 2**32 - 1)]
+Int32 = Annotated[int, (-(2**31), 2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class AttributeValue:
     """An attribute of an actor: its type is 1 bool, 2 int, 3 float, 4 string or 5 colour."""
 
     id: str
-    type: int
+    type: UInt8
     value: str
 
 
@@ -72,7 +80,7 @@ class AttributeValue:
 class ActorDescription:
     """What a client wants to spawn."""
 
-    uid: int
+    uid: UInt32
     id: str
     attributes: list[AttributeValue]
 
@@ -106,7 +114,7 @@ class VehicleControl:
     hand_brake: bool = False
     reverse: bool = False
     manual_gear_shift: bool = False
-    gear: int = 0
+    gear: Int32 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +243,8 @@ def decoder(kind: Any) -> Callable[[Any], Any]:
     taken.
 
     Args:
-        kind: bool, int, float, str, bytes, a structure, a `list` of them, `T | None` or Any.
+        kind: bool, int, `Int32` and the like, float, str, bytes, a structure, a `list` of them,
+            `T | None` or Any.
 
     Returns:
         A function that raises a CallError that says what was expected.
@@ -251,6 +260,8 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
     if is_dataclass(kind):
         return _structure_decoder(kind)
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return _range_decoder(*parts[1])
     if origin is list:
         return _list_decoder(_decoder(parts[0]))
     if origin is types.UnionType:
@@ -261,7 +272,7 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
 
 
 def _structure_decoder(kind: Any) -> Callable[[Any], Any]:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     names = [part.name for part in fields(kind)]
     decoders = [_decoder(hints[name]) for name in names]
 
@@ -297,6 +308,15 @@ def _optional_decoder(of_one: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decode
 
 
+def _range_decoder(lowest: int, highest: int) -> Callable[[Any], Any]:
+    def decode(value: Any) -> Any:
+        if not lowest <= _int(value) <= highest:
+            raise CallError(f"{_short(value)}; expected {lowest} to {highest}")
+        return int(value)
+
+    return decode
+
+
 def _anything(value: Any) -> Any:
     return value
 
@@ -322,6 +342,10 @@ def _float(value: Any) -> float:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise CallError(f"{_short(value)}; expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # bytes that `surrogateescape` let through
+        raise CallError(f"{_short(value)}; expected text in UTF-8") from error
     return value
 
 
@@ -332,8 +356,12 @@ def _bytes(value: Any) -> bytes:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return _SHORTENED.repr(value)
+
+
+# Of what a client sent: it may be as large as a message, and a thousand arrays deep.
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxlevel, _SHORTENED.maxstring, _SHORTENED.maxother = 3, 80, 80
 
 
 @cache

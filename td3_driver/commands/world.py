@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from td3_driver import signals
 from td3_driver.arguments import (
     Commands,
     add_difficulty,
@@ -74,6 +76,8 @@ def _world(args: argparse.Namespace) -> int:
 
 
 def _carla(args: argparse.Namespace) -> int:
+    # Until it serves there is nothing to end but the process, as in `start.py`.
+    signals.handle(lambda *_: os._exit(0))
     from td3_driver.carla_server.command import serve
     from td3_driver.carla_server.episode import Surroundings
     from td3_driver.driving.routes.road_map import RoadMap

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from td3_driver.carla_server import wire
 from td3_driver.carla_server.actors import Actor, Sensor, VehicleActor
-from td3_driver.carla_server.axes import pose6, world_pose
-from td3_driver.carla_server.structures import ActorDescription, CallError, Transform
+from td3_driver.carla_server.axes import world_pose
+from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.carla_server.wire import Pose6
 from td3_driver.driving.types import Pose
 from td3_driver.world.camera.appearance import Look
-from td3_driver.world.camera.camera import Camera, CameraError
+from td3_driver.world.camera.camera import Camera
 from td3_driver.world.scene import Scene
 
 ByteArray = npt.NDArray[np.uint8]
@@ -27,6 +27,7 @@ ROWS = {
     "sensor.camera.semantic_segmentation": wire.SEMANTIC,
 }
 _LARGEST_PX = 4096
+MOST_PIXELS = 4 * _LARGEST_PX**2  # of all cameras: each pixel takes up to 40 bytes
 _LOWEST_M = 0.05
 _DEEPEST_M = 1000.0
 
@@ -58,6 +59,11 @@ class Lens:
         if not 0.0 < fov < 180.0:
             raise CallError(f"{description.id}: fov {fov:g}; expected an angle between 0 and 180")
         return cls(int(width), int(height), fov)
+
+    @property
+    def pixels(self) -> int:
+        """Of a picture."""
+        return self.width_px * self.height_px
 
 
 def picture(sensor: Sensor, parent: Actor | None, scene: Scene, look: Look) -> tuple[bytes, bytes]:
@@ -116,29 +122,18 @@ def _camera(
 
 
 def _made(lens: Lens, mounting: Pose6) -> Camera:
-    x, y, z, pitch, yaw, roll = mounting
-    try:
-        return Camera(
-            lens.width_px,
-            lens.height_px,
-            lens.fov_deg,
-            x_m=x,
-            y_m=-y,
-            z_m=max(z, _LOWEST_M),
-            pitch_deg=-math.remainder(pitch, 360.0),
-            yaw_deg=-math.remainder(yaw, 360.0),
-            roll_deg=math.remainder(roll, 360.0),
-        )
-    except CameraError as error:
-        raise CallError(str(error)) from error
-
-
-def check(description: ActorDescription, transform: Transform) -> None:
-    """Refuse a camera that cannot exist before it is spawned.
-
-    Raises:
-        CallError: its size, its angle or its place is none.
-    """
-    _made(Lens.of(description), pose6(transform))
-
-
+    x, y, z, *angles = mounting
+    pitch, yaw, roll = (math.remainder(angle, 360.0) for angle in angles)
+    if abs(pitch) > 90.0:  # the same beyond the vertical: turned about, upside down
+        pitch, yaw, roll = math.copysign(180.0, pitch) - pitch, yaw + 180.0, roll + 180.0
+    return Camera(
+        lens.width_px,
+        lens.height_px,
+        lens.fov_deg,
+        x_m=x,
+        y_m=-y,
+        z_m=max(z, _LOWEST_M),
+        pitch_deg=-pitch,
+        yaw_deg=-yaw,
+        roll_deg=roll,
+    )

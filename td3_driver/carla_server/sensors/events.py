@@ -11,7 +11,7 @@ import numpy as np
 
 from td3_driver.carla_server.actors import Actor, Sensor
 from td3_driver.carla_server.axes import carla_vector, world_pose
-from td3_driver.carla_server.structures import ActorDescription
+from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.carla_server.tags import VEGETATION
 from td3_driver.carla_server.wire import Triple
 from td3_driver.world.bodies.boxes import box_corners, penetration
@@ -20,6 +20,7 @@ from td3_driver.world.ground.surface import OBSTACLE
 from td3_driver.world.scene import Scene
 
 _STEP_M = 0.1
+_FURTHEST_M = 1000.0
 
 # The hedges and walls, which have no actor of their own.
 STILL = Actor(
@@ -31,6 +32,20 @@ def collision(of: Actor, other: Actor, impulse: Triple) -> bytes:
     """What a collision sensor tells; `impulse` on the actor, kg m/s, the world's map frame."""
     x, y, z = carla_vector(impulse)
     return _packed([of.encoded(), other.encoded(), [x, y, z]])
+
+
+def check_obstacle(description: ActorDescription) -> None:
+    """Refuse an obstacle sensor that looks too far.
+
+    Raises:
+        CallError: its distance or radius is none.
+    """
+    for name in ("distance", "hit_radius"):
+        value_m = description.number(name, 1.0)
+        if not 0.0 <= value_m <= _FURTHEST_M:
+            raise CallError(
+                f"{description.id}: {name} {value_m:g}; expected 0 to {_FURTHEST_M:g} m"
+            )
 
 
 def obstacle(sensor: Sensor, parent: Actor, scene: Scene) -> tuple[int, float] | None:
