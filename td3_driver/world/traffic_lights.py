@@ -21,7 +21,7 @@ from td3_driver.driving.types import Pose
 from td3_driver.opendrive.records import Controller, SignalRecord
 from td3_driver.opendrive.signal_elements import PAINTED_STOP, SPEED_LIMIT, STOP
 from td3_driver.opendrive.signals import Signal, Stop
-from td3_driver.world.bodies.boxes import box_corners
+from td3_driver.world.bodies.boxes import FloatArray, box_corners, penetration
 
 _LIGHT_FORWARD_M = 0.25  # CARLA's library puts lights so much further than the document
 # The boxes of CARLA's lights: half as wide as the lane, their middles 3 m before the stop.
@@ -138,6 +138,28 @@ class _Group:
 _STAGES = (LightState.GREEN, LightState.YELLOW, LightState.RED)
 
 
+class _Boxes:
+    """Trigger boxes by their number, searchable by who is in them."""
+
+    def __init__(self, boxes: Sequence[TriggerBox]) -> None:
+        poses = np.array([(*box.center_m[:2], box.yaw_rad) for box in boxes]).reshape(-1, 3)
+        sizes_m = 2.0 * np.array([box.half_m[:2] for box in boxes]).reshape(-1, 2)
+        self._centers_m, self._corners_m = poses[:, :2], box_corners(poses, sizes_m)
+        # An empty box holds nobody.
+        self._reach_m = np.where(sizes_m.all(axis=1), np.hypot(*sizes_m.T) / 2.0, -np.inf)
+
+    def holding(self, footprints_m: FloatArray) -> list[int | None]:
+        """Of each footprint (N, 4, 2) the first box that it overlaps."""
+        middles_m = footprints_m.mean(axis=1)
+        reach_m = np.hypot(*(footprints_m[:, 0] - middles_m).T)[:, None] + self._reach_m
+        gaps_m = np.hypot(*(middles_m[:, None] - self._centers_m).transpose(2, 0, 1))
+        found: list[int | None] = [None] * len(footprints_m)
+        for row, box in np.argwhere(gaps_m < reach_m)[::-1].tolist():
+            if penetration(footprints_m[row], self._corners_m[box]) is not None:
+                found[row] = box
+        return found
+
+
 class TrafficLights:
     """The lights and signs of a town. It is a function of its steps and of what it is told.
 
@@ -163,6 +185,8 @@ class TrafficLights:
             for number, signal in enumerate(found)
         )
         self.signs = tuple(_signs(road_map))
+        self._light_boxes = _Boxes([light.trigger for light in self.lights])
+        self._sign_boxes = _Boxes([sign.trigger for sign in self.signs])
         self._turn_of = {
             light: turn for group in self._groups for turn in group.turns for light in turn.lights
         }
@@ -237,6 +261,18 @@ class TrafficLights:
         """The lights that take turns with a light, and itself."""
         group = self._group(light)
         return tuple(sorted(number for turn in group.turns for number in turn.lights))
+
+    def lights_at(self, footprints_m: FloatArray) -> list[int | None]:
+        """The light that each of some vehicles is at: the first in whose box a part of it is.
+
+        Args:
+            footprints_m: (N, 4, 2) corners in the ROS map frame, m, in their order around.
+        """
+        return self._light_boxes.holding(footprints_m)
+
+    def signs_at(self, footprints_m: FloatArray) -> list[int | None]:
+        """The number in `signs` of the sign that each of some vehicles is at, as `lights_at`."""
+        return self._sign_boxes.holding(footprints_m)
 
     def reset_group(self, light: int) -> None:
         """Let the group of a light begin again: its first is green, the others red."""

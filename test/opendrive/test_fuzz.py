@@ -2,8 +2,8 @@
 """Documents drawn from a small grammar: each is read right, or refused in one line.
 
 Roads of one to four sections that follow each other, or meet in a junction, with lanes of any
-type and width that come and go, links that are right, missing or wrong, marks, rules, and
-numbers that are none.
+type and width that come and go, links that are right, missing or wrong, marks, rules, signals,
+and numbers that are none.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from td3_driver.driving.routes.routing import random_route
 from td3_driver.driving.types import Control
 from td3_driver.opendrive.lanes import CAR_LANES
 from td3_driver.world.simulation import Simulation, WorldConfig
+from td3_driver.world.traffic_lights import TrafficLights
 
 from .making import document, lane, road, section, touches
 
@@ -91,6 +92,22 @@ def shapes(draw: st.DrawFn) -> str:
 
 
 @st.composite
+def signals(draw: st.DrawFn) -> str:
+    """A speed limit, and a light that counts for some lanes or all, there or on another road."""
+    lanes_told = draw(st.sampled_from(["", '<validity fromLane="-2" toLane="1"/>', "<validity/>"]))
+    kind = draw(st.sampled_from(["1000001", "206", "274", "?"]))
+    facing = draw(st.sampled_from(["+", "-", "none", "?"]))
+    place = f's="{draw(LENGTHS)}" orientation="{facing}"'
+    signal_id = draw(st.sampled_from(["a", "b"]))
+    limit = draw(st.sampled_from(["", '<speed max="30" unit="mph"/>', '<speed max="?"/>']))
+    return (
+        f'<type s="{draw(LENGTHS)}">{limit}</type><signals>'
+        f'<signal id="{signal_id}" t="-4" type="{kind}" {place}>{lanes_told}</signal>'
+        f'<signalReference id="a" {place}>{lanes_told}</signalReference></signals>'
+    )
+
+
+@st.composite
 def documents(draw: st.DrawFn) -> str:
     rule = draw(st.sampled_from(["", "", 'rule="LHT"', 'rule="?"']))
     count = draw(st.integers(1, 4))
@@ -117,12 +134,14 @@ def documents(draw: st.DrawFn) -> str:
                 junction=draw(st.sampled_from([-1, -1, -1, 7])),
                 offset=f'<laneOffset s="0" a="{draw(NUMBERS)}"/>',
                 more='<elevationProfile><elevation s="0"'
-                f' b="{draw(NUMBERS)}"/></elevationProfile>',
+                f' b="{draw(NUMBERS)}"/></elevationProfile>' + draw(signals()),
             )
         )
         x_m += length_m
     parts.append(
-        '<junction id="7"><connection incomingRoad="0" connectingRoad="1" contactPoint="start">'
+        '<controller id="c"><control signalId="a"/></controller>'
+        '<junction id="7"><controller id="c"/>'
+        '<connection incomingRoad="0" connectingRoad="1" contactPoint="start">'
         '<laneLink from="-1" to="-1"/></connection></junction>'
     )
     text = document(*parts)
@@ -154,6 +173,14 @@ def check(road_map: RoadMap) -> None:
     for one, other in graph.edges:
         ends = graph.nodes[one]["line_m"][-1], graph.nodes[other]["line_m"][0]
         assert math.dist(*ends) <= 1.0
+    for signal in road_map.signals:
+        assert math.isfinite(signal.x_m + signal.y_m + signal.z_m + signal.yaw_rad)
+        for stop in signal.stops:
+            assert 0.0 <= stop.s_m <= road_map.lanes[stop.lane].length_m
+    lights = TrafficLights(road_map)
+    lights.step(0.1)
+    for found in (*lights.lights, *lights.signs):
+        assert np.isfinite([*found.trigger.center_m, *found.trigger.half_m]).all()
     refusal, route = outcome(lambda: random_route(road_map, np.random.default_rng(0), 50.0))
     assert refusal.startswith("map fuzz: ") == (route is None)
     if route is not None:

@@ -6,10 +6,13 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
 import pytest
 
 from td3_driver.driving.routes.road_map import LaneId, LanePlace, RoadMap
 from td3_driver.driving.types import Pose
+from td3_driver.world.bodies.boxes import box_corners
+from td3_driver.world.bodies.vehicle import LENGTH_M, WIDTH_M
 from td3_driver.world.traffic_lights import LightState, Sign, TrafficLights, TriggerBox
 
 from ..opendrive.making import document, lane, read, road, section
@@ -193,6 +196,7 @@ def test_a_light_that_no_lane_meets_has_an_empty_box() -> None:
     (found,) = lights.lights
     assert found.stops == ()
     assert found.trigger.half_m == (0.0, 0.0, 0.0)
+    assert lights.lights_at(footprints((10.0, -5.0, 0.0))) == [None]
 
 
 def test_a_box_seen_from_a_light() -> None:
@@ -201,6 +205,38 @@ def test_a_box_seen_from_a_light() -> None:
     assert seen.center_m == pytest.approx((2.0, 0.0, 0.5))
     assert seen.yaw_rad == pytest.approx(0.0)
     assert seen.half_m == box.half_m
+
+
+def footprints(*poses: tuple[float, float, float]) -> np.ndarray:
+    return box_corners(np.array(poses), np.tile([(LENGTH_M, WIDTH_M)], (len(poses), 1)))
+
+
+def test_who_is_at_a_light() -> None:
+    """Whose front reaches its box, until its rear has left it; not who is in the lane beside."""
+    lights = TrafficLights(crossing())
+    first_m, last_m = 45.5 - LENGTH_M / 2.0, 48.5 + LENGTH_M / 2.0
+    at = lights.lights_at(
+        footprints(
+            (first_m - 0.1, -1.75, 0.0),
+            (first_m + 0.1, -1.75, 0.0),
+            (last_m - 0.1, -1.75, 0.0),
+            (last_m + 0.1, -1.75, 0.0),
+            (47.0, -5.25, 0.0),
+            (47.0, -5.0, math.pi / 2.0),
+            (42.0, 100.0 - 5.25, 0.0),
+        )
+    )
+    assert at == [None, A, A, None, None, A, B]
+    assert lights.lights_at(np.zeros((0, 4, 2))) == []
+
+
+def test_who_is_at_a_sign() -> None:
+    told = (
+        '<signals><signal id="s" s="30" t="-4" type="274" value="50" orientation="+"/></signals>'
+    )
+    lights = TrafficLights(read(road(0, 50.0, section(0, lane(-1)), more=told)))
+    assert lights.signs_at(footprints((28.0, -1.75, 0.0), (20.0, -1.75, 0.0))) == [0, None]
+    assert lights.lights_at(footprints((28.0, -1.75, 0.0))) == [None]
 
 
 def signs(*signals: str) -> tuple[Sign, ...]:
