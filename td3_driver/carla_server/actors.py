@@ -25,7 +25,7 @@ from td3_driver.world.traffic_lights import TrafficLights
 
 NOWHERE: Pose6 = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _REST: Triple = (0.0, 0.0, 0.0)
-_REVERSE_GEAR = -1
+_UNKNOWN_CONTROL = VehicleControl(gear=1)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -93,8 +93,9 @@ class VehicleActor(Actor):
 
     car: Car
     control: VehicleControl = field(default_factory=VehicleControl)
-    light_state: int = 0
+    light_state: int = 0  # its own lights, as bits
     speed_limit_kmh: float = 30.0
+    light: LightActor | None = None  # the traffic light that it is at
 
     def command(self, control: VehicleControl) -> None:
         """Drive by this until the next command."""
@@ -121,17 +122,11 @@ class VehicleActor(Actor):
         self.pose = carla_pose(self.car.pose, self.car.ground.pitch_rad)
 
     def _of_kind(self) -> bytes:
-        control = self.control
+        light = self.light
         return wire.vehicle_state(
-            control.throttle,
-            control.steer,
-            control.brake,
-            control.hand_brake,
-            control.reverse,
-            control.manual_gear_shift,
-            _REVERSE_GEAR if control.reverse else control.gear,
+            self.control,
             self.speed_limit_kmh,
-            self.light_state & 0xFF,
+            None if light is None else (light.id, light.state_now),
         )
 
 
@@ -186,7 +181,7 @@ class CrowdActor(Actor):
 
     def _of_kind(self) -> bytes:
         if self.kind.startswith("vehicle."):
-            return wire.vehicle_state(0.0, 0.0, 0.0, False, False, False, 1, 30.0, 0)
+            return wire.vehicle_state(_UNKNOWN_CONTROL, 30.0, None)
         if self.kind.startswith("walker."):
             x, y, _ = self.velocity_now
             speed = (x * x + y * y) ** 0.5
@@ -203,6 +198,11 @@ class LightActor(Actor):
     index: int
     sign_id: str
 
+    @property
+    def state_now(self) -> int:
+        """What it shows, by CARLA's numbers."""
+        return int(self.lights.state(self.index))
+
     def _of_kind(self) -> bytes:
         lights, index = self.lights, self.index
         return wire.light_state(
@@ -211,7 +211,7 @@ class LightActor(Actor):
             lights.elapsed_s(index),
             index,
             lights.frozen(index),
-            int(lights.state(index)),
+            self.state_now,
         )
 
 

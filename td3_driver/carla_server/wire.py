@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import struct
 
+from td3_driver.carla_server.structures import VehicleControl
+
 # The first number of a message says which type it carries: a row of 0.9.16's sensor registry.
 COLLISION, DEPTH, GNSS, IMU, OBSTACLE, RGB, SEMANTIC, EPISODE = 0, 1, 4, 5, 7, 13, 14, 17
 MAP_CHANGED = 1  # a flag of an episode's state
@@ -21,6 +23,8 @@ _TOKEN = struct.Struct("<IHBB16x")
 _KIND_STATE_BYTES = 54  # the longest of the kinds', to which all are padded
 _ACTIVE = 1
 _TCP, _NO_ADDRESS = 1, 0
+_REVERSE_GEAR, _NO_FAILURE = -1, 0
+_GREEN = 2  # the state of the light of a vehicle that is at none
 
 Pose6 = tuple[float, float, float, float, float, float]  # x, y, z, pitch, yaw, roll
 Triple = tuple[float, float, float]
@@ -55,30 +59,29 @@ def actor_state(
 
 
 def vehicle_state(
-    throttle: float,
-    steer: float,
-    brake: float,
-    hand_brake: bool,
-    reverse: bool,
-    manual_gear_shift: bool,
-    gear: int,
-    speed_limit_kmh: float,
-    light_state: int,
+    control: VehicleControl, speed_limit_kmh: float, light: tuple[int, int] | None
 ) -> bytes:
-    """What a vehicle's state has more: its command, and the traffic light that it has not."""
+    """What a vehicle's state has more.
+
+    Args:
+        control: its command.
+        speed_limit_kmh: that of the last sign.
+        light: id and state of the traffic light that it is at.
+    """
+    light_id, state = light or (0, _GREEN)
     return _VEHICLE_STATE.pack(
-        throttle,
-        steer,
-        brake,
-        hand_brake,
-        reverse,
-        manual_gear_shift,
-        gear,
+        control.throttle,
+        control.steer,
+        control.brake,
+        control.hand_brake,
+        control.reverse,
+        control.manual_gear_shift,
+        _REVERSE_GEAR if control.reverse else control.gear,
         speed_limit_kmh,
-        light_state,
-        False,
-        0,
-        0,
+        state,
+        light is not None,
+        light_id,
+        _NO_FAILURE,
     )
 
 
