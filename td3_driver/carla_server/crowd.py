@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 
 from td3_driver.carla_server.actors import Actor, CrowdActor, upright_box
-from td3_driver.carla_server.attributes import AttributeType
-from td3_driver.carla_server.blueprints import LIBRARY, Blueprint, Box
+from td3_driver.carla_server.library.attributes import AttributeType
+from td3_driver.carla_server.library.blueprints import LIBRARY, Blueprint, Box
 from td3_driver.carla_server.structures import ActorDescription, AttributeValue
 from td3_driver.carla_server.tags import tags_of
 from td3_driver.world.scene import Scene

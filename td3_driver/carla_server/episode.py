@@ -21,9 +21,9 @@ from td3_driver.carla_server.axes import (
     pose6,
     world_pose,
 )
-from td3_driver.carla_server.blueprints import Blueprint
 from td3_driver.carla_server.crowd import Crowd
-from td3_driver.carla_server.descriptions import checked
+from td3_driver.carla_server.library.blueprints import Blueprint
+from td3_driver.carla_server.library.descriptions import checked
 from td3_driver.carla_server.sensors.moment import Moment
 from td3_driver.carla_server.sensors.sensing import Sensing
 from td3_driver.carla_server.signs import Signs

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from td3_driver.carla_server.actors import Actor, LightActor, SignActor, VehicleActor
-from td3_driver.carla_server.attributes import AttributeType
 from td3_driver.carla_server.axes import carla_pose
+from td3_driver.carla_server.library.attributes import AttributeType
 from td3_driver.carla_server.structures import (
     ActorDescription,
     AttributeValue,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from td3_driver.carla_server.blueprints import Blueprint
+from td3_driver.carla_server.library.blueprints import Blueprint
 
 TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION = b"\x07", b"\x08", b"\x09"
 _PEDESTRIAN, _CAR, _STATIC = b"\x0c", b"\x0e", b"\x14"

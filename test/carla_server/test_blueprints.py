@@ -8,8 +8,8 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from td3_driver.carla_server.attributes import Attribute, AttributeType
-from td3_driver.carla_server.blueprints import LIBRARY, Blueprint, definitions
+from td3_driver.carla_server.library.attributes import Attribute, AttributeType
+from td3_driver.carla_server.library.blueprints import LIBRARY, Blueprint, definitions
 from td3_driver.world.bodies.vehicle import HEIGHT_M, LENGTH_M, MASS_KG, WIDTH_M
 
 BLUEPRINTS = list(LIBRARY.values())

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td3_driver.carla_server.blueprints import LIBRARY
 from td3_driver.carla_server.calls.actors import ActorCalls
 from td3_driver.carla_server.calls.traffic import TrafficCalls
 from td3_driver.carla_server.calls.vehicles import VehicleCalls
 from td3_driver.carla_server.calls.world import WorldCalls
 from td3_driver.carla_server.episode import Surroundings
+from td3_driver.carla_server.library.blueprints import LIBRARY
 from td3_driver.carla_server.rpc import RpcServer, methods_of
 from td3_driver.carla_server.server import Server, Towns
 from td3_driver.carla_server.structures import ActorDescription

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from td3_driver.carla_server.axes import carla_pose, transform_of
-from td3_driver.carla_server.blueprints import definitions
+from td3_driver.carla_server.library.blueprints import definitions
 from td3_driver.carla_server.rpc import Replied
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import (

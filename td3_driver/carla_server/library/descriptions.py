@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from functools import cache
 
-from td3_driver.carla_server.attributes import Attribute, AttributeType
-from td3_driver.carla_server.blueprints import LIBRARY, Blueprint
+from td3_driver.carla_server.library.attributes import Attribute, AttributeType
+from td3_driver.carla_server.library.blueprints import LIBRARY, Blueprint
 from td3_driver.carla_server.structures import ActorDescription, AttributeValue, CallError
 
 _LONGEST_TEXT = 1000

@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from td3_driver.carla_server.attributes import Attribute, AttributeType, fixed, floats, variation
-from td3_driver.carla_server.catalogue import (
+from td3_driver.carla_server.library.attributes import (
+    Attribute,
+    AttributeType,
+    fixed,
+    floats,
+    variation,
+)
+from td3_driver.carla_server.library.catalogue import (
     PROPS,
     VEHICLES,
     WALKERS,
     VehicleModel,
     WalkerModel,
 )
-from td3_driver.carla_server.sensor_attributes import sensors
+from td3_driver.carla_server.library.sensor_attributes import sensors
 
 
 class ActorDefinition(NamedTuple):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from td3_driver.carla_server.attributes import Attribute, AttributeType, floats, variation
+from td3_driver.carla_server.library.attributes import Attribute, AttributeType, floats, variation
 
 _ROLES = (
     "front", "back", "left", "right", "front_left", "front_right", "back_left", "back_right",
