@@ -309,8 +309,11 @@ def _collide_with_each_other(
 ) -> list[Collision]:
     collisions = []
     circles = _circles([solid for _, solid in solids])
-    near = _touching(circles, circles) & (awake[:, None] | awake)
-    for first, second in np.argwhere(np.triu(near, k=1)).tolist():
+    moving = np.flatnonzero(awake)
+    for first, second in np.argwhere(_touching(circles[moving], circles)).tolist():
+        first = int(moving[first])
+        if first == second or (awake[second] and second < first):
+            continue  # a pair of two that move is found twice
         (one_id, one), (other_id, other) = solids[first], solids[second]
         if isinstance(one, LedWalker) and isinstance(other, LedWalker):
             continue  # people make room for each other

@@ -117,6 +117,7 @@ class Vehicle:
         # What the wheels do not roll along: (x, y) m/s in the map frame, after a push.
         self._slide_mps: tuple[float, float] | None = None
         self._rests_by: tuple[Control, float] | None = None
+        self._pose: Pose | None = None
         self.teleport(pose)
 
     @property
@@ -137,7 +138,9 @@ class Vehicle:
     @property
     def pose(self) -> Pose:
         """The middle of the car's bounding box, on the ground."""
-        return Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
+        if self._pose is None:
+            self._pose = Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
+        return self._pose
 
     @property
     def rests(self) -> bool:
@@ -159,6 +162,7 @@ class Vehicle:
         """
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
         self._z_m = pose.z_m
+        self._pose = None
         self._state[_WHEEL] = self._wheel_rad = 0.0
         self._drive_mps2 = self._brake_mps2 = 0.0
         self._acceleration_mps2 = (0.0, 0.0, 0.0)
@@ -166,12 +170,13 @@ class Vehicle:
 
     def move_to(self, pose: Pose) -> None:
         """Set the car's pose and nothing else of its state."""
-        self._rests_by = None
+        self._pose = self._rests_by = None
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
 
     def stand_at(self, z_m: float) -> None:
         """Set the height of the ground below the car, m."""
-        self._z_m = z_m
+        if z_m != self._z_m:
+            self._z_m, self._pose = z_m, None
 
     def set_velocity(self, forward_mps: float, left_mps: float, yaw_rate_radps: float) -> None:
         """Give the car a velocity; a car without forward speed stands still.
@@ -230,9 +235,10 @@ class Vehicle:
         Raises:
             ControlError: a value is not finite.
         """
-        throttle, steer, brake = clipped(control)
         if self._rests_by == (control, pull_mps2):
             return
+        throttle, steer, brake = clipped(control)
+        self._pose = None
         before = self._packed()
         substeps = max(round(dt_s / _SUBSTEP_S), 1)
         h = dt_s / substeps
