@@ -108,14 +108,14 @@ class Scene:
         self.place_others(np.random.default_rng(seed))
 
     def place_others(self, rng: np.random.Generator) -> None:
-        """Place traffic and pedestrians anew, nobody near a car.
+        """Place traffic and pedestrians anew, nobody near a car, walker or prop.
 
         Raises:
             ValueError: the map has no room for them.
         """
         self._known.clear()
         try:
-            self.others.restart([car.pose for car in self.cars.values()], rng)
+            self.others.restart([solid.pose for _, solid in self._everything()], rng)
         except ValueError as error:
             raise ValueError(f"map {self.road_map.name}: {error}") from error
 
@@ -226,9 +226,11 @@ class Scene:
         hidden = np.isin(bodies.actor_ids, [*without]) if without else None
         return bodies if hidden is None or not hidden.any() else bodies.rows(~hidden)
 
+    def _everything(self) -> list[tuple[int, Solid]]:
+        return [*self.cars.items(), *self.walkers.items(), *self.props.items()]
+
     def _solid(self) -> list[tuple[int, Solid]]:
-        everything = (*self.cars.items(), *self.walkers.items(), *self.props.items())
-        return [(actor_id, solid) for actor_id, solid in everything if solid.collides]
+        return [(actor_id, solid) for actor_id, solid in self._everything() if solid.collides]
 
     def _kept_free(self) -> Bodies:
         """The ground of walkers and props, for the others to heed."""
@@ -309,8 +311,11 @@ def _collide_with_each_other(
 ) -> list[Collision]:
     collisions = []
     circles = _circles([solid for _, solid in solids])
-    near = _touching(circles, circles) & (awake[:, None] | awake)
-    for first, second in np.argwhere(np.triu(near, k=1)).tolist():
+    moving = np.flatnonzero(awake)
+    for first, second in np.argwhere(_touching(circles[moving], circles)).tolist():
+        first = int(moving[first])
+        if first == second or (awake[second] and second < first):
+            continue  # a pair of two that move is found twice
         (one_id, one), (other_id, other) = solids[first], solids[second]
         if isinstance(one, LedWalker) and isinstance(other, LedWalker):
             continue  # people make room for each other

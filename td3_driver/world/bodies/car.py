@@ -103,7 +103,7 @@ class Car(Solid):
 
     @property
     def rests(self) -> bool:
-        """Whether this step and the one before changed nothing of how it drives."""
+        """Whether it moved neither in this step nor in the one before."""
         return self._rested and self.vehicle.rests
 
     def drive(self, dt_s: float) -> None:
@@ -115,10 +115,12 @@ class Car(Solid):
             return
         self._rested = vehicle.rests
         self._hold_velocity()
+        control, pull_mps2 = self._control, self.ground.pull_mps2
         if self.airborne:
-            vehicle.step(_COASTING, dt_s)
-        else:
-            vehicle.step(self._control, dt_s, self.ground.pull_mps2)
+            control, pull_mps2 = _COASTING, 0.0
+        elif self.constant_velocity_mps is not None:
+            control = Control(steer=control.steer)
+        vehicle.step(control, dt_s, pull_mps2)
         self._hold_velocity()
 
     def settle(self, dt_s: float) -> None:

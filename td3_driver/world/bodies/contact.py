@@ -20,6 +20,7 @@ Impulse = tuple[float, float, float]
 _SPACING_M = 0.3  # nothing solid is thinner
 _BISECTIONS = 5
 _MOVED_M = 5.0  # nobody is moved further out of others in one step
+_UNMOVED_SHARE = 0.1  # friction holds who would be moved less
 _TOUCH_MPS = 0.01  # who leans on the other at rest does not collide anew in every step
 
 
@@ -37,8 +38,8 @@ def _outline(body: Body) -> npt.NDArray[np.float64]:
 def collide(one: Solid, other: Solid) -> Impulse | None:
     """Separate two bodies that overlap, without bounce or friction.
 
-    The heavier one is moved less. Momentum along the direction of contact is exchanged until both
-    have the same speed in it.
+    The heavier one is moved less, a much heavier one not at all. Momentum along the direction of
+    contact is exchanged until both have the same speed in it.
 
     Returns:
         The impulse on `one` in the map frame, kg m/s, that on `other` being the opposite; None if
@@ -49,9 +50,10 @@ def collide(one: Solid, other: Solid) -> Impulse | None:
     if overlap is None:
         return None
     depth_m, direction = overlap
-    out_m = depth_m / sum(inertia) * direction
-    one.shift(inertia[0] * out_m)
-    other.shift(-inertia[1] * out_m)
+    share = inertia[0] / sum(inertia)
+    share = round(share) if min(share, 1.0 - share) < _UNMOVED_SHARE else share
+    one.shift(share * depth_m * direction)
+    other.shift((share - 1.0) * depth_m * direction)
     approach_mps = float(np.subtract(other.map_velocity(), one.map_velocity()) @ direction)
     if approach_mps < _TOUCH_MPS:
         return None

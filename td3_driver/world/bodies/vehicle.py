@@ -55,7 +55,7 @@ _SINGLE_TRACK_FROM_MPS = 6.0
 _MAX_SLIP_RAD = 0.5
 _SUBSTEP_S = 0.01
 _SLIDING_FROM_MPS = 0.05
-_PACKING = struct.Struct("15d")
+_MOTION, _ACTUATORS = struct.Struct("12d"), struct.Struct("3d")
 
 # CommonRoad's state vector.
 _X, _Y, _WHEEL, _SPEED, _YAW, _YAW_RATE, _SLIP = range(7)
@@ -116,7 +116,10 @@ class Vehicle:
         self._state = [0.0] * 7
         # What the wheels do not roll along: (x, y) m/s in the map frame, after a push.
         self._slide_mps: tuple[float, float] | None = None
-        self._rests_by: tuple[Control, float] | None = None
+        self._rests = False
+        # The command and pull by which the last step changed nothing at all, if any.
+        self._idle_by: tuple[Control, float] | None = None
+        self._pose: Pose | None = None
         self.teleport(pose)
 
     @property
@@ -137,15 +140,14 @@ class Vehicle:
     @property
     def pose(self) -> Pose:
         """The middle of the car's bounding box, on the ground."""
-        return Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
+        if self._pose is None:
+            self._pose = Pose(self._state[_X], self._state[_Y], self._state[_YAW], self._z_m)
+        return self._pose
 
     @property
     def rests(self) -> bool:
-        """Whether the last step changed nothing, and nothing has been changed since.
-
-        The next step by the same command will change nothing either.
-        """
-        return self._rests_by is not None
+        """Whether the last step moved nothing, and nothing has been changed since."""
+        return self._rests
 
     def footprint(self) -> FloatArray:
         """Corners in the map frame, metres, (4, 2): front left, front right, rear right, left."""
@@ -159,19 +161,22 @@ class Vehicle:
         """
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
         self._z_m = pose.z_m
+        self._pose = None
         self._state[_WHEEL] = self._wheel_rad = 0.0
         self._drive_mps2 = self._brake_mps2 = 0.0
         self._acceleration_mps2 = (0.0, 0.0, 0.0)
-        self._rests_by = None
+        self._disturb()
 
     def move_to(self, pose: Pose) -> None:
         """Set the car's pose and nothing else of its state."""
-        self._rests_by = None
+        self._pose = None
+        self._disturb()
         self._state[_X], self._state[_Y], self._state[_YAW] = pose.x_m, pose.y_m, pose.yaw_rad
 
     def stand_at(self, z_m: float) -> None:
         """Set the height of the ground below the car, m."""
-        self._z_m = z_m
+        if z_m != self._z_m:
+            self._z_m, self._pose = z_m, None
 
     def set_velocity(self, forward_mps: float, left_mps: float, yaw_rate_radps: float) -> None:
         """Give the car a velocity; a car without forward speed stands still.
@@ -191,7 +196,8 @@ class Vehicle:
         self._state[_SLIP] = slip
         self._state[_YAW_RATE] = yaw_rate_radps if forward else 0.0
         self._limit_yaw_rate()
-        self._slide_mps = self._rests_by = None
+        self._slide_mps = None
+        self._disturb()
 
     def map_velocity(self) -> tuple[float, float]:
         """(2,) velocity along the map's x and y, m/s."""
@@ -230,10 +236,11 @@ class Vehicle:
         Raises:
             ControlError: a value is not finite.
         """
-        throttle, steer, brake = clipped(control)
-        if self._rests_by == (control, pull_mps2):
+        if self._idle_by == (control, pull_mps2):
             return
-        before = self._packed()
+        throttle, steer, brake = clipped(control)
+        self._pose = None
+        moving, pressed = self._motion(), self._actuators()
         substeps = max(round(dt_s / _SUBSTEP_S), 1)
         h = dt_s / substeps
         drive_target = throttle * (-_REVERSE_MPS2 if control.reverse else _DRIVE_MPS2)
@@ -256,13 +263,21 @@ class Vehicle:
             (velocity[1] - velocity_before[1]) / dt_s,
             0.0,
         )
-        self._rests_by = (control, pull_mps2) if self._packed() == before else None
+        self._rests = self._motion() == moving
+        idle = self._rests and self._actuators() == pressed
+        self._idle_by = (control, pull_mps2) if idle else None
 
-    def _packed(self) -> bytes:
-        """Everything that a step depends on and can change, to the bit."""
+    def _motion(self) -> bytes:
+        """Everything of how it moves, to the bit."""
         slide = self._slide_mps or (0.0, 0.0)
-        actuators = self._wheel_rad, self._drive_mps2, self._brake_mps2
-        return _PACKING.pack(*self._state, *actuators, *self._acceleration_mps2, *slide)
+        return _MOTION.pack(*self._state, *self._acceleration_mps2, *slide)
+
+    def _actuators(self) -> bytes:
+        """The rest that a step depends on."""
+        return _ACTUATORS.pack(self._wheel_rad, self._drive_mps2, self._brake_mps2)
+
+    def _disturb(self) -> None:
+        self._rests, self._idle_by = False, None
 
     def _in_body_frame(self, x: float, y: float) -> tuple[float, float]:
         """A vector of the map frame forward and left."""
@@ -271,14 +286,10 @@ class Vehicle:
 
     def _slide(self, dt_s: float) -> None:
         """Slide on from a push for `dt_s`, s, ever more slowly."""
-        if self._slide_mps is None:
-            return
-        x, y = self._slide_mps
-        speed_mps = math.hypot(x, y)
-        left = max(speed_mps - SLIDING_MPS2 * dt_s, 0.0) / speed_mps
-        self._state[_X] += (1.0 + left) / 2.0 * x * dt_s
-        self._state[_Y] += (1.0 + left) / 2.0 * y * dt_s
-        self._slide_mps = (left * x, left * y) if left else None
+        if self._slide_mps is not None:
+            (x_m, y_m), self._slide_mps = slid(self._slide_mps, dt_s)
+            self._state[_X] += x_m
+            self._state[_Y] += y_m
 
     def _substep(self, h: float, pull_mps2: float) -> None:
         speed, speed_after = self._state[_SPEED], self._speed_after(h, pull_mps2)
@@ -286,7 +297,9 @@ class Vehicle:
         sharpest = math.atan(MAX_LATERAL_MPS2 * WHEELBASE_M / max(speed * speed, 1e-3))
         self._state[_WHEEL] = min(max(self._wheel_rad, -sharpest), sharpest)
         inputs = (0.0, (speed_after - speed) / h)
-        if speed >= _SINGLE_TRACK_FROM_MPS:
+        if speed == speed_after == 0.0:  # the models would change nothing
+            self._state[_SLIP] = self._state[_YAW_RATE] = 0.0
+        elif speed >= _SINGLE_TRACK_FROM_MPS:
             self._state = _runge_kutta(vehicle_dynamics_st, self._state, inputs, h)
             self._state[_SPEED] = speed_after
             self._state[_SLIP] = min(max(self._state[_SLIP], -_MAX_SLIP_RAD), _MAX_SLIP_RAD)
@@ -332,6 +345,24 @@ def place(points_m: FloatArray, pose: Pose) -> FloatArray:
     turn = np.array([(cos, sin), (-sin, cos)])
     placed: FloatArray = points_m @ turn + np.array([pose.x_m, pose.y_m])
     return placed
+
+
+def slid(
+    velocity_mps: tuple[float, float], dt_s: float
+) -> tuple[tuple[float, float], tuple[float, float] | None]:
+    """Slide for `dt_s`, s, from a velocity along the map's x and y.
+
+    Returns:
+        The way along x and y, m, and the velocity afterwards; None at rest.
+    """
+    x, y = velocity_mps
+    speed_mps = math.hypot(x, y)
+    if speed_mps <= SLIDING_MPS2 * dt_s:
+        lasts_s = speed_mps / SLIDING_MPS2
+        return (lasts_s / 2.0 * x, lasts_s / 2.0 * y), None
+    left = 1.0 - SLIDING_MPS2 * dt_s / speed_mps
+    mean_s = (1.0 + left) / 2.0 * dt_s
+    return (mean_s * x, mean_s * y), (left * x, left * y)
 
 
 def clipped(control: Control) -> tuple[float, float, float]:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.solid import PoseError, Solid, checked
+from td3_driver.world.bodies.vehicle import slid
 from td3_driver.world.ground.terrain import Terrain
 
 FloatArray = npt.NDArray[np.float64]
 
 MASS_KG = 75.0
 _COLOR_BGR = (60.0, 60.0, 160.0)
-_SLIDING_MPS2 = 7.0
 _FORESIGHT_S = 2.0  # so far ahead vehicles keep free where it walks
 
 
@@ -73,21 +73,15 @@ class LedWalker(Solid):
     def walk(self, dt_s: float) -> None:
         """Walk or slide for `dt_s`, s."""
         x_mps, y_mps = self.map_velocity()
-        speed_mps = math.hypot(x_mps, y_mps)
-        if speed_mps == 0.0:
-            self._thrown_mps = None
-            return
-        yaw_rad, share = math.atan2(y_mps, x_mps), 1.0
+        yaw_rad = self._pose.yaw_rad
         if self._thrown_mps is not None:
-            left = max(speed_mps - _SLIDING_MPS2 * dt_s, 0.0) / speed_mps
-            yaw_rad, share = self._pose.yaw_rad, (1.0 + left) / 2.0
-            self._thrown_mps = (left * x_mps, left * y_mps) if left else None
-        self.pose = Pose(
-            self._pose.x_m + share * x_mps * dt_s,
-            self._pose.y_m + share * y_mps * dt_s,
-            yaw_rad,
-            self._pose.z_m,
-        )
+            (x_m, y_m), self._thrown_mps = slid(self._thrown_mps, dt_s)
+        elif x_mps == y_mps == 0.0:
+            return
+        else:
+            x_m, y_m, yaw_rad = x_mps * dt_s, y_mps * dt_s, math.atan2(y_mps, x_mps)
+        here = self._pose
+        self.pose = Pose(here.x_m + x_m, here.y_m + y_m, yaw_rad, here.z_m)
 
     def way(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The ground that vehicles keep free: x, y in m, yaw in rad; length, width, height, m."""

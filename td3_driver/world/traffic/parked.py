@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.types import Pose
-from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.bodies.boxes import NOBODY, Bodies
 from td3_driver.world.bodies.vehicle import MODEL_3, SLIDING_MPS2
 
 FloatArray = npt.NDArray[np.float64]
@@ -55,6 +55,8 @@ class Parked:
 
     def step(self, dt_s: float) -> None:
         """Let the vehicles that were hit slide for `dt_s`, s."""
+        if not len(self._ids):
+            return
         before = self._velocities_mps
         speed_mps = np.hypot(before[:, 0], before[:, 1])
         left = np.maximum(speed_mps - SLIDING_MPS2 * dt_s, 0.0) / np.maximum(speed_mps, 1e-9)
@@ -69,6 +71,8 @@ class Parked:
     def bodies(self) -> Bodies:
         """The bodies of all parked vehicles."""
         count = len(self._ids)
+        if not count:
+            return NOBODY
         return Bodies(
             self._ids,
             self._poses.copy(),

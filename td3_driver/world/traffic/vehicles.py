@@ -11,7 +11,7 @@ way. Where a lane ends they leave the roads, and others come onto them where one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -126,8 +126,7 @@ class Traffic:
         wanted_mps = self._wanted_speed()
         gap_m, leader_mps = self._leaders()
         acceleration = self._idm(wanted_mps, gap_m, leader_mps)
-        for index in range(len(others.actor_ids)):
-            gap, speed = self._in_the_way(others, index)
+        for gap, speed in self._in_the_way(others):
             acceleration = np.minimum(acceleration, self._idm(wanted_mps, gap, speed))
         self._right_of_way.update(self._speed_mps, gap_m, closed_junctions)
         stop_m = self._right_of_way.stop_lines()
@@ -243,31 +242,37 @@ class Traffic:
         gap_m = way_m[self._rows, leader] - self._half_m - self._half_m[leader]
         return gap_m, self._speed_mps[leader]
 
-    def _in_the_way(self, others: Bodies, index: int) -> tuple[FloatArray, FloatArray]:
-        """Gap (N,) along each route to another body, m, and its speed along it (N,), m/s."""
-        gap_m, speed_mps = np.full(len(self._rows), np.inf), np.zeros(len(self._rows))
-        x, y, yaw = others.poses[index]
-        distance_m = np.hypot(self._poses[:, 0] - x, self._poses[:, 1] - y)
-        rows = np.flatnonzero(distance_m < _LOOKED_AHEAD_M[-1])
-        if not len(rows):
-            return gap_m, speed_mps
-        front_m = self.routes.s_m[rows] + self._half_m[rows]
-        points = self.routes.points(rows, front_m[:, None] + _LOOKED_AHEAD_M)
-        cos, sin = math.cos(yaw), math.sin(yaw)
-        local = (points - (x, y)) @ np.array([(cos, -sin), (sin, cos)])
-        beside = np.maximum(np.abs(local) - others.sizes_m[index, :2] / 2.0, 0.0)
-        reach_m = self._sizes_m[rows, 1:2] / 2.0 + _SIDE_MARGIN_M
-        clear_m = np.hypot(beside[..., 0], beside[..., 1]) - reach_m
-        touched = clear_m[:, :-1] < 0.0
-        first, hit = touched.argmax(axis=1), touched.any(axis=1)
-        picked = np.arange(len(rows))
-        before = np.maximum(first - 1, 0)
-        nearly_m = _LOOKED_AHEAD_M[before] + np.maximum(clear_m[picked, before], 0.0)
-        gap_m[rows[hit]] = np.minimum(nearly_m, _LOOKED_AHEAD_M[first])[hit]
-        way = points[picked, first + 1] - points[picked, first]
-        way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-        speed_mps[rows] = way @ others.velocities_mps[index]
-        return gap_m, speed_mps
+    def _in_the_way(self, others: Bodies) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """For each other body that is in anybody's way, gap and speed as `_leaders`."""
+        apart_m = self._poses[:, :2] - others.poses[:, None, :2]
+        near = np.hypot(apart_m[..., 0], apart_m[..., 1]) < _LOOKED_AHEAD_M[-1]
+        bodies = np.flatnonzero(near.any(axis=1)).tolist()
+        if not bodies:
+            return
+        front_m = self.routes.s_m + self._half_m
+        ways = self.routes.points(self._rows, front_m[:, None] + _LOOKED_AHEAD_M)
+        for index in bodies:
+            rows = np.flatnonzero(near[index])
+            points, (x, y, yaw) = ways[rows], others.poses[index]
+            cos, sin = math.cos(yaw), math.sin(yaw)
+            local = (points - (x, y)) @ np.array([(cos, -sin), (sin, cos)])
+            beside = np.maximum(np.abs(local) - others.sizes_m[index, :2] / 2.0, 0.0)
+            reach_m = self._sizes_m[rows, 1:2] / 2.0 + _SIDE_MARGIN_M
+            clear_m = np.hypot(beside[..., 0], beside[..., 1]) - reach_m
+            touched = clear_m[:, :-1] < 0.0
+            hit = touched.any(axis=1)
+            if not hit.any():
+                continue
+            first = touched.argmax(axis=1)
+            picked = np.arange(len(rows))
+            before = np.maximum(first - 1, 0)
+            nearly_m = _LOOKED_AHEAD_M[before] + np.maximum(clear_m[picked, before], 0.0)
+            gap_m, speed_mps = np.full(len(self._rows), np.inf), np.zeros(len(self._rows))
+            gap_m[rows[hit]] = np.minimum(nearly_m, _LOOKED_AHEAD_M[first])[hit]
+            way = points[picked, first + 1] - points[picked, first]
+            way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+            speed_mps[rows] = way @ others.velocities_mps[index]
+            yield gap_m, speed_mps
 
 
 def _places(network: LaneNetwork) -> tuple[IntArray, FloatArray]:
