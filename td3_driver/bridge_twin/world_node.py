@@ -46,7 +46,7 @@ PURPOSE = (
 )
 STARTUP_PATIENCE_S = 1.0
 # With `bridge_races` some ticks take so much longer to publish.
-SLOW_SHARE, SLOW_PUBLISHING_S = 0.005, 0.02
+SLOW_SHARE, SLOW_PUBLISHING_S = 0.005, 0.05
 SERVING_S = 0.002  # where nobody waits, callbacks get this long each tick; the bridge has threads
 
 

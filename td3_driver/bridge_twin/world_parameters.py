@@ -54,7 +54,7 @@ class WorldParameters:
         False,
         "Wait as the bridge does, which a fast answer confuses: a command that comes while a tick "
         "is still being published skips that wait and ends the next one before its command. "
-        "One tick in two hundred takes 20 ms longer, as with several listeners to the camera.",
+        "One tick in two hundred takes 50 ms longer, as with several listeners to the camera.",
     )
     fixed_delta_seconds: float = parameter(0.05, "Simulated time a tick, s.", low=0.001, high=0.1)
     objects_definition_file: str = parameter(

@@ -60,7 +60,7 @@ def test_nobody_is_told_anything_once_the_reader_is_gone() -> None:
     while outbox.put(bytes(100_000)):
         pass
     theirs.close()
-    end_s = time.monotonic() + 10.0
+    end_s = time.monotonic() + AT_ONCE_S
     while outbox.put(b"x") and time.monotonic() < end_s:
         time.sleep(0.01)
     assert not outbox.put(b"x")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from dataclasses import dataclass, fields
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -231,11 +232,10 @@ def test_a_buffer_in_a_file_leaves_no_name(tmp_path: Path) -> None:
 SIDE = 40
 
 
-def _write_for(replay: Replay, seconds: float) -> None:
+def _write_until(replay: Replay, over: Event) -> None:
     """Write frames whose every byte tells the row, as fast as possible."""
-    end = time.monotonic() + seconds
     row = 0
-    while time.monotonic() < end:
+    while not over.is_set():
         replay.begin(np.full((SIDE, SIDE), row % 251, np.uint8), np.full(4, row, np.float32))
         for _ in range(50):
             row += 1
@@ -252,11 +252,14 @@ def _write_for(replay: Replay, seconds: float) -> None:
 
 def test_a_reader_never_sees_a_torn_row() -> None:
     replay = Replay(128, (STACK, SIDE, SIDE), 4, 4)
-    writer = multiprocessing.get_context("spawn").Process(target=_write_for, args=(replay, 1.0))
+    spawn = multiprocessing.get_context("spawn")
+    over = spawn.Event()
+    writer = spawn.Process(target=_write_until, args=(replay, over), daemon=True)
     writer.start()
     rng = np.random.default_rng(0)
     batches = 0
-    while writer.is_alive():
+    while batches <= 100 or replay.rows_written <= 10 * replay.capacity:  # the ring has wrapped
+        assert writer.is_alive()
         if replay.rows_written < 10:
             time.sleep(0.001)
             continue
@@ -272,7 +275,6 @@ def test_a_reader_never_sees_a_torn_row() -> None:
         taken = after - rows
         assert ((taken >= 1) & (taken <= 3)).all()
         assert np.allclose(batch.returns, taken * (rows + (taken - 1) / 2))
-    writer.join()
+    over.set()
+    writer.join(240)
     assert writer.exitcode == 0
-    assert replay.rows_written > 10 * replay.capacity, "the ring never wrapped"
-    assert batches > 100

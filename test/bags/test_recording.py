@@ -70,8 +70,8 @@ def test_the_bag_of_a_training_gives_the_transitions_that_were_learned_from(
     _, found = prefilled([bag], tmp_path / "out.replay", load_configuration("default").driving)
     rows = learned.rows_written
     assert learned.transitions == STEPS
-    # The frames after the last step were braked for, and are in the bag, too.
-    assert rows <= found.rows_written < rows + 60
+    # The frames after the last step were braked for, and are in the bag, too: while it saves.
+    assert found.rows_written >= rows
     for name in COLUMNS:
         mine, theirs = column(learned, name), column(found, name)[:rows]
         # Only the newest row goes on in the bag: what was done there, and what that was worth.

@@ -79,7 +79,7 @@ def test_surplus_commands_are_told_and_end_the_next_wait() -> None:
         client.until(lambda: client.frame() >= seen + 2)
         named = "Unexpected vehicle control command; the car is commanded by /"
         client.until(lambda: named in world.output)
-        assert world.output.count("Unexpected") == 1
+        assert world.output.count("Unexpected") < 25, "not each is told"
 
 
 def test_late_commands_can_be_left_out() -> None:

@@ -238,4 +238,5 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
     """The short form of `make fuzz`."""
     tally = fuzz(tmp_path, kills=12, seed=2)
     assert tally.kills == 12
-    assert tally.files_verified > 12
+    assert tally.saves_reported > 0
+    assert tally.files_verified > 0

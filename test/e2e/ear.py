@@ -79,6 +79,13 @@ class Ear:
             assert time.monotonic() < end_s, "the world has said less than the driver heard"
             self._executor.spin_once(timeout_sec=0.1)
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Listen until a condition holds."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end_s, "it did not come"
+            self._executor.spin_once(timeout_sec=0.1)
+
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()

@@ -56,7 +56,7 @@ class FaultyWorld:
         self.episodes: list[dict[str, str]] = []
         self.diagnostics: dict[str, DiagnosticStatus] = {}
         self._diagnosed_ns = 0  # when the driver told the last of them
-        self._diagnosed = 0  # how often it did
+        self._diagnosed = 0  # how often it did since `begin`
         self._control = Control()
         publish, default = self.node.create_publisher, names.VOLATILE_10
         self._publishers = {
@@ -151,6 +151,7 @@ class FaultyWorld:
 
         The bridge does so too: it waits a second for a command and goes on.
         """
+        self._diagnosed = 0
         end_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < end_s:
             stamp, patience_s = self.tick(), time.monotonic() + 1.0
@@ -173,11 +174,13 @@ class FaultyWorld:
 
     def until_established(self) -> None:
         """The driver is no newcomer any more, who is the one to leave where there are two."""
-        enough = self._diagnosed + ESTABLISHED
-        self.spin(lambda: self._diagnosed >= enough, "a driver that has looked for long enough")
+        what = "a driver that has looked for long enough"
+        self.spin(lambda: self._diagnosed >= ESTABLISHED, what)
 
     def go_on(self, driver: Program, until: Callable[[], bool] = lambda: False) -> None:
-        """Tick, and wait for each answer as the bridge does, until the driver has ended.
+        """Tick, and wait for each answer, until the driver has ended.
+
+        Longer than the bridge: a driver that a busy machine kept from answering is a frame late.
 
         Args:
             driver: who may end at any moment.
@@ -186,7 +189,7 @@ class FaultyWorld:
         end_s = time.monotonic() + 2.0 * PATIENCE_S
         while driver.process.poll() is None and not until():
             assert time.monotonic() < end_s, driver.output
-            stamp, patience_s = self.tick(), time.monotonic() + 1.0
+            stamp, patience_s = self.tick(), time.monotonic() + 5.0
             while not self.answers(stamp) and time.monotonic() < patience_s:
                 if driver.process.poll() is not None:
                     return

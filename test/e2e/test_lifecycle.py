@@ -2,6 +2,7 @@
 """The managed node under a lifecycle manager, and in real time."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,8 +102,9 @@ def test_silence_in_real_time_is_braked_for(world: FaultyWorld, tmp_path: Path) 
         world.begin()
         for silent, topic in (("image", "rgb_front/image"), ("odometry", "ego_vehicle/odometry")):
             world.step_until(lambda: drives(world))
-            told = f"{topic} silent for 0.5 s; braking"
-            world.run(skip={silent}, until=lambda told=told: told in node.output)
+            # On a busy machine both may have been, when it is told.
+            told = re.compile(rf"{topic}.* silent for 0\.5 s; braking")
+            world.run(skip={silent}, until=lambda told=told: bool(told.search(node.output)))
             world.until_braked()
             world.run(0.3, skip={silent})
             assert control_of(world.commands[-1]) == FULL_BRAKE
@@ -133,6 +135,14 @@ def progress(world: FaultyWorld) -> tuple[int, int]:
     return told(world)
 
 
+def settled(world: FaultyWorld) -> tuple[int, int]:
+    """The same, once the learner has done what it was asked: in three looks nothing is new."""
+    seen = [progress(world)]
+    while len(seen) < 3 or len({*seen[-3:]}) > 1:
+        seen.append(progress(world))
+    return seen[-1]
+
+
 def told(world: FaultyWorld) -> tuple[int, int]:
     """The same as it was last told of."""
     learner = world.diagnostics_of("td3_driver: learner")
@@ -160,16 +170,14 @@ def test_in_real_time_what_was_missed_is_not_made_up_for(
         goes_on = progress(world)
         os.kill(learner_of(node), signal.SIGCONT)
         world.run(until=lambda: told(world)[1] > paused[1])
-        world.spin_for(1.0)  # it does what it was asked
-        steps, updates = progress(world)
+        steps, updates = settled(world)
         assert paused[1] < updates <= paused[1] + at_once + steps - goes_on[0]
         assert node.stop() == 0
         node = Node("ros.driver.node", *parameters, f"resume:={tmp_path}/latest.pth")
         node.wait_for("resuming at step")
         world.begin()
         world.run(until=lambda: told(world)[0] > steps + at_once)
-        world.spin_for(1.0)
-        resumed, updates_then = progress(world)
+        resumed, updates_then = settled(world)
         assert updates_then - updates <= max(resumed - steps, 0) + at_once
     finally:
         node.kill()

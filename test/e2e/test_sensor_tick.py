@@ -90,13 +90,19 @@ def test_up_to_the_tick_it_is_a_camera_like_any_other(tmp_path: Path) -> None:
 
 
 def test_in_real_time_the_driver_waits_as_long_as_the_sensor_needs(tmp_path: Path) -> None:
-    """Longer than `silence_timeout_s`, and than what counts as a jump of time."""
-    sluggish = driven(tmp_path, "0.6", "stepping:=realtime", steps=6, synchronous=False)
+    """Longer than `silence_timeout_s`, and than what counts as a jump of time.
+
+    Each picture would be one, if it were not for the camera's own period. A machine that stands
+    still for as long makes some.
+    """
+    steps = 8
+    sluggish = driven(tmp_path, "0.6", "stepping:=realtime", steps=steps, synchronous=False)
     with sluggish as (ear, _, driver):
         ear.listen_until_it_ends(driver)
         assert driver.wait() == 0, driver.output
-        assert driver.output.count("silent for") <= 1, driver.output  # before two pictures
-        assert driver.output.count("jumped") <= 1, driver.output
+        assert driver.output.count("silent for") <= steps // 2, driver.output
+        assert driver.output.count("jumped") <= steps // 2, driver.output
+        actions = {tick for tick, command in ear.commands.items() if command.throttle}
+        assert len(actions) >= steps
+        ear.until(lambda: actions <= {*ear.pictures})  # an action belongs to a picture
         assert {b - a for a, b in itertools.pairwise(sorted(ear.pictures))} == {12}
-        actions = [tick for tick, command in ear.commands.items() if command.throttle]
-        assert {*actions} <= {*ear.pictures}, "an action belongs to a picture"

@@ -162,14 +162,18 @@ def test_every_frame_hangs_below_the_map(viewer: Viewer) -> None:
 
 def test_the_car_is_where_odometry_has_it(viewer: Viewer) -> None:
     """Tick by tick, and told by the world alone."""
-    compared = 0
-    for odometry in viewer.heard[f"/carla/{CAR}/odometry"]:
-        place = viewer.places[CAR].get(stamp_ns(odometry.header.stamp))
-        if place is not None:  # of the first ticks one may have been heard without the other
-            at, pose = place.translation, odometry.pose.pose
-            assert (at.x, at.y, at.z) == (pose.position.x, pose.position.y, pose.position.z)
-            assert place.rotation == pose.orientation
-            compared += 1
-    assert compared > LISTENED_FRAMES
+
+    def both() -> list[tuple[Any, Any]]:
+        """One may have been heard without the other."""
+        poses = viewer.heard[f"/carla/{CAR}/odometry"]
+        stamped = {stamp_ns(message.header.stamp): message.pose.pose for message in poses}
+        places = viewer.places[CAR]
+        return [(places[stamp], stamped[stamp]) for stamp in places.keys() & stamped.keys()]
+
+    viewer.until(lambda: len(both()) > LISTENED_FRAMES, lambda: f"{len(both())} of both")
+    for place, pose in both():
+        at = place.translation
+        assert (at.x, at.y, at.z) == (pose.position.x, pose.position.y, pose.position.z)
+        assert place.rotation == pose.orientation
     told = viewer.node.get_publishers_info_by_topic("/tf")
     assert [endpoint.node_name for endpoint in told] == ["carla_ros_bridge"]

@@ -125,7 +125,7 @@ class Watch:
     def cadence(self) -> str:
         """Return the effect of a camera that does not show every tick, once; else ""."""
         ticks, period_s = self._intake.cadence.ticks, self._intake.cadence.period_s
-        if not self._commander.lockstep or ticks == self._ticks:
+        if not self._commander.lockstep or ticks == self._ticks or not period_s:
             return ""
         self._ticks = ticks
         return (
