@@ -26,6 +26,7 @@ Log = Callable[[str], None]
 MOST_CONNECTIONS = 200
 _LARGEST_BYTES = 128 * 2**20  # of one message: the largest public map has 80 MB
 _MOST_ELEMENTS = 2_000_000  # of one message, each of which takes up to 100 times its bytes
+_LONGEST_TEXT = 1000  # of an error
 _TURN_S = 0.02  # for the calls that a client has sent, before others have theirs
 _REQUEST = 0
 _NOTHING = object()
@@ -160,6 +161,8 @@ class RpcServer:
 
     def _failure(self, number: int, method: Method, text: str) -> bytes:
         packed: bytes
+        if len(text) > _LONGEST_TEXT:  # it names what the client sent
+            text = f"{text[: _LONGEST_TEXT - 3]}..."
         if method.bare:
             packed = self._pack([1, number, text, None])
         else:

@@ -45,9 +45,9 @@ class ActorCalls:
         return self._server.episode.spectator.encoded()
 
     def get_actors_by_id(self, ids: list[int]) -> list[Any]:
-        """Those that are there."""
+        """Those that are there, each once."""
         actors = self._server.episode.actors
-        return [actors[i].encoded() for i in ids if i in actors]
+        return [actors[i].encoded() for i in dict.fromkeys(ids) if i in actors]
 
     def spawn_actor(self, description: ActorDescription, transform: Transform) -> list[Any]:
         """Put an actor into the world."""
