@@ -28,10 +28,10 @@ class Crowd:
         self._ids = ids
         self._actors: dict[int, CrowdActor] = {}
 
-    def actor_id(self, key: int) -> int | None:
-        """The actor of a body of the world's own; None: it is none of them."""
+    def actor_id(self, key: int) -> int:
+        """The id of the actor that has a body of the scene, by the body's."""
         actor = self._actors.get(key)
-        return None if actor is None else actor.id
+        return key if actor is None else actor.id
 
     def refresh(self) -> tuple[list[Actor], list[int]]:
         """Follow the world; returns the actors that have come, and the ids of those gone."""

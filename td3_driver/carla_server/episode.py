@@ -97,14 +97,14 @@ class Episode:
         self.actors: dict[int, Actor] = {}
         self.set_weather(WeatherParameters())
         self._ids = ids
-        self._sensing = Sensing(self.scene, self.actors, self._by_body, streams)
+        self._crowd = Crowd(self.scene, ids)
+        self._sensing = Sensing(self.scene, self.actors, self._crowd, streams)
         self._vehicles: dict[int, VehicleActor] = {}
         nobody = ActorDescription(0, "spectator", [])
         self.spectator = self._add(Actor(id=next(ids), description=nobody))
         self._signs = Signs(self.lights, ids)
         for sign in self._signs.actors:
             self._add(sign)
-        self._crowd = Crowd(self.scene, ids)
         self._refresh_crowd()
 
     def set_weather(self, weather: WeatherParameters) -> None:
@@ -217,7 +217,7 @@ class Episode:
         self._sensing.sense(moment, self.look, render=render)
 
     def _by_body(self, key: int) -> Actor | None:
-        return self.actors.get(self._crowd.actor_id(key) or key)
+        return self.actors.get(self._crowd.actor_id(key))
 
     def _add(self, actor: Actor) -> Actor:
         actor.box = BoundingBox(

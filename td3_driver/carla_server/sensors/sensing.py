@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from td3_driver.carla_server import wire
 from td3_driver.carla_server.actors import Actor, Sensor
+from td3_driver.carla_server.crowd import Crowd
 from td3_driver.carla_server.sensors import cameras, events
 from td3_driver.carla_server.sensors.geography import Geography
 from td3_driver.carla_server.sensors.inertial import gnss, imu
@@ -25,7 +26,7 @@ class Sensing:
     Args:
         scene: what there is to sense.
         actors: all actors by id.
-        body: the actor of a body of the scene, by the body's id.
+        crowd: those whom the world moves by itself.
         streams: where sensors are heard.
     """
 
@@ -33,12 +34,12 @@ class Sensing:
         self,
         scene: Scene,
         actors: Mapping[int, Actor],
-        body: Callable[[int], Actor | None],
+        crowd: Crowd,
         streams: Streams,
     ) -> None:
         self._scene = scene
         self._actors = actors
-        self._body = body
+        self._crowd = crowd
         self._streams = streams
         self._geography = Geography(scene.road_map.opendrive)
         self._sensors: dict[int, Sensor] = {}
@@ -108,7 +109,7 @@ class Sensing:
         found = events.obstacle(sensor, parent, self._scene)
         if found is not None:
             key, distance_m = found
-            other = self._body(key) or events.STILL
+            other = self._actors.get(self._crowd.actor_id(key), events.STILL)
             message = events.obstacle_seen(parent, other, distance_m)
             self._send(sensor, moment, wire.OBSTACLE, message)
 
