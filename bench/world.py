@@ -67,11 +67,12 @@ def measure(rounds: int) -> Section:
     results = [[case() for case in cases.values()] for _ in range(rounds)]
     for row, name in enumerate(cases):
         columns = np.array([result[row] for result in results]).T
-        section.add(name, *(_quartiles(column) for column in columns))
+        section.add(name, *(quartiles(column) for column in columns))
     return section
 
 
-def _quartiles(values: np.ndarray) -> str:
+def quartiles(values: np.ndarray) -> str:
+    """The median, and the quartiles in brackets; empty where there is no figure."""
     if np.isnan(values).any():
         return ""
     low, median, high = np.percentile(values, (25, 50, 75))

@@ -8,6 +8,7 @@ itself in real time, 20 times a second.
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import socket
 import struct
@@ -140,6 +141,8 @@ class Server:
         except ValueError as error:  # a WorldConfigError is one
             raise CallError(str(error)) from error
         before.close()
+        del before
+        gc.collect()  # a town has cycles, and its pictures' 80 MB do not wait for their turn
         if reset_settings:
             self.settings = EpisodeSettings()
 
