@@ -122,7 +122,8 @@ def _outlines(shape: tuple[int, ...], view: View, shapes: Shapes) -> _Outlines:
     whole = (corners[..., 2] > _NEAR_M).all(axis=1)
     depth_m = np.maximum(corners[..., 2:], _NEAR_M)
     pixels = corners[..., :2] * (view.focal_px / depth_m) + middle
-    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    by_corner = pixels.swapaxes(0, 1).copy()  # numpy is slow along short axes
+    low, high = by_corner.min(axis=0), by_corner.max(axis=0)
     outside = ((high < 0.0) | (low > 2.0 * middle)).any(axis=1)
     tiny = (high - low).max(axis=1) < _SMALLEST_PX
     drawn = np.flatnonzero(~whole | ~(outside | tiny))
@@ -172,7 +173,8 @@ def _colors(view: View, shapes: Shapes, faces: _Outlines, look: Look) -> list[tu
     glowing = shapes.glowing[seen]
     lit = look.lit(shapes.colors_bgr[seen] * light[:, None])
     colors = np.where(glowing[:, None], shapes.colors_bgr[seen], lit)
-    distance = np.linalg.norm(faces.corners_m.mean(axis=1), axis=1)
+    middles_m = faces.corners_m.swapaxes(0, 1).copy().mean(axis=0)
+    distance = np.linalg.norm(middles_m, axis=1)
     path_m = hazy_m(distance, view.position_m[2])
     clear = np.exp(-path_m / look.visibility_m)[:, None]
     hazy = clear * colors + (1.0 - clear) * np.array(look.sky_bottom_bgr)
@@ -181,12 +183,12 @@ def _colors(view: View, shapes: Shapes, faces: _Outlines, look: Look) -> list[tu
 
 def _before_near_plane(corners: FloatArray) -> FloatArray:
     """The part of a polygon (N, 3) with z > _NEAR_M, by Sutherland and Hodgman."""
+    points = corners.tolist()  # numpy is slow with single numbers
     kept = []
-    for index in range(len(corners)):
-        here, before = corners[index], corners[index - 1]
+    for here, before in zip(points, points[-1:] + points[:-1], strict=True):
         if (here[2] > _NEAR_M) != (before[2] > _NEAR_M):
             share = (_NEAR_M - before[2]) / (here[2] - before[2])
-            kept.append(before + share * (here - before))
+            kept.append([b + share * (h - b) for h, b in zip(here, before, strict=True)])
         if here[2] > _NEAR_M:
             kept.append(here)
     return np.array(kept)
