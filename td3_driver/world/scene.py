@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from td3_driver.world.camera.scenery import grow
 from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.ground.terrain import Terrain
+from td3_driver.world.semantic_class import SemanticClass
 from td3_driver.world.traffic.others import Others, are_pedestrians
 
 FloatArray = npt.NDArray[np.float64]
@@ -159,7 +161,8 @@ class Scene:
             ValueError: `actor_id` is taken, or a number of the pose is not finite.
         """
         self._check_id(actor_id)
-        self.props[actor_id] = prop = Prop(pose, Body(*size_m, math.inf))
+        body = Body(*size_m, math.inf, semantic_class=SemanticClass.STATIC)
+        self.props[actor_id] = prop = Prop(pose, body)
         return prop
 
     def remove(self, actor_id: int) -> bool:
@@ -209,17 +212,18 @@ class Scene:
 
     def solids(self, without: Collection[int] = ()) -> Shapes | None:
         """Scenery and bodies to draw, without the bodies of these ids; None if there are none."""
-        moving = everybody(
-            _bodies_of(self.cars, without),
-            _bodies_of(self.walkers, without),
-            self._others(without),
-        )
+        drawn: list[Shapes] = [] if self._scenery is None else [self._scenery]
+        cars = _bodies_of(self.cars, without)
+        if len(cars.actor_ids):
+            kinds = [self.cars[i].body.semantic_class for i in cars.actor_ids.tolist()]
+            drawn.append(of_bodies(cars, np.array(kinds, np.uint8)))
+        rest = everybody(_bodies_of(self.walkers, without), self._others(without))
+        if len(rest.actor_ids):
+            drawn.append(of_bodies(rest))
         props = _bodies_of(self.props, without)
-        shapes = self._scenery
-        for bodies, drawn in ((moving, of_bodies), (props, of_boxes)):
-            if len(bodies.actor_ids):
-                shapes = drawn(bodies) if shapes is None else joined(shapes, drawn(bodies))
-        return shapes
+        if len(props.actor_ids):
+            drawn.append(of_boxes(props))
+        return reduce(joined, drawn) if drawn else None
 
     def _others(self, without: Collection[int]) -> Bodies:
         bodies = self.others.bodies()
@@ -246,12 +250,13 @@ class Scene:
 
     def _check_apart(self, pose: Pose, body: Body) -> None:
         wanted = Prop(pose, body)
-        for _, solid in self._solid():
-            if _levels_meet(wanted, solid) and penetration(wanted.footprint(), solid.footprint()):
-                raise _occupied(pose)
+        circle, box = _circles([wanted]), wanted.footprint()
+        solids = [solid for _, solid in self._solid() if _levels_meet(wanted, solid)]
+        near = np.flatnonzero(_touching(circle, _circles(solids))[0])
+        there = [solids[row].footprint() for row in near.tolist()]
         others = self.others.bodies()
-        near = _touching(_circles([wanted]), _circles_of(others))[0]
-        if any(penetration(wanted.footprint(), other) for other in others.rows(near).corners()):
+        there += [*others.rows(_touching(circle, _circles_of(others))[0]).corners()]
+        if any(penetration(box, other) for other in there):
             raise _occupied(pose)
 
     def _collide(self) -> list[Collision]:

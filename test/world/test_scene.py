@@ -7,6 +7,7 @@ import hashlib
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from scenariogeneration import xodr
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.world.bodies.boxes import Bodies, Body, penetration
+from td3_driver.world.bodies.shapes import SHADE_TAG
 from td3_driver.world.bodies.solid import PoseError
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, MODEL_3, ControlError, Vehicle
 from td3_driver.world.bodies.walker import MASS_KG as WALKER_KG
 from td3_driver.world.scene import RESERVED_IDS, Collision, OccupiedError, Scene
+from td3_driver.world.semantic_class import SemanticClass
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 STEP_S = 0.05
@@ -333,7 +336,12 @@ def test_bodies_and_solids_leave_out_who_looks(scene: Scene) -> None:
     assert shapes is not None
     assert shapes.centers.tolist() == [[80.0, Y_M], [70.0, Y_M]]
     assert (shapes.owners == 1).sum() == 5, "a prop is a plain box"
+    assert {*shapes.tags.tolist()} == {SemanticClass.PEDESTRIANS, SemanticClass.STATIC}
     assert shapes.faces[shapes.owners == 1][..., 2].max() == 1.0
+    scene.add_car(4, at(90.0), replace(BUS, semantic_class=SemanticClass.BUS))
+    shapes = scene.solids((1, 2, 3))
+    assert shapes is not None
+    assert {*shapes.tags.tolist()} - {SHADE_TAG} == {SemanticClass.BUS}
 
 
 def test_a_car_that_stands_is_not_computed_anew(scene: Scene) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from td3_driver.world.semantic_class import SemanticClass
+
 FloatArray = npt.NDArray[np.float64]
 
 _CORNERS = np.array([(0.5, 0.5), (0.5, -0.5), (-0.5, -0.5), (-0.5, 0.5)])
@@ -16,13 +18,14 @@ _CORNERS = np.array([(0.5, 0.5), (0.5, -0.5), (-0.5, -0.5), (-0.5, 0.5)])
 
 @dataclass(frozen=True)
 class Body:
-    """Size, mass and colour of one box. What nothing can move has an infinite mass."""
+    """Size, mass, colour and kind of one box. What nothing can move has an infinite mass."""
 
     length_m: float
     width_m: float
     height_m: float
     mass_kg: float
     color_bgr: tuple[float, float, float] = (120.0, 118.0, 115.0)
+    semantic_class: SemanticClass = SemanticClass.CAR
 
     @property
     def diagonal_m(self) -> float:

@@ -166,13 +166,14 @@ def of_bodies(bodies: Bodies, tags: ByteArray | None = None) -> Shapes:
 
 
 def of_boxes(bodies: Bodies) -> Shapes:
-    """Plain boxes in their colours."""
+    """Plain boxes in their colours, `SemanticClass.STATIC`."""
     meshes = []
     for (length_m, width_m, height_m), color in zip(
         bodies.sizes_m.tolist(), bodies.colors_bgr.tolist(), strict=True
     ):
         sides = -length_m / 2.0, length_m / 2.0, -width_m / 2.0, width_m / 2.0
-        meshes.append(frustum((*sides, 0.0), (*sides, height_m), color, color))
+        box = frustum((*sides, 0.0), (*sides, height_m), color, color)
+        meshes.append(box.tagged(SemanticClass.STATIC))
     return placed(meshes, bodies.poses)
 
 

@@ -14,6 +14,7 @@ from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.solid import PoseError, Solid, checked
 from td3_driver.world.bodies.vehicle import slid
 from td3_driver.world.ground.terrain import Terrain
+from td3_driver.world.semantic_class import SemanticClass
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class LedWalker(Solid):
     def __init__(
         self, pose: Pose, size_m: tuple[float, float, float], terrain: Terrain
     ) -> None:
-        super().__init__(Body(*size_m, MASS_KG, _COLOR_BGR))
+        super().__init__(Body(*size_m, MASS_KG, _COLOR_BGR, SemanticClass.PEDESTRIANS))
         self._terrain = terrain
         self._led_mps = (0.0, 0.0)
         self._thrown_mps: tuple[float, float] | None = None
