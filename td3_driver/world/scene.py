@@ -246,11 +246,14 @@ class Scene:
 
     def _check_apart(self, pose: Pose, body: Body) -> None:
         wanted = Prop(pose, body)
-        for _, solid in self._solid():
+        circle = _circles([wanted])
+        solids = [solid for _, solid in self._solid()]
+        for index in np.flatnonzero(_touching(circle, _circles(solids))[0]).tolist():
+            solid = solids[index]
             if _levels_meet(wanted, solid) and penetration(wanted.footprint(), solid.footprint()):
                 raise _occupied(pose)
         others = self.others.bodies()
-        near = _touching(_circles([wanted]), _circles_of(others))[0]
+        near = _touching(circle, _circles_of(others))[0]
         if any(penetration(wanted.footprint(), other) for other in others.rows(near).corners()):
             raise _occupied(pose)
 
