@@ -12,14 +12,17 @@ from td3_driver.carla_server.axes import carla_pose, carla_vector
 from td3_driver.carla_server.structures import (
     ActorDescription,
     BoundingBox,
+    CallError,
     Vector3D,
     VehicleControl,
+    VehiclePhysicsControl,
     WalkerControl,
     encode,
 )
 from td3_driver.carla_server.wire import Pose6, Triple
 from td3_driver.driving.types import Control
 from td3_driver.world.bodies.car import Car
+from td3_driver.world.bodies.powertrain import WHEELS
 from td3_driver.world.bodies.walker import LedWalker
 from td3_driver.world.traffic_lights import TrafficLights
 
@@ -96,9 +99,36 @@ class VehicleActor(Actor):
     light_state: int = 0  # its own lights, as bits
     speed_limit_kmh: float = 30.0
     light: LightActor | None = None  # the traffic light that it is at
+    physics: VehiclePhysicsControl | None = None  # what clients have said that it is made of
+
+    def __post_init__(self) -> None:
+        self._sticky = self.description.text("sticky_control", "true").lower() != "false"
+        self._commanded = False
 
     def command(self, control: VehicleControl) -> None:
-        """Drive by this until the next command."""
+        """Drive by this until the next command; without `sticky_control`, for one tick."""
+        self._drive(control)
+        self._commanded = True
+
+    def apply_physics(self, control: VehiclePhysicsControl) -> None:
+        """Take what a client says that it is made of.
+
+        Raises:
+            CallError: it has another number of wheels.
+        """
+        if len(control.wheels) != len(WHEELS):
+            raise CallError(
+                f"physics control with {len(control.wheels)} wheels; expected {len(WHEELS)}"
+            )
+        self.physics = control
+
+    def start_tick(self) -> None:
+        """Forget a command that held for one tick."""
+        if not self._sticky and not self._commanded:
+            self._drive(VehicleControl())
+        self._commanded = False
+
+    def _drive(self, control: VehicleControl) -> None:
         self.control = control
         backwards = control.reverse or (control.manual_gear_shift and control.gear < 0)
         self.car.control = Control(

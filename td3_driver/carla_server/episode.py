@@ -193,6 +193,8 @@ class Episode:
         """Simulate a tick; collisions are told at once, before the tick's state."""
         count = max(1, math.ceil(delta_s / LARGEST_STEP_S - 1e-9))
         told = []
+        for vehicle in self._vehicles.values():
+            vehicle.start_tick()
         for _ in range(count):
             told += self.scene.step(delta_s / count)
             self.lights.step(delta_s / count)

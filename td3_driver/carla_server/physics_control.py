@@ -2,13 +2,14 @@
 """What a vehicle says that it is made of, and what its wheels and engine do.
 
 All vehicles drive as the world's Model 3, so wheels, wheelbase, lock and drag are its own, and the
-mass is that of the body. The rest is what CARLA's Model 3 says of itself and drives nothing here.
+mass is that of the body. The rest is what CARLA's Model 3 says of itself and drives nothing here,
+as what clients change of it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,12 +64,15 @@ class VehicleTelemetry:
     wheels: list[WheelTelemetry]
 
 
-def of(pose: Pose6, body: Body) -> VehiclePhysicsControl:
+def of(
+    pose: Pose6, body: Body, applied: VehiclePhysicsControl | None = None
+) -> VehiclePhysicsControl:
     """What the vehicle is made of.
 
     Args:
         pose: its place in the map, in CARLA's axes; the wheels' places are told in the map.
         body: its box and mass.
+        applied: what a client has said of it, which goes before; None: nothing.
     """
     ahead_m, left_m, up_m = powertrain.CENTRE_OF_MASS_M
     turned = rotation(pose)
@@ -87,6 +91,10 @@ def of(pose: Pose6, body: Body) -> VehiclePhysicsControl:
                 position=Vector3D(*at_cm.tolist()),
             )
         )
+    if applied is not None:
+        there = zip(applied.wheels, wheels, strict=True)
+        moved = [replace(said, position=wheel.position) for said, wheel in there]
+        return replace(applied, wheels=moved)
     return VehiclePhysicsControl(
         torque_curve=[Vector2D(*point) for point in _TORQUE_NM],
         max_rpm=powertrain.MAX_RPM,

@@ -30,6 +30,7 @@ FREE_HZ = 20.0
 _SHORTEST_DELTA_S, _LONGEST_DELTA_S = 1e-4, 1.0
 _FIRST_ID = RESERVED_IDS.stop  # the world's own road users have smaller numbers
 _FLOAT = struct.Struct("<f")
+_LAYERED = "_Opt"  # the same roads, in CARLA with layers of buildings that can be taken away
 GENERATED = "OpenDriveMap"  # the name under which a client's own roads are loaded
 
 
@@ -79,7 +80,7 @@ class Towns:
         Raises:
             CallError: there is none, or it cannot be used.
         """
-        name = name.rpartition("/")[2].removesuffix("_Opt")
+        name = name.rpartition("/")[2]
         try:
             if name == GENERATED:
                 return RoadMap(self.sent, name)
@@ -87,6 +88,8 @@ class Towns:
                 return self.first
             if name in self._files:
                 return RoadMap.from_file(self._files[name])
+            if name.removesuffix(_LAYERED) in self.names:
+                return RoadMap(self.find(name.removesuffix(_LAYERED)).opendrive, name)
         except (RoadMapError, OSError) as error:
             raise CallError(str(error)) from error
         raise CallError(f"map {name!r} not found; there are {', '.join(self.names)}")

@@ -26,7 +26,14 @@ def town() -> Iterator[Serving]:
 
 @pytest.mark.parametrize(
     "check",
-    ["a_step_is_set_in_real_time", "what_is_missing_is_named", "the_box_of_what_has_gone"],
+    [
+        "a_step_is_set_in_real_time",
+        "what_is_missing_is_named",
+        "the_box_of_what_has_gone",
+        "physics_control_is_kept",
+        "a_control_that_does_not_stick",
+        "a_layered_town",
+    ],
 )
 def test_they_do(town: Serving, check: str) -> None:
     town.run_client("public_ways", check)

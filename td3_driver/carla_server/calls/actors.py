@@ -20,6 +20,7 @@ from td3_driver.carla_server.structures import (
     Transform,
     Vector3D,
     VehicleControl,
+    VehiclePhysicsControl,
     WalkerControl,
     decoder,
 )
@@ -208,7 +209,7 @@ class ActorCalls:
             1: (self.destroy_actor, (int,)),
             2: (self.apply_control_to_vehicle, (int, VehicleControl)),
             4: (self.apply_control_to_walker, (int, WalkerControl)),
-            5: (self._car, (int,)),  # as `apply_physics_control`, without effect
+            5: (self._apply_physics, (int, VehiclePhysicsControl)),
             6: (self.set_actor_transform, (int, Transform)),
             7: (self.set_walker_state, (int, Transform, float)),
             8: (self.set_actor_target_velocity, (int, Vector3D)),
@@ -220,6 +221,9 @@ class ActorCalls:
             18: (self._set_light_state, (int, int)),
             19: (self.set_actor_location, (int, Vector3D)),
         }
+
+    def _apply_physics(self, actor_id: int, control: VehiclePhysicsControl) -> None:
+        self._car(actor_id).apply_physics(control)
 
     def _set_light_state(self, actor_id: int, state: int) -> None:
         self._car(actor_id).light_state = state

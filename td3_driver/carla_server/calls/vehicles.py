@@ -19,13 +19,13 @@ class VehicleCalls:
         self._server = server
 
     def get_physics_control(self, actor_id: int) -> VehiclePhysicsControl:
-        """What the vehicle is made of; what clients have changed of it counts as said."""
+        """What the vehicle is made of, as its clients have changed it."""
         vehicle = self._car(actor_id)
-        return physics_control.of(vehicle.pose, vehicle.car.body)
+        return physics_control.of(vehicle.pose, vehicle.car.body, vehicle.physics)
 
-    def apply_physics_control(self, actor_id: int, control: Any) -> None:
-        """Without effect: every car drives by the same model."""
-        self._car(actor_id)
+    def apply_physics_control(self, actor_id: int, control: VehiclePhysicsControl) -> None:
+        """Kept, and without effect: every car drives by the same model."""
+        self._car(actor_id).apply_physics(control)
 
     def get_telemetry_data(self, actor_id: int) -> VehicleTelemetry:
         """What the vehicle's wheels and engine do."""

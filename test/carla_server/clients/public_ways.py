@@ -48,6 +48,61 @@ def the_box_of_what_has_gone(client: carla.Client) -> None:
         assert car.bounding_box.extent.x == 0.0
 
 
+def physics_control_is_kept(client: carla.Client) -> None:
+    """CARLA's smoke tests read back what they have applied; wheels' places stay the car's own."""
+    with synchronous(client) as world:
+        car = spawned(world, "vehicle.tesla.model3")
+        world.tick()
+        before = car.get_physics_control()
+        for how in ("alone", "in a batch"):
+            wanted = car.get_physics_control()
+            wanted.drag_coefficient += 1.0
+            wheels = wanted.wheels
+            wheels[0].tire_friction += 1.0
+            wheels[0].position = carla.Vector3D(x=1e6)
+            wanted.wheels = wheels
+            if how == "alone":
+                car.apply_physics_control(wanted)
+            else:
+                command = carla.command.ApplyVehiclePhysicsControl(car, wanted)
+                assert not client.apply_batch_sync([command])[0].error
+            world.tick()
+            told = car.get_physics_control()
+            assert told.drag_coefficient == wanted.drag_coefficient, how
+            assert told.wheels[0].tire_friction == wheels[0].tire_friction, how
+            moved = told.wheels[0].position - before.wheels[0].position
+            assert abs(moved.x) < 1.0, how  # cm; it may settle downwards
+
+
+def a_control_that_does_not_stick(client: carla.Client) -> None:
+    """Without `sticky_control` a command holds for one tick, as CARLA's smoke tests want it."""
+    with synchronous(client) as world:
+        speeds_mps = {}
+        for sticky in ("true", "false"):
+            car = spawned(world, "vehicle.tesla.model3", sticky_control=sticky)
+            world.tick()
+            car.apply_control(carla.VehicleControl(throttle=1.0))
+            world.tick()
+            assert car.get_control().throttle == 1.0
+            for _ in range(20):
+                world.tick()
+            assert car.get_control().throttle == (1.0 if sticky == "true" else 0.0)
+            speeds_mps[sticky] = car.get_velocity().length()
+            car.destroy()
+            world.tick()
+        assert speeds_mps["true"] > 2.0 * speeds_mps["false"], speeds_mps
+
+
+def a_layered_town(client: carla.Client) -> None:
+    """It has the name by which it was asked for, and the roads of the town without layers."""
+    plain = client.get_world().get_map()
+    name = f"{plain.name.rpartition('/')[2]}_Opt"
+    layered = client.load_world(name).get_map()
+    assert layered.name.endswith(f"/{name}"), layered.name
+    assert layered.to_opendrive() == plain.to_opendrive()
+    client.load_world(plain.name)
+
+
 def _refused(name: str, call: Callable[[], Any]) -> None:
     said = "nothing"
     try:
