@@ -47,12 +47,18 @@ def attached(
 
 
 class Heard:
-    """What a sensor sends, from when the server knows of the listener."""
+    """What a sensor sends.
+
+    Attributes:
+        frames: of all that came.
+    """
 
     def __init__(self, world: carla.World, sensor: Any) -> None:
+        self.frames: list[int] = []
         self._world = world
+        self._sensor = sensor  # one that nobody holds stops
         self._messages: queue.Queue[Any] = queue.Queue()
-        sensor.listen(self._messages.put)
+        sensor.listen(self._take)
 
     def until_there(self) -> Any:
         """Tick until a message comes: the connection is made in the background."""
@@ -66,12 +72,24 @@ class Heard:
 
     def of_next_tick(self) -> Any:
         """Tick once; the message of that frame."""
-        frame = self._world.tick()
+        return self.of_frame(self._world.tick())
+
+    def of_frame(self, frame: int) -> Any:
+        """The message of a frame that has been ticked; those before are dropped."""
         while True:
             message = self._messages.get(timeout=PATIENCE_S)
             if message.frame == frame:
                 return message
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
+
+    def forget(self) -> None:
+        """Drop what has come and was not asked for."""
+        while not self._messages.empty():
+            self._messages.get()
+
+    def _take(self, message: Any) -> None:
+        self.frames.append(message.frame)
+        self._messages.put(message)
 
 
 def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
