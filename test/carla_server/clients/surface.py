@@ -112,13 +112,14 @@ def of_actor(car: Any, place: Any) -> Calls:
         "set_collisions": (DONE, lambda: car.set_collisions(True)),
         "set_enable_gravity": (DONE, lambda: car.set_enable_gravity(True)),
         "set_simulate_physics": (DONE, lambda: car.set_simulate_physics(True)),
-        "destroy": (DONE, lambda: spare(car, "sensor.other.imu").destroy()),
+        "destroy": (DONE, lambda: destroyed(attached(car.get_world(), "sensor.other.imu", car))),
     }  # fmt: skip
 
 
-def spare(parent: Any, kind: str) -> Any:
-    """Something to destroy."""
-    return attached(parent.get_world(), kind, parent)
+def destroyed(actor: Any) -> None:
+    """Before it is in a snapshot, the wheel takes an actor for dead or not by chance."""
+    actor.get_world().tick()
+    assert actor.destroy()
 
 
 def of_vehicle(car: Any) -> Calls:
@@ -306,6 +307,7 @@ def of_world(world: Any) -> Calls:
     colors, floats = carla.TextureColor(2, 2), carla.TextureFloatColor(2, 2)
     ids: list[int] = []
     settings = world.get_settings()
+    audi = world.get_blueprint_library().find("vehicle.audi.a2")
     return {
         "id": (HERE, lambda: world.id),
         "debug": (HERE, lambda: world.debug),
@@ -323,13 +325,8 @@ def of_world(world: Any) -> Calls:
         "get_spectator": (DONE, world.get_spectator),
         "get_actor": (DONE, lambda: world.get_actor(999_999)),
         "get_actors": (DONE, world.get_actors),
-        "spawn_actor": (DONE, lambda: spawned(world, "vehicle.audi.a2", here).destroy()),
-        "try_spawn_actor": (
-            DONE,
-            lambda: world.try_spawn_actor(
-                world.get_blueprint_library().find("vehicle.audi.a2"), here
-            ).destroy(),
-        ),
+        "spawn_actor": (DONE, lambda: destroyed(spawned(world, "vehicle.audi.a2", here))),
+        "try_spawn_actor": (DONE, lambda: destroyed(world.try_spawn_actor(audi, here))),
         "freeze_all_traffic_lights": (DONE, lambda: world.freeze_all_traffic_lights(False)),
         "reset_all_traffic_lights": (DONE, world.reset_all_traffic_lights),
         "get_traffic_light": (HERE, lambda: world.get_traffic_light(landmark)),
