@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.driving.types import Control
+from td3_driver.driving.types import Control, Pose
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from .serving import MAPS, Serving
@@ -31,12 +31,15 @@ def commands() -> list[tuple[float, float, float]]:
 
 
 def test_a_drive_is_the_same() -> None:
-    config = WorldConfig(image_width=64, image_height=48)
+    config = WorldConfig(image_width=64, image_height=48, camera_x_m=1.5)
     simulation = Simulation(config, RoadMap.from_file(FILE))
     start = simulation.spawn_pose(config.seed)
+    # What can be said in the wire's floats.
+    x, y, yaw_deg = map(float, np.float32([start.x_m, -start.y_m, -math.degrees(start.yaw_rad)]))
+    simulation.reset_pose(Pose(x, -y, -math.radians(yaw_deg)))
     told = {
-        "location": [start.x_m, -start.y_m, start.z_m],
-        "yaw_deg": -math.degrees(start.yaw_rad),
+        "location": [x, y, 0.0],
+        "yaw_deg": yaw_deg,
         "camera": [config.camera_x_m, -config.camera_y_m, config.camera_z_m],
         "size_px": [config.image_width, config.image_height],
         "commands": commands(),

@@ -9,7 +9,17 @@ from typing import Any
 import carla
 import numpy as np
 
-from .town import STEP_S, Heard, attached, near, raises, spawned, straight_place, synchronous, ticked
+from .town import (
+    STEP_S,
+    Heard,
+    attached,
+    near,
+    raises,
+    spawned,
+    straight_place,
+    synchronous,
+    ticked,
+)
 
 WIDTH_PX, HEIGHT_PX, FOV_DEG = 64, 48, 90.0
 EYE_M = 1.5
@@ -110,9 +120,8 @@ def depth(client: Any) -> None:
         assert (read[:4] > 500.0).all(), "the sky is near"
         other = parked_ahead(world, car, 12.0)
         image = heard.of_next_tick()
-        between_m = other.get_location().distance(image.transform.location)
-        flat_m = math.sqrt(between_m**2 - (image.transform.location.z - other.get_location().z) ** 2)
-        rear_m = flat_m - other.bounding_box.extent.x
+        eye, there = image.transform.location, other.get_location()
+        rear_m = math.hypot(there.x - eye.x, there.y - eye.y) - other.bounding_box.extent.x
         bumper = depth_m(image)[27:29, 30:34]
         assert np.abs(bumper - rear_m).max() < 0.3, (bumper, rear_m)
         # Converted as CARLA's examples do, near is dark.

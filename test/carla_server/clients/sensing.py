@@ -9,7 +9,17 @@ from typing import Any
 
 import carla
 
-from .town import PATIENCE_S, Heard, attached, near, raises, spawned, straight_place, synchronous, ticked
+from .town import (
+    PATIENCE_S,
+    Heard,
+    attached,
+    near,
+    raises,
+    spawned,
+    straight_place,
+    synchronous,
+    ticked,
+)
 
 GRAVITY_MPS2 = 9.81
 NOT_SIMULATED = (
@@ -88,10 +98,12 @@ def collision(client: Any) -> None:
         ahead = place.get_forward_vector()
         there = place.transform(carla.Location(10.0, 0.0, 0.0))
         car = spawned(world, "vehicle.tesla.model3", place)
-        other = spawned(world, "vehicle.carlamotors.carlacola", carla.Transform(there, place.rotation))
+        there = carla.Transform(there, place.rotation)
+        other = spawned(world, "vehicle.carlamotors.carlacola", there)
         ticked(world, 20)
         heard, told = (
-            Heard(world, attached(world, "sensor.other.collision", actor)) for actor in (car, other)
+            Heard(world, attached(world, "sensor.other.collision", actor))
+            for actor in (car, other)
         )
         car.apply_control(carla.VehicleControl(throttle=0.8))
         event = heard.until_there()
@@ -102,7 +114,8 @@ def collision(client: Any) -> None:
         assert event.normal_impulse.dot(ahead) < -100.0
         assert opposite.frame == event.frame
         assert near(event.normal_impulse, opposite.normal_impulse * -1.0, 1.0)
-        car.set_transform(carla.Transform(place.location, carla.Rotation(yaw=place.rotation.yaw + 90.0)))
+        right = carla.Rotation(yaw=place.rotation.yaw + 90.0)
+        car.set_transform(carla.Transform(place.location, right))
         car.set_target_velocity(carla.Vector3D())
         heard.forget()
         car.apply_control(carla.VehicleControl(throttle=0.8))

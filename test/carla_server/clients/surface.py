@@ -430,6 +430,7 @@ def of_client(client: Any) -> Calls:
         "load_world": (DONE, lambda: client.load_world(name, False)),
         "reload_world": (DONE, lambda: client.reload_world(False)),
         "generate_opendrive_world": (
-            DONE, lambda: client.generate_opendrive_world(client.get_world().get_map().to_opendrive())
+            DONE,
+            lambda: client.generate_opendrive_world(client.get_world().get_map().to_opendrive()),
         ),
     }  # fmt: skip

@@ -124,4 +124,5 @@ def ticked(world: Any, count: int) -> None:
 
 def near(one: Any, other: Any, tolerance: float = 1e-3) -> bool:
     """Whether two vectors or places are the same."""
-    return bool(carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z).length() < tolerance)
+    apart = carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z)
+    return bool(apart.length() < tolerance)

@@ -104,10 +104,9 @@ def lights(client: Any) -> None:
             for group in groups:
                 assert sum(states[number] != STATE.Red for number in group) <= 1
         assert seen == {STATE.Red, STATE.Yellow, STATE.Green}
-        junction = roads.get_waypoint(found[0].get_stop_waypoints()[0].next(8.0)[0].transform.location)
-        if junction.is_junction:
-            there = world.get_traffic_lights_in_junction(junction.get_junction().id)
-            assert {light.id for light in there} in [set(group) for group in groups]
+        junction = found[0].get_stop_waypoints()[0].next(8.0)[0].get_junction()
+        there = world.get_traffic_lights_in_junction(junction.id)
+        assert tuple(sorted(light.id for light in there)) in groups
 
 
 def turns(client: Any) -> None:
