@@ -17,7 +17,7 @@ from .serving import MAPS, Serving
 
 COMMANDS = 80
 FILE = MAPS / "circle.xodr"
-FLOAT_M = 1e-4  # half of a float's last place within 1 km, and its sums
+FLOAT_M = 1e-5  # the last place of a float at 100 m
 
 
 def commands() -> list[tuple[float, float, float]]:

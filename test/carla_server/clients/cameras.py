@@ -194,6 +194,8 @@ def weather(client: Any) -> None:
         usual = bytes(heard.of_next_tick().raw_data)
         looks = {usual}
         read = world.get_weather()
+        world.set_weather(read)
+        assert bytes(heard.of_next_tick().raw_data) == usual
         for name in ("HardRainNoon", "ClearNight", "CloudySunset"):
             wanted = getattr(carla.WeatherParameters, name)
             world.set_weather(wanted)

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import queue
+import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import carla
+import pytest
 
 STEP_S = 0.05
 PATIENCE_S = 60.0
@@ -92,6 +95,14 @@ class Heard:
         self._messages.put(message)
 
 
+def free_port() -> int:
+    """For a traffic manager, which serves, too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
     """Of the spawn points the one from where the lane leads on most nearly straight."""
     roads = world.get_map()
@@ -108,12 +119,8 @@ def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
 
 def raises(text: str, call: Callable[[], object]) -> None:
     """A call fails, and its error has this text."""
-    try:
+    with pytest.raises(RuntimeError, match=re.escape(text)):
         call()
-    except RuntimeError as error:
-        assert text in str(error), error
-    else:
-        raise AssertionError(f"no error with {text!r}")
 
 
 def ticked(world: Any, count: int) -> None:

@@ -4,24 +4,15 @@
 from __future__ import annotations
 
 import math
-import socket
 from typing import Any
 
 import carla
 
-from .town import STEP_S, near, spawned, synchronous, ticked
+from .town import STEP_S, free_port, near, spawned, synchronous, ticked
 
 VEHICLES, TICKS = 10, 300
 STATE = carla.TrafficLightState
 LIGHT = "traffic.traffic_light"
-
-
-def free_port() -> int:
-    """For the traffic manager's own server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def manager(client: Any) -> None:
