@@ -147,21 +147,21 @@ class EpisodeSettings:
 class WeatherParameters:
     """CARLA's weather, 0 to 100 where nothing else is said; the sun in degrees, the fog in m.
 
-    The defaults are a clear noon, in which pictures are those of `world_node`.
+    The defaults are what CARLA's maps begin with: pictures are those of `world_node`.
     """
 
-    cloudiness: float = 0.0
+    cloudiness: float = 15.0
     precipitation: float = 0.0
     precipitation_deposits: float = 0.0
-    wind_intensity: float = 0.35
-    sun_azimuth_angle: float = 0.0
-    sun_altitude_angle: float = 75.0
-    fog_density: float = 0.0
-    fog_distance: float = 0.0
-    fog_falloff: float = 0.2
+    wind_intensity: float = 10.0
+    sun_azimuth_angle: float = -1.0
+    sun_altitude_angle: float = 45.0
+    fog_density: float = 2.0
+    fog_distance: float = 0.75
+    fog_falloff: float = 0.1
     wetness: float = 0.0
-    scattering_intensity: float = 0.0
-    mie_scattering_scale: float = 0.0
+    scattering_intensity: float = 1.0
+    mie_scattering_scale: float = 0.03
     rayleigh_scattering_scale: float = 0.0331
     dust_storm: float = 0.0
 

@@ -2,6 +2,7 @@
 """Runs a function of `clients/` with a client: `PORT MODULE FUNCTION [ARGUMENT...]`."""
 
 import importlib
+import os
 import sys
 
 import carla
@@ -14,6 +15,8 @@ def main() -> None:
     getattr(importlib.import_module(f"test.carla_server.clients.{module}"), function)(
         client, *arguments
     )
+    sys.stdout.flush()
+    os._exit(0)  # else now and then threads of the wheel outlive what they stand on: SIGSEGV
 
 
 if __name__ == "__main__":

@@ -39,14 +39,15 @@ class Serving:
                 return
         raise AssertionError("no two ports are free")
 
-    def run_client(self, module: str, function: str, *arguments: str) -> str:
+    def run_client(self, module: str, function: str, *arguments: str, said: str = "") -> str:
         """Run a function of `clients/` in a process of its own; what it printed.
 
-        It gets a `carla.Client`, and the arguments.
+        It gets a `carla.Client`, the arguments, and `said` on its standard input.
         """
         client = subprocess.run(
             client_command(self.port, module, function, *arguments),
             capture_output=True,
+            input=said,
             text=True,
             timeout=2.0 * PATIENCE_S,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},

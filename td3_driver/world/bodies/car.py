@@ -112,6 +112,7 @@ class Car(Solid):
         if not self.simulate_physics:
             vehicle.teleport(vehicle.pose)
             vehicle.set_velocity(0.0, 0.0, 0.0)
+            self.vertical_speed_mps = 0.0
             return
         self._rested = vehicle.rests
         self._hold_velocity()

@@ -9,22 +9,22 @@ from typing import Any
 
 import carla
 
-from .town import synchronous
+from .town import near, synchronous
 
 OBJECTS = Path(__file__).resolve().parents[3] / "config" / "ego_vehicle.json"
 OF_THE_OBJECTS_FILE = {"type", "id", "spawn_point", "sensors"}
 
 
 def town(client: Any) -> None:
-    """The client makes the map from the document that it gets; cars can be spawned on its lanes."""
+    """The client makes the map from the document that it gets; cars are spawned on its lanes."""
     with synchronous(client) as world:
         roads = world.get_map()
         own = carla.Map(roads.name, roads.to_opendrive())
-        ends = [
-            [(start.transform.location, end.transform.location) for start, end in of.get_topology()]
-            for of in (roads, own)
-        ]
-        assert len(ends[0]) == len(ends[1]) > 10
+        ways, expected = roads.get_topology(), own.get_topology()
+        assert len(ways) == len(expected) > 10
+        for way, other in zip(ways, expected, strict=True):
+            for one, same in zip(way, other, strict=True):
+                assert near(one.transform.location, same.transform.location)
         assert roads.get_all_landmarks_of_type("1000001")
         places = roads.get_spawn_points()
         assert len(places) >= 10

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import queue
+import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import carla
+import pytest
 
 STEP_S = 0.05
 PATIENCE_S = 60.0
@@ -47,12 +50,18 @@ def attached(
 
 
 class Heard:
-    """What a sensor sends, from when the server knows of the listener."""
+    """What a sensor sends.
+
+    Attributes:
+        frames: of all that came.
+    """
 
     def __init__(self, world: carla.World, sensor: Any) -> None:
+        self.frames: list[int] = []
         self._world = world
+        self._sensor = sensor  # one that nobody holds stops
         self._messages: queue.Queue[Any] = queue.Queue()
-        sensor.listen(self._messages.put)
+        sensor.listen(self._take)
 
     def until_there(self) -> Any:
         """Tick until a message comes: the connection is made in the background."""
@@ -66,12 +75,32 @@ class Heard:
 
     def of_next_tick(self) -> Any:
         """Tick once; the message of that frame."""
-        frame = self._world.tick()
+        return self.of_frame(self._world.tick())
+
+    def of_frame(self, frame: int) -> Any:
+        """The message of a frame that has been ticked; those before are dropped."""
         while True:
             message = self._messages.get(timeout=PATIENCE_S)
             if message.frame == frame:
                 return message
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
+
+    def forget(self) -> None:
+        """Drop what has come and was not asked for."""
+        while not self._messages.empty():
+            self._messages.get()
+
+    def _take(self, message: Any) -> None:
+        self.frames.append(message.frame)
+        self._messages.put(message)
+
+
+def free_port() -> int:
+    """For a traffic manager, which serves, too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
@@ -90,12 +119,8 @@ def straight_place(world: Any, ahead_m: float = 40.0) -> Any:
 
 def raises(text: str, call: Callable[[], object]) -> None:
     """A call fails, and its error has this text."""
-    try:
+    with pytest.raises(RuntimeError, match=re.escape(text)):
         call()
-    except RuntimeError as error:
-        assert text in str(error), error
-    else:
-        raise AssertionError(f"no error with {text!r}")
 
 
 def ticked(world: Any, count: int) -> None:
@@ -106,4 +131,5 @@ def ticked(world: Any, count: int) -> None:
 
 def near(one: Any, other: Any, tolerance: float = 1e-3) -> bool:
     """Whether two vectors or places are the same."""
-    return bool(carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z).length() < tolerance)
+    apart = carla.Vector3D(one.x - other.x, one.y - other.y, one.z - other.z)
+    return bool(apart.length() < tolerance)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world's own traffic and pedestrians, as a client sees them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import carla
+
+from .town import STEP_S, Heard, attached, near, spawned, synchronous, ticked
+
+
+def actors(client: Any, vehicles: str, pedestrians: str) -> None:
+    """They are actors with boxes that drive on lanes; what is told of them fits together."""
+    with synchronous(client) as world:
+        world.tick()
+        driving = world.get_actors().filter("vehicle.*")
+        walking = world.get_actors().filter("walker.pedestrian.*")
+        assert (len(driving), len(walking)) == (int(vehicles), int(pedestrians))
+        for actor in (*driving, *walking):
+            assert actor.attributes["role_name"] == "autopilot"
+            assert actor.bounding_box.extent.length() > 0.5
+            assert actor.is_alive
+            assert not actor.destroy()  # the world has them
+        roads, gone = world.get_map(), dict.fromkeys((actor.id for actor in driving), 0.0)
+        for _ in range(40):
+            before = {actor.id: actor.get_location() for actor in (*driving, *walking)}
+            world.tick()
+            for actor in (*driving, *walking):
+                moved = (actor.get_location() - before[actor.id]) / STEP_S
+                if moved.length() < 20.0:  # else it was put elsewhere
+                    assert near(moved, actor.get_velocity(), 1.5), actor.type_id
+            for actor in driving:
+                gone[actor.id] += actor.get_velocity().length() * STEP_S
+                velocity, speed = actor.get_velocity(), actor.get_velocity().length()
+                if speed > 1.0:
+                    ahead = actor.get_transform().get_forward_vector()
+                    assert velocity.dot(ahead) > 0.9 * speed
+                lane = roads.get_waypoint(actor.get_location()).transform.location
+                place = actor.get_location()
+                assert math.hypot(place.x - lane.x, place.y - lane.y) < 2.0
+        assert max(gone.values()) > 5.0
+
+
+def struck(client: Any) -> None:
+    """A client's car runs into one of them, and is told which."""
+    with synchronous(client) as world:
+        world.tick()
+        other = world.get_actors().filter("vehicle.*")[0]
+        behind = other.get_transform()
+        back = carla.Location(-9.0, 0.0, 0.1)
+        behind.transform(back)
+        car = spawned(world, "vehicle.tesla.model3", carla.Transform(back, behind.rotation))
+        heard = Heard(world, attached(world, "sensor.other.collision", car))
+        ahead = behind.get_forward_vector()
+        ticked(world, 1)
+        car.enable_constant_velocity(carla.Vector3D(25.0, 0.0, 0.0))
+        event = heard.until_there()
+        assert event.actor.id == car.id
+        assert event.other_actor.id in {actor.id for actor in world.get_actors()}
+        assert event.normal_impulse.dot(ahead) < 0.0
