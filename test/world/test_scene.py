@@ -407,7 +407,7 @@ def hash_of_a_day(road_map: RoadMap) -> str:
     scene = Scene(road_map, 3, traffic=10, pedestrians=5)
     rng = np.random.default_rng(5)
     digest, told = hashlib.sha256(), 0
-    for step in range(120):
+    for step in range(100):
         pose = scene.spawn_poses[int(rng.integers(len(scene.spawn_poses)))]
         try:
             if step % 12 == 4:
