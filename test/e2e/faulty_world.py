@@ -295,6 +295,10 @@ class FaultyWorld:
         self.values("td3_driver: safety")
         return self.diagnostics["td3_driver: safety"].message
 
+    def learner_hangs(self) -> bool:
+        """The driver says so now. The log tells of what comes and goes only at first."""
+        return "the learner has not answered for" in self.safety()
+
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
