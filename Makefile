@@ -11,6 +11,9 @@ SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh $(
 
 BENCH := .venv-bench
 
+# CARLA_WORKSPACE=FOLDER, on the command line or in the environment: a workspace that has CARLA's
+# bridge, for test/real_bridge and for train ARGS="--world carla". Its environment is its processes'.
+
 # Where a ROS installation is sourced: its Python packages are not those of the environment, one of
 # them (launch_testing) breaks any newer pytest, and its libraries would go before the wheels'.
 unexport PYTHONPATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
@@ -24,7 +27,7 @@ train: $(READY)
 
 # Files of tests that start processes: two at a time keep two cores busy. The longest come first
 # (test/conftest.py), so that both ends come together.
-PROCESSES := test/e2e test/bridge test/bags test/ros
+PROCESSES := test/e2e test/bridge test/bags test/ros test/real_bridge
 test: $(READY) lint
 ifeq ($(ARGS),)
 	@$(VENV)/bin/python -m pytest -n auto --dist loadfile $(PROCESSES:%=--ignore=%)

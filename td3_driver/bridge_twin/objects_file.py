@@ -34,8 +34,9 @@ SENSOR_TYPES = (
 _CAMERA_DEFAULTS = {
     "image_size_x": "800", "image_size_y": "600", "fov": "90.0", "sensor_tick": "0.0",
 }  # fmt: skip
-# Of an entry itself; its other keys are attributes of CARLA's blueprint.
-_ENTRY_KEYS = ("type", "id", "spawn_point", "sensors", "role_name")
+# Of an entry itself; its other keys are attributes of CARLA's blueprint. `attributes` of a car are
+# what TUMFTM's fork of the bridge asks for.
+_ENTRY_KEYS = ("type", "id", "spawn_point", "sensors", "role_name", "attributes")
 _AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 _FORMAT = '{"objects": [{"type": "vehicle...", "id": ..., "sensors": [...]}]}'
 
@@ -227,7 +228,7 @@ def _car(entries: Sequence[Mapping[str, Any]], role_name: str, camera: str) -> C
     view = next(entry for entry, _ in asked if entry["type"] == CAMERA)
     for entry, known in ((car, ()), (view, _CAMERA_DEFAULTS)):
         unknown = [key for key in entry if key not in (*_ENTRY_KEYS, *known)]
-        others += [f"{_name(entry)} {key}" for key in unknown]
+        others += [f"{_name(entry)} {key}" for key in (*unknown, *_attributes(entry))]
     spawn = _mounting(car) if car.get("spawn_point") else None
     start = Pose(spawn.x, spawn.y, math.radians(spawn.yaw), spawn.z) if spawn else None
     return Car(role_name, sensors, start, tuple(others))
@@ -273,6 +274,13 @@ def _sensor(entry: Mapping[str, Any], *, attached: bool) -> Sensor:
         raise ObjectsFileError(f"a {entry['type']} has no id; expected the last part of its topic")
     attributes = {key: str(value) for key, value in entry.items() if key not in _ENTRY_KEYS}
     return Sensor(entry["type"], str(entry["id"]), _mounting(entry), attributes, attached)
+
+
+def _attributes(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = entry.get("attributes") or {}
+    if not isinstance(given, dict):
+        raise ObjectsFileError(f"attributes of {_name(entry)}: expected names and values")
+    return given
 
 
 def _mounting(entry: Mapping[str, Any]) -> Mounting:

@@ -28,7 +28,9 @@ from td3_driver.world.scene import RESERVED_IDS
 HOST = "127.0.0.1"
 FREE_HZ = 20.0
 _SHORTEST_DELTA_S, _LONGEST_DELTA_S = 1e-4, 1.0
-_FIRST_ID = RESERVED_IDS.stop  # the world's own road users have smaller numbers
+# The world's own road users have smaller numbers, and so have the actors that the ROS bridge keeps
+# in one table with these: it counts from 10000 on.
+_FIRST_ID = RESERVED_IDS.stop
 _FLOAT = struct.Struct("<f")
 _LAYERED = "_Opt"  # the same roads, in CARLA with layers of buildings that can be taken away
 GENERATED = "OpenDriveMap"  # the name under which a client's own roads are loaded

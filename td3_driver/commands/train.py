@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver train`: learn to drive in the embedded world."""
+"""`td3_driver train`: learn to drive, in the embedded world or in CARLA."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from td3_driver.arguments import (
     add_difficulty,
     add_surroundings,
     not_negative,
+    port,
     positive,
     share,
     usage_error,
@@ -22,20 +24,26 @@ from td3_driver.arguments import (
 
 if TYPE_CHECKING:
     from td3_driver.online.run_folder import RunFolder
+    from td3_driver.ros.train.carla import CarlaOptions
 
 DEFAULT_STEPS = 10_000
 LAST_DOMAIN = 232  # that UDP has ports for
 # The embedded world can wait longer than the bridge's second, so that a busy machine does not
 # decide what is learned.
 PATIENCE_S = 10.0
+DEFAULT_TOWN = "Town01"
+# Of config/ego_vehicle.json, which is what is spawned in CARLA.
+ROLE_NAME = "ego_vehicle"
+# As in config/td3_driver.yaml: the simulator may take long over a frame.
+WORLD_TIMEOUT_S = 10.0
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command `train`."""
     parser = commands.add_parser(
         "train",
-        help="learn to drive in the embedded world",
-        description="Start the embedded world and the driver, learn, write checkpoints.",
+        help="learn to drive, in the embedded world or in CARLA",
+        description="Start the world and the driver, learn, write checkpoints.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -81,6 +89,27 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="share of demonstrations in each batch, 0.01 to 0.99",
     )
     add("--record", type=Path, metavar="DIR", help="record the drive into a new bag (MCAP)")
+    add(
+        "--world",
+        choices=("embedded", "carla"),
+        default="embedded",
+        help="carla: through CARLA's ROS bridge, which must be installed; where no server listens"
+        " on this machine, the embedded world is started as one",
+    )
+    add("--host", default="localhost", help="with --world carla: of the server")
+    add(
+        "--port",
+        type=port,
+        default=2000,
+        metavar="N",
+        help="with --world carla: of the server; the next one is its streams'",
+    )
+    add(
+        "--town",
+        metavar="NAME",
+        help="with --world carla: town to load; without it --map, else that of a server started"
+        f" here, else {DEFAULT_TOWN}",
+    )
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where the learner computes")
     add(
@@ -126,6 +155,7 @@ def _train(args: argparse.Namespace) -> int:
     from td3_driver.configuration import load_configuration
     from td3_driver.online.run_folder import record
     from td3_driver.ros.recorder_node import recorder_parameters
+    from td3_driver.ros.train.carla import CarlaOptions
     from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
     from td3_driver.share import preset_names
@@ -142,15 +172,24 @@ def _train(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--resume {args.resume}: no such file")
     if args.prefill is not None and not args.prefill.is_file():
         raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
-    world = {
-        **world_parameters(args),
-        "control_patience_s": PATIENCE_S,
-        # A moment in which nothing ran must not shift the rest of a run by one tick.
-        "ignore_late_commands": True,
-    }
+    if args.world == "embedded" and args.town is not None:
+        return usage_error(args, f"--town {args.town}: of --world carla; a map is given by --map")
+    if args.world == "carla":
+        world: Mapping[str, object] | CarlaOptions = _carla(args)
+        timing = {"world_timeout_s": WORLD_TIMEOUT_S, "startup_timeout_s": 0.0}
+    else:
+        world = {
+            **world_parameters(args),
+            "control_patience_s": PATIENCE_S,
+            # A moment in which nothing ran must not shift the rest of a run by one tick.
+            "ignore_late_commands": True,
+        }
+        # A frame may be long in coming on a busy machine; a world that ended is noticed at once.
+        timing = {"answer_within_s": 0.8 * PATIENCE_S, "world_timeout_s": 3.0 * PATIENCE_S}
     recorder = None if args.record is None else recorder_parameters(args.record.resolve())
-    run = _folder(args)  # last, when nothing else is wrong
-    record(run, {"world": world})
+    place = world.town if isinstance(world, CarlaOptions) else args.map or args.difficulty
+    run = _folder(args, str(place))  # last, when nothing else is wrong
+    record(run, {"world": world.record() if isinstance(world, CarlaOptions) else world})
     driver = {
         "steps": args.steps,
         "save_freq": args.save_freq,
@@ -164,22 +203,75 @@ def _train(args: argparse.Namespace) -> int:
         "config_file": str(args.config.resolve()) if args.config else "",
         "stepping": args.stepping,
         "save_replay": args.save_replay,
-        "answer_within_s": 0.8 * PATIENCE_S,
-        # A frame may be long in coming on a busy machine; a world that ended is noticed at once.
-        "world_timeout_s": 3.0 * PATIENCE_S,
+        **timing,
     }
-    evaluator = ["--folder", str(run.path), "--run", run.name, "--difficulty", args.difficulty]
-    evaluator += ["--traffic", str(args.traffic), "--pedestrians", str(args.pedestrians)]
-    if args.scenery:
-        evaluator.append("--scenery")
-    if args.map is not None:
-        evaluator += ["--map", str(args.map.resolve())]
-    if args.resume is not None:
-        evaluator.append("--resume")
+    # Only the embedded world can be driven a second time, beside the run.
+    elsewhere = isinstance(world, CarlaOptions) and world.server is None
+    evaluator = None if elsewhere else _evaluator(args, run)
     return train(TrainOptions(driver, world, evaluator, args.steps, run, recorder))
 
 
-def _folder(args: argparse.Namespace) -> RunFolder:
+def _carla(args: argparse.Namespace) -> CarlaOptions:
+    """Find the bridge and the server, or decide to start one.
+
+    Raises:
+        CarlaError: one of the two is missing.
+        ValueError: an option cannot be used with a server that runs.
+    """
+    from td3_driver.ros.train.carla import LOCAL, CarlaError, CarlaOptions, find_bridge, listens
+    from td3_driver.share import share_directory
+    from td3_driver.world.roads.generation import training_roads
+
+    bridge = find_bridge()
+    where = f"--host {args.host} --port {args.port}"
+    found = listens(args.host, args.port)
+    if not found and args.host not in LOCAL:
+        raise CarlaError(f"{where}: no CARLA server there; start one, or leave out --host")
+    world_parameters(args)  # checks the map
+    server = None
+    if found:
+        town = str(args.map.resolve()) if args.map else DEFAULT_TOWN
+        for option in ("traffic", "pedestrians", "scenery"):
+            if getattr(args, option):
+                raise CarlaError(
+                    f"--{option}: of a world that is started here, but at {where} a server runs"
+                )
+    else:
+        server = [sys.executable, "-m", "td3_driver.cli", "world", "--carla-port", str(args.port)]
+        server += ["--seed", str(args.seed), *_world_words(args)]
+        if args.map is None:
+            town = training_roads(args.seed, args.difficulty).name
+        else:
+            town = args.map.stem
+    return CarlaOptions(
+        bridge=bridge,
+        host=args.host,
+        port=args.port,
+        server=server,
+        town=args.town or town,
+        role_name=ROLE_NAME,
+        objects_file=share_directory() / "config" / "ego_vehicle.json",
+        lockstep=args.stepping == "lockstep",
+    )
+
+
+def _evaluator(args: argparse.Namespace, run: RunFolder) -> list[str]:
+    words = ["--folder", str(run.path), "--run", run.name, *_world_words(args)]
+    return [*words, "--resume"] if args.resume is not None else words
+
+
+def _world_words(args: argparse.Namespace) -> list[str]:
+    """Return the options about the world, for the command line of another process."""
+    words = ["--difficulty", args.difficulty, "--traffic", str(args.traffic)]
+    words += ["--pedestrians", str(args.pedestrians)]
+    if args.scenery:
+        words.append("--scenery")
+    if args.map is not None:
+        words += ["--map", str(args.map.resolve())]
+    return words
+
+
+def _folder(args: argparse.Namespace, place: str) -> RunFolder:
     """Claim the folder of the run."""
     from td3_driver.online.run_folder import Wording, claim, new_folder
 
@@ -188,7 +280,6 @@ def _folder(args: argparse.Namespace) -> RunFolder:
     elif args.resume is not None:
         folder = args.resume.resolve().parent
     else:
-        place = args.difficulty if args.map is None else str(args.map)
         folder = new_folder(place, args.preset, args.seed)
     words = Wording("--checkpoint-dir", "--resume", "--overwrite")
     return claim(folder, args.resume, words, overwrite=args.overwrite)

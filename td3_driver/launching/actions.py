@@ -153,7 +153,9 @@ def _end_together() -> list[Action]:
             return []
         said = f"{event.process_name} ended with exit code {event.returncode}"
         actions: list[Action] = []
-        if event.returncode not in (0, -signal.SIGINT):
+        # Asked to end, CARLA's bridge and spawner always do so with code 1.
+        fails = not context.is_shutdown or UNINTERRUPTED[-1] in event.cmd
+        if fails and event.returncode not in (0, -signal.SIGINT):
             actions.append(EmitEvent(event=_FailedEvent(said)))
         if not context.is_shutdown:
             actions.append(Shutdown(reason=said))

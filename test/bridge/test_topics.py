@@ -19,7 +19,7 @@ from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.train.domains import claim
 
-from .client import COMMANDS, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
+from .client import COMMANDS, IMAGE, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
 from .facts import SIGNS, SOURCES, TOPICS, Topic
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
@@ -45,11 +45,13 @@ def ends_of_the_world(client: Client, topic: Topic) -> list[TopicEndpointInfo]:
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_topic(client: Client, topic: Topic) -> None:
     client.until(lambda: bool(ends_of_the_world(client, topic)))
-    (endpoint,) = ends_of_the_world(client, topic)
+    ends = ends_of_the_world(client, topic)
+    assert len(ends) == 1 or topic.name == "/tf"  # to which each sensor may have its own
     durability = DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE
-    assert endpoint.topic_type == topic.type
-    assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-    assert endpoint.qos_profile.durability == durability
+    for endpoint in ends:
+        assert endpoint.topic_type == topic.type
+        assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        assert endpoint.qos_profile.durability == durability
 
 
 def test_depths() -> None:
@@ -74,7 +76,7 @@ def test_depths() -> None:
 def test_rate_and_stamps(client: Client) -> None:
     """`Rate: one message per tick`: twenty frames bring 20 of each and not one more."""
     client.answer(2)
-    first, counted = client.frame(), client.counted()
+    first, counted, first_ns = client.frame(), client.counted(), client.stamp(IMAGE)
     before = {topic: client.count(topic) for topic in client.types}
     client.answer(20)
     once_a_tick = [topic.name for topic in TOPICS if topic.per_tick == 1]
@@ -89,7 +91,9 @@ def test_rate_and_stamps(client: Client) -> None:
     )
     assert after["/carla/world_info"] == after[f"{ROLE}/vehicle_info"] == 1
     stamped = [name for name in once_a_tick if name not in UNSTAMPED]
-    assert {client.stamp(name) for name in stamped} == {(first + ticks) * STEP_NS}
+    (stamp_ns,) = {client.stamp(name) for name in stamped}
+    # CARLA adds a float up, and the bridge cuts nanoseconds off.
+    assert stamp_ns == pytest.approx(first_ns + ticks * STEP_NS, abs=1e3)
     status = client.last("/carla/status")
     assert (status.frame, status.fixed_delta_seconds) == (counted + ticks, pytest.approx(0.05))
     assert status.frame > first + ticks, "CARLA counts on over towns, its time begins anew"
@@ -153,9 +157,9 @@ def test_objects_are_the_car_and_for_the_car_all_others(placed: Client) -> None:
     """`attached version excludes its parent; twist in map frame`; nobody else is here."""
     placed.answer(20, throttle=0.6, steer=0.3)
     assert not placed.last(f"{ROLE}/objects").objects
-    (car,) = placed.last("/carla/objects").objects
-    odometry = placed.last("odometry")
-    assert (car.id, car.header) == (placed.last("vehicle_info").id, odometry.header)
+    everybody, odometry = placed.last("/carla/objects"), placed.last("odometry")
+    (car,) = everybody.objects  # whose own header may be a tick older
+    assert (car.id, everybody.header) == (placed.last("vehicle_info").id, odometry.header)
     assert (car.pose, car.accel) == (
         odometry.pose.pose,
         placed.last("vehicle_status").acceleration,

@@ -62,10 +62,10 @@ class Ear:
     def _tick(self, message: Any) -> int:
         return round(stamp_ns(message.header.stamp) / TICK_NS)
 
-    def listen_until_it_ends(self, driver: Program) -> None:
+    def listen_until_it_ends(self, driver: Program, within_s: float = 2.0 * PATIENCE_S) -> None:
         """Until the driver's process has ended, and all its commands are heard, and of the frames
         that they are for all else."""
-        end_s = time.monotonic() + 2.0 * PATIENCE_S
+        end_s = time.monotonic() + within_s
         while driver.process.poll() is None:
             assert time.monotonic() < end_s, driver.output
             self._executor.spin_once(timeout_sec=0.1)

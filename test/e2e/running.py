@@ -25,17 +25,19 @@ TRAIN = [sys.executable, "-m", "td3_driver.cli", "train"]
 PATIENCE_S = 120.0  # for what has to come: a machine may be busy, a fault is there for ever
 
 
-class Program:
+class Process:
     """A process, the first of a group of its own, and what it says.
 
     Args:
-        command: of Python.
+        command: the command line.
         environment: beside this process' own.
     """
 
-    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            list(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -83,6 +85,18 @@ class Program:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+
+
+class Program(Process):
+    """A program of Python's.
+
+    Args:
+        command: its arguments, after the interpreter.
+        environment: as of `Process`.
+    """
+
+    def __init__(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__([sys.executable, *command], environment)
 
 
 class RunningTrain(Program):

@@ -50,7 +50,9 @@ from launch import LaunchDescription
 from launch.actions import ExecuteProcess
 
 def generate_launch_description():
-    return LaunchDescription([ExecuteProcess(cmd=["sleep", "1000"])])
+    # As the real one, it ends with code 1 when it is asked to.
+    cmd = ["sh", "-c", "trap 'exit 1' INT; while :; do sleep 0.1; done"]
+    return LaunchDescription([ExecuteProcess(cmd=cmd)])
 """
 # Another's launch file that includes ours in a namespace, with an argument, a process and a
 # parameter for all nodes of its own: that stands first on their command lines.
@@ -271,9 +273,11 @@ def test_ctrl_c_while_the_nodes_start_says_nothing(launch) -> None:
 
 def test_the_bridge_s_processes_end_with_ours_and_ours_with_theirs(launch) -> None:
     carla = ("world:=carla", "role_name:=hero", "passive:=False", "overwrite:=true")
+    whole = launch(*train(*carla, "steps:=2"))
+    assert whole.code() == 0, whole.output
     run = launch(*train(*carla))
     run.wait_for("driving in")  # the bridge, ours by its topics, has the role name
-    os.kill(run.pid_of("sleep 1000"), signal.SIGTERM)
+    os.kill(run.pid_of("trap"), signal.SIGTERM)
     assert run.code() == 1, run.output
     killed = launch(*train(*carla))
     killed.wait_for("driving in")

@@ -85,12 +85,13 @@ def test_numbers_as_text_and_attributes_of_all_kinds(tmp_path: Path) -> None:
     }  # fmt: skip
     lidar = {"type": "sensor.lidar.ray_cast", "spawn_point": [1, 2], "range": None}
     content = objects(front, lidar)
-    content["objects"][0] |= {"spawn_point": None, "color": "255,0,0"}
+    content["objects"][0] |= {"spawn_point": None, "color": "255,0,0", "attributes": {"gear": 1}}
     car = read_car(written(tmp_path, content), "ego_vehicle", "rgb_front")
     assert picture_of(car.camera()) == CameraPicture(320, 600, 110.0, 0.1)
     assert car.camera().mounting == Mounting(2.0, 0.0, 2.0)
     assert car.left_out == (
-        "sensor.lidar.ray_cast", "vehicle.audi.tt/ego_vehicle color", f"{CAMERA}/rgb_front gamma",
+        "sensor.lidar.ray_cast", "vehicle.audi.tt/ego_vehicle color",
+        "vehicle.audi.tt/ego_vehicle gear", f"{CAMERA}/rgb_front gamma",
     )  # fmt: skip
 
 
@@ -118,6 +119,10 @@ def json_with(change: str) -> str:
         ({"cars": []}, "not the bridge's format: no list of objects"),
         ({"objects": {}}, "not the bridge's format: no list of objects"),
         ({"objects": [{"id": "ego_vehicle"}]}, "object 1 has no type"),
+        (
+            {"objects": [{**objects(FRONT)["objects"][0], "attributes": [1]}]},
+            "attributes of vehicle.audi.tt/ego_vehicle: expected names and values",
+        ),
         ({"objects": [3]}, "object 1 has no type"),
         (objects({"id": "rgb_front"}), "sensor 1 of ego_vehicle has no type"),
         (objects({"type": CAMERA}, FRONT, {"type": "sensor.pseudo.odom"}), "odom has no id"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -18,31 +19,30 @@ from td3_driver.ros.tether import tethered
 from td3_driver.start import UNINTERRUPTED
 
 
-class Program:
-    """A Python module run as a process.
+class Process:
+    """A command run as a process.
 
     It has a session of its own, so that Ctrl-C reaches it only through its parent, and it ends if
     the parent is killed.
 
     Args:
-        module: Python module to run.
-        arguments: its command-line arguments.
+        command: the command line.
         on_line: called from a thread with each line that it writes.
         keeps: file descriptors that it inherits and keeps open.
+        environment: what its environment has beside this process' own.
     """
 
-    END = signal.SIGTERM
+    END = signal.SIGINT
 
     def __init__(
         self,
-        module: str,
-        arguments: Sequence[str],
+        command: Sequence[str],
         on_line: Callable[[str], None],
         keeps: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        start = [sys.executable, "-m", "td3_driver.start"]
         self._process = subprocess.Popen(
-            [*UNINTERRUPTED, *tethered(), *start, module, *arguments],
+            list(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,
@@ -50,6 +50,7 @@ class Program:
             errors="replace",
             start_new_session=True,
             pass_fds=keeps,
+            env={**os.environ, **(environment or {})},
         )
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         self._reader.start()
@@ -94,6 +95,28 @@ class Program:
                 on_line(line.rstrip("\n"))
 
 
+class Program(Process):
+    """A Python module run as a process.
+
+    Args:
+        module: Python module to run.
+        arguments: its command-line arguments.
+        on_line, keeps: as of `Process`.
+    """
+
+    END = signal.SIGTERM
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None],
+        keeps: Sequence[int] = (),
+    ) -> None:
+        start = [sys.executable, "-m", "td3_driver.start", module]
+        super().__init__([*UNINTERRUPTED, *tethered(), *start, *arguments], on_line, keeps)
+
+
 class Child(Program):
     """A node run as a process.
 
@@ -101,7 +124,7 @@ class Child(Program):
         module: Python module to run, e.g. `td3_driver.ros.driver.node`.
         parameters: the node's parameters.
         on_line: called from a thread with each line that it logs.
-        keeps: as of `Program`.
+        keeps: as of `Process`.
     """
 
     END = signal.SIGINT
@@ -119,7 +142,7 @@ class Child(Program):
         super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line, keeps)
 
     def stop(self, within_s: float) -> int:
-        """Stop as `Program.stop`, and delete the file of its parameters."""
+        """Stop as `Process.stop`, and delete the file of its parameters."""
         code = super().stop(within_s)
         self._folder.cleanup()
         return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`td3_driver train`: runs the embedded world and the driver, and shows their progress."""
+"""`td3_driver train`: runs a world and the driver, and shows their progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -28,6 +28,7 @@ from td3_driver.online import evaluations
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.recorder_node import RECORDING
+from td3_driver.ros.train.carla import CarlaOptions, CarlaWorld
 from td3_driver.ros.train.children import Child, Program
 from td3_driver.ros.train.domains import this_machine_only
 
@@ -48,15 +49,21 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 class TrainOptions:
     """The checked options of the command line, for the nodes and the evaluator.
 
-    `run` is the folder that was claimed for the run.
+    Attributes:
+        driver: parameters of the driver.
+        world: parameters of `world_node`, or CARLA's processes.
+        evaluator: arguments of the evaluator; None: no checkpoint is driven beside the run.
+        steps: of the run.
+        run: the folder that was claimed for it.
+        recorder: parameters of `recorder_node`; None: no bag.
     """
 
     driver: Mapping[str, object]
-    world: Mapping[str, object]
-    evaluator: Sequence[str]
+    world: Mapping[str, object] | CarlaOptions
+    evaluator: Sequence[str] | None
     steps: int
     run: RunFolder
-    recorder: Mapping[str, object] | None = None  # parameters of recorder_node; None: no bag
+    recorder: Mapping[str, object] | None = None
 
 
 def train(options: TrainOptions) -> int:
@@ -88,14 +95,15 @@ def _train(options: TrainOptions) -> int:
         if recorder is not None:
             stack.callback(recorder.stop, RECORDER_STOP_S)
         # The world ends after the driver, which brakes a car that still moves.
-        world = Child("td3_driver.bridge_twin.world_node", options.world, progress.log)
-        stack.callback(world.stop, WORLD_STOP_S)
+        world = _world(options.world, progress.log, stack, lambda: bool(asked))
         if recorder is not None:
             recorder.wait(lambda: bool(asked))
         driver = Child("td3_driver.ros.driver.node", options.driver, progress.log, keeps)
-        arguments = [*options.evaluator, "--since-ns", str(began_ns)]
-        evaluator = Evaluator(options.run.path, arguments, progress.log, keeps)
-        stack.callback(evaluator.stop, EVALUATOR_STOP_S)
+        evaluator = None
+        if options.evaluator is not None:
+            arguments = [*options.evaluator, "--since-ns", str(began_ns)]
+            evaluator = Evaluator(options.run.path, arguments, progress.log, keeps)
+            stack.callback(evaluator.stop, EVALUATOR_STOP_S)
         stack.callback(driver.stop, DRIVER_STOP_S)
         ended = _follow(progress, driver, world, evaluator, asked)
         code = driver.stop(DRIVER_STOP_S)
@@ -103,13 +111,51 @@ def _train(options: TrainOptions) -> int:
             name = signal.Signals(-code).name
             progress.log(f"driver killed by {name}: what came after the newest checkpoint is lost")
         lost = ended is _End.LOST or (world.exit_code is not None and not asked)
-        world.stop(WORLD_STOP_S)
+        world.stop()
         recorded = recorder is None or recorder.stop(RECORDER_STOP_S) == 0
-        if ended is _End.ALONE and code == 0:
+        if evaluator is not None and ended is _End.ALONE and code == 0:
             evaluator.finish(lambda: bool(asked))
     if code == 0 or progress.episodes:
         print(progress.table(options.run.path))
     return 0 if code == 0 and recorded and not lost else 1
+
+
+class World(Protocol):
+    """What the car drives in: one process or several."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the first that ended; None while all run."""
+
+    def stop(self) -> object:
+        """End it, and wait until it has ended."""
+
+
+class EmbeddedWorld(Child):
+    """`world_node`."""
+
+    def __init__(self, parameters: Mapping[str, object], log: Callable[[str], None]) -> None:
+        super().__init__("td3_driver.bridge_twin.world_node", parameters, log)
+
+    def stop(self, within_s: float = WORLD_STOP_S) -> int:
+        """Stop as `Child.stop`."""
+        return super().stop(within_s)
+
+
+def _world(
+    options: Mapping[str, object] | CarlaOptions,
+    log: Callable[[str], None],
+    stack: ExitStack,
+    skip: Callable[[], bool],
+) -> World:
+    if isinstance(options, CarlaOptions):
+        carla = CarlaWorld(options, log)
+        stack.callback(carla.stop)
+        carla.start(skip)
+        return carla
+    embedded = EmbeddedWorld(options, log)
+    stack.callback(embedded.stop)
+    return embedded
 
 
 class _End(enum.Enum):
@@ -196,7 +242,11 @@ class Evaluator:
 
 
 def _follow(
-    progress: Progress, driver: Child, world: Child, evaluator: Evaluator, asked: list[int]
+    progress: Progress,
+    driver: Child,
+    world: World,
+    evaluator: Evaluator | None,
+    asked: list[int],
 ) -> _End:
     """Show the progress until the driver ends; make it end when asked, or without a world."""
     node = rclpy.create_node("td3_driver_progress")
@@ -216,7 +266,8 @@ def _follow(
         elif world.exit_code is not None:
             end = _End.LOST
         else:
-            evaluator.watch()
+            if evaluator is not None:
+                evaluator.watch()
             continue
         exit_code = f" (exit code {world.exit_code})" if end is _End.LOST else ""
         progress.log(f"{end.value}{exit_code}: braking, saving latest.pth")
