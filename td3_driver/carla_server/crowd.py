@@ -33,6 +33,14 @@ class Crowd:
         actor = self._actors.get(key)
         return key if actor is None else actor.id
 
+    def destroy(self, actor_id: int) -> None:
+        """Take an actor out of the world, if it is one of these."""
+        for key, actor in self._actors.items():
+            if actor.id == actor_id:
+                self._scene.remove(key)
+                del self._actors[key]
+                return
+
     def refresh(self) -> tuple[list[Actor], list[int]]:
         """Follow the world; returns the actors that have come, and the ids of those gone."""
         bodies = self._scene.others.bodies()

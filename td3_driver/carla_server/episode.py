@@ -162,12 +162,15 @@ class Episode:
     def destroy(self, actor_id: int) -> bool:
         """Take an actor out of the world, and its stream; what is attached to it stays."""
         actor = self.actors.get(actor_id)
-        if actor is None or actor is self.spectator or isinstance(actor, CrowdActor):
+        if actor is None or actor is self.spectator:
             return False
         del self.actors[actor_id]
         self._vehicles.pop(actor_id, None)
         self._sensing.destroy(actor_id)
-        self.scene.remove(actor_id)
+        if isinstance(actor, CrowdActor):
+            self._crowd.destroy(actor_id)
+        else:
+            self.scene.remove(actor_id)
         return True
 
     def close(self) -> None:

@@ -166,10 +166,11 @@ class Scene:
         return prop
 
     def remove(self, actor_id: int) -> bool:
-        """Remove a car, walker or prop; returns whether there was one with that actor id."""
+        """Remove a car, walker, prop or other; returns whether there was one of that actor id."""
         groups: tuple[dict[int, Car] | dict[int, LedWalker] | dict[int, Prop], ...]
         groups = self.cars, self.walkers, self.props
-        return any(group.pop(actor_id, None) is not None for group in groups)
+        ours = any(group.pop(actor_id, None) is not None for group in groups)
+        return ours or self.others.remove(actor_id)
 
     def check_free(self, pose: Pose, body: Body) -> None:
         """Refuse a place for a car where something solid is, obstacles beside the road included.

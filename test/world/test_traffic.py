@@ -13,13 +13,14 @@ from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.world.bodies.boxes import NOBODY, Bodies, everybody
 from td3_driver.world.ground.surface import OBSTACLE, Surface
 from td3_driver.world.roads.generation import generate_opendrive
+from td3_driver.world.scene import Scene
 from td3_driver.world.simulation import Simulation, WorldConfig, WorldConfigError
 from td3_driver.world.traffic.lane_network import SPEED_LIMIT_MPS, LaneNetwork
 from td3_driver.world.traffic.vehicles import Traffic
 from td3_driver.world.traffic.walkers import Walkers, find_crossings
 
 from ..opendrive.making import lane, read, road, section, touches
-from ..towns import STREETS
+from ..towns import STREETS, town_of
 
 STEP_S = 0.05
 FAR_AWAY = [Pose(1e5, 1e5, 0.0)]
@@ -422,3 +423,23 @@ def test_more_than_there_is_room_for_is_refused(loop: RoadMap, what: str) -> Non
         Simulation(WorldConfig(**{what: 9999}, **SMALL), loop)
     with pytest.raises(WorldConfigError, match=rf"{what} -1; expected 0 or more"):
         WorldConfig(**{what: -1})
+
+
+def test_who_is_taken_away_does_not_come_back() -> None:
+    """Also where others come onto the road, and among pedestrians."""
+    world = Scene(town_of(STREETS), traffic=8, pedestrians=3)
+    there = world.others.bodies().actor_ids.tolist()
+    vehicle, person = there[2], there[-2]
+    rest = [actor_id for actor_id in there if actor_id not in (vehicle, person)]
+    assert world.remove(vehicle)
+    assert world.remove(person)
+    assert not world.remove(vehicle)
+    for _ in range(20):
+        assert world.others.bodies().actor_ids.tolist() == rest
+        world.step(STEP_S)
+    traffic = Traffic(LaneNetwork(two_way_road().lane_graph), 3, FAR_AWAY, np.random.default_rng(0))
+    for actor_id in traffic.bodies().actor_ids.tolist()[1:]:
+        assert traffic.remove(actor_id)
+    for _ in range(1200):
+        traffic.step(STEP_S, NOBODY, set())
+        assert len(traffic.bodies().actor_ids) <= 1

@@ -96,6 +96,11 @@ class Others:
         """The bodies of traffic, pedestrians and parked vehicles."""
         return everybody(self._vehicles_now(), self._walkers_now(), self.parked.bodies())
 
+    def remove(self, actor_id: int) -> bool:
+        """Take a road user away until all are placed anew; returns whether there was one."""
+        groups = (self._traffic, self._walkers, self.parked)
+        return any(group is not None and group.remove(actor_id) for group in groups)
+
     def meet(
         self, solid: Solid, bodies: Bodies, rows: Sequence[int]
     ) -> list[tuple[int, Impulse]]:

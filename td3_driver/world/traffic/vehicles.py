@@ -103,6 +103,7 @@ class Traffic:
         self._rng = rng
         self._actor_ids = FIRST_ACTOR_ID + self._rows
         self._next_id = FIRST_ACTOR_ID + count
+        self._removed = np.zeros(count, np.bool_)
         self.routes = LaneRoutes(
             network,
             np.concatenate([lanes[chosen], np.full(waiting, network.outside)]),
@@ -142,8 +143,9 @@ class Traffic:
         self._accelerations_mps2 = (self._velocities() - velocities) / dt_s
         for index in np.flatnonzero(~outside & (self.routes.to_the_end_m < self._half_m)).tolist():
             self._put(index, self._network.outside, _WAITING_AT_M, 0.0)
-        if outside.any():
-            self._let_in(int(outside.argmax()), others)
+        waiting = outside & ~self._removed
+        if waiting.any():
+            self._let_in(int(waiting.argmax()), others)
 
     def push(self, index: int, by_mps: float) -> None:
         """Change the speed of the vehicle in row `index` of `bodies`, along its lane.
@@ -152,6 +154,14 @@ class Traffic:
         """
         row = np.flatnonzero(~self.routes.outside)[index]
         self._speed_mps[row] = max(self._speed_mps[row] + by_mps, 0.0)
+
+    def remove(self, actor_id: int) -> bool:
+        """Take a vehicle off the roads for good; returns whether it was there."""
+        there = np.flatnonzero((self._actor_ids == actor_id) & ~self.routes.outside)
+        for row in there.tolist():
+            self._put(row, self._network.outside, _WAITING_AT_M, 0.0)
+            self._removed[row] = True
+        return len(there) > 0
 
     def bodies(self) -> Bodies:
         """The bodies of all vehicles that are on the roads."""

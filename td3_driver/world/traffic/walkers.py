@@ -95,6 +95,7 @@ class Walkers:
         self._lengths_m: FloatArray = np.hypot(ways[:, 0], ways[:, 1])
         self._ways = ways / self._lengths_m[:, None]
         self._rng = rng
+        self._actor_ids = FIRST_ACTOR_ID + np.arange(count)
         self._pace_mps = rng.uniform(*_SPEEDS_MPS, count)
         self._wait_s = rng.uniform(*_WAITS_S, count)
         self._forth = rng.random(count) < 0.5  # where each goes next
@@ -123,6 +124,14 @@ class Walkers:
         """Let the pedestrian in a row, who was hit, walk no more."""
         self._walking[index], self._hit[index] = False, True
 
+    def remove(self, actor_id: int) -> bool:
+        """Take a pedestrian away for good; returns whether there was one."""
+        kept = self._actor_ids != actor_id
+        for name, column in list(vars(self).items()):
+            if isinstance(column, np.ndarray):  # each has a row for each pedestrian
+                setattr(self, name, column[kept])
+        return not bool(kept.all())
+
     def bodies(self) -> Bodies:
         """The bodies of all pedestrians, facing where they walk or will walk."""
         direction = np.where(self._forth, 1.0, -1.0)[:, None] * self._ways
@@ -130,7 +139,7 @@ class Walkers:
         pace_mps = (self._walking * self._pace_mps)[:, None]
         count = len(yaw)
         return Bodies.steady(
-            FIRST_ACTOR_ID + np.arange(count),
+            self._actor_ids,
             np.column_stack([self._starts_m + self._s_m[:, None] * self._ways, yaw]),
             self._sizes_m,
             pace_mps * direction,
