@@ -437,7 +437,8 @@ def test_who_is_taken_away_does_not_come_back() -> None:
     for _ in range(20):
         assert world.others.bodies().actor_ids.tolist() == rest
         world.step(STEP_S)
-    traffic = Traffic(LaneNetwork(two_way_road().lane_graph), 3, FAR_AWAY, np.random.default_rng(0))
+    network = LaneNetwork(two_way_road().lane_graph)
+    traffic = Traffic(network, 3, FAR_AWAY, np.random.default_rng(0))
     for actor_id in traffic.bodies().actor_ids.tolist()[1:]:
         assert traffic.remove(actor_id)
     for _ in range(1200):
