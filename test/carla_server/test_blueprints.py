@@ -127,7 +127,7 @@ def test_what_our_objects_file_sets_can_be_set() -> None:
             continue  # the bridge's own, which no server knows
         blueprint = LIBRARY[told["type"]]
         assert blueprint.simulated
-        own = told.keys() - {"type", "id", "spawn_point", "sensors"}
+        own = told.keys() - {"type", "id", "spawn_point", "sensors", "attributes"}
         assert settable(blueprint).keys() >= own
 
 

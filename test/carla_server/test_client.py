@@ -25,15 +25,14 @@ CHECKS = {
     "traffic": "manager lights turns at_a_light",
 }
 
-# Calls whose answers the client throws away: that they do nothing is told in the server's log.
+# Calls whose answers the client throws away: that they do nothing is told in the server's log,
+# which holds no more than so many lines at once: the first of the many.
 UNHEARD = (
-    "add_actor_angular_impulse", "add_actor_force", "add_actor_torque",
-    "apply_ackermann_control_to_vehicle", "apply_ackermann_controller_settings", "blend_pose",
-    "disable_sensor_for_ros", "enable_carsim", "enable_chrono_physics", "enable_sensor_for_ros",
-    "get_pose_from_animation", "restore_physx_physics", "set_bones_transform",
-    "set_imui_gravity", "set_replayer_ignore_hero", "set_replayer_ignore_spectator",
-    "set_replayer_time_factor", "set_wheel_pitch_angle", "stop_replayer", "use_carsim_road",
-)  # fmt: skip
+    "add_actor_angular_impulse",
+    "add_actor_force",
+    "apply_ackermann_control_to_vehicle",
+    "apply_ackermann_controller_settings",
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import carla
 from .town import near, synchronous
 
 OBJECTS = Path(__file__).resolve().parents[3] / "config" / "ego_vehicle.json"
-OF_THE_OBJECTS_FILE = {"type", "id", "spawn_point", "sensors"}
+OF_THE_OBJECTS_FILE = {"type", "id", "spawn_point", "sensors", "attributes"}
 
 
 def town(client: Any) -> None:

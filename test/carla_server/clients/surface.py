@@ -403,7 +403,7 @@ def of_client(client: Any) -> Calls:
         "apply_batch": (DONE, lambda: client.apply_batch([])),
         "apply_batch_sync": (DONE, lambda: client.apply_batch_sync([], True)),
         "start_recorder": (REFUSED, lambda: client.start_recorder("a.log")),
-        "stop_recorder": (DONE, client.stop_recorder),
+        "stop_recorder": (UNHEARD, client.stop_recorder),
         "replay_file": (REFUSED, lambda: client.replay_file("a.log", 0.0, 0.0, 0)),
         "stop_replayer": (UNHEARD, lambda: client.stop_replayer(True)),
         "set_replayer_ignore_hero": (UNHEARD, lambda: client.set_replayer_ignore_hero(True)),
