@@ -100,7 +100,8 @@ def _rate(world: object, camera: bool) -> float:
         lens.set_attribute("image_size_x", str(_WIDTH_PX))
         lens.set_attribute("image_size_y", str(_HEIGHT_PX))
         mounted = carla.Transform(carla.Location(1.6, 0.0, 1.5))
-        world.spawn_actor(lens, mounted, attach_to=car).listen(pictures.put)
+        sensor = world.spawn_actor(lens, mounted, attach_to=car)
+        sensor.listen(pictures.put)
         _until_heard(world, pictures)
     start_s = time.perf_counter()
     for number in range(_TICKS):
@@ -109,18 +110,23 @@ def _rate(world: object, camera: bool) -> float:
         frame = world.tick()
         while camera and pictures.get(timeout=_PATIENCE_S).frame < frame:
             pass
-    return _TICKS / (time.perf_counter() - start_s)
+    rate = _TICKS / (time.perf_counter() - start_s)
+    if camera:
+        sensor.stop()  # it also has to be kept so long: else it falls silent
+    return rate
 
 
 def _until_heard(world: object, pictures: queue.Queue[object]) -> None:
     """Tick until a picture comes: the client connects in the background."""
-    while True:
+    end_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end_s:
         world.tick()  # type: ignore[attr-defined]
         try:
             pictures.get(timeout=0.1)
         except queue.Empty:
             continue
         return
+    raise TimeoutError(f"no picture in {_PATIENCE_S:g} s")
 
 
 def _await(port: int) -> None:
