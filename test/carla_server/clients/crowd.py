@@ -22,7 +22,6 @@ def actors(client: Any, vehicles: str, pedestrians: str) -> None:
             assert actor.attributes["role_name"] == "autopilot"
             assert actor.bounding_box.extent.length() > 0.5
             assert actor.is_alive
-            assert not actor.destroy()  # the world has them
         roads, gone = world.get_map(), dict.fromkeys((actor.id for actor in driving), 0.0)
         for _ in range(40):
             before = {actor.id: actor.get_location() for actor in (*driving, *walking)}
@@ -41,6 +40,11 @@ def actors(client: Any, vehicles: str, pedestrians: str) -> None:
                 place = actor.get_location()
                 assert math.hypot(place.x - lane.x, place.y - lane.y) < 2.0
         assert max(gone.values()) > 5.0
+        for actor in (driving[0], walking[0]):
+            assert actor.destroy()
+            world.tick()
+            assert actor.id not in [other.id for other in world.get_actors()]
+        assert len(world.get_actors().filter("vehicle.*")) == int(vehicles) - 1
 
 
 def struck(client: Any) -> None:
