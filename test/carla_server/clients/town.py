@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,11 +54,11 @@ class Heard:
     """What a sensor sends.
 
     Attributes:
-        frames: of all that came.
+        by_frame: all that came.
     """
 
     def __init__(self, world: carla.World, sensor: Any) -> None:
-        self.frames: list[int] = []
+        self.by_frame: dict[int, Any] = {}
         self._world = world
         self._sensor = sensor  # one that nobody holds stops
         self._messages: queue.Queue[Any] = queue.Queue()
@@ -85,14 +86,25 @@ class Heard:
                 return message
             assert message.frame < frame, f"{message.frame} came, but not {frame}"
 
-    def forget(self) -> None:
-        """Drop what has come and was not asked for."""
-        while not self._messages.empty():
-            self._messages.get()
-
     def _take(self, message: Any) -> None:
-        self.frames.append(message.frame)
+        self.by_frame[message.frame] = message
         self._messages.put(message)
+
+
+def heard_at_once(happen: Callable[[], None], *heard: Heard) -> list[Any]:
+    """Let something happen until all have heard of it in one tick; what each then got.
+
+    They connect in the background: what happens before they have is not told to them.
+    """
+    for _ in range(200):
+        happen()
+        end_s = time.monotonic() + 0.3
+        while time.monotonic() < end_s:
+            frames = set.intersection(*(set(of.by_frame) for of in heard))
+            if frames:
+                return [of.by_frame[min(frames)] for of in heard]
+            time.sleep(0.01)
+    raise AssertionError("it happened 200 times, and was not told")
 
 
 def free_port() -> int:

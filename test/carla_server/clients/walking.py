@@ -7,7 +7,17 @@ from typing import Any
 
 import carla
 
-from .town import STEP_S, Heard, attached, near, spawned, straight_place, synchronous, ticked
+from .town import (
+    STEP_S,
+    Heard,
+    attached,
+    heard_at_once,
+    near,
+    spawned,
+    straight_place,
+    synchronous,
+    ticked,
+)
 
 
 def led(client: Any) -> None:
@@ -70,10 +80,16 @@ def run_over(client: Any) -> None:
         ticked(world, 20)
         sensors = [attached(world, "sensor.other.collision", actor) for actor in (car, walker)]
         heard = [Heard(world, sensor) for sensor in sensors]
-        car.apply_control(carla.VehicleControl(throttle=0.8))
-        pushed, hit = (of.until_there() for of in heard)
+        ahead = place.get_forward_vector()
+
+        def crash() -> None:
+            car.set_transform(place)
+            walker.set_transform(carla.Transform(there, place.rotation))
+            car.set_target_velocity(ahead * 8.0)
+            ticked(world, 40)
+
+        pushed, hit = heard_at_once(crash, *heard)
         assert (pushed.actor.id, pushed.other_actor.id) == (car.id, walker.id)
         assert (hit.actor.id, hit.other_actor.id) == (walker.id, car.id)
-        ahead = place.get_forward_vector()
         assert pushed.normal_impulse.dot(ahead) < 0.0
         assert hit.normal_impulse.dot(ahead) > 0.0
