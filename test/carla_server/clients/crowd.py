@@ -8,7 +8,7 @@ from typing import Any
 
 import carla
 
-from .town import STEP_S, Heard, attached, near, spawned, synchronous, ticked
+from .town import STEP_S, Heard, attached, heard_at_once, near, spawned, synchronous, ticked
 
 
 def actors(client: Any, vehicles: str, pedestrians: str) -> None:
