@@ -40,7 +40,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.vehicle import MASS_KG
 from td3_driver.world.camera.weather import look_of_weather
-from td3_driver.world.scene import OccupiedError, Scene
+from td3_driver.world.scene import OccupiedError, Scene, spawn_poses_on
 from td3_driver.world.traffic_lights import TrafficLights
 
 LARGEST_STEP_S = 0.1  # of the physics; a longer tick is made of several
@@ -70,6 +70,8 @@ class Episode:
 
     Attributes:
         actors: all of them by id, in order of creation.
+        spawn_poses: on the lanes that CARLA's maps have for driving, which are not all that a car
+            may use here.
 
     Raises:
         WorldConfigError: the map has no room for the others, or no lane to start on.
@@ -93,6 +95,8 @@ class Episode:
             pedestrians=surroundings.pedestrians,
             scenery=surroundings.scenery,
         )
+        lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
+        self.spawn_poses = spawn_poses_on([lane for lane in lanes if lane.kind == "driving"])
         self.lights = TrafficLights(road_map)
         self.actors: dict[int, Actor] = {}
         self.set_weather(WeatherParameters())

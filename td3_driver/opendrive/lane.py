@@ -78,6 +78,7 @@ class Lane:
     Attributes:
         key: its numbers.
         name: its name for messages, with the document's road id.
+        kind: its type in the document, such as `driving`.
         line_m: (N, 2) its middle, in the ROS map frame, about 0.5 m apart, N >= 2.
         height_m: (N,) height of the ground there.
         left_m, right_m: (N, 2) its edges.
@@ -89,6 +90,7 @@ class Lane:
 
     key: LaneId
     name: str
+    kind: str
     line_m: FloatArray
     height_m: FloatArray
     left_m: FloatArray

@@ -94,6 +94,7 @@ def _shaped(
                 yield _directed(
                     LaneId(number, index, record.lane_id),
                     f"road {road.road_id} section {index} lane {record.lane_id}",
+                    record.kind,
                     (inside, outside, height_m),
                     lines,
                     _limits(road, record, section.s_m, s_m[0], s_m[-1]),
@@ -122,6 +123,7 @@ def _borders(
 def _directed(
     key: LaneId,
     name: str,
+    kind: str,
     shape: tuple[FloatArray, FloatArray, FloatArray],
     lines: list[tuple[Line, ...]],
     limits: tuple[SpeedLimit, ...],
@@ -145,7 +147,7 @@ def _directed(
     steps = np.hypot(*np.diff(middle, axis=0).T)
     length_m = float(steps.sum())
     return Lane(
-        key, name, middle, height_m, left, right,
+        key, name, kind, middle, height_m, left, right,
         _stretched(left_lines, length_m), _stretched(right_lines, length_m),
         junction, along != leftmost_first,
         tuple(SpeedLimit(a * length_m, b * length_m, limit_mps) for a, b, limit_mps in limits),

@@ -7,7 +7,7 @@ The same calls give the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap, pose_of
 from td3_driver.driving.types import Pose
+from td3_driver.opendrive.lane import Lane
 from td3_driver.world.bodies.boxes import NOBODY, Bodies, Body, everybody, penetration
 from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.contact import Contact, Impulse, collide, strike
@@ -59,6 +60,12 @@ class Collision:
     impulse: Impulse
 
 
+def spawn_poses_on(lanes: Sequence[Lane]) -> list[Pose]:
+    """The middles of lanes outside junctions, with the traffic, where they are wide enough."""
+    places = places_along(lanes, _SPAWN_SPACING_M)
+    return [pose_of(place) for place in places if place.width_m >= NARROWEST_M]
+
+
 class Scene:
     """A town and all that is in it; nobody at first but traffic and pedestrians.
 
@@ -94,11 +101,7 @@ class Scene:
         self.surface = Surface(road_map, seed)
         self.terrain = Terrain(road_map)
         graph_lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
-        self.spawn_poses = [
-            pose_of(place)
-            for place in places_along(graph_lanes, _SPAWN_SPACING_M)
-            if place.width_m >= NARROWEST_M
-        ]
+        self.spawn_poses = spawn_poses_on(graph_lanes)
         self.cars: dict[int, Car] = {}
         self.walkers: dict[int, LedWalker] = {}
         self.props: dict[int, Prop] = {}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ from td3_driver.carla_server.calls.refused import refused
 from td3_driver.carla_server.calls.traffic import TrafficCalls
 from td3_driver.carla_server.calls.vehicles import VehicleCalls
 from td3_driver.carla_server.calls.world import WorldCalls
+from td3_driver.carla_server.episode import Episode, Surroundings
+from td3_driver.carla_server.streams import Streams
+from td3_driver.driving.routes.road_map import RoadMap
 
 from .serving import MAPS, Serving
 
@@ -37,6 +41,18 @@ def town() -> Iterator[Serving]:
 )
 def test_they_do(town: Serving, check: str) -> None:
     town.run_client("public_ways", check)
+
+
+def test_cars_start_where_a_carla_map_has_lanes() -> None:
+    """Of a road whose one lane turns off, as of any other than `driving`, it has none."""
+    roads = (MAPS / "plain.xodr").read_text()
+    assert 'type="driving"' in roads
+    ids, streams = itertools.count(1_000_000), Streams(1, print)
+    for kind, there in (("driving", True), ("bidirectional", False)):
+        road_map = RoadMap(roads.replace('type="driving"', f'type="{kind}"'), "town")
+        episode = Episode(1, road_map, Surroundings(), ids, streams)
+        assert episode.scene.spawn_poses
+        assert bool(episode.spawn_poses) is there
 
 
 def test_nothing_is_both_simulated_and_refused() -> None:

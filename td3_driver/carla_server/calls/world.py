@@ -64,7 +64,7 @@ class WorldCalls:
         places = [
             transform_of((x, y, z + _ABOVE_GROUND_M, pitch, yaw, roll))
             for x, y, z, pitch, yaw, roll in map(
-                carla_pose, episode.scene.spawn_poses[::_SPAWN_SPACING]
+                carla_pose, episode.spawn_poses[::_SPAWN_SPACING]
             )
         ]
         return [f"Carla/Maps/{episode.road_map.name}", encode(places)]
