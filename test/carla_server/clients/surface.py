@@ -17,7 +17,7 @@ from typing import Any
 import carla
 import pytest
 
-from .town import attached, free_port, spawned, synchronous
+from .town import attached, free_port, kept, spawned, synchronous
 
 DONE, HERE, REFUSED, UNHEARD = "done", "here", "refused", "unheard"
 Calls = dict[str, tuple[str, Callable[[], object]]]
@@ -61,7 +61,7 @@ def tables(client: Any, world: Any) -> Iterator[tuple[Any, tuple[Any, ...], Call
     world.tick()
     lights = world.get_actors().filter("traffic.traffic_light")
     yield carla.Actor, (), of_actor(car, places[0])
-    driver = client.get_trafficmanager(free_port())
+    driver = kept(client.get_trafficmanager(free_port()))
     yield carla.Vehicle, (carla.Actor,), of_vehicle(car, driver)
     driver.shut_down()
     yield carla.Walker, (carla.Actor,), of_walker(walker)
@@ -398,7 +398,7 @@ def of_client(client: Any) -> Calls:
         "request_file": (REFUSED, lambda: client.request_file("a")),
         "set_files_base_folder": (HERE, lambda: client.set_files_base_folder("/tmp")),
         "get_trafficmanager": (
-            DONE, lambda: client.get_trafficmanager(free_port()).shut_down()
+            DONE, lambda: kept(client.get_trafficmanager(free_port())).shut_down()
         ),
         "apply_batch": (DONE, lambda: client.apply_batch([])),
         "apply_batch_sync": (DONE, lambda: client.apply_batch_sync([], True)),

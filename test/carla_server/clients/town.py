@@ -18,10 +18,21 @@ STEP_S = 0.05
 PATIENCE_S = 60.0
 
 
+# What threads of the wheel may still use when Python has no name for it any more: freed in the
+# wrong moment, they end the process with SIGSEGV.
+_KEPT: list[Any] = []
+
+
+def kept(thing: Any) -> Any:
+    """The thing itself, which lives as long as the process."""
+    _KEPT.append(thing)
+    return thing
+
+
 @contextmanager
 def synchronous(client: carla.Client) -> Iterator[carla.World]:
     """A world as new, that ticks when it is told to; afterwards by itself again."""
-    world = client.reload_world()
+    world = kept(client.reload_world())
     settings = world.get_settings()
     settings.synchronous_mode, settings.fixed_delta_seconds = True, STEP_S
     world.apply_settings(settings)
@@ -37,7 +48,7 @@ def spawned(world: carla.World, kind: str, where: Any = None, **attributes: obje
     blueprint = world.get_blueprint_library().find(kind)
     for name, value in attributes.items():
         blueprint.set_attribute(name, str(value))
-    return world.spawn_actor(blueprint, where or world.get_map().get_spawn_points()[0])
+    return kept(world.spawn_actor(blueprint, where or world.get_map().get_spawn_points()[0]))
 
 
 def attached(
@@ -47,7 +58,7 @@ def attached(
     blueprint = world.get_blueprint_library().find(kind)
     for name, value in attributes.items():
         blueprint.set_attribute(name, str(value))
-    return world.spawn_actor(blueprint, where or carla.Transform(), attach_to=parent)
+    return kept(world.spawn_actor(blueprint, where or carla.Transform(), attach_to=parent))
 
 
 class Heard:
@@ -60,7 +71,6 @@ class Heard:
     def __init__(self, world: carla.World, sensor: Any) -> None:
         self.by_frame: dict[int, Any] = {}
         self._world = world
-        self._sensor = sensor  # one that nobody holds stops
         self._messages: queue.Queue[Any] = queue.Queue()
         sensor.listen(self._take)
 

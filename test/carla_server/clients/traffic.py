@@ -8,7 +8,7 @@ from typing import Any
 
 import carla
 
-from .town import STEP_S, free_port, near, spawned, synchronous, ticked
+from .town import STEP_S, free_port, kept, near, spawned, synchronous, ticked
 
 VEHICLES, TICKS = 10, 300
 STATE = carla.TrafficLightState
@@ -21,7 +21,7 @@ def manager(client: Any) -> None:
         roads, library = world.get_map(), world.get_blueprint_library()
         places = roads.get_spawn_points()
         model3, command = library.find("vehicle.tesla.model3"), carla.command
-        driver = client.get_trafficmanager(free_port())
+        driver = kept(client.get_trafficmanager(free_port()))
         driver.set_synchronous_mode(True)
         driver.set_random_device_seed(1)
         driver.set_global_distance_to_leading_vehicle(2.5)
