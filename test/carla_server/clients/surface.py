@@ -31,6 +31,7 @@ BUFFER = carla.GBufferTextureID.SceneColor
 
 def check(client: Any) -> None:
     """Call everything."""
+    town = client.get_world().get_map().name
     with synchronous(client) as world:
         for kind, inherited, calls in tables(client, world):
             names = {name for name in dir(kind) if not name.startswith("_")}
@@ -39,6 +40,7 @@ def check(client: Any) -> None:
             for name, (outcome, call) in calls.items():
                 print(f"{kind.__name__}.{name}")  # the last one is where it went wrong
                 compare(outcome, call)
+    client.load_world(town)
 
 
 def compare(outcome: str, call: Callable[[], object]) -> None:
