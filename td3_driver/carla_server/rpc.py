@@ -211,7 +211,8 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._behind = False
-        self._go_on()
+        # Not at once: a reply that cannot be sent in here ends the transport twice.
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def data_received(self, data: bytes) -> None:
         try:
