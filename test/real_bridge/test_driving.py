@@ -46,7 +46,8 @@ def test_it_learns_in_step_with_the_bridge(
     """
     ear = Ear()
     for _ in range(LISTENERS):
-        ear.node.create_subscription(Image, f"{ROLE}/rgb_front/image", lambda _: None, 10)
+        topic = f"{ROLE}/rgb_front/image"
+        ear.node.create_subscription(Image, topic, lambda _: None, 10, raw=True)
     driver = Script("telling_driver", *settings, f"steps:={STEPS}", "world_timeout_s:=10.0")
     said = len(stack.bridge.lines)
     try:
@@ -58,7 +59,9 @@ def test_it_learns_in_step_with_the_bridge(
     driven = [tick for tick, command in sorted(ear.commands.items()) if command.throttle]
     ticks = range(driven[0], driven[-1])
     unanswered = [tick for tick in ticks if not ear.counts[tick]]
-    late = [tick for tick in ticks if tick in ear.commands and not _obeyed(ear, tick)]
+    # The bridge keeps ten messages for who listens; a busy machine may be later than that.
+    heard = [tick for tick in ticks if tick in ear.commands and tick + 1 in ear.executed]
+    late = [tick for tick in heard if not _obeyed(ear, tick)]
     leaked = sum(map(int, re.findall(r"(\d+) leaked", driver.output)[-1:]))
     stored = len(re.findall(r"^STORED ", driver.output, re.MULTILINE))
     bridge = Counter(
@@ -73,6 +76,7 @@ def test_it_learns_in_step_with_the_bridge(
             f" the bridge: {dict(bridge) or 'no warnings'}"
         )
     assert stored > 0.9 * STEPS
+    assert len(heard) > 0.9 * len(ticks)
     assert all(tick + 1 not in late for tick in late), "a chain"
     assert len(late) + len(unanswered) <= 0.02 * len(ticks)
     assert max(ear.counts[tick] for tick in ticks) == 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from builtin_interfaces.msg import Time
 from carla_msgs.msg import CarlaEgoVehicleStatus
@@ -27,6 +28,8 @@ from td3_driver.ros.wires import Wires
 
 # In real time only the newest frame counts: DDS overwrites older ones instead of queueing them.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# A bridge that does not wait publishes the next tick before this one's picture has come.
+_TICKS_KEPT = 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Sighting:
     users: RoadUsers
 
 
+Value = TypeVar("Value")
 OnFrame = Callable[[Sighting], None]
 OnBareTick = Callable[[Time], None]
 
@@ -107,6 +111,8 @@ class Intake:
         self._held: Pair | None = None
         self._held_sent_ns = 0
         self._status: CarlaEgoVehicleStatus | None = None
+        self._executed: dict[int, Control] = {}  # by stamp, of the newest ticks
+        self._users_at: dict[int, RoadUsers] = {}
         self._users = NOBODY
         self._users_ns: int | None = None  # stamp of the users; None: not published
         self._users_s = 0.0  # arrival of the users, time.monotonic
@@ -129,6 +135,8 @@ class Intake:
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
         self._hears_of_status = False
+        self._executed.clear()
+        self._users_at.clear()
         self.image_s = self.odometry_s = self.frame_s = time.monotonic()
         self.active = True
 
@@ -165,6 +173,7 @@ class Intake:
 
     def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
         self._status = message
+        _keep(self._executed, stamp_ns(message.header.stamp), control_of(message.control))
         if self.active:
             self._release_if_complete()
 
@@ -172,6 +181,7 @@ class Intake:
         if not self.active:
             return
         self._users, self._users_ns = road_users(message), stamp_ns(message.header.stamp)
+        _keep(self._users_at, self._users_ns, self._users)
         self._users_s = time.monotonic()
         self._release_if_complete()
 
@@ -237,18 +247,24 @@ class Intake:
         if self._held is None:
             return
         (image, odometry), self._held = self._held, None
+        stamp = stamp_ns(odometry.header.stamp)
         known = self.hears_of_users and self._knows_users(odometry)
         if self._pairing.own_stamps:
             known = time.monotonic() - self._users_s <= GAP_NS * 1e-9
-        users = self._users if known else NOBODY
-        executed = human = None
-        if self._status is not None:
-            done = control_of(self._status.control)
-            of_this_tick = stamp_ns(self._status.header.stamp) == stamp_ns(odometry.header.stamp)
-            executed = done if of_this_tick and done.finite else None
-            self._hears_of_status |= of_this_tick
-            if self.override:
-                human = done if done.finite else FULL_BRAKE
-        elif self.override:
-            return
+        users = self._users_at.get(stamp, self._users) if known else NOBODY
+        done, human = self._executed.get(stamp), None
+        self._hears_of_status |= done is not None
+        if self.override:
+            if self._status is None:
+                return
+            drives = control_of(self._status.control) if done is None else done
+            human = drives if drives.finite else FULL_BRAKE
+        executed = done if done is not None and done.finite else None
         self._on_frame(Sighting(image, odometry, self._held_sent_ns, executed, human, users))
+
+
+def _keep(values: dict[int, Value], stamp: int, value: Value) -> None:
+    """Add a tick's value, and forget the oldest."""
+    values[stamp] = value
+    if len(values) > _TICKS_KEPT:
+        del values[next(iter(values))]
