@@ -265,6 +265,7 @@ class Intake:
 
 def _keep(values: dict[int, Value], stamp: int, value: Value) -> None:
     """Add a tick's value, and forget the oldest."""
+    values.pop(stamp, None)  # a world's time may begin anew
     values[stamp] = value
     if len(values) > _TICKS_KEPT:
         del values[next(iter(values))]
