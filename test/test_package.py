@@ -31,6 +31,7 @@ KEYS = {
     "gymnasium": "python3-gymnasium-pip",
     "jinja2": "python3-jinja2",
     "matplotlib": "python3-matplotlib",
+    "msgpack": "python3-msgpack",
     "networkx": "python3-networkx",
     "numpy": "python3-numpy",
     "rosbags": "python3-rosbags-pip",
