@@ -28,6 +28,7 @@ ROWS = {
 }
 _LARGEST_PX = 4096
 MOST_PIXELS = 4 * _LARGEST_PX**2  # of all cameras: each pixel takes up to 40 bytes
+_NARROWEST_DEG = 0.001
 _LOWEST_M = 0.05
 _DEEPEST_M = 1000.0
 
@@ -56,8 +57,10 @@ class Lens:
                 raise CallError(
                     f"{description.id}: {name} {size:g}; expected 1 to {_LARGEST_PX} pixels"
                 )
-        if not 0.0 < fov < 180.0:
-            raise CallError(f"{description.id}: fov {fov:g}; expected an angle between 0 and 180")
+        if not _NARROWEST_DEG <= fov < 180.0:
+            raise CallError(
+                f"{description.id}: fov {fov:g}; expected {_NARROWEST_DEG:g} to less than 180"
+            )
         return cls(int(width), int(height), fov)
 
     @property
@@ -74,7 +77,7 @@ def picture(sensor: Sensor, parent: Actor | None, scene: Scene, look: Look) -> t
         camera.wear(look)
         sensor.made["look"] = look
     # A camera on a car is not blinded by it, as in the picture of `world_node`.
-    solids = scene.solids(without=(parent.id,) if parent is not None else ())
+    solids = scene.solids(without=(parent.body_id,) if parent is not None else ())
     pixels: ByteArray
     if sensor.kind == "sensor.camera.rgb":
         pixels = camera.render(scene.surface, pose, solids)
