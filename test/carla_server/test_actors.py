@@ -139,6 +139,19 @@ def test_sensors_on_traffic_do_not_sense_it(stranger: Stranger) -> None:
     assert found is None or found[0] != vehicle.body_id
 
 
+@pytest.mark.parametrize("radius_m", [0.0, 0.5])
+def test_an_obstacle_is_seen_along_a_line_or_a_strip(
+    stranger: Stranger, radius_m: float
+) -> None:
+    car = stranger.spawn("vehicle.tesla.model3", first_place(stranger))
+    block = stranger.spawn("static.prop.container", [[8.0, 0.0, 0.0], [0.0] * 3], parent=car)
+    settings = {"distance": 20.0, "hit_radius": radius_m}
+    ahead = actor(stranger, stranger.spawn("sensor.other.obstacle", parent=car, **settings))
+    assert isinstance(ahead, Sensor)
+    found = events.obstacle(ahead, actor(stranger, car), stranger.server.episode.scene)
+    assert found == (block, pytest.approx(8.0 - 1.93 / 2.0))
+
+
 def test_traffic_has_all_the_attributes_of_its_kind(stranger: Stranger) -> None:
     vehicle = of_the_crowd(stranger)
     assert vehicle.description.text("role_name") == "autopilot"
@@ -162,6 +175,8 @@ def test_a_spawned_actor_is_told_of_whatever_follows(stranger: Stranger) -> None
 def test_numbers_that_other_clients_cannot_read_are_refused(stranger: Stranger) -> None:
     car = stranger.spawn("vehicle.tesla.model3", first_place(stranger))
     assert "state" in stranger.refusal("set_vehicle_light_state", car, [2**32])
+    settings = [True, False, [True, 0.05], True, 0.01, 2**31]
+    assert "2147483647" in stranger.refusal("set_episode_settings", settings)
     assert [[0, ["4294967296; expected 0 to 4294967295"]]] in stranger.call(
         "apply_batch", [[[18, [car, 2**32]]]], False
     )
