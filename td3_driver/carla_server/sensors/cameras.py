@@ -29,7 +29,6 @@ ROWS = {
 _LARGEST_PX = 4096
 MOST_PIXELS = 4 * _LARGEST_PX**2  # of all cameras: each pixel takes up to 40 bytes
 _NARROWEST_DEG = 0.001
-_LOWEST_M = 0.05
 _DEEPEST_M = 1000.0
 
 
@@ -135,7 +134,7 @@ def _made(lens: Lens, mounting: Pose6) -> Camera:
         lens.fov_deg,
         x_m=x,
         y_m=-y,
-        z_m=max(z, _LOWEST_M),
+        z_m=z,
         pitch_deg=-pitch,
         yaw_deg=-yaw,
         roll_deg=roll,
