@@ -75,8 +75,7 @@ class Episode:
             may use here.
 
     Raises:
-        WorldConfigError: the map has no room for the others, or no lane to start on.
-        ValueError: its roads lie too far apart to be drawn.
+        ValueError: the map has no room for the others, or its roads lie too far apart to be drawn.
     """
 
     def __init__(
