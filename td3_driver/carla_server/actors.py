@@ -29,7 +29,7 @@ from td3_driver.world.traffic_lights import TrafficLights
 
 NOWHERE: Pose6 = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _REST: Triple = (0.0, 0.0, 0.0)
-_UNKNOWN_CONTROL = VehicleControl(gear=1)
+_UNKNOWN_CONTROL = VehicleControl()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -165,9 +165,12 @@ class VehicleActor(Actor):
 
     def _drive(self, control: VehicleControl) -> None:
         self.control = control
-        backwards = control.reverse or (control.manual_gear_shift and control.gear < 0)
         self.car.control = Control(
-            control.throttle, control.steer, control.brake, control.hand_brake, backwards
+            control.throttle,
+            control.steer,
+            control.brake,
+            control.hand_brake,
+            control.current_gear < 0,
         )
 
     @property

@@ -116,6 +116,13 @@ class VehicleControl:
     manual_gear_shift: bool = False
     gear: Int32 = 0
 
+    @property
+    def current_gear(self) -> int:
+        """What a car of one gear is in by this command, and clients are told; -1 backwards."""
+        if self.reverse:
+            return -1
+        return self.gear if self.manual_gear_shift else 1
+
 
 @dataclass(frozen=True, slots=True)
 class WalkerControl:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +171,31 @@ def test_a_spawned_actor_is_told_of_whatever_follows(stranger: Stranger) -> None
     ((answer,),) = stranger.call("apply_batch", [spawn], False)
     assert answer[0] == 1
     assert stranger.server.episode.actor(answer[1]).control.throttle == 0.5  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("command", "gear"),
+    [
+        ([1.0, 0.0, 0.0], 1),
+        ([1.0, 0.0, 0.0, False, True], -1),
+        ([1.0, 0.0, 0.0, False, False, True, 3], 3),
+        ([1.0, 0.0, 0.0, False, False, True, -1], -1),
+    ],
+)
+def test_the_gear_that_is_told_is_that_of_the_drive(
+    stranger: Stranger, command: list[Any], gear: int
+) -> None:
+    """In the state, whose client reads a car's control there, and in the telemetry."""
+    car = stranger.spawn("vehicle.tesla.model3", first_place(stranger))
+    stranger.value("apply_control_to_vehicle", car, command)
+    for _ in range(40):
+        stranger.server.tick()
+    _, backwards, _, told = struct.unpack_from("<3?i", actor(stranger, car).state(), 65 + 12)
+    assert (told, backwards) == (gear, gear < 0)
+    assert stranger.value("get_telemetry_data", car)[5] == gear
+    yaw_rad = np.radians(actor(stranger, car).pose[4])
+    ahead = np.dot(actor(stranger, car).velocity[:2], (np.cos(yaw_rad), np.sin(yaw_rad)))
+    assert np.sign(ahead) == np.sign(gear)
 
 
 def test_numbers_that_other_clients_cannot_read_are_refused(stranger: Stranger) -> None:
