@@ -15,9 +15,10 @@ from td3_driver.carla_server.sensors import cameras, events
 from td3_driver.world.semantic_class import SemanticClass
 
 from .serving import MAPS
-from .stranger import NOWHERE, Stranger
+from .stranger import Stranger
 
 BEHIND = [[-8.0, 0.0, 3.0], [-15.0, 0.0, 0.0]]
+DOWN = [[0.0, 0.0, 6.0], [-90.0, 0.0, 0.0]]
 SMALL = {"image_size_x": 64, "image_size_y": 48}
 
 
@@ -76,10 +77,12 @@ def test_a_vehicle_is_seen_as_its_tags_say(
 ) -> None:
     vehicle = stranger.spawn(f"vehicle.{kind}", first_place(stranger))
     assert actor(stranger, vehicle).tags == bytes([shown])
-    mark = stranger.spawn("controller.ai.walker", NOWHERE, parent=vehicle)
-    camera = stranger.spawn("sensor.camera.semantic_segmentation", BEHIND, parent=mark, **SMALL)
+    semantic = "sensor.camera.semantic_segmentation"
+    behind = stranger.spawn(semantic, BEHIND, parent=vehicle, **SMALL)
     vehicles = range(SemanticClass.CAR, SemanticClass.BICYCLE + 1)
-    assert seen(stranger, camera).intersection(vehicles) == {shown}
+    assert seen(stranger, behind).intersection(vehicles) == {shown}
+    above = stranger.spawn(semantic, DOWN, parent=vehicle, **SMALL)
+    assert not seen(stranger, above).intersection(vehicles)
 
 
 def test_a_prop_that_is_moved_is_there(stranger: Stranger) -> None:
@@ -131,7 +134,7 @@ def test_sensors_on_traffic_do_not_sense_it(stranger: Stranger) -> None:
     """Its body has another number than the actor; there is no other vehicle."""
     vehicle = of_the_crowd(stranger)
     camera = stranger.spawn(
-        "sensor.camera.semantic_segmentation", BEHIND, parent=vehicle.id, **SMALL
+        "sensor.camera.semantic_segmentation", DOWN, parent=vehicle.id, **SMALL
     )
     assert SemanticClass.CAR not in seen(stranger, camera)
     ahead = actor(stranger, stranger.spawn("sensor.other.obstacle", parent=vehicle.id))
