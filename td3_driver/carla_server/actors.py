@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from td3_driver.carla_server import wire
-from td3_driver.carla_server.axes import carla_pose, carla_vector
+from td3_driver.carla_server.axes import carla_pose, carla_vector, world_pose
 from td3_driver.carla_server.structures import (
     ActorDescription,
     BoundingBox,
@@ -23,17 +23,18 @@ from td3_driver.carla_server.wire import Pose6, Triple
 from td3_driver.driving.types import Control
 from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.powertrain import WHEELS
+from td3_driver.world.bodies.solid import Prop, Solid
 from td3_driver.world.bodies.walker import LedWalker
 from td3_driver.world.traffic_lights import TrafficLights
 
 NOWHERE: Pose6 = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _REST: Triple = (0.0, 0.0, 0.0)
-_UNKNOWN_CONTROL = VehicleControl(gear=1)
+_UNKNOWN_CONTROL = VehicleControl()
 
 
 @dataclass(eq=False, kw_only=True)
 class Actor:
-    """Anything that has an id: this class itself is what neither moves nor is solid.
+    """Anything that has an id: this class itself is what neither drives nor is solid.
 
     Attributes:
         pose: in the map, CARLA's axes.
@@ -55,6 +56,16 @@ class Actor:
     def kind(self) -> str:
         """Such as `vehicle.tesla.model3`."""
         return self.description.id
+
+    @property
+    def body_id(self) -> int:
+        """The number of its body in the scene."""
+        return self.id
+
+    @property
+    def solid(self) -> Solid | None:
+        """Its body, if clients may move it."""
+        return None
 
     @property
     def velocity(self) -> Triple:
@@ -83,11 +94,35 @@ class Actor:
             self.id, self.pose, self.velocity, self.turning, self.acceleration, self._of_kind()
         )
 
+    def move(self, pose: Pose6) -> None:
+        """Put it somewhere in the map."""
+        self.pose = pose
+
+    def attach(self) -> None:
+        """Be carried from now on: it passes through others."""
+        if self.solid is not None:
+            self.solid.collides = False
+
     def refresh(self) -> None:
         """Take the pose from the world after a step."""
 
     def _of_kind(self) -> bytes:
         return b""
+
+
+@dataclass(eq=False, kw_only=True)
+class PropActor(Actor):
+    """A thing that stands where it is put."""
+
+    prop: Prop
+
+    @property
+    def solid(self) -> Solid:
+        return self.prop
+
+    def move(self, pose: Pose6) -> None:
+        self.prop.pose = world_pose(pose)
+        self.pose = pose
 
 
 @dataclass(eq=False, kw_only=True)
@@ -130,10 +165,17 @@ class VehicleActor(Actor):
 
     def _drive(self, control: VehicleControl) -> None:
         self.control = control
-        backwards = control.reverse or (control.manual_gear_shift and control.gear < 0)
         self.car.control = Control(
-            control.throttle, control.steer, control.brake, control.hand_brake, backwards
+            control.throttle,
+            control.steer,
+            control.brake,
+            control.hand_brake,
+            control.current_gear < 0,
         )
+
+    @property
+    def solid(self) -> Solid:
+        return self.car
 
     @property
     def velocity(self) -> Triple:
@@ -147,6 +189,14 @@ class VehicleActor(Actor):
     @property
     def acceleration(self) -> Triple:
         return carla_vector(self.car.vehicle.state.acceleration_mps2)
+
+    def move(self, pose: Pose6) -> None:
+        self.car.place(world_pose(pose))
+        self.refresh()
+
+    def attach(self) -> None:
+        super().attach()
+        self.car.simulate_physics = False
 
     def refresh(self) -> None:
         self.pose = carla_pose(self.car.pose, self.car.ground.pitch_rad)
@@ -174,9 +224,17 @@ class WalkerActor(Actor):
         self.walker.velocity_mps = (along.x * control.speed, -along.y * control.speed)
 
     @property
+    def solid(self) -> Solid:
+        return self.walker
+
+    @property
     def velocity(self) -> Triple:
         x, y = self.walker.map_velocity()
         return x, -y, 0.0
+
+    def move(self, pose: Pose6) -> None:
+        self.walker.pose = world_pose(pose)
+        self.refresh()
 
     def refresh(self) -> None:
         x, y, z, pitch, yaw, roll = carla_pose(self.walker.pose)
@@ -191,11 +249,20 @@ class WalkerActor(Actor):
 
 @dataclass(eq=False, kw_only=True)
 class CrowdActor(Actor):
-    """One of the world's own traffic or pedestrians; `crowd.py` moves it."""
+    """One of the world's own traffic or pedestrians; `crowd.py` moves it, and clients cannot.
 
+    Attributes:
+        key: the number of its body, which comes again.
+    """
+
+    key: int
     velocity_now: Triple = _REST
     turning_now: Triple = _REST
     acceleration_now: Triple = _REST
+
+    @property
+    def body_id(self) -> int:
+        return self.key
 
     @property
     def velocity(self) -> Triple:
@@ -208,6 +275,9 @@ class CrowdActor(Actor):
     @property
     def acceleration(self) -> Triple:
         return self.acceleration_now
+
+    def move(self, pose: Pose6) -> None:
+        pass
 
     def _of_kind(self) -> bytes:
         if self.kind.startswith("vehicle."):

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from td3_driver.carla_server.actors import Actor, CrowdActor, upright_box
 from td3_driver.carla_server.library.attributes import AttributeType
 from td3_driver.carla_server.library.blueprints import LIBRARY, Blueprint, Box
+from td3_driver.carla_server.library.descriptions import checked
 from td3_driver.carla_server.structures import ActorDescription, AttributeValue
-from td3_driver.carla_server.tags import tags_of
+from td3_driver.carla_server.tags import class_of, tags
+from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.scene import Scene
 
 _PEDESTRIAN_LENGTH_M = 1.2  # whatever is shorter walks
@@ -33,26 +35,23 @@ class Crowd:
         actor = self._actors.get(key)
         return key if actor is None else actor.id
 
-    def destroy(self, actor_id: int) -> None:
-        """Take an actor out of the world, if it is one of these."""
-        for key, actor in self._actors.items():
-            if actor.id == actor_id:
-                self._scene.remove(key)
-                del self._actors[key]
-                return
+    def destroy(self, actor: CrowdActor) -> None:
+        """Take an actor out of the world."""
+        self._scene.remove(actor.key)
+        del self._actors[actor.key]
 
     def refresh(self) -> tuple[list[Actor], list[int]]:
         """Follow the world; returns the actors that have come, and the ids of those gone."""
         bodies = self._scene.others.bodies()
         keys = bodies.actor_ids.tolist()
-        gone = [key for key in self._actors if key not in set(keys)]
-        left = [self._actors.pop(key).id for key in gone]
+        there = set(keys)
+        left = [self._actors.pop(key).id for key in [*self._actors] if key not in there]
         come: list[Actor] = []
         ground = self._scene.terrain.under_all(bodies.poses)
         for row, key in enumerate(keys):
             actor = self._actors.get(key)
             if actor is None:
-                actor = self._actors[key] = self._new(bodies.sizes_m[row].tolist())
+                actor = self._actors[key] = self._new(key, bodies, row)
                 come.append(actor)
             x, y, yaw = bodies.poses[row].tolist()
             z = ground[row].z_m + (actor.box.extent.z if actor.kind.startswith("walker.") else 0.0)
@@ -65,18 +64,23 @@ class Crowd:
             actor.turning_now = (0.0, 0.0, -math.degrees(bodies.yaw_rates_radps[row]))
         return come, left
 
-    def _new(self, size_m: list[float]) -> CrowdActor:
-        length, width, height = size_m
+    def _new(self, key: int, bodies: Bodies, row: int) -> CrowdActor:
+        length, width, height = bodies.sizes_m[row].tolist()
         walks = length < _PEDESTRIAN_LENGTH_M
         blueprint = _nearest("walker." if walks else "vehicle.", length, height)
-        described = ActorDescription(
-            blueprint.definition.uid,
-            blueprint.id,
-            [AttributeValue("role_name", AttributeType.STRING, _ROLE)],
-        )
+        color = ",".join(f"{part:.0f}" for part in bodies.colors_bgr[row, ::-1])
+        said = [
+            AttributeValue("role_name", AttributeType.STRING, _ROLE),
+            AttributeValue("color", AttributeType.COLOR, color),
+        ]
+        _, described = checked(ActorDescription(blueprint.definition.uid, blueprint.id, said))
         box = upright_box(length, width, height, 0.0 if walks else height / 2.0)
         return CrowdActor(
-            id=next(self._ids), description=described, box=box, tags=tags_of(blueprint)
+            id=next(self._ids),
+            key=key,
+            description=described,
+            box=box,
+            tags=tags(class_of(blueprint)),
         )
 
 

@@ -12,6 +12,7 @@ from td3_driver.carla_server import wire
 from td3_driver.carla_server.actors import (
     Actor,
     CrowdActor,
+    PropActor,
     VehicleActor,
     WalkerActor,
     upright_box,
@@ -35,7 +36,7 @@ from td3_driver.carla_server.structures import (
     Transform,
     WeatherParameters,
 )
-from td3_driver.carla_server.tags import tags_of
+from td3_driver.carla_server.tags import class_of, tags
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.vehicle import MASS_KG
@@ -74,8 +75,7 @@ class Episode:
             may use here.
 
     Raises:
-        WorldConfigError: the map has no room for the others, or no lane to start on.
-        ValueError: its roads lie too far apart to be drawn.
+        ValueError: the map has no room for the others, or its roads lie too far apart to be drawn.
     """
 
     def __init__(
@@ -149,7 +149,9 @@ class Episode:
             actor = self._made(actor_id, description, blueprint, pose)
         except OccupiedError as error:
             raise CallError("Spawn failed because of collision at spawn position") from error
-        actor.parent_id, actor.relative = parent_id, relative
+        if relative is not None:
+            actor.parent_id, actor.relative = parent_id, relative
+            actor.attach()
         return self._add(actor)
 
     def actor(self, actor_id: int) -> Actor:
@@ -172,7 +174,7 @@ class Episode:
         self._vehicles.pop(actor_id, None)
         self._sensing.destroy(actor_id)
         if isinstance(actor, CrowdActor):
-            self._crowd.destroy(actor_id)
+            self._crowd.destroy(actor)
         else:
             self.scene.remove(actor_id)
         return True
@@ -184,17 +186,11 @@ class Episode:
     def put(self, actor: Actor, transform: Transform) -> None:
         """Move an actor; of an attached one it is the place on its parent."""
         pose = pose6(transform)
-        if actor.parent_id and actor.parent_id in self.actors and actor.relative is not None:
+        parent = self.actors.get(actor.parent_id)
+        if actor.relative is not None and parent is not None:
             actor.relative = pose
-            actor.pose = composed(self.actors[actor.parent_id].pose, pose)
-        elif isinstance(actor, VehicleActor):
-            actor.car.place(world_pose(pose))
-            actor.refresh()
-        elif isinstance(actor, WalkerActor):
-            actor.walker.pose = world_pose(pose)
-            actor.refresh()
-        elif not isinstance(actor, CrowdActor):  # those the world moves by itself
-            actor.pose = pose
+            pose = composed(parent.pose, pose)
+        actor.move(pose)
 
     def step(self, delta_s: float, moment: Moment) -> None:
         """Simulate a tick; collisions are told at once, before the tick's state."""
@@ -209,8 +205,9 @@ class Episode:
         for actor in self.actors.values():
             actor.refresh()
         for actor in self.actors.values():  # after those that carry them
-            if actor.relative is not None and actor.parent_id in self.actors:
-                actor.pose = composed(self.actors[actor.parent_id].pose, actor.relative)
+            parent = self.actors.get(actor.parent_id)
+            if actor.relative is not None and parent is not None:
+                actor.move(composed(parent.pose, actor.relative))
         self._signs.notice(list(self._vehicles.values()))
         for event in told:
             of, other = (self._by_body(key) for key in (event.actor_id, event.other_actor_id))
@@ -244,21 +241,22 @@ class Episode:
         blueprint: Blueprint,
         pose: wire.Pose6,
     ) -> Actor:
-        kind, box, tags = description.id, blueprint.box, tags_of(blueprint)
+        kind, box, shown = description.id, blueprint.box, class_of(blueprint)
         if box is None:
             if kind.startswith("sensor."):
                 return self._sensing.make(actor_id, description, pose)
-            return Actor(id=actor_id, description=description, pose=pose, tags=tags)
+            return Actor(id=actor_id, description=description, pose=pose)
         size_m = box.length_m, box.width_m, box.height_m
         common: dict[str, Any] = {
             "id": actor_id,
             "description": description,
             "pose": pose,
             "box": upright_box(*size_m, box.center_z_m),
-            "tags": tags,
+            "tags": tags(shown),
         }
         if kind.startswith("vehicle."):
-            body = Body(*size_m, blueprint.mass_kg or MASS_KG, _color_bgr(description))
+            mass_kg = blueprint.mass_kg or MASS_KG
+            body = Body(*size_m, mass_kg, _color_bgr(description), shown)
             car = self.scene.add_car(actor_id, world_pose(pose), body)
             vehicle = VehicleActor(**common, car=car)
             vehicle.refresh()
@@ -268,8 +266,7 @@ class Episode:
             person = WalkerActor(**common, walker=walker)
             person.refresh()
             return person
-        self.scene.add_prop(actor_id, world_pose(pose), size_m)
-        return Actor(**common)
+        return PropActor(**common, prop=self.scene.add_prop(actor_id, world_pose(pose), size_m))
 
     def _refresh_crowd(self) -> None:
         come, gone = self._crowd.refresh()

@@ -142,7 +142,7 @@ def telemetry(control: VehicleControl, velocity: Triple, body: Body) -> VehicleT
         throttle=control.throttle,
         brake=control.brake,
         engine_rpm=min(engine_radps * 60.0 / math.tau, powertrain.MAX_RPM),
-        gear=-1 if control.reverse else 1,
+        gear=control.current_gear,
         drag=DRAG_KG_PER_M * speed_mps**2,
         wheels=wheels,
     )

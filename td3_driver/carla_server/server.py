@@ -110,7 +110,7 @@ class Server:
         frame: number of the newest tick; it goes on over all episodes.
 
     Raises:
-        WorldConfigError, ValueError: the first town cannot be simulated.
+        ValueError: the first town cannot be simulated.
     """
 
     def __init__(self, towns: Towns, port: int, surroundings: Surroundings, log: Log) -> None:
@@ -143,7 +143,7 @@ class Server:
         before = self.episode
         try:
             self._enter(road_map)
-        except ValueError as error:  # a WorldConfigError is one
+        except ValueError as error:
             raise CallError(str(error)) from error
         before.close()
         del before

@@ -18,7 +18,8 @@ from td3_driver.carla_server.structures import (
     Rotation,
     Vector3D,
 )
-from td3_driver.carla_server.tags import TRAFFIC_LIGHT, TRAFFIC_SIGN
+from td3_driver.carla_server.tags import tags
+from td3_driver.world.semantic_class import SemanticClass
 from td3_driver.world.traffic_lights import TrafficLights, TriggerBox
 
 _KMH_PER_MPS = 3.6
@@ -40,7 +41,7 @@ class Signs:
                 description=_described("traffic.traffic_light"),
                 pose=carla_pose(light.pose),
                 box=_box(light.trigger.relative_to(light.pose)),
-                tags=TRAFFIC_LIGHT,
+                tags=tags(SemanticClass.TRAFFIC_LIGHT),
                 lights=lights,
                 index=index,
                 sign_id=light.signal_id,
@@ -53,7 +54,7 @@ class Signs:
                 description=_described(sign.kind),
                 pose=carla_pose(sign.pose),
                 box=_box(sign.trigger.relative_to(sign.pose)),
-                tags=TRAFFIC_SIGN,
+                tags=tags(SemanticClass.TRAFFIC_SIGNS),
                 sign_id=sign.signal_id,
             )
             for sign in lights.signs

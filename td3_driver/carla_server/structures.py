@@ -116,6 +116,13 @@ class VehicleControl:
     manual_gear_shift: bool = False
     gear: Int32 = 0
 
+    @property
+    def current_gear(self) -> int:
+        """What a car of one gear is in by this command, and clients are told; -1 backwards."""
+        if self.reverse:
+            return -1
+        return self.gear if self.manual_gear_shift else 1
+
 
 @dataclass(frozen=True, slots=True)
 class WalkerControl:
@@ -135,7 +142,7 @@ class EpisodeSettings:
     fixed_delta_seconds: float | None = None
     substepping: bool = True
     max_substep_delta_time: float = 0.01
-    max_substeps: int = 10
+    max_substeps: Int32 = 10
     max_culling_distance: float = 0.0
     deterministic_ragdolls: bool = True
     tile_stream_distance: float = 3000.0

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The semantic tags of actors, CARLA 0.9.16's numbers (`carla.CityObjectLabel`)."""
+"""The semantic classes of actors, and as tags in calls: one byte each."""
 
 from __future__ import annotations
 
 from td3_driver.carla_server.library.blueprints import Blueprint
+from td3_driver.world.semantic_class import SemanticClass
 
-TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION = b"\x07", b"\x08", b"\x09"
-_PEDESTRIAN, _CAR, _STATIC = b"\x0c", b"\x0e", b"\x14"
 _VEHICLES = {
-    "truck": b"\x0f",
-    "van": _CAR,
-    "bus": b"\x10",
-    "motorcycle": b"\x12",
-    "bicycle": b"\x13",
+    "truck": SemanticClass.TRUCK,
+    "bus": SemanticClass.BUS,
+    "motorcycle": SemanticClass.MOTORCYCLE,
+    "bicycle": SemanticClass.BICYCLE,
 }
 
 
-def tags_of(blueprint: Blueprint) -> bytes:
-    """What the semantic cameras take an actor for, one byte each."""
+def class_of(blueprint: Blueprint) -> SemanticClass:
+    """What a semantic camera shows of it; `NONE` of what has no body."""
     if blueprint.id.startswith("vehicle."):
-        return _VEHICLES.get(blueprint.base_type, _CAR)
+        return _VEHICLES.get(blueprint.base_type, SemanticClass.CAR)
     if blueprint.id.startswith("walker."):
-        return _PEDESTRIAN
-    return _STATIC if blueprint.box is not None else b""
+        return SemanticClass.PEDESTRIANS
+    return SemanticClass.NONE if blueprint.box is None else SemanticClass.STATIC
+
+
+def tags(*classes: SemanticClass) -> bytes:
+    """As an actor has them; none for `NONE`."""
+    return bytes(kind for kind in classes if kind is not SemanticClass.NONE)

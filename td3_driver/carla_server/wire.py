@@ -23,7 +23,7 @@ _TOKEN = struct.Struct("<IHBB16x")
 _KIND_STATE_BYTES = 54  # the longest of the kinds', to which all are padded
 _ACTIVE = 1
 _TCP, _NO_ADDRESS = 1, 0
-_REVERSE_GEAR, _NO_FAILURE = -1, 0
+_NO_FAILURE = 0
 _GREEN = 2  # the state of the light of a vehicle that is at none
 
 Pose6 = tuple[float, float, float, float, float, float]  # x, y, z, pitch, yaw, roll
@@ -74,9 +74,9 @@ def vehicle_state(
         control.steer,
         control.brake,
         control.hand_brake,
-        control.reverse,
+        control.current_gear < 0,
         control.manual_gear_shift,
-        _REVERSE_GEAR if control.reverse else control.gear,
+        control.current_gear,
         speed_limit_kmh,
         state,
         light is not None,

@@ -141,7 +141,6 @@ class SignalRecord:
             its heading relative to it.
         kind, subtype: the numbers of the country's catalogue, as text.
         value: in `unit`; None if none is given.
-        dynamic: it changes what it shows.
     """
 
     signal_id: str
@@ -150,12 +149,10 @@ class SignalRecord:
     z_offset_m: float
     heading_rad: float
     name: str
-    country: str
     kind: str
     subtype: str
     value: float | None
     unit: str
-    dynamic: bool
 
 
 @dataclass(frozen=True)

@@ -144,15 +144,15 @@ def _signal_elements(road: Element) -> Iterator[Element]:
 
 def _signal(element: Element, road: Road) -> SignalRecord:
     name = element.get("name", "").strip()
-    country, kind, subtype, unit = (
-        element.get(attribute, "").strip() for attribute in ("country", "type", "subtype", "unit")
+    kind, subtype, unit = (
+        element.get(attribute, "").strip() for attribute in ("type", "subtype", "unit")
     )
     heading, value = "hOffset", None
     if element.tag == "object":
         # RoadRunner's "+" is the side on the left, whatever traffic does there.
         lanes = {"+": _LEFT, "-": _RIGHT}.get(_orientation(element), _RIGHT + _LEFT)
         speed = _SPEED_OBJECT.match(name)
-        heading, country, unit = "hdg", "OpenDRIVE", "km/h"
+        heading, unit = "hdg", "km/h"
         kind, subtype = (SPEED_LIMIT, speed[1]) if speed else (STOP, "")
         value = float(speed[1]) if speed else None
     else:
@@ -166,12 +166,10 @@ def _signal(element: Element, road: Road) -> SignalRecord:
         number(element, "zOffset", 0.0),
         number(element, heading, 0.0),
         name,
-        country,
         kind,
         subtype,
         value,
         unit,
-        element.get("dynamic", "no").strip() == "yes",
     )
 
 

@@ -241,8 +241,9 @@ class Scene:
         return [(actor_id, solid) for actor_id, solid in self._everything() if solid.collides]
 
     def _kept_free(self) -> Bodies:
-        """The ground of walkers and props, for the others to heed."""
-        walkers, props = _bodies_of(self.walkers), _bodies_of(self.props)
+        """The ground of walkers and solid props, for the others to heed."""
+        walkers = _bodies_of(self.walkers)
+        props = _bodies_of({key: prop for key, prop in self.props.items() if prop.collides})
         if len(self.walkers):
             ways = [walker.way() for walker in self.walkers.values()]
             poses, sizes_m = (np.array(column) for column in zip(*ways, strict=True))

@@ -154,6 +154,9 @@ class Simulation:
             raise WorldConfigError(
                 f"map {road_map.name}: no lane outside junctions{width}; expected one to start on"
             )
+        # Only a camera in or on the car would be blinded by it.
+        blind = MODEL_3.covers(config.camera_x_m, config.camera_y_m)
+        self._unseen = (_CAR_ID,) if blind else ()
         self._step_ns = round(config.fixed_delta_s * 1e9)
         self._frame = 0
         self._lane_invasion = LaneInvasion(road_map)
@@ -242,7 +245,7 @@ class Simulation:
             pitch_rad=self._car.ground.pitch_rad,
             acceleration_map=state.acceleration_mps2,
             control=control,
-            image=self._camera.render(self.surface, state.pose, self._scene.solids((_CAR_ID,))),
+            image=self._camera.render(self.surface, state.pose, self._scene.solids(self._unseen)),
             collisions=tuple(collisions),
             lane_invasions=crossed,
             others=others,

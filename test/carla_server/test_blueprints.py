@@ -98,7 +98,7 @@ def test_vehicles_and_pedestrians_are_those_of_0_9_16() -> None:
         assert vehicle.box
         assert vehicle.box.center_z_m == vehicle.box.height_m / 2.0
         two_wheeled = vehicle.base_type in ("bicycle", "motorcycle")
-        assert vehicle.number_of_wheels == (2 if two_wheeled else 4)
+        assert vehicle.values["number_of_wheels"] == ("2" if two_wheeled else "4")
         assert ("driver_id" in settable(vehicle)) >= two_wheeled
     walkers = [b for b in BLUEPRINTS if b.id.startswith("walker.pedestrian.")]
     assert [b.id[-4:] for b in walkers] == [f"{number:04d}" for number in range(1, 53)]

@@ -129,7 +129,7 @@ def test_who_leaves_in_the_middle_of_ticks_leaves_its_cars(
 CAMERAS = (
     {"image_size_x": 1, "image_size_y": 1},
     {"fov": 179.9},
-    {"fov": 1e-9},
+    {"fov": 0.001},
     {"image_size_x": 4096, "image_size_y": 1},
 )
 PLACES = (

@@ -96,6 +96,7 @@ def test_a_step_that_is_none_leaves_the_settings(stranger: Stranger, delta_s: fl
         ("sensor.camera.rgb", "image_size_y", "4097"),
         ("sensor.camera.depth", "image_size_x", "1e400"),
         ("sensor.camera.rgb", "fov", "180"),
+        ("sensor.camera.rgb", "fov", "1e-9"),
         ("sensor.camera.semantic_segmentation", "fov", "nan"),
         ("sensor.camera.rgb", "sensor_tick", "-1"),
         ("sensor.other.imu", "noise_gyro_bias_x", "much"),

@@ -20,6 +20,8 @@ from td3_driver.world.bodies.shapes import SHADE_TAG
 from td3_driver.world.bodies.solid import PoseError
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, MODEL_3, ControlError, Vehicle
 from td3_driver.world.bodies.walker import MASS_KG as WALKER_KG
+from td3_driver.world.camera.camera import Camera
+from td3_driver.world.ground.surface import Surface
 from td3_driver.world.scene import RESERVED_IDS, Collision, OccupiedError, Scene
 from td3_driver.world.semantic_class import SemanticClass
 from td3_driver.world.simulation import Simulation, WorldConfig
@@ -389,6 +391,17 @@ def test_a_simulation_is_a_scene_with_one_car(loop: RoadMap) -> None:
 
 def poses(bodies: Bodies) -> bytes:
     return b"".join(column.tobytes() for column in (bodies.actor_ids, bodies.poses))
+
+
+@pytest.mark.parametrize(("camera_x_m", "seen"), [(-6.0, True), (-2.0, False), (1.6, False)])
+def test_a_camera_behind_the_car_sees_it(
+    loop: RoadMap, camera_x_m: float, seen: bool
+) -> None:
+    config = WorldConfig(camera_x_m=camera_x_m, camera_z_m=2.5)
+    tick = Simulation(config, loop).step(FULL_BRAKE)
+    camera = Camera(x_m=camera_x_m, z_m=2.5)
+    empty = camera.render(Surface(loop, config.seed), tick.ego.pose)
+    assert np.array_equal(tick.image, empty) is not seen
 
 
 def test_a_town_without_cars_lives(loop: RoadMap) -> None:

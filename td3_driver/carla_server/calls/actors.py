@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from td3_driver.carla_server.structures import (
     BoundingBox,
     CallError,
     Transform,
+    UInt32,
     Vector3D,
     VehicleControl,
     VehiclePhysicsControl,
@@ -30,7 +32,6 @@ _NOT_SIMULATED = {
     11: "ApplyForce",
     12: "ApplyAngularImpulse",
     13: "ApplyTorque",
-    17: "ShowDebugTelemetry",
     20: "ConsoleCommand",
 }
 
@@ -124,10 +125,10 @@ class ActorCalls:
             actor.car.simulate_physics = enabled
 
     def set_actor_collisions(self, actor_id: int, enabled: bool) -> None:
-        """Whether a car is solid."""
-        actor = self._actor(actor_id)
-        if isinstance(actor, VehicleActor):
-            actor.car.collides = enabled
+        """Whether a car, pedestrian or prop is solid."""
+        solid = self._actor(actor_id).solid
+        if solid is not None:
+            solid.collides = enabled
 
     def set_actor_enable_gravity(self, actor_id: int, enabled: bool) -> None:
         """Without effect: what drives is on the ground."""
@@ -190,7 +191,10 @@ class ActorCalls:
         return int(values[0]) if kinds[:1] == (int,) else 0
 
     def _spawn(self, arguments: list[Any]) -> int:
-        """Spawn, and then do what is to be done with the new actor."""
+        """Spawn, and then do what is to be done with the new actor.
+
+        Nobody is told what of that fails, as in CARLA: the actor is there.
+        """
         if len(arguments) < 3:
             raise CallError("a batch's spawn needs a description, a transform and a parent")
         description = decoder(ActorDescription)(arguments[0])
@@ -201,7 +205,8 @@ class ActorCalls:
         for following in then:
             match following:
                 case [[int(index), [_, *more]]]:
-                    self._obey(index, [actor.id, *more])
+                    with contextlib.suppress(CallError):
+                        self._obey(index, [actor.id, *more])
         return actor.id
 
     def _commands(self) -> dict[int, tuple[Callable[..., Any], tuple[Any, ...]]]:
@@ -218,12 +223,16 @@ class ActorCalls:
             14: (self.set_actor_simulate_physics, (int, bool)),
             15: (self.set_actor_enable_gravity, (int, bool)),
             16: (self.set_actor_autopilot, (int, bool)),
-            18: (self._set_light_state, (int, int)),
+            17: (self._show_telemetry, (int, bool)),
+            18: (self._set_light_state, (int, UInt32)),
             19: (self.set_actor_location, (int, Vector3D)),
         }
 
     def _apply_physics(self, actor_id: int, control: VehiclePhysicsControl) -> None:
         self._car(actor_id).apply_physics(control)
+
+    def _show_telemetry(self, actor_id: int, enabled: bool) -> None:
+        self._car(actor_id)
 
     def _set_light_state(self, actor_id: int, state: int) -> None:
         self._car(actor_id).light_state = state

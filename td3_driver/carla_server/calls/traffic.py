@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from td3_driver.carla_server.actors import LightActor
 from td3_driver.carla_server.server import Server
-from td3_driver.carla_server.structures import BoundingBox, CallError
+from td3_driver.carla_server.structures import BoundingBox, CallError, UInt16
 from td3_driver.world.traffic_lights import LightState
+
+_LONGEST_HOST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a traffic manager serves."""
+
+    host: str
+    port: UInt16
 
 
 class TrafficCalls:
@@ -60,13 +71,9 @@ class TrafficCalls:
     def get_group_traffic_lights(self, actor_id: int) -> list[int]:
         """The lights of the same junction."""
         light = self._light(actor_id)
-        group = light.lights.lights[light.index].group
-        return [
-            other.id
-            for other in self._server.episode.actors.values()
-            if isinstance(other, LightActor)
-            and light.lights.lights[other.index].group == group
-        ]
+        group = light.lights.group_of(light.index)
+        actors = self._server.episode.actors.values()
+        return [a.id for a in actors if isinstance(a, LightActor) and a.index in group]
 
     def get_light_boxes(self, actor_id: int) -> list[BoundingBox]:
         """None: lights have no body here."""
@@ -85,14 +92,16 @@ class TrafficCalls:
         """Its host and port; port 0: there is none."""
         return [self._managers.get(port, ""), port if port in self._managers else 0]
 
-    def add_traffic_manager_running(self, address: list[Any]) -> bool:
+    def add_traffic_manager_running(self, address: Address) -> bool:
         """A client's traffic manager serves at `[host, port]`; False: another one does."""
-        match address:
-            case [str(host), int(port)]:
-                new = port not in self._managers
-                self._managers[port] = self._managers.get(port, host)
-                return new
-        raise CallError("add_traffic_manager_running: expected [host, port]")
+        if len(address.host) > _LONGEST_HOST:
+            raise CallError(
+                f"add_traffic_manager_running: host of {len(address.host)} characters; expected"
+                f" at most {_LONGEST_HOST}"
+            )
+        new = address.port not in self._managers
+        self._managers.setdefault(address.port, address.host)
+        return new
 
     def destroy_traffic_manager(self, port: int) -> bool:
         """It has ended."""

@@ -9,7 +9,7 @@ from td3_driver.carla_server import physics_control
 from td3_driver.carla_server.actors import VehicleActor
 from td3_driver.carla_server.physics_control import VehicleTelemetry
 from td3_driver.carla_server.server import Server
-from td3_driver.carla_server.structures import CallError, VehiclePhysicsControl
+from td3_driver.carla_server.structures import CallError, UInt32, VehiclePhysicsControl
 
 
 class VehicleCalls:
@@ -36,7 +36,7 @@ class VehicleCalls:
         """The lights that are on, as bits."""
         return [self._car(actor_id).light_state]
 
-    def set_vehicle_light_state(self, actor_id: int, state: list[int]) -> None:
+    def set_vehicle_light_state(self, actor_id: int, state: list[UInt32]) -> None:
         """Kept, and not drawn."""
         self._car(actor_id).light_state = state[0] if state else 0
 

@@ -79,11 +79,6 @@ class Blueprint:
         return {attribute.id: attribute.value for attribute in self.definition.attributes}
 
     @property
-    def number_of_wheels(self) -> int:
-        """0 for what is no vehicle."""
-        return int(self.values.get("number_of_wheels", "0"))
-
-    @property
     def base_type(self) -> str:
         """The kind of vehicle, as "car"; "" for what is none, and for two cars of CARLA's."""
         return self.values.get("base_type", "")

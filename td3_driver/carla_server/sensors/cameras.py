@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.carla_server import wire
-from td3_driver.carla_server.actors import Actor, Sensor, VehicleActor
+from td3_driver.carla_server.actors import NOWHERE, Actor, Sensor, VehicleActor
 from td3_driver.carla_server.axes import world_pose
 from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.carla_server.wire import Pose6
@@ -28,7 +28,7 @@ ROWS = {
 }
 _LARGEST_PX = 4096
 MOST_PIXELS = 4 * _LARGEST_PX**2  # of all cameras: each pixel takes up to 40 bytes
-_LOWEST_M = 0.05
+_NARROWEST_DEG = 0.001
 _DEEPEST_M = 1000.0
 
 
@@ -56,8 +56,10 @@ class Lens:
                 raise CallError(
                     f"{description.id}: {name} {size:g}; expected 1 to {_LARGEST_PX} pixels"
                 )
-        if not 0.0 < fov < 180.0:
-            raise CallError(f"{description.id}: fov {fov:g}; expected an angle between 0 and 180")
+        if not _NARROWEST_DEG <= fov < 180.0:
+            raise CallError(
+                f"{description.id}: fov {fov:g}; expected {_NARROWEST_DEG:g} to less than 180"
+            )
         return cls(int(width), int(height), fov)
 
     @property
@@ -73,8 +75,9 @@ def picture(sensor: Sensor, parent: Actor | None, scene: Scene, look: Look) -> t
     if sensor.made.get("look") is not look:
         camera.wear(look)
         sensor.made["look"] = look
-    # A camera on a car is not blinded by it, as in the picture of `world_node`.
-    solids = scene.solids(without=(parent.id,) if parent is not None else ())
+    # A camera in or on a car is not blinded by it, as in the picture of `world_node`.
+    blind = parent is not None and _within(sensor, parent)
+    solids = scene.solids(without=(parent.body_id,) if parent is not None and blind else ())
     pixels: ByteArray
     if sensor.kind == "sensor.camera.rgb":
         pixels = camera.render(scene.surface, pose, solids)
@@ -99,6 +102,13 @@ def tag_pixels(tags: ByteArray) -> ByteArray:
     pixels = np.zeros((*tags.shape, 4), np.uint8)
     pixels[..., 2], pixels[..., 3] = tags, 255
     return pixels
+
+
+def _within(sensor: Sensor, parent: Actor) -> bool:
+    """Whether a sensor is in, above or below the box of what carries it."""
+    x_m, y_m, *_ = sensor.relative or NOWHERE
+    extent = parent.box.extent
+    return abs(x_m) <= extent.x and abs(y_m) <= extent.y
 
 
 def _camera(
@@ -132,7 +142,7 @@ def _made(lens: Lens, mounting: Pose6) -> Camera:
         lens.fov_deg,
         x_m=x,
         y_m=-y,
-        z_m=max(z, _LOWEST_M),
+        z_m=z,
         pitch_deg=-pitch,
         yaw_deg=-yaw,
         roll_deg=roll,

@@ -12,19 +12,23 @@ import numpy as np
 from td3_driver.carla_server.actors import Actor, Sensor
 from td3_driver.carla_server.axes import carla_vector, world_pose
 from td3_driver.carla_server.structures import ActorDescription, CallError
-from td3_driver.carla_server.tags import VEGETATION
+from td3_driver.carla_server.tags import tags
 from td3_driver.carla_server.wire import Triple
 from td3_driver.world.bodies.boxes import box_corners, penetration
 from td3_driver.world.bodies.vehicle import place
 from td3_driver.world.ground.surface import OBSTACLE
 from td3_driver.world.scene import Scene
+from td3_driver.world.semantic_class import SemanticClass
 
 _STEP_M = 0.1
+_THINNEST_M = 0.001  # a radius of 0 is a line
 _FURTHEST_M = 1000.0
 
 # The hedges and walls, which have no actor of their own.
 STILL = Actor(
-    id=0, description=ActorDescription(0, "static.vegetation", []), tags=VEGETATION
+    id=0,
+    description=ActorDescription(0, "static.vegetation", []),
+    tags=tags(SemanticClass.VEGETATION),
 )
 
 
@@ -54,11 +58,11 @@ def obstacle(sensor: Sensor, parent: Actor, scene: Scene) -> tuple[int, float] |
     Looked for in a strip of the sensor's `hit_radius` to both sides, `distance` far.
     """
     number = sensor.description.number
-    reach_m, radius_m = number("distance", 5.0), number("hit_radius", 0.5)
+    reach_m, radius_m = number("distance", 5.0), max(number("hit_radius", 0.5), _THINNEST_M)
     pose = world_pose(sensor.pose)
     nearest: tuple[int, float] | None = None
-    bodies = scene.bodies(without=(parent.id,))
-    if len(bodies.actor_ids) and reach_m > 0.0 and radius_m > 0.0:
+    bodies = scene.bodies(without=(parent.body_id,))
+    if len(bodies.actor_ids) and reach_m > 0.0:
         middle = place(np.array([(reach_m / 2.0, 0.0)]), pose)[0]
         strip = np.array([(*middle, pose.yaw_rad)])
         corners = box_corners(strip, np.array([(reach_m, 2.0 * radius_m)]))[0]

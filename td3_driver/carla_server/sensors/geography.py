@@ -8,9 +8,7 @@ import re
 
 _EARTH_RADIUS_M = 6378137.0
 _SCALE = 0.9996  # whatever the map's `+k` says
-_REFERENCE = re.compile(
-    r"<geoReference>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</geoReference>", re.DOTALL
-)
+_REFERENCE = re.compile(r"<geoReference>\s*(?:<!\[CDATA\[)?([^<\]]*)")
 # What CARLA takes where a map says nothing.
 _LATITUDE_DEG, _LONGITUDE_DEG = 42.0, 2.0
 

@@ -17,6 +17,7 @@ from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.world.camera.appearance import Look
 from td3_driver.world.scene import Scene
 
+_FLOAT_ERROR = 1e-6  # ten times that of a float
 _STREAMLESS = {"sensor.other.lane_invasion"}  # the client computes it by itself
 
 
@@ -90,9 +91,10 @@ class Sensing:
             if sensor.stream_id is None or not self._streams.heard(sensor.stream_id):
                 continue
             if sensor.period_s > 0.0:
-                if moment.elapsed_s + 1e-9 < sensor.due_s:
+                if moment.elapsed_s < sensor.due_s:
                     continue
-                sensor.due_s = moment.elapsed_s + sensor.period_s
+                # Ticks are added up as floats: ten of 0.01 s are a little less than 0.1 s.
+                sensor.due_s = moment.elapsed_s + sensor.period_s * (1.0 - _FLOAT_ERROR)
             parent = self._actors.get(sensor.parent_id)
             if (row := cameras.ROWS.get(sensor.kind)) is not None:
                 if render:

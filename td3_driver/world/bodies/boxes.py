@@ -32,6 +32,10 @@ class Body:
         """From corner to corner on the ground, m."""
         return math.hypot(self.length_m, self.width_m)
 
+    def covers(self, forward_m: float, left_m: float) -> bool:
+        """Whether a place in its frame is in, above or below the box."""
+        return abs(forward_m) <= self.length_m / 2.0 and abs(left_m) <= self.width_m / 2.0
+
 
 @dataclass(frozen=True)
 class Bodies:
