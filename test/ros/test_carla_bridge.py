@@ -7,6 +7,7 @@ test/real_bridge has the bridge itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -109,6 +110,16 @@ def test_a_server_is_there_or_not_or_cannot_be_reached() -> None:
         listens("no.such.invalid", 2000)
 
 
+def test_without_ipv6_nobody_listens_at_localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: /etc/hosts still has ::1, which no interface has, and it comes last."""
+
+    def connect(*_: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert not listens("localhost", 2000)
+
+
 @pytest.mark.parametrize(
     ("bridge", "spawner", "told"),
     [
@@ -177,6 +188,20 @@ def test_the_command_says_in_a_line_what_is_missing(
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = "--host", "127.0.0.1", "--port", str(server.getsockname()[1])
         assert "--traffic: of a world that is started here" in told(*there, "--traffic", "3")
+    elsewhere = "--host", "::1", "--port", str(free_port())
+    assert f"{' '.join(elsewhere)}: no CARLA server there" in told(*elsewhere)
+
+
+@pytest.mark.parametrize("option", ["--host=gpu-box", "--port=2002", "--town=Town01"])
+def test_a_server_that_nobody_would_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["td3_driver", "train", option])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    said = f"td3_driver train: {option.replace('=', ' ')}: needs --world carla\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_run_starts_a_server_and_ends_with_all_of_it(
