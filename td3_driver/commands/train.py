@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from td3_driver.arguments import (
+    DIFFICULTIES,
     Commands,
     add_difficulty,
     add_surroundings,
@@ -234,8 +235,9 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     server = None
     if found:
         town = str(args.map.resolve()) if args.map else DEFAULT_TOWN
-        for option in ("traffic", "pedestrians", "scenery"):
-            if getattr(args, option):
+        usual = {"difficulty": DIFFICULTIES[0], "traffic": 0, "pedestrians": 0, "scenery": False}
+        for option, value in usual.items():
+            if getattr(args, option) != value:
                 raise CarlaError(
                     f"--{option}: of a world that is started here, but at {where} a server runs"
                 )

@@ -90,8 +90,11 @@ def test_it_is_found_on_python_s_path(tmp_path: Path, unsourced: pytest.MonkeyPa
 
 
 def test_what_is_missing_is_named(tmp_path: Path, unsourced: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CarlaError, match=rf"carla_ros_bridge.*source.*{WORKSPACE}"):
-        find_bridge()
+    for unset in (None, ""):
+        if unset is not None:
+            unsourced.setenv(WORKSPACE, unset)
+        with pytest.raises(CarlaError, match=rf"carla_ros_bridge.*source.*{WORKSPACE}"):
+            find_bridge()
     unsourced.setenv(WORKSPACE, str(tmp_path / "nowhere"))
     with pytest.raises(CarlaError, match=rf"{WORKSPACE}: no file {tmp_path}/nowhere/install"):
         find_bridge()
@@ -187,7 +190,9 @@ def test_the_command_says_in_a_line_what_is_missing(
     assert "map no.xodr: no such file" in told("--map", "no.xodr")
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = "--host", "127.0.0.1", "--port", str(server.getsockname()[1])
-        assert "--traffic: of a world that is started here" in told(*there, "--traffic", "3")
+        for option in ("--traffic=3", "--difficulty=town"):
+            named = option.partition("=")[0]
+            assert f"{named}: of a world that is started here" in told(*there, option)
     elsewhere = "--host", "::1", "--port", str(free_port())
     assert f"{' '.join(elsewhere)}: no CARLA server there" in told(*elsewhere)
 

@@ -224,9 +224,10 @@ def _ros_args(node: str, parameters: Mapping[str, object]) -> list[str]:
 
 def _workspace_environment() -> dict[str, str]:
     """What sourcing the workspace changes in the environment."""
-    if WORKSPACE not in os.environ:
+    workspace = os.environ.get(WORKSPACE)
+    if not workspace:
         return {}
-    setup = Path(os.environ[WORKSPACE]).expanduser().resolve() / "install" / "setup.bash"
+    setup = Path(workspace).expanduser().resolve() / "install" / "setup.bash"
     if not setup.is_file():
         raise CarlaError(f"{WORKSPACE}: no file {setup}; expected a workspace that colcon built")
     sourced = subprocess.run(
