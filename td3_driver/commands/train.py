@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from td3_driver.arguments import (
+    DIFFICULTIES,
     Commands,
     add_difficulty,
     add_surroundings,
@@ -31,7 +32,7 @@ LAST_DOMAIN = 232  # that UDP has ports for
 # The embedded world can wait longer than the bridge's second, so that a busy machine does not
 # decide what is learned.
 PATIENCE_S = 10.0
-DEFAULT_TOWN = "Town01"
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TOWN = "localhost", 2000, "Town01"
 # Of config/ego_vehicle.json, which is what is spawned in CARLA.
 ROLE_NAME = "ego_vehicle"
 # As in config/td3_driver.yaml: the simulator may take long over a frame.
@@ -96,11 +97,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="carla: through CARLA's ROS bridge, which must be installed; where no server listens"
         " on this machine, the embedded world is started as one",
     )
-    add("--host", default="localhost", help="with --world carla: of the server")
+    add("--host", default=DEFAULT_HOST, help="with --world carla: of the server")
     add(
         "--port",
         type=port,
-        default=2000,
+        default=DEFAULT_PORT,
         metavar="N",
         help="with --world carla: of the server; the next one is its streams'",
     )
@@ -172,8 +173,11 @@ def _train(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--resume {args.resume}: no such file")
     if args.prefill is not None and not args.prefill.is_file():
         raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
-    if args.world == "embedded" and args.town is not None:
-        return usage_error(args, f"--town {args.town}: of --world carla; a map is given by --map")
+    if args.world == "embedded":
+        usual = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, "town": None}
+        for option, value in usual.items():
+            if (given := getattr(args, option)) != value:
+                return usage_error(args, f"--{option} {given}: needs --world carla")
     if args.world == "carla":
         world: Mapping[str, object] | CarlaOptions = _carla(args)
         timing = {"world_timeout_s": WORLD_TIMEOUT_S, "startup_timeout_s": 0.0}
@@ -231,8 +235,9 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     server = None
     if found:
         town = str(args.map.resolve()) if args.map else DEFAULT_TOWN
-        for option in ("traffic", "pedestrians", "scenery"):
-            if getattr(args, option):
+        usual = {"difficulty": DIFFICULTIES[0], "traffic": 0, "pedestrians": 0, "scenery": False}
+        for option, value in usual.items():
+            if getattr(args, option) != value:
                 raise CarlaError(
                     f"--{option}: of a world that is started here, but at {where} a server runs"
                 )

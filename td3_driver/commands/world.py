@@ -44,13 +44,14 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         default="lockstep",
         help="lockstep: wait for a command each tick, up to 1 s; realtime: 20 Hz",
     )
-    add(
+    instead_of_ros = parser.add_mutually_exclusive_group().add_argument
+    instead_of_ros(
         "--view",
         type=Path,
         metavar="FILE",
         help="write a film (.mp4, .webp or .gif) of the world driven by pure pursuit, and end",
     )
-    add(
+    instead_of_ros(
         "--carla-port",
         type=port,
         metavar="PORT",

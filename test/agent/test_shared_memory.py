@@ -111,6 +111,25 @@ def test_a_reader_never_sees_torn_weights() -> None:
     assert last == weights.version or (final is not None and final[0] == weights.version)
 
 
+def test_weights_that_are_written_over_while_they_are_read_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the test above that hardly ever happens: who reads would have to stand still."""
+    weights = SharedWeights(3)
+    weights.publish(np.full(3, 1.0, np.float32))
+    fence = "td3_driver.learner.weights.fence"
+
+    def meanwhile() -> None:
+        monkeypatch.setattr(fence, lambda: None)
+        for value in (2.0, 3.0):  # the second lies where the first did
+            weights.publish(np.full(3, value, np.float32))
+
+    monkeypatch.setattr(fence, meanwhile)
+    answer = weights.read(0)
+    assert answer is not None
+    assert (answer[0], answer[1].tolist()) == (3, [3.0, 3.0, 3.0])
+
+
 def test_weights_are_read_once() -> None:
     weights = SharedWeights(3)
     assert weights.read(0) is None

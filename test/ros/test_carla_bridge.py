@@ -7,6 +7,7 @@ test/real_bridge has the bridge itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -89,8 +90,11 @@ def test_it_is_found_on_python_s_path(tmp_path: Path, unsourced: pytest.MonkeyPa
 
 
 def test_what_is_missing_is_named(tmp_path: Path, unsourced: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CarlaError, match=rf"carla_ros_bridge.*source.*{WORKSPACE}"):
-        find_bridge()
+    for unset in (None, ""):
+        if unset is not None:
+            unsourced.setenv(WORKSPACE, unset)
+        with pytest.raises(CarlaError, match=rf"carla_ros_bridge.*source.*{WORKSPACE}"):
+            find_bridge()
     unsourced.setenv(WORKSPACE, str(tmp_path / "nowhere"))
     with pytest.raises(CarlaError, match=rf"{WORKSPACE}: no file {tmp_path}/nowhere/install"):
         find_bridge()
@@ -107,6 +111,16 @@ def test_a_server_is_there_or_not_or_cannot_be_reached() -> None:
         assert listens("127.0.0.1", server.getsockname()[1])
     with pytest.raises(CarlaError, match=r"--host no\.such\.invalid --port 2000: "):
         listens("no.such.invalid", 2000)
+
+
+def test_without_ipv6_nobody_listens_at_localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: /etc/hosts still has ::1, which no interface has, and it comes last."""
+
+    def connect(*_: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert not listens("localhost", 2000)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +190,23 @@ def test_the_command_says_in_a_line_what_is_missing(
     assert "map no.xodr: no such file" in told("--map", "no.xodr")
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = "--host", "127.0.0.1", "--port", str(server.getsockname()[1])
-        assert "--traffic: of a world that is started here" in told(*there, "--traffic", "3")
+        for option in ("--traffic=3", "--difficulty=town"):
+            named = option.partition("=")[0]
+            assert f"{named}: of a world that is started here" in told(*there, option)
+    elsewhere = "--host", "::1", "--port", str(free_port())
+    assert f"{' '.join(elsewhere)}: no CARLA server there" in told(*elsewhere)
+
+
+@pytest.mark.parametrize("option", ["--host=gpu-box", "--port=2002", "--town=Town01"])
+def test_a_server_that_nobody_would_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["td3_driver", "train", option])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    said = f"td3_driver train: {option.replace('=', ' ')}: needs --world carla\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_run_starts_a_server_and_ends_with_all_of_it(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from td3_driver.ros.tether import tethered
 from td3_driver.ros.train.children import Process
 
 WORKSPACE = "CARLA_WORKSPACE"
-LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL = ("localhost", "127.0.0.1")  # where the embedded world listens as a server
 _CONNECT_S = 5.0
 _SERVER_START_S = 120.0
 # Package, executable, and the module in which the executable's `main` is.
@@ -105,9 +106,10 @@ def listens(host: str, port: int) -> bool:
     """
     try:
         socket.create_connection((host, port), _CONNECT_S).close()
-    except ConnectionRefusedError:
-        return False
     except OSError as error:
+        # Without IPv6, localhost may still have an address of it too, which is tried last.
+        if error.errno in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL):
+            return False
         raise CarlaError(f"--host {host} --port {port}: {error.strerror or error}") from error
     return True
 
@@ -222,15 +224,17 @@ def _ros_args(node: str, parameters: Mapping[str, object]) -> list[str]:
 
 def _workspace_environment() -> dict[str, str]:
     """What sourcing the workspace changes in the environment."""
-    if WORKSPACE not in os.environ:
+    workspace = os.environ.get(WORKSPACE)
+    if not workspace:
         return {}
-    setup = Path(os.environ[WORKSPACE]).expanduser().resolve() / "install" / "setup.bash"
+    setup = Path(workspace).expanduser().resolve() / "install" / "setup.bash"
     if not setup.is_file():
         raise CarlaError(f"{WORKSPACE}: no file {setup}; expected a workspace that colcon built")
     sourced = subprocess.run(
         ["bash", "-c", '. "$0" >&2 && env -0', str(setup)],
         capture_output=True,
         text=True,
+        errors="surrogateescape",  # as in os.environ
         check=False,
     )
     if sourced.returncode != 0:
