@@ -234,7 +234,7 @@ def test_actors_come_and_go_and_leave_nothing(serving: Serving, caller: Caller) 
         round_trip(1000)
     for _ in range(15):
         caller.call("load_new_episode", "circle", False, 0)
-    assert rss_bytes(serving) - before < 30 * MB
+    assert rss_bytes(serving) - before < 45 * MB  # 60 where old towns stay
 
 
 def test_nobody_of_another_machine_is_let_in(serving: Serving) -> None:
