@@ -21,6 +21,7 @@ from td3_driver.carla_server.structures import (
 )
 from td3_driver.carla_server.wire import Pose6, Triple
 from td3_driver.driving.types import Control
+from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.powertrain import WHEELS
 from td3_driver.world.bodies.solid import Prop, Solid
@@ -253,9 +254,11 @@ class CrowdActor(Actor):
 
     Attributes:
         key: the number of its body, which comes again.
+        body: its box and mass.
     """
 
     key: int
+    body: Body
     velocity_now: Triple = _REST
     turning_now: Triple = _REST
     acceleration_now: Triple = _REST

@@ -12,7 +12,7 @@ from td3_driver.carla_server.library.blueprints import LIBRARY, Blueprint, Box
 from td3_driver.carla_server.library.descriptions import checked
 from td3_driver.carla_server.structures import ActorDescription, AttributeValue
 from td3_driver.carla_server.tags import class_of, tags
-from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.bodies.boxes import Bodies, Body
 from td3_driver.world.scene import Scene
 
 _PEDESTRIAN_LENGTH_M = 1.2  # whatever is shorter walks
@@ -78,6 +78,7 @@ class Crowd:
         return CrowdActor(
             id=next(self._ids),
             key=key,
+            body=Body(length, width, height, float(bodies.masses_kg[row])),
             description=described,
             box=box,
             tags=tags(class_of(blueprint)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from td3_driver.carla_server import physics_control
-from td3_driver.carla_server.actors import VehicleActor
+from td3_driver.carla_server.actors import CrowdActor, VehicleActor
 from td3_driver.carla_server.physics_control import VehicleTelemetry
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import CallError, UInt32, VehiclePhysicsControl
@@ -20,7 +20,9 @@ class VehicleCalls:
 
     def get_physics_control(self, actor_id: int) -> VehiclePhysicsControl:
         """What the vehicle is made of, as its clients have changed it."""
-        vehicle = self._car(actor_id)
+        vehicle = self._vehicle(actor_id)
+        if isinstance(vehicle, CrowdActor):
+            return physics_control.of(vehicle.pose, vehicle.body)
         return physics_control.of(vehicle.pose, vehicle.car.body, vehicle.physics)
 
     def apply_physics_control(self, actor_id: int, control: VehiclePhysicsControl) -> None:
@@ -34,7 +36,8 @@ class VehicleCalls:
 
     def get_vehicle_light_state(self, actor_id: int) -> list[int]:
         """The lights that are on, as bits."""
-        return [self._car(actor_id).light_state]
+        vehicle = self._vehicle(actor_id)
+        return [0 if isinstance(vehicle, CrowdActor) else vehicle.light_state]
 
     def set_vehicle_light_state(self, actor_id: int, state: list[UInt32]) -> None:
         """Kept, and not drawn."""
@@ -64,6 +67,13 @@ class VehicleCalls:
     def show_vehicle_debug_telemetry(self, actor_id: int, enabled: bool) -> None:
         """Without effect: nobody watches."""
         self._car(actor_id)
+
+    def _vehicle(self, actor_id: int) -> VehicleActor | CrowdActor:
+        """Also one of the world's own, which can be asked but not told."""
+        actor = self._server.episode.actor(actor_id)
+        if isinstance(actor, CrowdActor) and actor.kind.startswith("vehicle."):
+            return actor
+        return self._car(actor_id)
 
     def _car(self, actor_id: int) -> VehicleActor:
         actor = self._server.episode.actor(actor_id)

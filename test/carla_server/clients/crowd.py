@@ -21,6 +21,10 @@ def actors(client: Any, vehicles: str, pedestrians: str) -> None:
         for actor in (*driving, *walking):
             assert actor.attributes["role_name"] == "autopilot"
             assert actor.bounding_box.extent.length() > 0.5
+        for actor in driving:
+            assert actor.get_physics_control().mass > 1000.0
+            assert actor.get_light_state() == carla.VehicleLightState.NONE
+        for actor in (*driving, *walking):
             assert actor.is_alive
         roads, gone = world.get_map(), dict.fromkeys((actor.id for actor in driving), 0.0)
         for _ in range(40):
