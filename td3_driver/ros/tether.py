@@ -17,3 +17,13 @@ def tethered() -> list[str]:
     """
     watched = _UNLESS_ORPHANED.format(parent=os.getpid())
     return ["setpriv", "--pdeathsig", "TERM", "sh", "-c", watched, "sh"]
+
+
+def tethered_hard(within_s: float) -> list[str]:
+    """Return such a prefix for a program of others, which may hang when it is asked to end.
+
+    Some time after the first signal it is killed. The process is that of `timeout`, which hands
+    signals on; whatever ends that ends the program.
+    """
+    watch = ["timeout", "--foreground", f"--kill-after={within_s:g}", "0"]
+    return [*tethered(), *watch, "setpriv", "--pdeathsig", "KILL"]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ from td3_driver.ros.train.carla import (
 )
 
 from ..e2e.conftest import QUICK, train
-from ..e2e.running import wait_until
+from ..e2e.running import Process, alive, wait_until
 from ..ports import free_port
 
 BRIDGE = f"exec {sys.executable} -m td3_driver.bridge_twin.world_node"
@@ -160,6 +162,42 @@ def test_who_does_not_end_is_killed(tmp_path: Path, unsourced: pytest.MonkeyPatc
     finally:
         world.stop()
     assert [process.exit_code for process in world._processes.values()] == [-9, -2]
+
+
+# Starts a world, and is killed before it can end it.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from td3_driver.ros.train import carla
+carla._STOP_S = dict.fromkeys(carla._STOP_S, 0.5)
+options = carla.CarlaOptions(
+    bridge=carla.find_bridge(), host="127.0.0.1", port=2000, server=None, town="Town01",
+    role_name="ego_vehicle", objects_file=Path("objects.json"), lockstep=False,
+)
+carla.CarlaWorld(options, lambda line: print(line, flush=True)).start(lambda: False)
+signal.pause()
+"""
+
+
+def test_who_does_not_end_is_killed_also_when_nobody_is_left_to_ask(
+    tmp_path: Path, unsourced: pytest.MonkeyPatch
+) -> None:
+    """As the bridge hangs when its server has ended with the command that started both."""
+    deaf = "trap '' INT TERM\necho ready $$\nwhile :; do sleep 0.1; done"
+    unsourced.setenv(WORKSPACE, str(workspace(tmp_path, deaf)))
+    command = Process([sys.executable, "-c", KILLED])
+    try:
+        command.wait_for("ready")
+        (line,) = command.lines
+        bridge = int(line.split()[-1])
+        assert alive(bridge)
+        os.kill(command.process.pid, signal.SIGKILL)
+        wait_until(lambda: not alive(bridge))
+    finally:
+        command.kill()
+        for line in command.lines:
+            with suppress(ProcessLookupError):
+                os.kill(int(line.split()[-1]), signal.SIGKILL)
 
 
 _NAMES = ("carla_spawn_objects", "carla_ros_bridge", "CARLA server")

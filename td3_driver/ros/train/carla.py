@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from td3_driver.ros.tether import tethered
+from td3_driver.ros.tether import tethered_hard
 from td3_driver.ros.train.children import Process
 
 WORKSPACE = "CARLA_WORKSPACE"
@@ -26,7 +26,7 @@ _BRIDGE = ("carla_ros_bridge", "bridge", "bridge")
 _SPAWNER = ("carla_spawn_objects", "carla_spawn_objects", "carla_spawn_objects")
 _SERVER = "CARLA server"
 # In the order of their end. The spawner destroys what it spawned, while the bridge still waits
-# for commands; in asynchronous mode the bridge may hang at its end.
+# for commands; in asynchronous mode, or when its server has gone, the bridge may hang at its end.
 _STOP_S = {_SPAWNER[0]: 8.0, _BRIDGE[0]: 8.0, _SERVER: 5.0}
 
 
@@ -174,7 +174,7 @@ class CarlaWorld:
     ) -> None:
         unbuffered = {**environment, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = Process(
-            [*tethered(), *command], self._hear, environment=unbuffered
+            [*tethered_hard(_STOP_S[name]), *command], self._hear, environment=unbuffered
         )
 
     def _hear(self, line: str) -> None:
