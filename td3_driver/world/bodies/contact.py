@@ -25,9 +25,8 @@ _TOUCH_MPS = 0.01  # who leans on the other at rest does not collide anew in eve
 
 
 @cache
-def _outline(body: Body) -> npt.NDArray[np.float64]:
+def _outline(length_m: float, width_m: float) -> npt.NDArray[np.float64]:
     """Points round a car's box, in its frame, metres, (N, 2)."""
-    length_m, width_m = body.length_m, body.width_m
     lengthwise = np.linspace(-0.5, 0.5, math.ceil(length_m / _SPACING_M) + 1) * length_m
     crosswise = np.linspace(-0.5, 0.5, math.ceil(width_m / _SPACING_M) + 1) * width_m
     sides = [(x, y) for x in lengthwise for y in (-width_m / 2.0, width_m / 2.0)]
@@ -144,7 +143,7 @@ class Contact:
 
     def _depth(self, pose: Pose, body: Body) -> int:
         """The number of points of the car's outline that lie in obstacles."""
-        classes = self._surface.class_at(place(_outline(body), pose))
+        classes = self._surface.class_at(place(_outline(body.length_m, body.width_m), pose))
         return int(np.count_nonzero(classes == OBSTACLE))
 
     def _last_free(self, before: Pose, after: Pose, body: Body) -> Pose:
