@@ -16,7 +16,7 @@ setup(
     name=PACKAGE,
     version=MANIFEST.findtext("version"),
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed", "evaluation/templates/*"]},
+    package_data={PACKAGE: ["py.typed", "reports/templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

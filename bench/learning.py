@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,18 +23,22 @@ import torch
 
 from td3_driver.agent import algorithm
 from td3_driver.agent.actor_critic import ActorCritic
+from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import act
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import Picture, Situation, Vector
+from td3_driver.driving.observation import WHOLE_VIEW, Picture, Situation, Vector, ViewConfig
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.evaluation import standard
+from td3_driver.driving.routes.routing import RandomRoutes
 from td3_driver.evaluation.closed_loop import drive
+from td3_driver.measures import standard
+from td3_driver.online.meaning import of_experience
 from td3_driver.online.update_debt import UpdateDebt
+from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import generate_opendrive, road_seed
@@ -89,15 +94,24 @@ def learn(
     world: WorldConfig,
     *,
     blind: bool = False,
+    shown: Path | None = None,
 ) -> Iterator[ActorCritic]:
-    """Learn for ever, `blind` from the vector alone; gives the agent after every step."""
+    """Learn for ever, `blind` from the vector alone; gives the agent after every step.
+
+    Half of each batch are the demonstrations of the file `shown`.
+    """
     config = configuration.agent
-    image_shape, vector_dim, action_dim = configuration.driving.spaces.row
-    state_dim = vector_dim if blind else config.cnn_features + vector_dim
+    spaces = configuration.driving.spaces
+    stack, stored_dim, action_dim = spaces.row
+    state_dim = spaces.vector_dim + (0 if blind else config.cnn_features)
     agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=not blind, seed=seed)
-    shape = None if blind else image_shape
-    replay = Replay(config.replay_capacity, shape, vector_dim, action_dim)
+    shape = None if blind else stack
+    replay = Replay(config.replay_capacity, shape, stored_dim, action_dim)
     store = _Blind(replay) if blind else replay
+    demonstrations = None
+    if shown is not None:
+        kept = replay_file.load(shown, *spaces.row, of_experience(configuration.driving))
+        demonstrations = Demonstrations(kept, 0.5, torch.device("cpu"))
     policy = _Learning(agent, Exploration(config, action_dim, seed + 1))
     driver = Driver(configuration.driving, policy, store, seed + 2)
     debt = UpdateDebt(config, replay)
@@ -108,7 +122,7 @@ def learn(
         due = debt.step()
         debt.pay(due)
         for _ in range(due):
-            agent.train(replay)
+            agent.train(replay, demonstrations=demonstrations)
         yield agent
 
 
@@ -120,19 +134,24 @@ def judge(
     Their length and time limit are the configuration's. Gives means over all.
     """
     summaries, changes, last = [], [], None
+    ran: Counter[str] = Counter()
+    driven_m = 0.0
     for number, world in enumerate(worlds):
         episode, step_s = driving.episode, world.config.fixed_delta_s
         limits = replace(
             standard.limits(episode.route_length_m, step_s, standard.SPEED_LIMIT_MPS),
             max_steps=episode.max_steps,
         )
-        driver = Driver(
-            driving, policy, None, 999 + number, purpose=Purpose.TUNING, judged_by=limits
-        )
+        routes = RandomRoutes(limits.route_length_m, Purpose.TUNING)
+        driver = Driver(driving, policy, None, 999 + number, routes=routes, judged_by=limits)
         ended = 0
         for frame in drive(driver, world):
-            if frame.report.outcome is None:
+            outcome = frame.report.outcome
+            if outcome is None:
                 last = None
+            else:
+                ran[outcome.ran] += 1
+                driven_m += max(frame.ego.speed_mps, 0.0) * step_s
             steer = frame.command.control.steer / standard.STEER_UNIT
             if last is not None:
                 changes.append(abs(steer - last))
@@ -153,16 +172,20 @@ def judge(
         "rmse_m": mean("lateral_rmse_m"),
         "speed_mps": mean("mean_speed_mps"),
         "steer_change": round(float(np.mean(changes)), 4) if changes else 0.0,
+        "red_lights_per_km": round(ran["red_light"] / max(driven_m / 1000.0, 1e-3), 2),
         "never_started": sum(summary.completion < 0.01 for summary in summaries),
         "reasons": [summary.reason for summary in summaries],
     }
 
 
-def unseen_worlds(files: list[Path] | None, traffic: int = 0) -> list[Simulation]:
+def unseen_worlds(
+    files: list[Path] | None, view: ViewConfig = WHOLE_VIEW, **surroundings: Any
+) -> list[Simulation]:
     """The given maps, or two generated ones that nobody learns, selects or evaluates on."""
     maps = [roads(file, 0) for file in files or []]
     maps = maps or [roads(None, number, Purpose.TUNING) for number in range(2)]
-    return [Simulation(WorldConfig(seed=7, traffic=traffic), map_) for map_ in maps]
+    config = WorldConfig(seed=7, **surroundings).through(view)
+    return [Simulation(config, map_) for map_ in maps]
 
 
 def main() -> None:
@@ -178,21 +201,28 @@ def main() -> None:
     add("--episodes", type=int, default=4, help="of an evaluation, on each of its maps")
     add("--map", type=Path, help="OpenDRIVE file to learn on; default: generated roads")
     add("--judge-map", type=Path, action="append", help="OpenDRIVE file to evaluate on")
+    add("--prefill", type=Path, help="demonstrations to learn from, too")
     add("--appearance", choices=APPEARANCES, default="mixed", help="while learning")
     add("--blind", action="store_true", help="learn from the vector alone")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
+    add("--lights", action="store_true", help="traffic lights, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
     add("--save", type=Path, help="folder for a checkpoint at each evaluation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     configuration = load_configuration(args.preset, args.config)
-    worlds = unseen_worlds(args.judge_map, args.traffic)
-    world = WorldConfig(seed=args.seed, traffic=args.traffic, appearance=args.appearance)
+    surroundings = {"traffic": args.traffic, "lights": args.lights}
+    view = configuration.driving.view
+    worlds = unseen_worlds(args.judge_map, view, **surroundings)
+    world = WorldConfig(seed=args.seed, appearance=args.appearance, **surroundings).through(view)
     began = time.monotonic()
     spent = 0.0
     road_map = roads(args.map, args.seed)
-    for agent in learn(configuration, road_map, args.seed, world, blind=args.blind):
+    learning = learn(
+        configuration, road_map, args.seed, world, blind=args.blind, shown=args.prefill
+    )
+    for agent in learning:
         if agent.env_steps % args.every:
             continue
         paused = time.monotonic()

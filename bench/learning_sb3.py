@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m bench.learning_sb3`: Stable-Baselines3 on the same job as `bench.learning`.
 
-Same world, observation, reward, evaluation, and the default preset's networks, batch, noise and
+Same world, observation, reward, evaluation, and the preset's networks, batch, noise and
 rates wherever SB3 has them. What SB3 lacks stays away: n-step returns with images and vectors,
 LayerNorm in the critic, gradient clipping, random shifts, shrinking noise, the throttle bias and
 the small last layer of the actor, and the penalties on saturation and on jumps.
@@ -27,7 +27,7 @@ from bench.learning import judge, unseen_worlds
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.networks import CNN
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.observation import VECTOR_DIM, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import ACTION_DIM
 from td3_driver.world.gym_env import DrivingEnv
@@ -40,9 +40,12 @@ class Features(BaseFeaturesExtractor):
     """The preset's CNN, and the vector with the preset's scale."""
 
     def __init__(self, space: Any, config: AgentConfig) -> None:
-        super().__init__(space, config.cnn_features + VECTOR_DIM)
+        (vector_dim,) = space["vector"].shape
+        super().__init__(space, config.cnn_features + vector_dim)
         self._cnn = CNN(config)
-        self.register_buffer("_scale", torch.tensor(config.vector_scale or [1.0] * VECTOR_DIM))
+        # What only our critic is told comes behind what the policy is told.
+        scale = (config.vector_scale or [1.0] * vector_dim)[:vector_dim]
+        self.register_buffer("_scale", torch.tensor(scale))
 
     def forward(self, seen: dict[str, torch.Tensor]) -> torch.Tensor:
         """(B, F + V)."""
@@ -69,7 +72,7 @@ class _Judge(BaseCallback):
     def __init__(self, args: argparse.Namespace, driving: Any) -> None:
         super().__init__()
         self._args, self._driving = args, driving
-        self._worlds = unseen_worlds(None)
+        self._worlds = unseen_worlds(None, fov_deg=driving.view.fov_deg)
         self._began, self._spent = time.monotonic(), 0.0
 
     def _on_step(self) -> bool:
@@ -79,7 +82,7 @@ class _Judge(BaseCallback):
             self._spent += time.monotonic() - paused
             minutes = round((time.monotonic() - self._began - self._spent) / 60.0, 2)
             where = {
-                "name": f"sb3_{self._args.algorithm}",
+                "name": f"sb3_{self._args.algorithm}_{self._args.preset}",
                 "seed": self._args.seed,
                 "steps": self.num_timesteps,
                 "minutes": minutes,
@@ -129,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.learning_sb3", description=__doc__)
     add = parser.add_argument
     add("algorithm", choices=("td3", "sac"))
+    add("--preset", default="default")
     add("--seed", type=int, default=0)
     add("--steps", type=int, default=8000)
     add("--every", type=int, default=1000)
@@ -137,8 +141,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    configuration = load_configuration("default")
-    world = WorldConfig(seed=args.seed, appearance="mixed")  # as `bench.learning`'s
+    configuration = load_configuration(args.preset)
+    fov_deg = configuration.driving.view.fov_deg
+    world = WorldConfig(seed=args.seed, appearance="mixed", fov_deg=fov_deg)  # as there
     env = DrivingEnv(world_seed=args.seed, driving=configuration.driving, world=world)
     agent = model(args.algorithm, env, configuration.agent, args.seed)
     agent.learn(args.steps, callback=_Judge(args, configuration.driving))

@@ -33,6 +33,7 @@ _FULL = {"traffic": 20, "scenery": True, "appearance": "random"}
 _WORLDS: dict[str, dict[str, object]] = {
     "160x120": {},
     "160x120, 20 vehicles": {"traffic": 20},
+    "160x120, 20 vehicles, lights": {"traffic": 20, "lights": True},
     "160x120, 50 vehicles": {"traffic": 50},
     "160x120, 100 vehicles": {"traffic": 100},
     "160x120, 20 vehicles, 10 pedestrians, scenery, random looks": {**_FULL, "pedestrians": 10},

@@ -27,9 +27,10 @@ Runs = dict[str, dict[int, list[dict[str, Any]]]]  # name, steps, one line for e
 CURVES = (
     "default of now, real nodes",
     "default, mixed light",
-    "end_to_end of now, real nodes",
+    "end_to_end with demonstrations, real nodes",
     "sb3_td3",
     "Town01, real nodes, default",
+    "Town01, real nodes, end_to_end",
     "Town01, real nodes, starts spread evenly",
     "Town01, real nodes, also offset by the second",
 )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drive a checkpoint greedily, in the embedded world or with the CARLA bridge (world:=carla)."""
+"""Drive a checkpoint greedily, or measure another driver (mode:=observe).
+
+In the embedded world, or with the CARLA bridge (world:=carla).
+"""
 
 from launch import LaunchDescription
 
@@ -8,4 +11,4 @@ from td3_driver.launching.tables import evaluate_arguments
 
 
 def generate_launch_description() -> LaunchDescription:
-    return driving(evaluate_arguments(), {"mode": "evaluate"})
+    return driving(evaluate_arguments())

@@ -6,15 +6,18 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 Commands = argparse._SubParsersAction  # the type of `add_subparsers`'s result
 
 # As in world/roads/generation.py, whose import is too slow for `--help`.
-DIFFICULTIES = ("easy", "curvy", "town", "city")
+DIFFICULTIES = ("easy", "curvy", "town", "city", "varied")
 # As in world/camera/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
+# As in driving/judging/rules.py.
+RULES = ("strict", "nocrash", "corl2017", "leaderboard1", "leaderboard2")
 # As in driving/messages/synchronisation.py.
 SYNC_MODES = ("exact", "nearest", "interpolate")
 TOLERANCE_S = 0.1
@@ -50,14 +53,35 @@ def add_difficulty(parser: argparse.ArgumentParser) -> None:
         choices=DIFFICULTIES,
         default=DIFFICULTIES[0],
         help="of generated roads: loops with bends, with more and tighter ones, streets with"
-        " junctions, the same with up to two lanes each way and roundabouts",
+        " junctions, the same with up to two lanes each way and roundabouts, and those with other"
+        " lane widths and lines",
     )
 
 
+def add_maps(parser: argparse.ArgumentParser) -> None:
+    """Add `--map` of one or more maps."""
+    parser.add_argument(
+        "--map",
+        nargs="+",
+        default=(),
+        metavar="FILE.xodr",
+        help="OpenDRIVE road network; several are put side by side, and the name of a difficulty"
+        " stands for generated roads; without it: those of --difficulty",
+    )
+
+
+def absolute(maps: Sequence[str]) -> list[str]:
+    """Return `add_maps`'s argument for a process in another folder."""
+    return [name if name in DIFFICULTIES else str(Path(name).resolve()) for name in maps]
+
+
 def add_surroundings(
-    parser: argparse.ArgumentParser, appearance: str = APPEARANCES[0]
+    parser: argparse.ArgumentParser, appearance: str | None = APPEARANCES[0]
 ) -> None:
-    """Add `--traffic`, `--pedestrians`, `--scenery` and `--appearance` with its default."""
+    """Add `--traffic`, `--pedestrians`, `--scenery`, `--lights`, `--appearance`.
+
+    With an `appearance` of None, who asks for none gets the weather of his routes, else the plain.
+    """
     add = parser.add_argument
     add("--traffic", type=not_negative, default=0, metavar="N", help="other vehicles")
     add(
@@ -69,11 +93,27 @@ def add_surroundings(
     )
     add("--scenery", action="store_true", help="buildings and trees beside the roads")
     add(
+        "--lights",
+        action="store_true",
+        help="traffic lights and stop signs where the map has them; traffic obeys them",
+    )
+    add(
         "--appearance",
         choices=APPEARANCES,
         default=appearance,
         help="plain: the same light always; random: another day, dusk or rain in each episode;"
-        " mixed: random in half of them",
+        " mixed: random in half of them"
+        + ("; without it plain, or the weather of the --routes" if appearance is None else ""),
+    )
+
+
+def add_routes(parser: argparse.ArgumentParser, how: str) -> None:
+    """Add `--routes`; `how` says in which order they are driven."""
+    parser.add_argument(
+        "--routes",
+        type=Path,
+        metavar="FILE.xml",
+        help=f"route file of the CARLA leaderboard's, 1.0 or 2.x, {how}; needs --map",
     )
 
 
@@ -99,13 +139,16 @@ def add_bag_topics(parser: argparse.ArgumentParser) -> None:
 
 
 def world_parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Return parameters of `world_node` from the arguments about the world; check the map file."""
-    from td3_driver.driving.routes.road_map import RoadMap
+    """Return parameters of `world_node` from the arguments about the world; check the maps."""
+    from td3_driver.world.roads.generation import roads_of
 
-    if args.map is not None:
-        RoadMap.from_file(args.map)
+    if args.map:
+        roads_of(args.map, args.seed, args.difficulty)
+    maps = absolute(args.map)
+    if len(maps) > 1 and (parted := [name for name in maps if ":" in name]):
+        raise ValueError(f"--map {parted[0]}: beside others a map's path must have no ':'")
     return {
-        "map": str(args.map.resolve()) if args.map else "",
+        "map": ":".join(maps),
         "seed": args.seed,
         "difficulty": args.difficulty,
         "synchronous_mode": args.stepping == "lockstep",
@@ -119,7 +162,8 @@ def surroundings(args: argparse.Namespace) -> dict[str, Any]:
         "traffic": args.traffic,
         "pedestrians": args.pedestrians,
         "scenery": args.scenery,
-        "appearance": args.appearance,
+        "lights": args.lights,
+        "appearance": args.appearance or APPEARANCES[0],
     }
 
 

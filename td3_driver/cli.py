@@ -11,10 +11,20 @@ import sys
 from collections.abc import Callable
 
 from td3_driver import signals
-from td3_driver.commands import checkpoint, doctor, evaluate, prefill, replay, train, world
+from td3_driver.commands import (
+    benchmark,
+    checkpoint,
+    demonstrate,
+    doctor,
+    evaluate,
+    prefill,
+    replay,
+    train,
+    world,
+)
 from td3_driver.console import readers_may_leave
 
-COMMANDS = (train, evaluate, replay, prefill, checkpoint, world, doctor)
+COMMANDS = (train, evaluate, benchmark, replay, prefill, demonstrate, checkpoint, world, doctor)
 
 
 def main() -> None:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from td3_driver.agent.config import AgentConfig
+from td3_driver.driving.observation import Mount
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.share import preset_names, share_directory
 
@@ -33,11 +34,13 @@ class Configuration:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the settings as plain Python types, as a checkpoint holds them."""
-        return {"agent": self.agent.to_mapping(), "driving": dataclasses.asdict(self.driving)}
+        return {"agent": self.agent.to_mapping(), "driving": self.driving.to_mapping()}
 
 
-def load_configuration(preset: str, overrides: str | Path | None = None) -> Configuration:
-    """Load a preset and apply a user's YAML file on top of it.
+def load_configuration(
+    preset: str, overrides: str | Path | None = None, *, blind: bool = False
+) -> Configuration:
+    """Load a preset and apply a user's YAML file on top of it; `blind`: black pictures.
 
     Raises:
         ConfigurationError: unknown preset, unreadable file, unknown key or bad value.
@@ -51,25 +54,45 @@ def load_configuration(preset: str, overrides: str | Path | None = None) -> Conf
     if overrides:
         merged = _merge(merged, _read(Path(overrides)))
         source = f"config {overrides}"
+    if blind:
+        merged = _merge(merged, {"driving": {"view": {"blind": True}}})
     return configuration_from(merged, source)
 
 
 def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration:
     """Build and check a configuration; `source` names its origin in messages."""
     _refuse_unknown(mapping, {"agent", "driving"}, source)
-    try:
-        agent = AgentConfig.from_mapping(mapping.get("agent") or {})
-    except ValueError as error:
-        raise ConfigurationError(f"{source}: agent: {error}") from error
     driving = _dataclass_from(DrivingConfig, mapping.get("driving") or {}, f"{source}: driving")
     channels, size, _ = driving.spaces.image_shape
+    given = mapping.get("agent") or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{source}: agent: expected a mapping, got {given!r}")
+    try:
+        agent = AgentConfig.from_mapping({"image_channels": channels, "image_size": size, **given})
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: agent: {error}") from error
     if (agent.image_channels, agent.image_size) != (channels, size):
         raise ConfigurationError(
             f"{source}: agent: image_channels {agent.image_channels} and image_size"
-            f" {agent.image_size} do not fit; a driver sees image_channels {channels} and"
-            f" image_size {size}"
+            f" {agent.image_size} do not fit; with driving.view: size_px {driving.view.size_px},"
+            f" colour {driving.view.colour}, cameras {max(len(driving.view.cameras), 1)} a driver"
+            f" sees image_channels {channels} and image_size {size}: leave both out, or give these"
         )
-    return Configuration(agent, driving)
+    privileged = len(driving.spaces.privileged)
+    if agent.privileged not in (0, privileged):
+        raise ConfigurationError(
+            f"{source}: agent: privileged {agent.privileged} does not fit; with driving:"
+            f" privileged_critic {str(driving.privileged_critic).lower()} it is {privileged}"
+        )
+    factors, elements = len(agent.vector_scale), driving.spaces.row[1]
+    if factors not in (0, elements):
+        raise ConfigurationError(
+            f"{source}: agent: vector_scale has {factors} factors, but with driving: end_to_end"
+            f" {str(driving.end_to_end).lower()}, regulations {str(driving.regulations).lower()},"
+            f" privileged_critic {str(driving.privileged_critic).lower()} the vector has"
+            f" {elements} elements; give one factor each, or none"
+        )
+    return Configuration(replace(agent, privileged=privileged), driving)
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -111,7 +134,9 @@ def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
     values: dict[str, Any] = {}
     for key, value in mapping.items():
         kind = hints[key]
-        if dataclasses.is_dataclass(kind):
+        if kind == tuple[Mount, ...]:
+            values[key] = _mounts(value, f"{where}.{key}")
+        elif dataclasses.is_dataclass(kind):
             values[key] = _dataclass_from(kind, value, f"{where}.{key}")  # type: ignore[arg-type]
         else:
             values[key] = _scalar(kind, value, f"{where}.{key}")
@@ -121,7 +146,38 @@ def _dataclass_from(cls: type[T], mapping: Any, where: str) -> T:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
-def _scalar(kind: type, value: Any, where: str) -> float | int | bool:
+def _mounts(listed: Any, where: str) -> tuple[Mount, ...]:
+    """Return the cameras of a list, in which a camera may be its id alone."""
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise ConfigurationError(
+            f"{where}: {listed!r} is no list of cameras; expected [rgb_front, {{id: rgb_left,"
+            " yaw_deg: 60}]"
+        )
+    mounts = []
+    for number, entry in enumerate(listed):
+        given = {"id": entry} if isinstance(entry, str) else entry
+        if not isinstance(given, Mapping) or not isinstance(given.get("id"), str):
+            raise ConfigurationError(f"{where}[{number}]: {entry!r} has no id of a camera")
+        known = {item.name for item in dataclasses.fields(Mount)}
+        _refuse_unknown(given, known, f"{where}[{number}]")
+        place: dict[str, Any] = {name: value for name, value in given.items() if name != "id"}
+        for name, value in place.items():
+            number_given = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number_given or not math.isfinite(value):
+                raise ConfigurationError(f"{where}[{number}].{name}: {value!r} is not a number")
+        numbers = {name: float(value) for name, value in place.items()}
+        try:
+            mounts.append(Mount(given["id"], **numbers))
+        except ValueError as error:
+            raise ConfigurationError(f"{where}[{number}]: {error}") from error
+    return tuple(mounts)
+
+
+def _scalar(kind: Any, value: Any, where: str) -> float | int | bool | str:
+    if words := typing.get_args(kind):  # a Literal
+        if not isinstance(value, str) or value not in words:
+            raise ConfigurationError(f"{where}: {value!r} is not {' or '.join(words)}")
+        return value
     if kind is bool:
         if not isinstance(value, bool):
             raise ConfigurationError(f"{where}: {value!r} is not true or false")

@@ -17,16 +17,27 @@ CIRCUMSTANCES = {
     "driving.episode.max_steps",
     "driving.episode.stuck_steps",
 }
-LEAVES = flat({"driving": asdict(DrivingConfig())})
+# Lists as files have them.
+LEAVES = flat({"driving": asdict(DrivingConfig())}) | {"driving.view.cameras": []}
 EPISODE = "driving.episode."
+OTHERS: dict[str, Any] = {
+    "driving.view.colour": "rgb",
+    "driving.view.cameras": [{"id": "rgb_front", "pitch_deg": 5.0}],
+}
 
 
 def with_other(name: str) -> DrivingConfig:
     """The defaults, but for one setting."""
     value = LEAVES[name]
-    other: Any = not value if isinstance(value, bool) else value + type(value)(1) / 4
-    if isinstance(value, int) and not isinstance(value, bool):
+    other: Any
+    if name in OTHERS:
+        other = OTHERS[name]
+    elif isinstance(value, bool):
+        other = not value
+    elif isinstance(value, int):
         other = value + 1
+    else:
+        other = value + type(value)(1) / 4
     for key in reversed(name.split(".")):
         other = {key: other}
     return configuration_from(other, name).driving

@@ -46,7 +46,8 @@ class ActorCritic(ABC):
     """An agent that learns a policy from a replay; subclasses define its targets and losses.
 
     Args:
-        state_dim: CNN features and vector together; without images the vector alone.
+        state_dim: CNN features and vector together; without images the vector alone. It is what
+            the policy sees; the critic also sees `config.privileged` numbers more.
         action_dim: Length of the action.
         max_action: Bound of every action element.
         use_dict_buffer: True for observations of an image and a vector, False for a vector; then
@@ -231,16 +232,40 @@ class ActorCritic(ABC):
             "target_mean": target.mean(),
         }
 
+    def _actor_state(
+        self, cnn: CNN | None, images: Tensor | None, vectors: Tensor
+    ) -> Tensor:
+        """Return the state as the policy sees it, without what is the critic's privilege."""
+        return joined_state(cnn, images, vectors[:, : self.vector_dim])
+
     def _regularised(
-        self, loss: Tensor, pre_tanh: Tensor, action: Tensor, data: TensorBatch
+        self,
+        loss: Tensor,
+        pre_tanh: Tensor,
+        action: Tensor,
+        data: TensorBatch,
+        critic_state: Tensor,
     ) -> Tensor:
         """Return the actor's loss plus the configured penalties."""
+        if self.config.imitation_weight:
+            loss = loss + self.config.imitation_weight * self._unlike(action, data, critic_state)
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
         if self.config.smoothness_penalty:
             jump = F.mse_loss(action, data.following)
             loss = loss + self.config.smoothness_penalty * jump
         return loss
+
+    def _unlike(self, action: Tensor, data: TensorBatch, critic_state: Tensor) -> Tensor:
+        """Return the mean square distance to those shown actions that are better.
+
+        Better by the critic: the Q-filter of Nair et al. 2018, "Overcoming Exploration in
+        Reinforcement Learning with Demonstrations".
+        """
+        with torch.no_grad():
+            shown, own = (self.critic.first(critic_state, a) for a in (data.actions, action))
+            counted = data.shown * (shown > own)
+        return ((action - data.actions).square().mean(dim=1) * counted).mean()
 
     def _actor_measures(self, loss: Tensor, pre_tanh: Tensor, state: Tensor) -> dict[str, Tensor]:
         magnitude = pre_tanh.detach().abs()
@@ -367,10 +392,11 @@ def gradient_norm(network: nn.Module) -> Tensor:
 
 
 def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tensor]:
-    """Return the mean L2 norm of a CNN's features in (B, F + V) states; empty without a CNN."""
+    """Return the mean L2 norm of a CNN's features, the first in a state; empty without a CNN."""
     if getattr(agent, cnn) is None:
         return {}
-    return {f"{cnn}_feature_norm": state.detach()[:, : -agent.vector_dim].norm(dim=1).mean()}
+    features = state.detach()[:, : agent.config.cnn_features]
+    return {f"{cnn}_feature_norm": features.norm(dim=1).mean()}
 
 
 def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:

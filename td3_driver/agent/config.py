@@ -153,9 +153,11 @@ class AgentConfig:
     trunk: str = _fixed(_choice("relu", "relu", "layernorm_tanh"))
     hidden_sizes: tuple[int, ...] = _fixed(_sizes((256, 256)))
     critic_layernorm: bool = _fixed(_flag(False))
-    # Factor on each vector input; () is all ones.
+    # Numbers after the vector that only the critic sees, while learning.
+    privileged: int = _fixed(_integer(0, 0))
+    # Factor on each vector input, then on each privileged one; () is all ones.
     vector_scale: tuple[float, ...] = _fixed(_numbers())
-    image_channels: int = _fixed(_integer(4, 1))  # frames in a stack, oldest first
+    image_channels: int = _fixed(_integer(4, 1))  # of a stack of frames, oldest first
     image_size: int = _fixed(_integer(84, 1))  # pixels, both sides
 
     # Initial weights.
@@ -177,6 +179,8 @@ class AgentConfig:
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
     pre_tanh_penalty: float = _number(0.0, 0.0)  # on mean(pre_tanh^2), keeps tanh alive
     smoothness_penalty: float = _number(0.0, 0.0)  # on mean((pi(s_t) - pi'(s_t+n))^2)
+    # On the mean square distance to shown actions that the critic finds better.
+    imitation_weight: float = _number(0.0, 0.0)
     random_shift: int = _integer(0, 0)  # pixels, +-; 0 is off (DrQ, Kostrikov et al. 2020)
 
     # Experience.
@@ -203,7 +207,7 @@ class AgentConfig:
         if self.conv_output_side() < 1:
             raise ValueError(
                 f"conv_layers: {_plain(self.conv_layers)} leaves nothing of an image of"
-                f" image_size {self.image_size}; use smaller kernels or strides"
+                f" image_size {self.image_size}; use smaller kernels or strides, or larger images"
             )
         if self.random_shift >= self.image_size:
             raise ValueError(
@@ -230,11 +234,13 @@ class AgentConfig:
     def to_mapping(self) -> dict[str, Any]:
         """The settings as str, bool, int, float and list only; `from_mapping` reads it back.
 
-        The algorithm TD3 is left out, so that versions that only know TD3 can read the files.
+        What is newer than the format is left out at its default, so that versions that do not
+        know it can read the files.
         """
         settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
-        if self.algorithm == AgentConfig.algorithm:
-            del settings["algorithm"]
+        for name in ("algorithm", "privileged"):
+            if settings[name] == getattr(AgentConfig, name):
+                del settings[name]
         return settings
 
     def conv_output_side(self) -> int:

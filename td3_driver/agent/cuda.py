@@ -92,7 +92,7 @@ class DeviceFrames:
         self._slots = Parcel({"slots": ((0, 0), np.int64)}, device)
 
     def take(self, slots: Rows) -> Tensor:
-        """Return the frames of (B, C) slots as (B, C, H, W) uint8 on the device."""
+        """Return the frames of (B, N) slots as (B, N, [channels,] H, W) uint8 on the device."""
         self._follow()
         if self._slots.here["slots"].shape != slots.shape:
             self._slots = Parcel({"slots": (slots.shape, np.int64)}, self._frames.device)

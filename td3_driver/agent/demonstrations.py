@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from td3_driver.replay.buffer import Replay
 
 class Demonstrations:
     """A replay that nobody writes to, and the share of each batch that comes from it.
+
+    Of a replay that marks some transitions as shown only these are to be imitated, else all.
 
     Args:
         replay: the demonstrations.
@@ -33,6 +35,7 @@ class Demonstrations:
         if not replay.transitions:
             raise ValueError("demonstrations: the replay holds no transition")
         self._replay, self._share = replay, share
+        self._all_shown = not replay.has_shown
         self._frames = DeviceFrames(replay, device) if device.type == "cuda" else None
 
     def count(self, batch_size: int) -> int:
@@ -44,6 +47,8 @@ class Demonstrations:
     ) -> Batch:
         """Append `count` demonstrations to a batch; arguments as of `Replay.sample`."""
         shown = self._replay.sample(count, rng, n_step, discount, None, self._frames)
+        if self._all_shown:
+            shown = replace(shown, shown=np.ones(count, np.float32))
         return Batch(
             **{
                 item.name: _joined(getattr(batch, item.name), getattr(shown, item.name))

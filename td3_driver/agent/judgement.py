@@ -25,7 +25,7 @@ def values_of(
     Args:
         agent: an agent with images, on the CPU.
         image: (C, H, W) uint8.
-        vector: (V,) float32.
+        vector: (V + P,) float32: the vector, then what is the critic's privilege.
         actions: (A,) float32 each.
     """
     images, vectors = torch.from_numpy(image).unsqueeze(0), torch.from_numpy(vector).unsqueeze(0)

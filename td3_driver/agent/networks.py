@@ -129,19 +129,29 @@ def _mlp(inputs: int, hidden: Sequence[int], outputs: int, layernorm: bool) -> n
 
 
 class _StateInput(nn.Module):
-    """Scales the state's vector part by the configured factors; features pass unchanged."""
+    """Scales the state's vector part by the configured factors; features pass unchanged.
+
+    Args:
+        features: Number of features.
+        vector_dim: Length of the policy's vector.
+        privileged: Number of the critic's elements after it.
+        config: Has the factors of both.
+    """
 
     scale: Tensor | None
 
-    def __init__(self, state_dim: int, vector_dim: int, config: AgentConfig) -> None:
+    def __init__(
+        self, features: int, vector_dim: int, privileged: int, config: AgentConfig
+    ) -> None:
         super().__init__()
-        factors = config.vector_scale
-        if factors and len(factors) != vector_dim:
+        factors, elements = config.vector_scale, vector_dim + config.privileged
+        if factors and len(factors) != elements:
             raise ValueError(
-                f"vector_scale: has {len(factors)} factors, but the vector has {vector_dim}"
+                f"vector_scale: has {len(factors)} factors, but the vector has {elements}"
                 " elements; give one factor each, or none"
             )
-        scale = torch.tensor([1.0] * (state_dim - vector_dim) + list(factors)) if factors else None
+        own = factors[: vector_dim + privileged]
+        scale = torch.tensor([1.0] * features + list(own)) if factors else None
         # Not saved in checkpoints: it is part of the configuration.
         self.register_buffer("scale", scale, persistent=False)
 
@@ -174,7 +184,7 @@ class Actor(nn.Module):
         super().__init__()
         self.max_action = max_action
         self.vector_dim = vector_dim
-        self.input = _StateInput(state_dim, vector_dim, config)
+        self.input = _StateInput(state_dim - vector_dim, vector_dim, 0, config)
         self.layers = _mlp(state_dim, config.hidden_sizes, action_dim, layernorm=False)
         if config.orthogonal_init:
             self.apply(_orthogonal)
@@ -250,14 +260,19 @@ def actor_of(
 
 
 class Critic(nn.Module):
-    """Two independent Q-values of one state and action, for clipped double Q-learning."""
+    """Two independent Q-values of one state and action, for clipped double Q-learning.
+
+    Its state is the policy's, of `state_dim` numbers, and then the `config.privileged` numbers
+    that the policy is not told (asymmetric actor-critic, Pinto et al. 2017).
+    """
 
     def __init__(
         self, state_dim: int, vector_dim: int, action_dim: int, config: AgentConfig
     ) -> None:
         super().__init__()
-        inputs = state_dim + action_dim
-        self.input = _StateInput(state_dim, vector_dim, config)
+        inputs = state_dim + config.privileged + action_dim
+        features = state_dim - vector_dim
+        self.input = _StateInput(features, vector_dim, config.privileged, config)
         self.q1 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
         self.q2 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
         if config.orthogonal_init:
@@ -269,7 +284,7 @@ class Critic(nn.Module):
         action: Tensor,
         beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> tuple[Tensor, Tensor]:
-        """Map (B, state_dim) and (B, action_dim) to both values, (B,) each.
+        """Map (B, state_dim + privileged) and (B, action_dim) to both values, (B,) each.
 
         The second is computed within `beside()`, so that a GPU can do both at once.
         """

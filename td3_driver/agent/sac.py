@@ -71,7 +71,7 @@ class SACAgent(ActorCritic):
         """R + bootstrap * (min(Q1', Q2')(s', a') - alpha log pi(a'|s')), a' by the policy."""
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
-        actor_state = joined_state(self.actor_cnn, data.next_images, data.next_vectors)
+        actor_state = self._actor_state(self.actor_cnn, data.next_images, data.next_vectors)
         mean, log_std = self.actor.gaussian(actor_state)
         data.following.copy_(self.actor.squash(mean))
         pre_tanh = mean + log_std.exp() * data.noise[0]
@@ -84,14 +84,14 @@ class SACAgent(ActorCritic):
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
         with self._aside.working(), torch.no_grad():
             critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
-        actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
+        actor_state = self._actor_state(self.actor_cnn, data.images, data.vectors)
         mean, log_std = self.actor.gaussian(actor_state)
         pre_tanh = mean + log_std.exp() * data.noise[1]
         density = log_density(pre_tanh, data.noise[1], log_std)
         self._aside.join()
         q1, q2 = self.critic(critic_state, self.actor.squash(pre_tanh))
         loss = (self.temperature().detach() * density - torch.minimum(q1, q2)).mean()
-        loss = self._regularised(loss, mean, self.actor.squash(mean), data)
+        loss = self._regularised(loss, mean, self.actor.squash(mean), data, critic_state)
         norms = self._descend(loss, "actor", "actor_cnn")
         surplus = self.action_dim - density.detach().mean()  # entropy above its target
         norms |= self._descend(self.temperature.log_alpha * surplus, "temperature")

@@ -35,6 +35,7 @@ class TensorBatch:
     next_vectors: Tensor
     noise: Tensor
     following: Tensor
+    shown: Tensor
 
 
 class Staging:

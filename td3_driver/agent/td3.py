@@ -31,7 +31,7 @@ class TD3Agent(ActorCritic):
         """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise), y in the paper."""
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
-        actor_state = joined_state(self.actor_cnn_target, data.next_images, data.next_vectors)
+        actor_state = self._actor_state(self.actor_cnn_target, data.next_images, data.next_vectors)
         action = data.following.copy_(self.actor_target(actor_state))
         noise = (data.noise[0] * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
@@ -44,12 +44,12 @@ class TD3Agent(ActorCritic):
         # The actor's loss must not change the critic's features.
         with self._aside.working(), torch.no_grad():
             critic_state = joined_state(self.critic_cnn, data.images, data.vectors)
-        actor_state = joined_state(self.actor_cnn, data.images, data.vectors)
+        actor_state = self._actor_state(self.actor_cnn, data.images, data.vectors)
         pre_tanh = self.actor.pre_tanh(actor_state)
         action = self.actor.squash(pre_tanh)
         self._aside.join()
         loss = -self.critic.first(critic_state, action).mean()
-        loss = self._regularised(loss, pre_tanh, action, data)
+        loss = self._regularised(loss, pre_tanh, action, data, critic_state)
         norms = self._descend(loss, "actor", "actor_cnn")
         self._update_targets()
         return norms | self._actor_measures(loss, pre_tanh, actor_state)

@@ -58,6 +58,16 @@ _COLLISION = _Part(
     "collision", ("carla_msgs/msg/CarlaCollisionEvent",), (r"/carla/[^/]+/collision",)
 )
 _ROUTE = _Part("route", ("nav_msgs/msg/Path",), (r"/td3_driver/route",), guess=False)
+_LIGHTS_INFO = _Part(
+    "lights_info",
+    ("carla_msgs/msg/CarlaTrafficLightInfoList",),
+    (r"/carla/traffic_lights/info",),
+)
+_LIGHTS_STATUS = _Part(
+    "lights_status",
+    ("carla_msgs/msg/CarlaTrafficLightStatusList",),
+    (r"/carla/traffic_lights/status",),
+)
 # `/carla/objects` holds the car itself too, which is in nobody's way.
 _OBJECTS = _Part(
     "objects", ("derived_object_msgs/msg/ObjectArray",), (r"/carla/[^/]+/objects",), guess=False
@@ -76,6 +86,8 @@ class TopicNames:
     collision: str | None
     route: str | None
     objects: str | None
+    lights_info: str | None
+    lights_status: str | None
 
     def to_mapping(self) -> dict[str, str | None]:
         """The topics by part, as in metrics.json."""
@@ -108,6 +120,8 @@ def find_topics(
         collision=_optional(bag, _COLLISION, camera),
         route=_optional(bag, _ROUTE, camera),
         objects=_optional(bag, _OBJECTS, camera),
+        lights_info=_optional(bag, _LIGHTS_INFO, camera),
+        lights_status=_optional(bag, _LIGHTS_STATUS, camera),
     )
 
 
@@ -211,7 +225,7 @@ def _of_type(bag: Bag, part: _Part) -> list[str]:
 
 def _car(topic: str) -> str | None:
     """The role name in a topic of the bridge; None for a sensor that is on no car."""
-    match = re.match(r"/carla/([^/]+)/(?!image)", topic)
+    match = re.match(r"/carla/(?!traffic_lights/)([^/]+)/(?!image)", topic)
     return match[1] if match else None
 
 

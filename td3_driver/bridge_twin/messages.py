@@ -2,17 +2,19 @@
 """Builds the messages that the CARLA bridge would publish for a tick of the embedded world.
 
 Fields, frames and signs follow carla_ros_bridge (`odom_sensor.py`, `camera.py`, `ego_vehicle.py`,
-`collision_sensor.py`, `lane_invasion_sensor.py`): map frame right-handed, odometry twist in the
-body frame, collision impulse in CARLA's own left-handed axes.
+`collision_sensor.py`, `lane_invasion_sensor.py`, `traffic.py`): map frame right-handed, odometry
+twist in the body frame, collision impulse in CARLA's own left-handed axes.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from td3_driver.bridge_twin.objects import ObjectArrays
 from td3_driver.bridge_twin.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
@@ -27,13 +29,17 @@ from td3_driver.driving.messages.encoding import (
     turn,
 )
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.types import Lights
 from td3_driver.world.bodies import powertrain
 from td3_driver.world.bodies.vehicle import MASS_KG
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.scene import Collision
 from td3_driver.world.simulation import Tick, WorldConfig
+from td3_driver.world.traffic_lights import TrafficLight
 
 EGO_ID = 1
 _FIRST_SENSOR_ID = 10_000  # where the bridge's own ids begin
+_FIRST_LIGHT_ID = 1_000_000  # above those of all that moves or is spawned
 MAP_FRAME = "map"
 # From x ahead, y left, z up to a picture's x right, y down, z ahead.
 _OPTICAL = (-0.5, 0.5, -0.5, 0.5)
@@ -52,14 +58,14 @@ class TickMessages:
     Args:
         messages: makes the messages, of rclpy's classes or of those for a bag.
         role_name: role name of the car.
-        config: the world's step and camera.
+        config: the world's step and cameras.
     """
 
     def __init__(self, messages: Messages, role_name: str, config: WorldConfig) -> None:
         self._messages = messages
         self._role = role_name
         self._fixed_delta_s = config.fixed_delta_s
-        self._camera_info = _camera_info(messages, config)
+        self._camera_infos = {each.id: _camera_info(messages, each) for each in config.cameras}
         self._objects = ObjectArrays(messages, EGO_ID)
 
     def carla_status(self, frame: int, *, synchronous_mode: bool, running: bool) -> Any:
@@ -132,18 +138,26 @@ class TickMessages:
 
     def image(self, tick: Tick, sensor: str) -> Any:
         """sensor_msgs/Image, bgra8, as CARLA's camera delivers it."""
-        height, width, channels = tick.image.shape
+        return self._image(tick, sensor, tick.image)
+
+    def image_beside(self, tick: Tick, sensor: str, camera: int) -> Any:
+        """sensor_msgs/Image of a camera beside the first, by its number in `Tick.beside`."""
+        return self._image(tick, sensor, tick.beside[camera]())
+
+    def _image(self, tick: Tick, sensor: str, picture: npt.NDArray[np.uint8]) -> Any:
+        height, width, channels = picture.shape
         message = self._messages.new("sensor_msgs/msg/Image")
         message.header = self._sensor_header(tick, sensor)
         message.height, message.width, message.encoding = height, width, "bgra8"
         message.step = width * channels
-        message.data = self._messages.sequence(tick.image.reshape(-1))
+        message.data = self._messages.sequence(picture.reshape(-1))
         return message
 
     def camera_info(self, tick: Tick, sensor: str) -> Any:
-        """sensor_msgs/CameraInfo: the intrinsics of the camera, with the image's header."""
-        self._camera_info.header = self._sensor_header(tick, sensor)
-        return self._camera_info
+        """sensor_msgs/CameraInfo: the intrinsics of a camera, with the image's header."""
+        message = self._camera_infos[sensor]
+        message.header = self._sensor_header(tick, sensor)
+        return message
 
     def collision(self, tick: Tick, collision: Collision, sensor: str) -> Any:
         """carla_msgs/CarlaCollisionEvent: the impulse is in CARLA's axes, y to the right, because
@@ -170,6 +184,31 @@ class TickMessages:
         header = self._header(tick, MAP_FRAME)
         objects = self._objects.everybody if with_ego else self._objects.others
         return objects(tick, header)
+
+    def lights_info(self, lights: Iterable[TrafficLight]) -> Any:
+        """carla_msgs/CarlaTrafficLightInfoList: places in the map, and the boxes in which vehicles
+        are at the lights, in the lights' own frames.
+        """
+        message = self._messages.new("carla_msgs/msg/CarlaTrafficLightInfoList")
+        for number, light in enumerate(lights):
+            info = self._messages.new("carla_msgs/msg/CarlaTrafficLightInfo")
+            info.id = _FIRST_LIGHT_ID + number
+            set_pose(info.transform, light.pose)
+            box = light.trigger.relative_to(light.pose)
+            center, size = info.trigger_volume.center, info.trigger_volume.size
+            center.x, center.y, center.z = box.center_m
+            size.x, size.y, size.z = (2.0 * half_m for half_m in box.half_m)
+            message.traffic_lights.append(info)
+        return message
+
+    def lights_status(self, lights: Lights) -> Any:
+        """carla_msgs/CarlaTrafficLightStatusList: what all lights show."""
+        message = self._messages.new("carla_msgs/msg/CarlaTrafficLightStatusList")
+        for number, state in enumerate(lights.tolist()):
+            status = self._messages.new("carla_msgs/msg/CarlaTrafficLightStatus")
+            status.id, status.state = _FIRST_LIGHT_ID + number, state
+            message.traffic_lights.append(status)
+        return message
 
     def vehicle_info(self) -> Any:
         """carla_msgs/CarlaEgoVehicleInfo: the car; published once."""
@@ -234,10 +273,10 @@ def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:
     )
 
 
-def _camera_info(messages: Messages, config: WorldConfig) -> Any:
+def _camera_info(messages: Messages, camera: CameraConfig) -> Any:
     """The intrinsics, as in the bridge's `camera.py`: fx = fy = W / (2 tan(fov / 2))."""
-    width, height = config.image_width, config.image_height
-    focal_px = width / (2.0 * math.tan(math.radians(config.fov_deg) / 2.0))
+    width, height = camera.width_px, camera.height_px
+    focal_px = width / (2.0 * math.tan(math.radians(camera.fov_deg) / 2.0))
     cx, cy = width / 2.0, height / 2.0
     message = messages.new("sensor_msgs/msg/CameraInfo")
     message.width, message.height, message.distortion_model = width, height, "plumb_bob"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.driving.types import Pose
+from td3_driver.world.camera.camera import CameraConfig
 
 VEHICLE = "vehicle.tesla.model3"
 CAMERA = "sensor.camera.rgb"
@@ -25,10 +26,13 @@ SPEEDOMETER = "sensor.pseudo.speedometer"
 COLLISION = "sensor.other.collision"
 LANE_INVASION = "sensor.other.lane_invasion"
 OBJECTS = "sensor.pseudo.objects"
+TRAFFIC_LIGHTS = "sensor.pseudo.traffic_lights"
 CONTROL = "actor.pseudo.control"
 SENSOR_TYPES = (
-    COLLISION, LANE_INVASION, OBJECTS, TRANSFORM, ODOMETRY, SPEEDOMETER, CAMERA, CONTROL,
+    TRAFFIC_LIGHTS, COLLISION, LANE_INVASION, OBJECTS, TRANSFORM, ODOMETRY, SPEEDOMETER, CAMERA,
+    CONTROL,
 )  # fmt: skip
+_OF_THE_WORLD = (TRAFFIC_LIGHTS, OBJECTS)  # what a sensor on no car may be
 
 # Of CARLA's camera blueprint.
 _CAMERA_DEFAULTS = {
@@ -58,9 +62,6 @@ class Mounting:
     roll: float = 0.0
     pitch: float = 0.0
     yaw: float = 0.0
-
-
-_CAMERA_MOUNTING = Mounting(x=1.6, z=1.5)
 
 
 @dataclass(frozen=True)
@@ -95,42 +96,41 @@ class CameraPicture:
 class Car:
     """The ego car: its role name, its sensors in the order of publishing, its starting pose.
 
+    `front` is the id of the camera that looks ahead; other cameras are beside it.
     `left_out` names what the file asks for but this world does not simulate: a sensor as
     `type/id`, an attribute of the car or the camera as `type/id attribute`.
     """
 
     role_name: str
     sensors: tuple[Sensor, ...]
+    front: str
     spawn: Pose | None = None
     left_out: tuple[str, ...] = ()
 
+    def cameras(self) -> tuple[Sensor, ...]:
+        """The cameras of the car: the front one, then those beside it in their order."""
+        cameras = [sensor for sensor in self.sensors if sensor.type == CAMERA]
+        return tuple(sorted(cameras, key=lambda camera: camera.id != self.front))
+
     def camera(self) -> Sensor:
-        """The camera of the car."""
-        return next(sensor for sensor in self.sensors if sensor.type == CAMERA)
+        """The front camera of the car."""
+        return self.cameras()[0]
 
     def control_id(self) -> str | None:
         """The id of the pseudo actor by which topics move the car; None if there is none."""
         return next((sensor.id for sensor in self.sensors if sensor.type == CONTROL), None)
 
 
-def default_car(
-    role_name: str,
-    camera: str,
-    control_id: str,
-    picture: CameraPicture,
-    mounting: Mounting = _CAMERA_MOUNTING,
-) -> Car:
-    """The car of `config/ego_vehicle.json`, with the camera as asked for.
+def default_car(role_name: str, control_id: str, cameras: Sequence[CameraConfig]) -> Car:
+    """The car of `config/ego_vehicle.json`, with the cameras as asked for, the front one first.
 
+    That one publishes last of all sensors: who has its picture has the rest.
     It also has `/carla/objects`. The file leaves that out, because with CARLA it costs calls to
     the server for each object and tick; here it costs nothing while nobody listens.
     """
-    attributes = {
-        "image_size_x": str(picture.width_px),
-        "image_size_y": str(picture.height_px),
-        "fov": str(picture.fov_deg),
-    }
+    front, *beside = (_camera(each) for each in cameras)
     sensors = (
+        Sensor(TRAFFIC_LIGHTS, "traffic_lights", attached=False),
         Sensor(OBJECTS, "objects", attached=False),
         Sensor(COLLISION, "collision"),
         Sensor(LANE_INVASION, "lane_invasion"),
@@ -138,14 +138,25 @@ def default_car(
         Sensor(TRANSFORM, "tf"),
         Sensor(ODOMETRY, "odometry"),
         Sensor(SPEEDOMETER, "speedometer"),
-        Sensor(CAMERA, camera, mounting, attributes),
+        *beside,
+        front,
         Sensor(CONTROL, control_id),
     )
-    return Car(role_name, sensors)
+    return Car(role_name, sensors, front.id)
+
+
+def _camera(given: CameraConfig) -> Sensor:
+    attributes = {
+        "image_size_x": str(given.width_px),
+        "image_size_y": str(given.height_px),
+        "fov": str(given.fov_deg),
+    }
+    at = (given.x_m, given.y_m, given.z_m, given.roll_deg, given.pitch_deg, given.yaw_deg)
+    return Sensor(CAMERA, given.id, Mounting(*at), attributes)
 
 
 def read_car(path: Path, role_name: str, camera: str) -> Car:
-    """Read the vehicle with a role name from a file, with the one camera that is simulated.
+    """Read the vehicle with a role name from a file; `camera` is the id of its front camera.
 
     Both the vehicle's `id` and its attribute `role_name` count as its role name.
 
@@ -219,19 +230,20 @@ def _car(entries: Sequence[Mapping[str, Any]], role_name: str, camera: str) -> C
     carried = [
         _entry(entry, f"sensor {number} of {role_name}") for number, entry in enumerate(listed, 1)
     ]
-    asked = [(entry, False) for entry in rest if entry["type"] == OBJECTS]
-    asked += [(entry, True) for entry in carried if _simulated(entry, camera)]
+    asked = [(entry, False) for entry in rest if entry["type"] in _OF_THE_WORLD]
+    asked += [(entry, True) for entry in carried if _simulated(entry)]
     sensors = tuple(_sensor(entry, attached=attached) for entry, attached in asked)
     _check_cameras(sensors, carried, camera)
-    others = [_name(entry) for entry in rest if entry["type"] != OBJECTS]
-    others += [_name(entry) for entry in carried if not _simulated(entry, camera)]
-    view = next(entry for entry, _ in asked if entry["type"] == CAMERA)
-    for entry, known in ((car, ()), (view, _CAMERA_DEFAULTS)):
+    others = [_name(entry) for entry in rest if entry["type"] not in _OF_THE_WORLD]
+    others += [_name(entry) for entry in carried if not _simulated(entry)]
+    views = [entry for entry, _ in asked if entry["type"] == CAMERA]
+    for entry in (car, *views):
+        known = () if entry is car else _CAMERA_DEFAULTS
         unknown = [key for key in entry if key not in (*_ENTRY_KEYS, *known)]
         others += [f"{_name(entry)} {key}" for key in (*unknown, *_attributes(entry))]
     spawn = _mounting(car) if car.get("spawn_point") else None
     start = Pose(spawn.x, spawn.y, math.radians(spawn.yaw), spawn.z) if spawn else None
-    return Car(role_name, sensors, start, tuple(others))
+    return Car(role_name, sensors, camera, start, tuple(others))
 
 
 def picture_of(camera: Sensor) -> CameraPicture:
@@ -256,6 +268,17 @@ def picture_of(camera: Sensor) -> CameraPicture:
     return CameraPicture(width_px, height_px, values["fov"], values["sensor_tick"])
 
 
+def camera_config(camera: Sensor) -> CameraConfig:
+    """A camera as the world makes it.
+
+    Raises:
+        ObjectsFileError: see `picture_of`.
+    """
+    picture, at = picture_of(camera), camera.mounting
+    size = picture.width_px, picture.height_px, picture.fov_deg
+    return CameraConfig(camera.id, *size, at.x, at.y, at.z, at.pitch, at.yaw, at.roll)
+
+
 def _roles(vehicle: Mapping[str, Any]) -> list[str]:
     return [str(vehicle[key]) for key in ("id", "role_name") if key in vehicle]
 
@@ -264,9 +287,8 @@ def _name(entry: Mapping[str, Any]) -> str:
     return f"{entry['type']}/{entry['id']}" if "id" in entry else str(entry["type"])
 
 
-def _simulated(entry: Mapping[str, Any], camera: str) -> bool:
-    simulated = entry["type"] in SENSOR_TYPES
-    return simulated and (entry["type"] != CAMERA or str(entry.get("id")) == camera)
+def _simulated(entry: Mapping[str, Any]) -> bool:
+    return entry["type"] in SENSOR_TYPES and (entry["type"] != CAMERA or "id" in entry)
 
 
 def _sensor(entry: Mapping[str, Any], *, attached: bool) -> Sensor:
@@ -305,17 +327,16 @@ def _number(value: object, what: str) -> float:
 def _check_cameras(
     sensors: Sequence[Sensor], carried: Sequence[Mapping[str, Any]], wanted: str
 ) -> None:
-    cameras = [sensor for sensor in sensors if sensor.type == CAMERA]
-    if len(cameras) != 1:
-        ids = ", ".join(str(entry.get("id")) for entry in carried if entry["type"] == CAMERA)
-        there = f"there is {ids}: the parameter camera says which" if ids else "there is none"
+    ids = [sensor.id for sensor in sensors if sensor.type == CAMERA]
+    if (found := ids.count(wanted)) != 1:
+        known = ", ".join(str(entry.get("id")) for entry in carried if entry["type"] == CAMERA)
+        there = f"there is {known}: the parameter camera says which" if known else "there is none"
         raise ObjectsFileError(
-            f"{len(cameras)} {CAMERA} with the id {wanted!r}; expected one, and {there}"
+            f"{found} {CAMERA} with the id {wanted!r}; expected one, and {there}"
         )
-    camera = cameras[0]
-    picture_of(camera)
-    if camera.mounting.roll or camera.mounting.yaw:
-        raise ObjectsFileError(
-            f"camera {camera.id}: roll {camera.mounting.roll:g}, yaw {camera.mounting.yaw:g};"
-            " the embedded world's camera looks along the car, expected 0 for both"
-        )
+    for sensor in sensors:
+        if sensor.type != CAMERA:
+            continue
+        picture_of(sensor)
+        if (found := ids.count(sensor.id)) > 1:
+            raise ObjectsFileError(f"{found} {CAMERA} with the id {sensor.id!r}; expected one")

@@ -12,13 +12,17 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from td3_driver.bridge_twin import objects_file as objects
 from td3_driver.bridge_twin.messages import EGO_ID, TickMessages, sensor_ids
 from td3_driver.driving.messages import topics
 from td3_driver.driving.messages.encoding import Messages
 from td3_driver.driving.messages.topics import Topic, topic_of
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.types import NO_LIGHTS
 from td3_driver.world.simulation import Tick, WorldConfig
+from td3_driver.world.traffic_lights import TrafficLights
 
 # A topic, and what makes the message, which is good until the next tick.
 Publication = tuple[Topic, Callable[[], Any]]
@@ -52,20 +56,29 @@ class Publications:
     Args:
         messages: makes the messages, of rclpy's classes or of those for a bag.
         car: the car and its sensors.
-        config: the world's step and camera.
+        config: the world's step and cameras.
+        road_map: the world's roads.
 
     Attributes:
         topics: all topics that are published.
+        on_demand: those of them whose messages cost too much while nobody listens: pictures of the
+            cameras beside the first.
     """
 
-    def __init__(self, messages: Messages, car: objects.Car, config: WorldConfig) -> None:
+    def __init__(
+        self, messages: Messages, car: objects.Car, config: WorldConfig, road_map: RoadMap
+    ) -> None:
+        self._road_map = road_map
         self._messages = TickMessages(messages, car.role_name, config)
         self.topics: list[Topic] = []
+        self.on_demand: set[Topic] = set()
+        self._beside = [sensor.id for sensor in car.cameras()[1:]]
         self._clock, self._tf = self._add(topics.CLOCK), self._add(topics.TF)
         self._world_info = self._add(topics.WORLD_INFO)
         self._vehicle_info = self._add(f"/carla/{car.role_name}/vehicle_info")
         self._ego_present = True
         makers = {
+            objects.TRAFFIC_LIGHTS: self._traffic_lights,
             objects.COLLISION: self._collision,
             objects.LANE_INVASION: self._lane_invasion,
             objects.OBJECTS: self._objects,
@@ -88,9 +101,9 @@ class Publications:
             *of_sensors(True, f"/carla/{car.role_name}"),
         ]
 
-    def once(self, road_map: RoadMap) -> Iterator[Publication]:
+    def once(self) -> Iterator[Publication]:
         """The latched messages, from before the first tick."""
-        yield self._world_info, partial(self._messages.world_info, road_map)
+        yield self._world_info, partial(self._messages.world_info, self._road_map)
         yield self._vehicle_info, self._messages.vehicle_info
 
     def of_tick(self, tick: Tick, present: Collection[int]) -> Iterator[Publication]:
@@ -110,6 +123,24 @@ class Publications:
     def _vehicle_status(self, name: str) -> _OfTick:
         topic = self._add(name)
         return lambda tick: iter([(topic, partial(self._messages.status, tick))])
+
+    def _traffic_lights(self, name: str, _: objects.Sensor) -> _OfTick:
+        """Where the lights are when the sensor begins, and what they show when that changes."""
+        info = self._add(f"{name}/info", "traffic_lights/info")
+        status = self._add(f"{name}/status", "traffic_lights/status")
+        last_frame, told = -1, NO_LIGHTS
+
+        def of_tick(tick: Tick) -> Iterator[Publication]:
+            nonlocal last_frame, told
+            begins, last_frame = tick.frame != last_frame + 1, tick.frame
+            if begins and len(tick.lights):
+                lights = TrafficLights(self._road_map).lights
+                yield info, partial(self._messages.lights_info, lights)
+            if len(tick.lights) and (begins or not np.array_equal(tick.lights, told)):
+                told = tick.lights
+                yield status, partial(self._messages.lights_status, told)
+
+        return of_tick
 
     def _transform(self, _: str, __: objects.Sensor) -> _OfTick:
         return lambda tick: iter([(self._tf, partial(self._messages.ego_transform, tick))])
@@ -159,11 +190,15 @@ class Publications:
     def _camera(self, name: str, sensor: objects.Sensor) -> _OfTick:
         camera_info, image = self._add(f"{name}/camera_info"), self._add(f"{name}/image")
         shutter = Shutter(objects.picture_of(sensor).sensor_tick_s)
+        take: Callable[[Tick, str], Any] = self._messages.image
+        if sensor.id in self._beside:
+            take = partial(self._messages.image_beside, camera=self._beside.index(sensor.id))
+            self.on_demand.add(image)
 
         def of_tick(tick: Tick) -> Iterator[Publication]:
             if shutter.opens(tick.stamp_ns):
                 yield self._place(tick, sensor)
                 yield camera_info, partial(self._messages.camera_info, tick, sensor.id)
-                yield image, partial(self._messages.image, tick, sensor.id)
+                yield image, partial(take, tick, sensor.id)
 
         return of_tick

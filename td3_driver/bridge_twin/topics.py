@@ -33,22 +33,28 @@ class BridgeTopics:
     """The publishers of the world, of one car, and of the sensors on it."""
 
     def __init__(
-        self, node: Node, car: Car, config: WorldConfig, *, synchronous_mode: bool
+        self,
+        node: Node,
+        car: Car,
+        config: WorldConfig,
+        road_map: RoadMap,
+        *,
+        synchronous_mode: bool,
     ) -> None:
         self._state: CarlaStatus = TickMessages(MESSAGES, car.role_name, config).carla_status(
             0, synchronous_mode=synchronous_mode, running=True
         )
         status = topic_of(topics.STATUS)
-        self._publications = Publications(MESSAGES, car, config)
+        self._publications = Publications(MESSAGES, car, config, road_map)
         self._publishers = {
             topic: _publisher(node, topic) for topic in (status, *self._publications.topics)
         }
         self._status = self._publishers[status]
 
-    def publish_once(self, road_map: RoadMap) -> None:
+    def publish_once(self) -> None:
         """The latched messages, and the status before the first tick."""
         self._status.publish(self._state)
-        self._publish(self._publications.once(road_map))
+        self._publish(self._publications.once())
 
     def publish(self, tick: Tick, present: Collection[int]) -> None:
         """Everything of a tick, from the actors whose ids are `present`."""
@@ -65,7 +71,8 @@ class BridgeTopics:
     def _publish(self, publications: Iterable[Publication]) -> None:
         for topic, make in publications:
             publisher = self._publishers[topic]
-            if topic.type not in _COSTLY or publisher.get_subscription_count():
+            costly = topic.type in _COSTLY or topic in self._publications.on_demand
+            if not costly or publisher.get_subscription_count():
                 publisher.publish(make())
 
 

@@ -80,12 +80,16 @@ class WorldNode(Node):
         self._stamp_ns = 0  # of the newest tick
         self._counts = {"frames": 0, "commands": 0, "unexpected": 0, "timeouts": 0, "late": 0}
         self._topics = BridgeTopics(
-            self, car, self._simulation.config, synchronous_mode=given.synchronous_mode
+            self,
+            car,
+            self._simulation.config,
+            self._simulation.road_map,
+            synchronous_mode=given.synchronous_mode,
         )
         self._make_subscriptions(car, topics)
         self._actors = ActorServices(self, car, self._simulation)
         self.initial_pose = SetInitialPose(topics)
-        self._topics.publish_once(self._simulation.road_map)
+        self._topics.publish_once()
         if car.left_out:
             self.get_logger().warning(f"not simulated: {', '.join(car.left_out)}")
 

@@ -6,20 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_driver.bridge_twin.objects_file import (
-    CameraPicture,
-    Car,
-    default_car,
-    picture_of,
-    read_car,
-)
+from td3_driver.bridge_twin.objects_file import Car, camera_config, default_car, read_car
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.parameters import parameter
 from td3_driver.world.camera.appearance import APPEARANCES
 from td3_driver.world.roads.generation import (
     DEFAULT_DIFFICULTY,
     DIFFICULTIES,
-    training_roads,
+    roads_of,
 )
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -29,7 +23,10 @@ class WorldParameters:
     """Parameters of `world_node`. Those of the bridge's names mean the same as there."""
 
     map: str = parameter(
-        "", "OpenDRIVE file (.xodr); empty: generate roads from the seed.", path=True
+        "",
+        "OpenDRIVE files (.xodr), separated by ':', which are put side by side; the name of a "
+        "difficulty stands for generated roads; empty: generate them from the seed.",
+        path=True,
     )
     seed: int = parameter(0, "Seed of generated roads, textures and the first pose.", low=0)
     difficulty: str = parameter(
@@ -68,6 +65,9 @@ class WorldParameters:
     traffic: int = parameter(0, "Other vehicles.", low=0, high=1000)
     pedestrians: int = parameter(0, "Pedestrians who cross the road.", low=0, high=1000)
     scenery: bool = parameter(False, "Buildings and trees beside the roads.")
+    lights: bool = parameter(
+        False, "Traffic lights and stop signs where the map has them; traffic obeys them."
+    )
     appearance: str = parameter(
         "plain",
         "Light and weather; random: new with each reset; mixed: with half of them.",
@@ -83,8 +83,13 @@ def car_of(given: WorldParameters) -> Car:
     """
     if given.objects_definition_file:
         return read_car(Path(given.objects_definition_file), given.role_name, given.camera)
-    picture = CameraPicture(given.image_width, given.image_height, given.fov)
-    return default_car(given.role_name, given.camera, given.control_id, picture)
+    front = WorldConfig(
+        image_width=given.image_width,
+        image_height=given.image_height,
+        fov_deg=given.fov,
+        camera_id=given.camera,
+    )
+    return default_car(given.role_name, given.control_id, front.cameras)
 
 
 def simulation_of(given: WorldParameters, car: Car) -> Simulation:
@@ -100,26 +105,30 @@ def simulation_of(given: WorldParameters, car: Car) -> Simulation:
 
 
 def _world_config(given: WorldParameters, car: Car) -> WorldConfig:
-    camera = car.camera()
-    picture = picture_of(camera)
+    front, *beside = map(camera_config, car.cameras())
     return WorldConfig(
         fixed_delta_s=given.fixed_delta_seconds,
         seed=given.seed,
-        image_width=picture.width_px,
-        image_height=picture.height_px,
-        fov_deg=picture.fov_deg,
-        camera_x_m=camera.mounting.x,
-        camera_y_m=camera.mounting.y,
-        camera_z_m=camera.mounting.z,
-        camera_pitch_deg=camera.mounting.pitch,
+        image_width=front.width_px,
+        image_height=front.height_px,
+        fov_deg=front.fov_deg,
+        camera_x_m=front.x_m,
+        camera_y_m=front.y_m,
+        camera_z_m=front.z_m,
+        camera_pitch_deg=front.pitch_deg,
+        camera_yaw_deg=front.yaw_deg,
+        camera_roll_deg=front.roll_deg,
+        camera_id=front.id,
+        beside=tuple(beside),
         traffic=given.traffic,
         pedestrians=given.pedestrians,
         scenery=given.scenery,
+        lights=given.lights,
         appearance=given.appearance,
     )
 
 
 def _road_map(given: WorldParameters) -> RoadMap:
-    if given.map:
-        return RoadMap.from_file(Path(given.map))
-    return training_roads(given.seed, given.difficulty)
+    # A colon in a file's name parts nothing.
+    named = [given.map] if Path(given.map).is_file() else given.map.split(":")
+    return roads_of([name for name in named if name], given.seed, given.difficulty)

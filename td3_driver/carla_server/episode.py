@@ -42,7 +42,6 @@ from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.vehicle import MASS_KG
 from td3_driver.world.camera.weather import look_of_weather
 from td3_driver.world.scene import OccupiedError, Scene, spawn_poses_on
-from td3_driver.world.traffic_lights import TrafficLights
 
 LARGEST_STEP_S = 0.1  # of the physics; a longer tick is made of several
 MOST_ACTORS = 5000
@@ -94,10 +93,12 @@ class Episode:
             traffic=surroundings.traffic,
             pedestrians=surroundings.pedestrians,
             scenery=surroundings.scenery,
+            lights=True,
         )
         lanes = [lane for _, lane in road_map.lane_graph.nodes(data="lane")]
         self.spawn_poses = spawn_poses_on([lane for lane in lanes if lane.kind == "driving"])
-        self.lights = TrafficLights(road_map)
+        assert self.scene.lights is not None
+        self.lights = self.scene.lights
         self.actors: dict[int, Actor] = {}
         self.set_weather(WeatherParameters())
         self._ids = ids
@@ -200,7 +201,6 @@ class Episode:
             vehicle.start_tick()
         for _ in range(count):
             told += self.scene.step(delta_s / count)
-            self.lights.step(delta_s / count)
         self._refresh_crowd()
         for actor in self.actors.values():
             actor.refresh()

@@ -4,26 +4,33 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from td3_driver.arguments import (
     DIFFICULTIES,
     Commands,
+    absolute,
     add_difficulty,
+    add_maps,
+    add_routes,
     add_surroundings,
     not_negative,
     port,
     positive,
     share,
+    surroundings,
     usage_error,
     world_parameters,
 )
 
 if TYPE_CHECKING:
+    from td3_driver.driving.observation import Mount, ViewConfig
     from td3_driver.online.run_folder import RunFolder
     from td3_driver.ros.train.carla import CarlaOptions
 
@@ -113,12 +120,8 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where the learner computes")
-    add(
-        "--map",
-        type=Path,
-        metavar="FILE.xodr",
-        help="OpenDRIVE road network; without it roads are generated from the seed",
-    )
+    add_maps(parser)
+    add_routes(parser, "drawn at random")
     add_difficulty(parser)
     # A policy that knows one light only fails in the next; evaluation keeps to the plain one.
     add_surroundings(parser, appearance="mixed")
@@ -142,6 +145,11 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         " ROS_DOMAIN_ID, or 0",
     )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
+    add(
+        "--blind",
+        action="store_true",
+        help="see black pictures: the twin that shows what the preset's pictures are worth",
+    )
     parser.set_defaults(execute=_train)
 
 
@@ -160,6 +168,7 @@ def _train(args: argparse.Namespace) -> int:
     from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
     from td3_driver.share import preset_names
+    from td3_driver.world.simulation import WorldConfig
 
     if args.preset not in preset_names():
         return usage_error(
@@ -168,11 +177,16 @@ def _train(args: argparse.Namespace) -> int:
     if args.domain is not None:
         os.environ["ROS_DOMAIN_ID"] = str(claim()) if args.domain == "auto" else args.domain
         print(f"ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}", file=sys.stderr)
-    load_configuration(args.preset, args.config)
+    configuration = load_configuration(args.preset, args.config, blind=args.blind)
+    view = configuration.driving.view
     if args.resume is not None and not args.resume.is_file():
         raise FileNotFoundError(f"--resume {args.resume}: no such file")
     if args.prefill is not None and not args.prefill.is_file():
         raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
+    if args.routes is not None and not args.map and args.world == "embedded":
+        return usage_error(args, "--routes: needs --map, the OpenDRIVE file of their town")
+    if args.routes is not None:
+        _check_routes(args)
     if args.world == "embedded":
         usual = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, "town": None}
         for option, value in usual.items():
@@ -184,15 +198,26 @@ def _train(args: argparse.Namespace) -> int:
     else:
         world = {
             **world_parameters(args),
+            "fov": view.fov_deg,
             "control_patience_s": PATIENCE_S,
             # A moment in which nothing ran must not shift the rest of a run by one tick.
             "ignore_late_commands": True,
         }
         # A frame may be long in coming on a busy machine; a world that ended is noticed at once.
         timing = {"answer_within_s": 0.8 * PATIENCE_S, "world_timeout_s": 3.0 * PATIENCE_S}
-    recorder = None if args.record is None else recorder_parameters(args.record.resolve())
-    place = world.town if isinstance(world, CarlaOptions) else args.map or args.difficulty
-    run = _folder(args, str(place))  # last, when nothing else is wrong
+    recorder = None
+    if args.record is not None:
+        recorder = recorder_parameters(args.record.resolve(), [each.id for each in view.cameras])
+    place = ":".join(args.map) or args.difficulty
+    if isinstance(world, CarlaOptions):
+        place = world.town
+    run = _folder(args, place)  # last, when nothing else is wrong
+    if isinstance(world, CarlaOptions):
+        world = replace(world, objects_file=_car_seen_through(view, run))
+    elif view.cameras:
+        size_px = WorldConfig.image_width, WorldConfig.image_height  # as `evaluate`'s
+        file = _car_seen_through(view, run, size_px)
+        world = {**world, "objects_definition_file": str(file), "camera": view.cameras[0].id}
     record(run, {"world": world.record() if isinstance(world, CarlaOptions) else world})
     driver = {
         "steps": args.steps,
@@ -201,11 +226,14 @@ def _train(args: argparse.Namespace) -> int:
         "resume": str(args.resume.resolve()) if args.resume else "",
         "prefill": str(args.prefill.resolve()) if args.prefill else "",
         "prefill_share": args.prefill_share,
+        "routes": str(args.routes.resolve()) if args.routes else "",
         "seed": args.seed,
         "device": args.device,
         "preset": args.preset,
         "config_file": str(args.config.resolve()) if args.config else "",
+        "blind": args.blind,
         "stepping": args.stepping,
+        **({"camera": view.cameras[0].id} if view.cameras else {}),
         "save_replay": args.save_replay,
         **timing,
     }
@@ -213,6 +241,20 @@ def _train(args: argparse.Namespace) -> int:
     elsewhere = isinstance(world, CarlaOptions) and world.server is None
     evaluator = None if elsewhere else _evaluator(args, run)
     return train(TrainOptions(driver, world, evaluator, args.steps, run, recorder))
+
+
+def _check_routes(args: argparse.Namespace) -> None:
+    """Check a route file, on its map if that is given; the driver does it on CARLA's.
+
+    Raises:
+        ValueError, OSError: it cannot be driven.
+    """
+    from td3_driver.driving.routes.route_files import plan_routes, read_route_file
+    from td3_driver.world.roads.generation import roads_of
+
+    file = read_route_file(args.routes)
+    if args.map:
+        plan_routes(file, roads_of(args.map, args.seed, args.difficulty))
 
 
 def _carla(args: argparse.Namespace) -> CarlaOptions:
@@ -224,7 +266,7 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     """
     from td3_driver.ros.train.carla import LOCAL, CarlaError, CarlaOptions, find_bridge, listens
     from td3_driver.share import share_directory
-    from td3_driver.world.roads.generation import training_roads
+    from td3_driver.world.roads.generation import roads_of
 
     bridge = find_bridge()
     where = f"--host {args.host} --port {args.port}"
@@ -234,7 +276,15 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     world_parameters(args)  # checks the map
     server = None
     if found:
-        town = str(args.map.resolve()) if args.map else DEFAULT_TOWN
+        if len(args.map) > 1:
+            raise CarlaError(
+                f"--map: {len(args.map)} maps; a server that runs, as at {where}, has one"
+            )
+        if args.map and args.map[0] in DIFFICULTIES:
+            raise CarlaError(
+                f"--map {args.map[0]}: of a world started here, but at {where} a server runs"
+            )
+        town = str(Path(args.map[0]).resolve()) if args.map else DEFAULT_TOWN
         usual = {"difficulty": DIFFICULTIES[0], "traffic": 0, "pedestrians": 0, "scenery": False}
         for option, value in usual.items():
             if getattr(args, option) != value:
@@ -244,10 +294,7 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     else:
         server = [sys.executable, "-m", "td3_driver.cli", "world", "--carla-port", str(args.port)]
         server += ["--seed", str(args.seed), *_world_words(args)]
-        if args.map is None:
-            town = training_roads(args.seed, args.difficulty).name
-        else:
-            town = args.map.stem
+        town = roads_of(args.map, args.seed, args.difficulty).name
     return CarlaOptions(
         bridge=bridge,
         host=args.host,
@@ -260,19 +307,57 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
     )
 
 
+def _car_seen_through(
+    view: ViewConfig, run: RunFolder, size_px: tuple[int, int] | None = None
+) -> Path:
+    """Return the objects file of a car with the view's cameras, in the run's folder.
+
+    `size_px`: width and height of their pictures, if other than in the file that we ship.
+    """
+    from td3_driver.share import share_directory
+
+    usual = share_directory() / "config" / "ego_vehicle.json"
+    car = json.loads(usual.read_text())
+    sensors = car["objects"][-1]["sensors"]
+    (number,) = (number for number, sensor in enumerate(sensors) if "fov" in sensor)
+    camera = {**sensors[number], "fov": view.fov_deg}
+    if size_px is not None:
+        camera["image_size_x"], camera["image_size_y"] = size_px
+    if view.cameras:
+        # The first camera's last: who has its picture has the rest.
+        cameras = [_mounted(camera, mount) for mount in (*view.beside, view.cameras[0])]
+    else:
+        cameras = [camera]
+    sensors[number : number + 1] = cameras
+    file = run.path / usual.name
+    file.write_text(json.dumps(car, indent=2))
+    return file
+
+
+def _mounted(camera: Mapping[str, Any], mount: Mount) -> dict[str, Any]:
+    """Return a camera as an entry of an objects file, at its place on the car."""
+    x, y, z, pitch, yaw = mount.pose
+    place = {"x": x, "y": y, "z": z, "roll": 0.0, "pitch": pitch, "yaw": yaw}
+    return {**camera, "id": mount.id, "spawn_point": place}
+
+
 def _evaluator(args: argparse.Namespace, run: RunFolder) -> list[str]:
-    words = ["--folder", str(run.path), "--run", run.name, *_world_words(args)]
+    words = ["--folder", str(run.path), "--run", run.name, "--road-seed", str(args.seed)]
+    words += _world_words(args)
     return [*words, "--resume"] if args.resume is not None else words
 
 
 def _world_words(args: argparse.Namespace) -> list[str]:
-    """Return the options about the world, for the command line of another process."""
-    words = ["--difficulty", args.difficulty, "--traffic", str(args.traffic)]
-    words += ["--pedestrians", str(args.pedestrians)]
-    if args.scenery:
-        words.append("--scenery")
-    if args.map is not None:
-        words += ["--map", str(args.map.resolve())]
+    """Return the options about the world, for the command line of another process.
+
+    All but its light: the policy is judged in the plain one, and CARLA's weather is CARLA's.
+    """
+    words = ["--difficulty", args.difficulty]
+    for name, value in surroundings(args).items():
+        if name != "appearance" and value is not False:
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    if args.map:
+        words += ["--map", *absolute(args.map)]
     return words
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from td3_driver import signals
 from td3_driver.arguments import (
+    DIFFICULTIES,
     Commands,
     add_difficulty,
+    add_maps,
     add_surroundings,
     not_negative,
     port,
@@ -34,7 +36,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--map", type=Path, metavar="FILE.xodr", help="OpenDRIVE road network; default: generated")
+    add_maps(parser)
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of roads and textures")
     add_difficulty(parser)
     add_surroundings(parser)
@@ -81,16 +83,12 @@ def _carla(args: argparse.Namespace) -> int:
     signals.handle(lambda *_: os._exit(0))
     from td3_driver.carla_server.command import serve
     from td3_driver.carla_server.episode import Surroundings
-    from td3_driver.driving.routes.road_map import RoadMap
-    from td3_driver.world.roads.generation import training_roads
+    from td3_driver.world.roads.generation import roads_of
 
-    town = (
-        training_roads(args.seed, args.difficulty)
-        if args.map is None
-        else RoadMap.from_file(args.map)
-    )
+    town = roads_of(args.map, args.seed, args.difficulty)
     print(*town.notes, sep="\n", end="\n" * bool(town.notes), file=sys.stderr)
-    folder = None if args.map is None else args.map.resolve().parent
+    files = [Path(name) for name in args.map if name not in DIFFICULTIES]
+    folder = files[0].resolve().parent if files else None
     others = Surroundings(args.seed, args.traffic, args.pedestrians, args.scenery)
     return serve(town, folder, args.carla_port, others)
 
@@ -115,8 +113,8 @@ def _film(args: argparse.Namespace) -> int:
 
 def _say_notes(args: argparse.Namespace) -> None:
     """Print which parts of the map were left out."""
-    from td3_driver.driving.routes.road_map import RoadMap
+    from td3_driver.world.roads.generation import roads_of
 
-    if args.map is not None:
-        for note in RoadMap.from_file(args.map).notes:
+    if args.map:
+        for note in roads_of(args.map, args.seed, args.difficulty).notes:
             print(note, file=sys.stderr)

@@ -7,12 +7,15 @@ Independent of ROS and torch: a policy decides, a store keeps the transitions.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from td3_driver.driving.episode import Episode, EpisodeConfig, Outcome
-from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
+from td3_driver.driving.judging.infractions import UNKNOWN, Impact, Moment
+from td3_driver.driving.judging.judge import Judge
+from td3_driver.driving.observation import Picture, Situation, frame_of
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
@@ -24,16 +27,20 @@ from td3_driver.driving.roles import (
     Report,
     TransitionStore,
 )
+from td3_driver.driving.routes.regulations import Regulations
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
-from td3_driver.driving.routes.routing import random_route, training_route
+from td3_driver.driving.routes.routing import RandomRoutes, RouteSource
 from td3_driver.driving.safety import (
     FULL_BRAKE_ACTION,
     action_of,
     control_of,
     safe_action,
 )
-from td3_driver.driving.types import FULL_BRAKE, Control, EgoState
+from td3_driver.driving.types import FULL_BRAKE, NO_LIGHTS, Control, EgoState, Lights
+
+_COLLISIONS_KEPT = 100
+MakeJudge = Callable[[RoadMap, Route, Moment], Judge]
 
 
 class Driver:
@@ -44,9 +51,12 @@ class Driver:
         policy: decides actions.
         store: keeps transitions, or None.
         seed: seed of the routes.
-        purpose: purpose of the drive, which selects the starts of routes (`random_route`); in
-            training starts before bends are preferred (`training_route`).
-        judged_by: when episodes end, instead of `config`, which still sets the rewards.
+        routes: where the routes come from; None: random ones for training, of the length and from
+            the number of choices that the conditions of an episode say.
+        judged_by: when episodes end, instead of `config`, which still sets the rewards; running
+            a red light or a stop sign then ends none.
+        make_judge: makes the judge of an episode from the map, its route and its first moment;
+            None: nobody looks for infractions.
     """
 
     def __init__(
@@ -56,12 +66,17 @@ class Driver:
         store: TransitionStore | None,
         seed: int,
         *,
-        purpose: Purpose = Purpose.TRAINING,
+        routes: RouteSource | None = None,
         judged_by: EpisodeConfig | None = None,
+        make_judge: MakeJudge | None = None,
     ) -> None:
+        self._make_judge = make_judge
         self.rng = np.random.default_rng(seed)
-        self._purpose = purpose
-        self._limits = judged_by or config.episode
+        self._limits = limits = judged_by or config.episode
+        self._routes = routes or RandomRoutes(
+            limits.route_length_m, Purpose.TRAINING, limits.route_choices
+        )
+        self._running_ends = judged_by is None
         self.episodes = 0
         self.refused_actions = 0  # actions of the policy that were not finite
         self.episode: Episode | None = None
@@ -78,11 +93,12 @@ class Driver:
         self._redrive: deque[list[float]] | None = None
         self._recorded = False
         self._situation: Situation | None = None
-        self._perception = Perception(end_to_end=config.end_to_end)
+        self._perception = config.perception
         self._action: Action = FULL_BRAKE_ACTION
         self._human: Control | None = None  # control of a human who drives instead of the policy
         self._interrupted = False
-        self._collision_ns = -1  # stamp of the last reported collision
+        # Since the last frame, with their stamps; while nobody drives they are not read.
+        self._collisions: deque[tuple[int, Impact]] = deque(maxlen=_COLLISIONS_KEPT)
 
     @property
     def route(self) -> Route | None:
@@ -144,9 +160,9 @@ class Driver:
             self._redrive = deque(state["actions"])
         self._recorded = recorded
 
-    def collided(self, stamp_ns: int) -> None:
+    def collided(self, stamp_ns: int, impact: Impact = UNKNOWN) -> None:
         """Note a collision, reported with the stamp of its frame, ns."""
-        self._collision_ns = max(self._collision_ns, stamp_ns)
+        self._collisions.append((stamp_ns, impact))
 
     def observe(
         self,
@@ -154,15 +170,19 @@ class Driver:
         ego: EgoState,
         human: Control | None = None,
         users: RoadUsers = NOBODY,
+        lights: Lights = NO_LIGHTS,
+        beside: Sequence[Picture] = (),
     ) -> Report:
         """Take in a frame: judge the step that led to it, or continue with the reset.
 
         Args:
-            pixels: the camera's picture, see `grey_frame`.
+            pixels: the camera's picture, see `frame_of`.
             ego: the car at the same stamp.
             human: while a human drives, the control that the car executed up to this frame. The
                 step is stored with it; the car is not moved to a new start meanwhile.
             users: other road users at the same stamp.
+            lights: what the map's traffic lights show at the same stamp.
+            beside: the other cameras' pictures, see `frame_of`.
         """
         self._request = ResetRequest()
         drivers = [control for control in (self._human, human) if control is not None]
@@ -178,12 +198,13 @@ class Driver:
                 self._actions[-1] = self._action.tolist()
         if self._road_map is None:
             return Report()
-        frame = grey_frame(pixels, self._config.view)
+        frame = frame_of(pixels, self._config.view, beside)
+        now = Moment(ego, users, lights, self._impacts())
         if self.episode is not None:
             if self._interrupted:
-                return self._pick_up(self.episode, frame, ego)
-            return self._judge(self.episode, frame, ego, users, intervention)
-        return self._go_on_with_reset(self._road_map, frame, ego)
+                return self._pick_up(self.episode, frame, now)
+            return self._judge(self.episode, frame, now, intervention)
+        return self._go_on_with_reset(self._road_map, frame, now)
 
     def decide(self) -> Command:
         """Return the command for the frame last observed. Call it once per frame."""
@@ -205,11 +226,14 @@ class Driver:
         self.refused_actions += not np.all(np.isfinite(wanted))
         return safe_action(wanted)
 
-    def _pick_up(self, episode: Episode, frame: Picture, ego: EgoState) -> Report:
+    def _pick_up(self, episode: Episode, frame: Picture, now: Moment) -> Report:
         """Continue an interrupted episode where the car is now."""
         self._interrupted = False
-        collided = self._collided()
-        if not episode.pick_up(ego, collided=collided):
+        ego, collided = now.ego, bool(now.impacts)
+        if episode.judge is not None and episode.driven_to(ego):
+            # What is measured has happened, whatever the command was.
+            return self._judge(episode, frame, now, intervention=False)
+        if not episode.pick_up(ego, collided=collided, lights=now.lights):
             self.abandon_episode()
             return Report(warning="the car left its way unseen; starting a new episode")
         self._begin_recording(frame, self._perception.begin(episode, frame, ego))
@@ -218,32 +242,38 @@ class Driver:
     def _begin_recording(self, frame: Picture, seen: Situation) -> None:
         """Store an episode's first observation and let the policy decide on it."""
         if self._store is not None:
-            self._store.begin(frame, seen.observation.vector)
+            self._store.begin(frame, seen.observation.stored)
         self._situation = seen
 
-    def _collided(self) -> bool:
-        collided = self._collision_ns > self.begun_ns
-        self._collision_ns = -1
-        return collided
+    def _impacts(self) -> tuple[Impact, ...]:
+        """The collisions of this episode that were reported since the last call."""
+        found = tuple(impact for stamp, impact in self._collisions if stamp > self.begun_ns)
+        self._collisions.clear()
+        return found
 
-    def _judge(
-        self, episode: Episode, frame: Picture, ego: EgoState, users: RoadUsers, intervention: bool
-    ) -> Report:
-        collided = self._collided()
+    def _judge(self, episode: Episode, frame: Picture, now: Moment, intervention: bool) -> Report:
         outcome = episode.step(
-            ego, self._action, collided=collided, intervention=intervention, users=users
+            now.ego,
+            self._action,
+            collided=bool(now.impacts),
+            intervention=intervention,
+            users=now.users,
+            lights=now.lights,
+            impacts=now.impacts,
         )
-        seen = self._perception.go_on(episode, frame, ego)
+        seen = self._perception.go_on(episode, frame, now.ego)
         if self._redrive is not None:
             return self._judge_again(frame, seen, outcome)
-        if self._store is not None:
-            ends, vector = (outcome.terminated, outcome.truncated), seen.observation.vector
-            self._store.add(self._action, outcome.reward, frame, vector, *ends, intervention)
+        # For learning, time stands still while the car waits: a red light lasts so long that no
+        # discount reaches beyond it, and would fill the store with one picture.
+        if self._store is not None and (outcome.ended or not outcome.waited):
+            ends, told = (outcome.terminated, outcome.truncated), seen.observation.stored
+            self._store.add(self._action, outcome.reward, frame, told, *ends, intervention)
         if outcome.ended:
             self.abandon_episode()
-            return Report(outcome, episode.summary(outcome.reason))
+            return Report(outcome, episode.summary(outcome.reason), seen=seen.observation)
         self._situation = seen
-        return Report(outcome)
+        return Report(outcome, seen=seen.observation)
 
     def _judge_again(self, frame: Picture, seen: Situation, outcome: Outcome) -> Report:
         """Redrive a step of a resumed episode that was judged and stored before the save."""
@@ -261,38 +291,48 @@ class Driver:
             if not self._recorded:
                 self._begin_recording(frame, seen)
 
-    def _go_on_with_reset(self, road_map: RoadMap, frame: Picture, ego: EgoState) -> Report:
+    def _go_on_with_reset(self, road_map: RoadMap, frame: Picture, now: Moment) -> Report:
         if self._reset is None or self._route is None:
             self._rng_before_route = self.rng.bit_generator.state
-            self._route = self._draw_route(road_map)
+            self._route = self._routes.draw(road_map, self.rng)
             self._reset = Reset(self._route.start)
-        self._request = self._reset.step(ego)
+        self._request = self._reset.step(now.ego)
         if self._request.failed:
             self._reset = None
             return Report(warning=f"the car did not reach {self._route.start}; trying another")
         if self._request.done:
-            self._begin(self._route, frame, ego)
+            begun = self._begin(road_map, self._route, frame, now)
+            return Report(seen=begun.observation)
         return Report()
 
-    def _draw_route(self, road_map: RoadMap) -> Route:
-        limits = self._limits
-        if self._purpose is not Purpose.TRAINING:
-            return random_route(road_map, self.rng, limits.route_length_m, self._purpose)
-        return training_route(road_map, self.rng, limits.route_length_m, limits.route_choices)
-
-    def _begin(self, route: Route, frame: Picture, ego: EgoState) -> None:
+    def _begin(self, road_map: RoadMap, route: Route, frame: Picture, now: Moment) -> Situation:
         resuming = self._redrive is not None
         if not resuming:
             self.episodes += 1
             self._policy.begin_episode()
         reward = self._config.episode.reward
-        episode = Episode(self.episodes - 1, route, ego, self._limits, reward)
+        judge = self._make_judge and self._make_judge(road_map, route, now)
+        rewarded = self._config.regulations
+        counting = rewarded or (judge is not None and len(now.lights) > 0)
+        episode = Episode(
+            self.episodes - 1,
+            route,
+            now.ego,
+            self._limits.for_route(route.length_m),
+            reward,
+            Regulations(road_map, route) if counting else None,
+            now.lights,
+            running_ends=self._running_ends,
+            rewarded=rewarded,
+            judge=judge,
+        )
         self.episode = episode
         # Teleporting makes CARLA report collisions late, which belong to no episode.
-        self.begun_ns = ego.stamp_ns
-        self._collision_ns = -1
-        seen = self._perception.begin(episode, frame, ego)
+        self.begun_ns = now.ego.stamp_ns
+        self._collisions.clear()
+        seen = self._perception.begin(episode, frame, now.ego)
         if resuming:
             self._resumed(frame, seen)
         else:
             self._begin_recording(frame, seen)
+        return seen

@@ -1,61 +1,157 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's observation: four small grey frames and a vector of 23 numbers."""
+"""The agent's observation: four small frames, a vector, and what only a critic is told."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.demand import NO_DEMAND, SIGHT_M, Demand
 from td3_driver.driving.episode import Episode
+from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import Leader
 from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import EgoState
 
-FRAME_SIZE = 84
 FRAME_COUNT = 4
 WAYPOINT_COUNT = 10
 WAYPOINT_SPACING_M = 2.5
-VECTOR_DIM = 3 + 2 * WAYPOINT_COUNT
 
 SPEED_SCALE_MPS = 30.0
 LATERAL_SCALE_M = 3.5
 WAYPOINT_SCALE_M = 50.0
+GAP_SCALE_M = 50.0
+
+NARROWEST_DEG, WIDEST_DEG = 10.0, 150.0  # of cameras that an agent sees through
+SMALLEST_PX, LARGEST_PX = 24, 512  # of frames, both sides
+MOST_CAMERAS = 8
 
 _AHEAD_M = WAYPOINT_SPACING_M * np.arange(1, WAYPOINT_COUNT + 1)
 _TO_GREY = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
+_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
+Colour = Literal["grey", "rgb"]
 Picture = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A camera on the car.
+
+    Attributes:
+        id: its name in topics, `/carla/<role>/<id>/image`.
+        x_m, y_m, z_m: its place in the car's frame (forward, left, above the ground).
+        pitch_deg: positive looks down.
+        yaw_deg: positive looks to the left.
+
+    Raises:
+        ValueError: no topic has that name, or no camera on a car looks so.
+    """
+
+    id: str
+    x_m: float = 1.6
+    y_m: float = 0.0
+    z_m: float = 1.5
+    pitch_deg: float = 0.0
+    yaw_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.id.replace("_", "").isalnum():
+            raise ValueError(f"id {self.id!r}: use letters, digits and _ only")
+        for name, most in (("pitch_deg", 90.0), ("yaw_deg", 180.0)):
+            if not abs(angle := getattr(self, name)) <= most:
+                raise ValueError(f"{name} {angle:g} is not an angle from -{most:g} to {most:g}")
+
+    @property
+    def pose(self) -> tuple[float, float, float, float, float]:
+        """Its place and direction: x, y, z, pitch, yaw."""
+        return self.x_m, self.y_m, self.z_m, self.pitch_deg, self.yaw_deg
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The settings as plain data, without those at their defaults."""
+        usual = Mount(self.id)
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name == "id" or value != getattr(usual, name)
+        }
+
+
+@dataclass(frozen=True)
 class ViewConfig:
-    """The part of the camera's picture that the agent sees.
+    """The cameras' pictures that the agent sees, and what is made of them.
 
     Attributes:
         cut_top, cut_bottom: shares of the picture's height that are cut off.
         cut_sides: share of its width that is cut off on each side.
+        fov_deg: each camera's horizontal angle of view, that of the whole picture.
+        blind: all is black. A twin that learns so shows what pictures are worth.
+        size_px: width and height of a frame.
+        colour: a frame is grey, or has the channels red, green and blue.
+        cameras: the cameras whose pictures of one moment make a frame together, in this order,
+            the front one first; empty: one, as the world has it.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: no camera has that angle, nothing is left, frames have no such size, or two
+            cameras are the same.
     """
 
     cut_top: float = 0.0
     cut_bottom: float = 0.0
     cut_sides: float = 0.0
+    fov_deg: float = 90.0
+    blind: bool = False
+    size_px: int = 84
+    colour: Colour = "grey"
+    cameras: tuple[Mount, ...] = ()
 
     def __post_init__(self) -> None:
+        if not NARROWEST_DEG <= self.fov_deg <= WIDEST_DEG:
+            raise ValueError(
+                f"fov_deg {self.fov_deg:g} is not an angle from {NARROWEST_DEG:g} to"
+                f" {WIDEST_DEG:g}"
+            )
         if self.cut_top + self.cut_bottom >= 1.0 or self.cut_sides >= 0.5:
             raise ValueError(
                 f"cut_top {self.cut_top:g}, cut_bottom {self.cut_bottom:g}, cut_sides"
                 f" {self.cut_sides:g} leave nothing; expected cut_top + cut_bottom < 1 and"
                 " cut_sides < 0.5"
             )
+        if not SMALLEST_PX <= self.size_px <= LARGEST_PX:
+            raise ValueError(
+                f"size_px {self.size_px} is not a size from {SMALLEST_PX} to {LARGEST_PX}"
+            )
+        if len(self.cameras) > MOST_CAMERAS:
+            raise ValueError(f"cameras: {len(self.cameras)} of them; at most {MOST_CAMERAS}")
+        for one, other in itertools.combinations(self.cameras, 2):
+            if one.id == other.id:
+                raise ValueError(f"cameras: {one.id} is there twice; give each camera once")
+            if one.pose == other.pose:
+                raise ValueError(
+                    f"cameras: {one.id} and {other.id} see the same; give one another x_m, y_m,"
+                    " z_m, pitch_deg or yaw_deg"
+                )
+
+    @property
+    def beside(self) -> tuple[Mount, ...]:
+        """The cameras beside the first."""
+        return self.cameras[1:]
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(H, W) of a grey frame of one camera, else (C, H, W): each camera's 1 or 3 channels."""
+        size = (self.size_px, self.size_px)
+        channels = max(len(self.cameras), 1) * (1 if self.colour == "grey" else 3)
+        return size if channels == 1 else (channels, *size)
 
     def of(self, pixels: Picture) -> Picture:
         """Cut (H, W) or (H, W, C) to this part, at least one pixel; a view of the same memory."""
@@ -65,17 +161,28 @@ class ViewConfig:
         return pixels[top:bottom, side : width - side]
 
 
+WHOLE_VIEW = ViewConfig()
+
+
 @dataclass(frozen=True)
 class Observation:
     """One observation.
 
     Attributes:
-        image: (4, 84, 84) uint8, grey, oldest frame first.
-        vector: (23,) float32, see `vector_observation`.
+        image: (C, H, W) uint8, the channels of four frames, oldest frame first; (4, 84, 84) as
+            long as `ViewConfig` says nothing else.
+        vector: (V,) float32, what the policy is told; see `vector_observation`.
+        privileged: (P,) float32, what only a critic is told, while it learns; empty if nothing.
     """
 
     image: Picture
     vector: Vector
+    privileged: Vector = field(default_factory=lambda: np.empty(0, np.float32))
+
+    @property
+    def stored(self) -> Vector:
+        """(V + P,) float32, all that a transition keeps beside the picture."""
+        return np.concatenate([self.vector, self.privileged])
 
 
 @dataclass(frozen=True)
@@ -87,57 +194,158 @@ class Situation:
     route: Route
     place: RoutePlace
     leader: Leader | None = None  # the road user in the way, if known
+    demand: Demand = NO_DEMAND  # of lights, signs and limits, where they count
 
 
-def grey_frame(pixels: Picture, view: ViewConfig) -> Picture:
-    """Convert (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8 to (84, 84) grey uint8.
+def frame_of(pixels: Picture, view: ViewConfig, beside: Sequence[Picture] = ()) -> Picture:
+    """Convert pictures to a frame of `view.frame_shape`, uint8.
+
+    Args:
+        pixels: (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA uint8.
+        view: what is seen of it, and how.
+        beside: likewise the pictures of the cameras beside the first, in the view's order.
+
+    Raises:
+        ValueError: the view has more or fewer cameras.
+    """
+    if len(beside) != len(view.beside):
+        raise ValueError(
+            f"pictures of a moment: {1 + len(beside)}, but driving.view has"
+            f" {1 + len(view.beside)} cameras; expected one of each"
+        )
+    if view.blind:
+        return np.zeros(view.frame_shape, np.uint8)
+    frame = _frame_of_one(pixels, view)
+    if not beside:
+        return frame
+    frames = np.concatenate([frame, *(_frame_of_one(one, view) for one in beside)])
+    return frames.reshape(view.frame_shape)
+
+
+def _frame_of_one(pixels: Picture, view: ViewConfig) -> Picture:
+    """(H, W) or, in colour, (3, H, W) of one camera.
 
     It shrinks first: dropping alpha at 800x600 takes fifty times as long as all of this.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    small = cv2.resize(view.of(pixels), (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA)
-    code = _TO_GREY[channels]
-    grey = small if code is None else cv2.cvtColor(small, code)
-    return np.ascontiguousarray(grey, dtype=np.uint8).reshape(FRAME_SIZE, FRAME_SIZE)
+    size = (view.size_px, view.size_px)
+    small = cv2.resize(view.of(pixels), size, interpolation=cv2.INTER_AREA)
+    code = (_TO_GREY if view.colour == "grey" else _TO_RGB)[channels]
+    frame = small if code is None else cv2.cvtColor(small, code)
+    if view.colour == "rgb":
+        frame = frame.transpose(2, 0, 1)  # channels first, as networks take them
+    shape = size if view.colour == "grey" else (3, *size)
+    return np.ascontiguousarray(frame, dtype=np.uint8).reshape(shape)
 
 
 def vector_observation(
-    ego: EgoState, route: Route, place: RoutePlace, *, end_to_end: bool = False
+    ego: EgoState,
+    route: Route,
+    place: RoutePlace,
+    *,
+    end_to_end: bool = False,
+    demand: Demand | None = None,
+    previous_action: Action | None = None,
 ) -> Vector:
-    """Return the vector part of an observation, (23,) float32.
+    """Return the vector part of an observation, (23,) float32; (5,) end to end.
 
     Speed / 30 m/s, signed lateral offset / 3.5 m (left positive), heading error / pi, then ten
     route points ahead (x forward, y left, ego frame) / 50 m. End to end: speed / 30 m/s, the next
-    turn at a junction (1 left, -1 right, 0 none; `Route.turn_ahead`), and zeros.
+    turn at a junction (`Route.turn_ahead`), the previous action, yaw
+    rate in rad/s. A demand adds three numbers: the distance to the line at which to stop / 50 m,
+    whether there is one, 0 or 1, and the speed limit / 30 m/s; distance and limit at most 1.
     """
+    parts: list[Sequence[float] | NDArray[np.float64]]
     if end_to_end:
-        seen = np.zeros(VECTOR_DIM, dtype=np.float32)
-        seen[:2] = ego.speed_mps / SPEED_SCALE_MPS, route.turn_ahead(place.s_m)
-        return seen
+        turn = route.turn_ahead(place.s_m)
+        parts = [[ego.speed_mps / SPEED_SCALE_MPS, turn], _motion(ego, previous_action)]
+    else:
+        parts = [[ego.speed_mps / SPEED_SCALE_MPS], _way(ego, route, place)]
+    if demand is not None:
+        line = min(max(demand.stop_line_m, 0.0) / SIGHT_M, 1.0)
+        limit = min(demand.limit_mps / SPEED_SCALE_MPS, 1.0)
+        parts.append([line, demand.must_stop, limit])
+    return np.concatenate(parts, dtype=np.float32, casting="same_kind")
+
+
+def privileged_observation(
+    ego: EgoState,
+    route: Route,
+    place: RoutePlace,
+    leader: Leader | None,
+    *,
+    end_to_end: bool,
+    previous_action: Action | None = None,
+) -> Vector:
+    """Return what the reward depends on and the vector does not tell, (P,) float32.
+
+    The way, or the previous action and the yaw rate, whichever `vector_observation` leaves out;
+    then the gap to the road user in the way / 50 m, at most 1, and its speed along the route /
+    30 m/s, 1 and 0 if there is none.
+    """
+    rest = _way(ego, route, place) if end_to_end else _motion(ego, previous_action)
+    user = [1.0, 0.0]
+    if leader is not None:
+        user = [min(leader.gap_m / GAP_SCALE_M, 1.0), leader.speed_mps / SPEED_SCALE_MPS]
+    return np.concatenate([rest, user], dtype=np.float32, casting="same_kind")
+
+
+def _motion(ego: EgoState, previous_action: Action | None) -> list[float]:
+    steer, throttle = (0.0, 0.0) if previous_action is None else previous_action
+    return [float(steer), float(throttle), ego.yaw_rate_radps]
+
+
+def _way(ego: EgoState, route: Route, place: RoutePlace) -> NDArray[np.float64]:
     ahead_m = route.points_at(place.s_m + _AHEAD_M) - (ego.pose.x_m, ego.pose.y_m)
     cos, sin = math.cos(ego.pose.yaw_rad), math.sin(ego.pose.yaw_rad)
-    vector = np.empty(VECTOR_DIM, dtype=np.float32)
-    vector[0] = ego.speed_mps / SPEED_SCALE_MPS
-    vector[1] = place.lateral_m / LATERAL_SCALE_M
-    vector[2] = place.heading_error_rad / math.pi
-    vector[3::2] = (cos * ahead_m[:, 0] + sin * ahead_m[:, 1]) / WAYPOINT_SCALE_M
-    vector[4::2] = (-sin * ahead_m[:, 0] + cos * ahead_m[:, 1]) / WAYPOINT_SCALE_M
-    return vector
+    way = np.empty(2 + 2 * WAYPOINT_COUNT)
+    way[0] = place.lateral_m / LATERAL_SCALE_M
+    way[1] = place.heading_error_rad / math.pi
+    way[2::2] = (cos * ahead_m[:, 0] + sin * ahead_m[:, 1]) / WAYPOINT_SCALE_M
+    way[3::2] = (-sin * ahead_m[:, 0] + cos * ahead_m[:, 1]) / WAYPOINT_SCALE_M
+    return way
 
 
-def vector_layout(*, end_to_end: bool) -> list[str]:
+def vector_layout(*, end_to_end: bool, regulations: bool = False) -> list[str]:
     """Return the name, unit and scale of each element of a `vector_observation`."""
-    speed = f"speed in m/s / {SPEED_SCALE_MPS:g}"
+    layout = [f"speed in m/s / {SPEED_SCALE_MPS:g}"]
     if end_to_end:
-        turn = "next turn at a junction: 1 left, -1 right, 0 none"
-        return [speed, turn, *["nothing, 0"] * (VECTOR_DIM - 2)]
-    points = (
+        layout += [_TURN_LAYOUT, *_MOTION_LAYOUT]
+    else:
+        layout += _WAY_LAYOUT
+    if regulations:
+        layout += [
+            f"distance to the line at which to stop in m / {SIGHT_M:g}, at most 1",
+            "must stop: 1, else 0",
+            f"speed limit in m/s / {SPEED_SCALE_MPS:g}, at most 1",
+        ]
+    return layout
+
+
+def privileged_layout(*, end_to_end: bool) -> list[str]:
+    """Return the name, unit and scale of each element of a `privileged_observation`."""
+    return [
+        *(_WAY_LAYOUT if end_to_end else _MOTION_LAYOUT),
+        f"gap to the road user in the way in m / {GAP_SCALE_M:g}, at most 1",
+        f"its speed along the route in m/s / {SPEED_SCALE_MPS:g}",
+    ]
+
+
+_TURN_LAYOUT = "next turn at a junction: 1 left, -1 right, ±0.5 keep left or right, 0 none"
+_MOTION_LAYOUT = [
+    "previous action: steer, 1 right",
+    "previous action: throttle, brake below 0",
+    "yaw rate in rad/s, left positive",
+]
+_WAY_LAYOUT = [
+    f"lateral offset in m, left positive, / {LATERAL_SCALE_M:g}",
+    "heading error in rad / pi",
+    *(
         f"route point {ahead_m:g} m ahead, {axis} in m / {WAYPOINT_SCALE_M:g}"
         for ahead_m in _AHEAD_M
         for axis in ("forward", "left")
-    )
-    offset = f"lateral offset in m, left positive, / {LATERAL_SCALE_M:g}"
-    return [speed, offset, "heading error in rad / pi", *points]
+    ),
+]
 
 
 class FrameStack:
@@ -147,16 +355,17 @@ class FrameStack:
         self._frames: deque[Picture] = deque(maxlen=FRAME_COUNT)
 
     def reset(self, frame: Picture) -> None:
-        """Start an episode with its first (84, 84) frame."""
+        """Start an episode with its first frame, (H, W) or (C, H, W)."""
         self._frames.extend([frame] * FRAME_COUNT)
 
     def push(self, frame: Picture) -> None:
-        """Add the newest (84, 84) frame."""
+        """Add the newest frame, of the same shape."""
         self._frames.append(frame)
 
     def stacked(self) -> Picture:
-        """(4, 84, 84) uint8, oldest first."""
-        return np.stack(self._frames)
+        """(4 * C, H, W) uint8, oldest frame first; C is 1 for frames of (H, W)."""
+        frames = np.stack(self._frames)
+        return frames.reshape(-1, *frames.shape[-2:])
 
 
 class Perception:
@@ -164,10 +373,13 @@ class Perception:
 
     Args:
         end_to_end: see `vector_observation`.
+        regulations: tell what lights, signs and limits ask.
+        privileged: tell a critic what the reward depends on, see `privileged_observation`.
     """
 
-    def __init__(self, *, end_to_end: bool) -> None:
-        self._end_to_end = end_to_end
+    def __init__(self, *, end_to_end: bool, regulations: bool, privileged: bool) -> None:
+        self._end_to_end, self._regulations = end_to_end, regulations
+        self._privileged = privileged
         self._stack = FrameStack()
 
     def begin(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
@@ -175,7 +387,7 @@ class Perception:
 
         Args:
             episode: the episode, whose place is already that of `ego`.
-            frame: (84, 84) uint8, see `grey_frame`.
+            frame: of `ViewConfig.frame_shape`, uint8, see `frame_of`.
             ego: the car at the same stamp.
         """
         self._stack.reset(frame)
@@ -187,7 +399,24 @@ class Perception:
         return self._situation(episode, ego)
 
     def _situation(self, episode: Episode, ego: EgoState) -> Situation:
-        route, place = episode.route, episode.place
-        vector = vector_observation(ego, route, place, end_to_end=self._end_to_end)
+        route, place, demand = episode.route, episode.place, episode.demand
+        vector = vector_observation(
+            ego,
+            route,
+            place,
+            end_to_end=self._end_to_end,
+            demand=demand if self._regulations else None,
+            previous_action=episode.previous_action,
+        )
         seen = Observation(self._stack.stacked(), vector)
-        return Situation(seen, ego, route, place, episode.leader)
+        if self._privileged:
+            told = privileged_observation(
+                ego,
+                route,
+                place,
+                episode.leader,
+                end_to_end=self._end_to_end,
+                previous_action=episode.previous_action,
+            )
+            seen = replace(seen, privileged=told)
+        return Situation(seen, ego, route, place, episode.leader, demand)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.demand import NO_DEMAND, Demand
 from td3_driver.driving.road_users import Leader
 from td3_driver.driving.routes.route import RoutePlace
 
@@ -35,9 +37,11 @@ class RewardConfig:
             -standstill_cost / (1 - discount); that must be less than -failure_cost, or a policy
             that is about to fail learns to park instead.
         standstill_speed_mps: speed below which the car stands, m/s.
-        failure_cost: cost of a collision or of leaving the road, paid once.
-        safety_weight: behind a vehicle, cost of a step that exceeds the safe speed by the target
-            speed; more than 1, or speeding pays until the crash.
+        failure_cost: cost of a collision, of leaving the road, or of running a red light or a stop
+            sign, paid once.
+        safety_weight: behind a vehicle or before a line at which to stop, cost of a step that
+            exceeds the safe speed by the target speed; more than 1, or speeding pays until the
+            crash.
         headway_s, brake_mps2, standing_gap_m: define the safe speed; see `Leader.safe_speed_mps`.
     """
 
@@ -55,16 +59,24 @@ class RewardConfig:
     brake_mps2: float = 3.0
     standing_gap_m: float = 3.0
 
-    def safe_speed_mps(self, leader: Leader | None) -> float:
-        """Return the safe speed behind `leader`, at most the target speed, m/s."""
-        if leader is None:
-            return self.target_speed_mps
-        given = self.headway_s, self.brake_mps2, self.standing_gap_m
-        return min(leader.safe_speed_mps(*given), self.target_speed_mps)
+    def wanted_speed_mps(self, demand: Demand) -> float:
+        """Return the target speed, or the speed limit where that is lower, m/s."""
+        return min(self.target_speed_mps, demand.limit_mps)
 
-    def blocked(self, leader: Leader | None) -> bool:
-        """Whether `leader` allows no more than a crawl, so that standing is right."""
-        return self.safe_speed_mps(leader) < BLOCKED_SHARE * self.target_speed_mps
+    def safe_speed_mps(self, leader: Leader | None, demand: Demand = NO_DEMAND) -> float:
+        """Return the safe speed behind `leader` and before a line at which to stop, m/s.
+
+        It is at most the wanted speed.
+        """
+        given = self.headway_s, self.brake_mps2, self.standing_gap_m
+        ahead = [found for found in (leader, demand.obstacle) if found is not None]
+        safe_mps = [found.safe_speed_mps(*given) for found in ahead]
+        return min(*safe_mps, self.wanted_speed_mps(demand), math.inf)
+
+    def blocked(self, leader: Leader | None, demand: Demand = NO_DEMAND) -> bool:
+        """Whether they allow no more than a crawl, or the line is near: standing is right."""
+        crawl_mps = BLOCKED_SHARE * self.wanted_speed_mps(demand)
+        return demand.waiting or self.safe_speed_mps(leader, demand) < crawl_mps
 
 
 def reward_terms(
@@ -77,6 +89,7 @@ def reward_terms(
     previous_action: Action,
     failed: bool,
     leader: Leader | None = None,
+    demand: Demand = NO_DEMAND,
 ) -> dict[str, float]:
     """Return the terms of one step's reward; their sum is the reward.
 
@@ -87,16 +100,18 @@ def reward_terms(
         place: where the car is now.
         action: (2,) the executed action: steer, throttle/brake, each in [-1, 1].
         previous_action: (2,) the action of the step before.
-        failed: the step ended in a collision or off the road.
+        failed: the step ended in a collision, off the road, or beyond a line at red.
         leader: the road user in the way now, if any.
+        demand: what lights, signs and limits ask now.
     """
-    relative = progress_mps / config.target_speed_mps
+    wanted_mps = config.wanted_speed_mps(demand)
+    relative = progress_mps / wanted_mps
     over = max(relative - 1.0, 0.0)
     change = np.abs(np.asarray(action, np.float64) - np.asarray(previous_action, np.float64))
-    standing = speed_mps < config.standstill_speed_mps and not config.blocked(leader)
-    unsafe = (speed_mps - config.safe_speed_mps(leader)) / config.target_speed_mps
-    if leader is None:
-        unsafe = 0.0  # the target speed itself is the progress term's part
+    standing = speed_mps < config.standstill_speed_mps and not config.blocked(leader, demand)
+    unsafe = (speed_mps - config.safe_speed_mps(leader, demand)) / wanted_mps
+    if leader is None and not demand.must_stop:
+        unsafe = 0.0  # the wanted speed itself is the progress term's part
     offset = min(abs(place.lateral_m) / config.lane_half_width_m, 2.0)
     pace = min(abs(relative), 1.0)
     return {

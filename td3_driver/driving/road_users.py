@@ -7,7 +7,7 @@ Reward and measures use them, in training and evaluation; the policy never does.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from td3_driver.driving.routes.route import Route
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 # CARLA's Tesla Model 3 (bounding box of vehicle.tesla.model3), from its middle.
 FRONT_M = 2.4
@@ -39,12 +40,16 @@ class RoadUsers:
         sizes_m: (N, 2) float64: length, width.
         velocities_mps: (N, 2) float64 along the map's x and y.
         yaw_rates_radps: (N,) float64, positive to the left.
+        actor_ids: (N,) int64, their numbers in the simulator.
+        walking: (N,) bool, pedestrians; the others are vehicles.
     """
 
     poses: FloatArray
     sizes_m: FloatArray
     velocities_mps: FloatArray
     yaw_rates_radps: FloatArray
+    actor_ids: IntArray
+    walking: BoolArray
 
     def of(self, rows: BoolArray) -> RoadUsers:
         """Return the users whose entry in `rows` (N,) is true."""
@@ -56,11 +61,10 @@ class RoadUsers:
         # An arc's chord points along its middle, and is shorter by sin(x) / x of half the turn.
         chord_s = time_s * np.sinc(turned_rad / (2.0 * math.pi))
         moved_m = chord_s[:, None] * _rotated(self.velocities_mps, turned_rad / 2.0)
-        return RoadUsers(
-            self.poses + np.column_stack([moved_m, turned_rad]),
-            self.sizes_m,
-            _rotated(self.velocities_mps, turned_rad),
-            self.yaw_rates_radps,
+        return replace(
+            self,
+            poses=self.poses + np.column_stack([moved_m, turned_rad]),
+            velocities_mps=_rotated(self.velocities_mps, turned_rad),
         )
 
     def clearances_m(self, points_m: FloatArray) -> FloatArray:
@@ -76,7 +80,14 @@ class RoadUsers:
         return clear
 
 
-NOBODY = RoadUsers(np.empty((0, 3)), np.empty((0, 2)), np.empty((0, 2)), np.empty(0))
+NOBODY = RoadUsers(
+    np.empty((0, 3)),
+    np.empty((0, 2)),
+    np.empty((0, 2)),
+    np.empty(0),
+    np.empty(0, np.int64),
+    np.empty(0, np.bool_),
+)
 
 
 @dataclass(frozen=True)

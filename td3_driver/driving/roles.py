@@ -3,15 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
-from td3_driver.driving.observation import Picture, Situation, Vector, ViewConfig
+from td3_driver.driving.observation import (
+    Observation,
+    Perception,
+    Picture,
+    Situation,
+    Vector,
+    ViewConfig,
+)
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.spaces import Spaces, spaces
 from td3_driver.driving.types import Control, Pose
+
+# With the values at which they change nothing: a list of the usual camera alone does not, either.
+_YOUNGER_OF_VIEW: Mapping[str, Sequence[object]] = {
+    "size_px": [ViewConfig.size_px],
+    "colour": [ViewConfig.colour],
+    "cameras": [[], [{"id": "rgb_front"}]],
+}
 
 
 @dataclass(frozen=True)
@@ -19,20 +34,52 @@ class DrivingConfig:
     """Settings of driving and judging.
 
     Attributes:
-        view: the part of the camera's picture that the agent sees.
-        end_to_end: the vector has only speed and the next turn, and all else must be seen in
-            images; see `observation.vector_observation`.
+        view: the part of the camera's picture that the agent sees, its size and its colour.
+        end_to_end: the vector tells the car's own motion and the next turn, and all else must be
+            seen in images; see `observation.vector_observation`.
+        regulations: traffic lights, stop signs and speed limits count in the reward, running a
+            red light or a stop sign ends an episode, and the vector tells what they ask.
+        privileged_critic: the critic is told what the reward depends on and the policy is not;
+            see `observation.privileged_observation`.
     """
 
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
     end_to_end: bool = False
+    regulations: bool = False
+    privileged_critic: bool = False
 
     @property
     def spaces(self) -> Spaces:
         """The observations and actions of an agent that drives with these settings."""
-        return spaces(end_to_end=self.end_to_end)
+        return spaces(self.view, **self._told)
+
+    @property
+    def perception(self) -> Perception:
+        """What makes the observations of an agent that drives with these settings."""
+        return Perception(**self._told)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The settings as plain data, as files have them.
+
+        What is younger than the first files is left out at its default: so it changes none of
+        them, and versions that do not know it can read them.
+        """
+        settings = asdict(self)
+        settings["view"]["cameras"] = [mount.to_mapping() for mount in self.view.cameras]
+        for name, usual in _YOUNGER_OF_VIEW.items():
+            if settings["view"][name] in usual:
+                del settings["view"][name]
+        return settings
+
+    @property
+    def _told(self) -> dict[str, bool]:
+        return {
+            "end_to_end": self.end_to_end,
+            "regulations": self.regulations,
+            "privileged": self.privileged_critic,
+        }
 
 
 class Policy(Protocol):
@@ -66,11 +113,19 @@ class TransitionStore(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one frame: a stored step's outcome, and the episode that ended with it."""
+    """The result of one frame.
+
+    Attributes:
+        outcome: of the step that ended with the frame, in an episode.
+        ended: the episode that ended with it.
+        warning: what went wrong, in one line; "" if nothing.
+        seen: what was seen, in an episode and at its end.
+    """
 
     outcome: Outcome | None = None
     ended: EpisodeSummary | None = None
     warning: str = ""
+    seen: Observation | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from td3_driver.driving.observation import FRAME_COUNT, FRAME_SIZE, vector_layout
+from td3_driver.driving.observation import (
+    FRAME_COUNT,
+    ViewConfig,
+    privileged_layout,
+    vector_layout,
+)
 from td3_driver.driving.safety import ACTION_LAYOUT
 
 
@@ -15,14 +21,22 @@ class Spaces:
     """Shapes and names of an agent's observations and actions.
 
     Attributes:
-        image_shape: shape of the uint8 image: grey frames, oldest first; height; width.
+        view: what a frame is.
         vector: name, unit and scale of each element of the float32 vector.
+        privileged: the same of what only a critic is told.
         action: short name of each element of the action, float32 in [-1, 1].
     """
 
-    image_shape: tuple[int, int, int]
+    view: ViewConfig
     vector: tuple[str, ...]
+    privileged: tuple[str, ...]
     action: Mapping[str, str]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of the image: the channels of all frames, oldest frame first; height; width."""
+        *channels, height, width = self.view.frame_shape
+        return FRAME_COUNT * math.prod(channels), height, width
 
     @property
     def vector_dim(self) -> int:
@@ -35,21 +49,41 @@ class Spaces:
         return len(self.action)
 
     @property
-    def row(self) -> tuple[tuple[int, int, int], int, int]:
-        """Shape of the image, lengths of vector and action: a row of a `TransitionStore`."""
+    def policy(self) -> tuple[tuple[int, int, int], int, int]:
+        """Shape of the image, lengths of vector and action: what a policy takes and gives."""
         return self.image_shape, self.vector_dim, self.action_dim
+
+    @property
+    def row(self) -> tuple[tuple[int, ...], int, int]:
+        """Shape of a stack of frames, lengths of all that is told and of the action: a stored row.
+
+        The stack is that of which `replay.buffer.Replay` keeps each frame once.
+        """
+        stack = (FRAME_COUNT, *self.view.frame_shape)
+        return stack, self.vector_dim + len(self.privileged), self.action_dim
 
     def meaning(self) -> dict[str, object]:
         """Return shapes and names as plain data, as files carry them."""
-        frames, height, width = self.image_shape
+        told = {"privileged": list(self.privileged)} if self.privileged else {}
         return {
-            "image": f"{frames} grey frames of {height}x{width}, oldest first",
+            "image": self._image(),
             "vector": list(self.vector),
+            **told,
             "action": list(self.action.values()),
         }
 
+    def _image(self) -> str:
+        size, colour = self.view.size_px, self.view.colour
+        words = f"{FRAME_COUNT} {colour} frames of {size}x{size}, oldest first"
+        if len(self.view.cameras) > 1:
+            words += f", each of {', '.join(mount.id for mount in self.view.cameras)}"
+        if colour == "rgb":
+            words += f"{':' if len(self.view.cameras) > 1 else ', each'} red, green, blue"
+        return words
 
-def spaces(*, end_to_end: bool) -> Spaces:
-    """Return the spaces of `Driver` and its policy; see `DrivingConfig.end_to_end`."""
-    image_shape = (FRAME_COUNT, FRAME_SIZE, FRAME_SIZE)
-    return Spaces(image_shape, tuple(vector_layout(end_to_end=end_to_end)), ACTION_LAYOUT)
+
+def spaces(view: ViewConfig, *, end_to_end: bool, regulations: bool, privileged: bool) -> Spaces:
+    """Return the spaces of `Driver` and its policy; see `DrivingConfig`."""
+    vector = vector_layout(end_to_end=end_to_end, regulations=regulations)
+    told = privileged_layout(end_to_end=end_to_end) if privileged else []
+    return Spaces(view, tuple(vector), tuple(told), ACTION_LAYOUT)

@@ -8,8 +8,12 @@ in the sign of `Control.steer`.
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 LARGEST_M = 1e7  # largest coordinate: a quarter of the way around the Earth
 FASTEST_MPS = 500.0
@@ -39,6 +43,11 @@ class EgoState:
     speed_mps: float
     lateral_speed_mps: float = 0.0
     yaw_rate_radps: float = 0.0
+
+    @property
+    def ground_speed_mps(self) -> float:
+        """How fast the car moves, in whatever direction, m/s."""
+        return math.hypot(self.speed_mps, self.lateral_speed_mps)
 
     @property
     def finite(self) -> bool:
@@ -82,3 +91,18 @@ class Control:
 
 
 FULL_BRAKE = Control(brake=1.0)
+
+
+class LightState(enum.IntEnum):
+    """What a traffic light shows, by CARLA's numbers."""
+
+    RED = 0
+    YELLOW = 1
+    GREEN = 2
+    OFF = 3
+    UNKNOWN = 4
+
+
+# (L,) `LightState`s of a map's lights, in the order of `RoadMap.lights`; empty if nobody tells.
+Lights = NDArray[np.uint8]
+NO_LIGHTS: Lights = np.empty(0, np.uint8)

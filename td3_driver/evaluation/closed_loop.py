@@ -3,28 +3,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.driving.observation import Situation
+from td3_driver.driving.judging.infractions import Kind
+from td3_driver.driving.judging.rules import STRICT, Rules
 from td3_driver.driving.purpose import Purpose
-from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Command, DrivingConfig, Policy, Report
-from td3_driver.driving.routes.route import RoutePlace
-from td3_driver.driving.safety import safe_action
+from td3_driver.driving.routes.routing import RandomRoutes, RouteSource
 from td3_driver.driving.types import FULL_BRAKE, EgoState
-from td3_driver.evaluation import standard
 from td3_driver.evaluation.drive_recorder import DriveRecorder
-from td3_driver.evaluation.metrics import Trace
+from td3_driver.measures import standard
+from td3_driver.measures.measuring import Measuring, judges
+from td3_driver.measures.metrics import Trace
 from td3_driver.world.loop import advance
-from td3_driver.world.scene import Collision
 from td3_driver.world.simulation import Simulation, Tick
-from td3_driver.world.traffic.others import are_pedestrians
+
+_OFF = "there are none in this world (--lights)"
+_DARK = {Kind.RED_LIGHT: _OFF, Kind.STOP_SIGN: _OFF}
 
 
 @dataclass(frozen=True)
@@ -79,97 +77,53 @@ def drive_route(
     recorder: DriveRecorder | None = None,
     watch: Callable[[Frame], None] | None = None,
     *,
-    purpose: Purpose = Purpose.EVALUATION,
+    routes: RouteSource | None = None,
     speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
+    rules: Rules = STRICT,
 ) -> Trace:
-    """Drive one route from standstill, from a place where training never starts.
-
-    The limits of `standard` apply.
+    """Drive one route from standstill.
 
     Args:
         config: the observation, the actions and the reward.
         policy: the policy that drives.
         world: the world to drive in; its car may stand anywhere.
-        length_m: wanted length of the route, m.
+        length_m: wanted length of the route, m, by which its time is limited.
         seed: seed by which the route is drawn.
         recorder: records the drive, or None.
         watch: called with each frame of the episode, the first one too, or None.
-        purpose: the purpose among whose starting places the route begins.
+        routes: where the route comes from; None: a random one from where training never starts.
         speed_limit_mps: the speed to drive, and not to exceed, m/s.
+        rules: which infractions there are, and what ends the drive; under `STRICT` the limits of
+            `standard` do.
 
     Raises:
         ValueError: the map has no such route.
     """
     step_s = world.config.fixed_delta_s
-    limits = standard.limits(length_m, step_s, speed_limit_mps)
-    noting = _Noting(policy)
-    driver = Driver(config, noting, None, seed, purpose=purpose, judged_by=limits)
+    driver = Driver(
+        config,
+        policy,
+        None,
+        seed,
+        routes=routes or RandomRoutes(length_m, Purpose.EVALUATION),
+        judged_by=standard.limits(length_m, step_s, speed_limit_mps),
+        make_judge=judges(
+            rules, speed_limit_mps=speed_limit_mps, untold={} if world.config.lights else _DARK
+        ),
+    )
     frames = drive(driver, world)
     if recorder is not None:
         frames = recorded(frames, driver, recorder)
     frame = next(frame for frame in frames if driver.episode is not None)
     episode = driver.episode  # the driver forgets it with its last frame
     assert episode is not None
-    states, ttc_s, rewards, terminated = [], [], [], False
+    measuring = Measuring(episode, frame.ego, step_s, speed_limit_mps)
     while True:
-        states.append(_state(frame.ego, episode.place))
-        ahead, speed_mps = episode.leader, frame.ego.speed_mps
-        ttc_s.append(ahead.time_to_collision_s(speed_mps) if ahead else math.inf)
-        if (outcome := frame.report.outcome) is not None:
-            rewards.append(outcome.reward)
-            terminated = outcome.terminated
         if watch is not None:
             watch(frame)
         if frame.report.ended is not None:
-            break
+            return measuring.trace()
         frame = next(frames)
-    ended, columns = frame.report.ended, np.array(states)
-    in_units = np.array([config.safety.max_steer / standard.STEER_UNIT, 1.0])
-    return Trace(
-        step_s=step_s,
-        route_length_m=episode.route.length_m,
-        speed_limit_mps=speed_limit_mps,
-        reason=ended.reason,
-        completion=ended.completion,
-        struck=tuple(_kind(collision) for collision in frame.tick.collisions),
-        route_m=episode.route.points_m,
-        poses=columns[:, :3],
-        s_m=columns[:, 3],
-        lateral_m=columns[:, 4],
-        speed_mps=columns[:, 5],
-        actions=np.array(noting.actions, np.float64) * in_units,
-        rewards=np.array(rewards),
-        ttc_s=np.array(ttc_s),
-        terminated=terminated,
-    )
-
-
-class _Noting:
-    """Wraps a policy and keeps its actions in the current episode."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.actions: list[Action] = []
-        self._policy = policy
-
-    def begin_episode(self) -> None:
-        """A new episode starts."""
-        self.actions.clear()
-        self._policy.begin_episode()
-
-    def act(self, situation: Situation) -> Action:
-        """The policy's action, bounded to what the car executes."""
-        self.actions.append(safe_action(self._policy.act(situation)))
-        return self.actions[-1]
-
-
-def _state(ego: EgoState, place: RoutePlace) -> tuple[float, ...]:
-    pose = ego.pose
-    return pose.x_m, pose.y_m, pose.yaw_rad, place.s_m, place.lateral_m, ego.speed_mps
-
-
-def _kind(collision: Collision) -> str:
-    """What a collision was with, a key of `COLLISION_FACTORS`."""
-    if not collision.other_actor_id:
-        return "static"
-    (walks,) = are_pedestrians(np.array([collision.other_actor_id]))
-    return "pedestrian" if walks else "vehicle"
+        outcome = frame.report.outcome
+        assert outcome is not None
+        measuring.step(frame.ego, frame.tick.control, outcome)

@@ -17,7 +17,7 @@ from rosbags.rosbag2 import Writer
 from td3_driver.bags.types import BagMessages, typestore
 from td3_driver.bags.writing import quality
 from td3_driver.bridge_twin.messages import EGO_ID, sensor_ids
-from td3_driver.bridge_twin.objects_file import CameraPicture, Mounting, default_car
+from td3_driver.bridge_twin.objects_file import default_car
 from td3_driver.bridge_twin.publications import Publication, Publications
 from td3_driver.driving.messages import topics
 from td3_driver.driving.messages.encoding import new_header, new_path, set_control
@@ -27,16 +27,18 @@ from td3_driver.driving.routes.route import Route
 from td3_driver.driving.types import Control
 from td3_driver.world.simulation import Tick, WorldConfig
 
-_EGO, _CAMERA = "ego_vehicle", "rgb_front"
+_EGO = "ego_vehicle"
 ROLE = f"/carla/{_EGO}"
-IMAGE = f"{ROLE}/{_CAMERA}/image"
+IMAGE = f"{ROLE}/{WorldConfig.camera_id}/image"
 CONTROL = f"{ROLE}/vehicle_control_cmd"
-# Of what is published and sent, that which `replay` reads.
+# Of what is published and sent, that which `replay` reads; and the pictures of further cameras.
 RECORDED = {
     name: topic_of(name)
     for name in (
         topics.TF,
         topics.WORLD_INFO,
+        topics.LIGHTS_INFO,
+        topics.LIGHTS_STATUS,
         topics.ROUTE,
         f"{ROLE}/collision",
         f"{ROLE}/objects",
@@ -54,12 +56,14 @@ class DriveRecorder:
     Args:
         writer: an open, empty bag; closed at the end.
         road_map: the roads, for `/carla/world_info`.
-        config: the world's step and camera.
+        config: the world's step and cameras.
     """
 
     def __init__(self, writer: Writer, road_map: RoadMap, config: WorldConfig) -> None:
         self._writer = writer
         self._store = typestore()
+        images = (topic_of(f"{ROLE}/{each.id}/image") for each in config.cameras)
+        self._recorded = RECORDED | {topic.name: topic for topic in images}
         self._connections: dict[str, Connection] = {
             topic.name: writer.add_connection(
                 topic.name,
@@ -67,17 +71,13 @@ class DriveRecorder:
                 typestore=self._store,
                 offered_qos_profiles=[quality(latched=topic.latched)],
             )
-            for topic in RECORDED.values()
+            for topic in self._recorded.values()
         }
         self._messages = BagMessages(self._store)
-        picture = CameraPicture(config.image_width, config.image_height, config.fov_deg)
-        mounting = Mounting(
-            config.camera_x_m, config.camera_y_m, config.camera_z_m, pitch=config.camera_pitch_deg
-        )
-        car = default_car(_EGO, _CAMERA, "control", picture, mounting)
-        self._publications = Publications(self._messages, car, config)
+        car = default_car(_EGO, "control", config.cameras)
+        self._publications = Publications(self._messages, car, config, road_map)
         self._present = {EGO_ID, *sensor_ids(car)}
-        self._road_map: RoadMap | None = road_map
+        self._begun = False
 
     def __enter__(self) -> DriveRecorder:
         return self
@@ -87,9 +87,9 @@ class DriveRecorder:
 
     def tick(self, tick: Tick) -> None:
         """Write what the world publishes in a tick."""
-        if self._road_map is not None:  # latched: it was there before
-            self._write_all(tick.stamp_ns, self._publications.once(self._road_map))
-            self._road_map = None
+        if not self._begun:  # latched: it was there before
+            self._write_all(tick.stamp_ns, self._publications.once())
+            self._begun = True
         self._write_all(tick.stamp_ns, self._publications.of_tick(tick, self._present))
 
     def command(self, time_ns: int, control: Control) -> None:
@@ -111,5 +111,5 @@ class DriveRecorder:
                 self._write(topic.name, time_ns, make())
 
     def _write(self, name: str, time_ns: int, message: Any) -> None:
-        data = self._store.serialize_cdr(message, RECORDED[name].type)
+        data = self._store.serialize_cdr(message, self._recorded[name].type)
         self._writer.write(self._connections[name], time_ns, data)

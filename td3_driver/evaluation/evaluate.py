@@ -3,57 +3,82 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from td3_driver import signals
 from td3_driver.bags.writing import open_writer
+from td3_driver.driving.judging.rules import STRICT, Rules
+from td3_driver.driving.observation import WHOLE_VIEW, ViewConfig
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.roles import DrivingConfig, Policy
+from td3_driver.driving.routes.course_routes import course_seed
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.evaluation import standard
+from td3_driver.driving.routes.route import Route
+from td3_driver.driving.routes.route_files import PlannedRoute, Weather
+from td3_driver.driving.routes.routing import GivenRoutes, RandomRoutes, RouteSource
 from td3_driver.evaluation.closed_loop import Frame, drive_route
 from td3_driver.evaluation.drive_recorder import DriveRecorder
-from td3_driver.evaluation.metrics import EpisodeMetrics, Trace, measure, summarise
+from td3_driver.measures import standard
+from td3_driver.measures.drives import Drive
+from td3_driver.measures.metrics import measure
 from td3_driver.world.bodies.boxes import Bodies
+from td3_driver.world.camera.weather import look_of_weather
 from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig
 
-_COURSES_PER_SEED = 1000
-# Of what is drawn on a course: no training draws with such seeds.
-_FIRST_DRAW = 1_000_000
 # The end of a drive is shown, where it succeeds or fails.
 SHOWN_S = 45.0
 SHOT_EVERY_S = 0.3
-_DIGITS = 6  # of every number that is written
 
 
 @dataclass(frozen=True)
 class Course:
-    """One route to drive: its roads, the world on them, its purpose and its length."""
+    """One route to drive.
+
+    Attributes:
+        road_map: its roads.
+        config: the world on them; its seed is that of the route, too.
+        length_m: the route's length, m; of a random one the wanted length.
+        purpose: what a random route is used for.
+        route: the route; None for a random one.
+        name: the id of a route from a file; empty for a random one.
+        weather: the weather to drive it in; None: the world's appearance.
+    """
 
     road_map: RoadMap
     config: WorldConfig
     length_m: float
     purpose: Purpose = Purpose.EVALUATION
+    route: Route | None = None
+    name: str = ""
+    weather: Weather | None = None
 
     @property
     def seed(self) -> int:
         """The seed of the world and of the route."""
         return self.config.seed
 
-    def world(self) -> Simulation:
-        """A new world for a drive, so that drives do not depend on each other."""
-        return Simulation(self.config, self.road_map)
+    @property
+    def routes(self) -> RouteSource:
+        """Where the route is drawn from."""
+        if self.route is None:
+            return RandomRoutes(self.length_m, self.purpose)
+        return GivenRoutes([self.route])
+
+    def world(self, view: ViewConfig = WHOLE_VIEW) -> Simulation:
+        """A new world for a drive, so that drives do not depend on each other.
+
+        Its cameras are those that the policy's `view` asks for.
+        """
+        look = None if self.weather is None else look_of_weather(**asdict(self.weather))
+        return Simulation(self.config.through(view), self.road_map, look)
 
 
 @dataclass(frozen=True)
@@ -77,12 +102,10 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Drive:
+class FilmedDrive(Drive):
     """One policy's drive over one course; only the first policy's best and worst have `shots`."""
 
     course: Course
-    trace: Trace
-    metrics: EpisodeMetrics
     shots: tuple[Shot, ...] = ()
 
 
@@ -113,12 +136,41 @@ def courses(
     Raises:
         ValueError: the purpose has no generated roads of such a number.
     """
-    for number in range(_COURSES_PER_SEED * seed, _COURSES_PER_SEED * seed + count):
-        road_map = given or _generated(road_seed(purpose, number), difficulty)
-        drawn = _FIRST_DRAW + number
+    for number in range(count):
+        drawn = course_seed(seed, number)
+        road_map = given or _generated(road_seed(purpose, drawn - course_seed(0, 0)), difficulty)
         length = np.random.default_rng(drawn).uniform(*length_m)
         config = replace(world or WorldConfig(), seed=drawn)
         yield Course(road_map, config, float(length), purpose)
+
+
+def courses_of(
+    routes: Sequence[PlannedRoute],
+    road_map: RoadMap,
+    *,
+    seed: int,
+    world: WorldConfig,
+    weather: bool,
+) -> Iterator[Course]:
+    """Courses over the routes of a file, in order.
+
+    Args:
+        routes: the routes.
+        road_map: their map.
+        seed: selects the other road users, and what else is random.
+        world: camera and surroundings; its seed is not used.
+        weather: drive routes that have one in their weather.
+    """
+    for number, (route_id, route, sky) in enumerate(routes):
+        config = replace(world, seed=course_seed(seed, number))
+        yield Course(
+            road_map,
+            config,
+            route.length_m,
+            route=route,
+            name=route_id,
+            weather=sky if weather else None,
+        )
 
 
 def _generated(seed: int, difficulty: str) -> RoadMap:
@@ -128,21 +180,23 @@ def _generated(seed: int, difficulty: str) -> RoadMap:
 def drive_courses(
     entrants: Mapping[str, Entrant],
     given: Iterator[Course],
-    on_drive: Callable[[str, Drive], None],
+    on_drive: Callable[[str, FilmedDrive], None],
     record: Path | None = None,
     speed_limit_mps: float = standard.SPEED_LIMIT_MPS,
-) -> dict[str, list[Drive]]:
+    rules: Rules = STRICT,
+) -> dict[str, list[FilmedDrive]]:
     """Drive every entrant over every course; the drives by name, `on_drive` is called with each.
 
     With `record`, the drives of the first entrant are recorded as bags in that folder.
     """
-    drives: dict[str, list[Drive]] = {name: [] for name in entrants}
+    drives: dict[str, list[FilmedDrive]] = {name: [] for name in entrants}
     main = next(iter(entrants))
     for number, course in enumerate(given):
         for name, entrant in entrants.items():
-            folder, shots = (record, _Shots(course)) if name == main else (None, None)
-            with _recorder(folder, number, course) as recorder:
-                world = shots.world if shots else course.world()
+            view = entrant.driving.view
+            folder, shots = (record, _Shots(course, view)) if name == main else (None, None)
+            world = shots.world if shots else course.world(view)
+            with _recorder(folder, number, world) as recorder:
                 trace = drive_route(
                     entrant.driving,
                     entrant.policy,
@@ -151,22 +205,31 @@ def drive_courses(
                     course.seed,
                     recorder,
                     shots,
-                    purpose=course.purpose,
+                    routes=course.routes,
                     speed_limit_mps=speed_limit_mps,
+                    rules=rules,
                 )
-            drive = Drive(course, trace, measure(trace), shots.taken if shots else ())
+            drive = FilmedDrive(
+                course.road_map,
+                course.seed,
+                course.name,
+                trace,
+                measure(trace),
+                course,
+                shots.taken if shots else (),
+            )
             drives[name] = _without_most_shots([*drives[name], drive])
             on_drive(name, drive)
     return drives
 
 
-def best_and_worst(drives: Sequence[Drive]) -> tuple[int, int]:
+def best_and_worst(drives: Sequence[FilmedDrive]) -> tuple[int, int]:
     """The indices of the drives with the highest and the lowest score."""
     scores = [drive.metrics.score for drive in drives]
     return scores.index(max(scores)), scores.index(min(scores))
 
 
-def _without_most_shots(drives: list[Drive]) -> list[Drive]:
+def _without_most_shots(drives: list[FilmedDrive]) -> list[FilmedDrive]:
     """The drives with shots of the best and the worst alone: all would not fit into memory."""
     kept = best_and_worst(drives)
     return [
@@ -178,8 +241,8 @@ def _without_most_shots(drives: list[Drive]) -> list[Drive]:
 class _Shots:
     """Takes a shot every `SHOT_EVERY_S`, and keeps those of the last `SHOWN_S` of a drive."""
 
-    def __init__(self, course: Course) -> None:
-        self.world = course.world()
+    def __init__(self, course: Course, view: ViewConfig) -> None:
+        self.world = course.world(view)
         self._every = max(round(SHOT_EVERY_S / self.world.config.fixed_delta_s), 1)
         self._taken: deque[Shot] = deque(maxlen=round(SHOWN_S / SHOT_EVERY_S))
         self._steps = 0
@@ -197,56 +260,14 @@ class _Shots:
 
 
 @contextmanager
-def _recorder(folder: Path | None, number: int, course: Course) -> Iterator[DriveRecorder | None]:
+def _recorder(
+    folder: Path | None, number: int, world: Simulation
+) -> Iterator[DriveRecorder | None]:
     if folder is None:
         yield None
         return
     with ExitStack() as stack:
         with signals.held_back():  # it is closed whatever happens once it was begun
-            bag = open_writer(folder / f"{number:03d}_{course.road_map.name}")
+            bag = open_writer(folder / f"{number:03d}_{world.road_map.name}")
             stack.callback(bag.close)
-        yield DriveRecorder(bag, course.road_map, course.config)
-
-
-def summary(drives: Sequence[Drive]) -> dict[str, Any]:
-    """Means with 95 % intervals, and counts, as in metrics.json."""
-    metrics = [drive.metrics for drive in drives]
-    estimates = summarise(metrics)
-    infractions = Counter(
-        metric.reason for metric in metrics if metric.reason not in ("route_end", "collision")
-    )
-    infractions.update(f"collision_{kind}" for drive in drives for kind in drive.trace.struck)
-    return {
-        "episodes": len(drives),
-        **{
-            name: None if estimate.mean is None else rounded(estimate.mean)
-            for name, estimate in estimates.items()
-        },
-        "never_started": sum(metric.never_started for metric in metrics),
-        "infractions": dict(sorted(infractions.items())),
-        "confidence_95": {
-            name: estimate.interval and [rounded(end) for end in estimate.interval]
-            for name, estimate in estimates.items()
-        },
-    }
-
-
-def per_episode(drives: Sequence[Drive]) -> list[dict[str, Any]]:
-    """A row for each drive, as in metrics.json; `ended_at_m` in the ROS map frame."""
-    rows = []
-    for number, drive in enumerate(drives):
-        values = dataclasses.asdict(drive.metrics)
-        numbers = {
-            name: rounded(value) if isinstance(value, float) else value
-            for name, value in values.items()
-        }
-        x_m, y_m, _ = drive.trace.poses[-1]
-        where = {"episode": number, "map": drive.course.road_map.name, "seed": drive.course.seed}
-        rows.append({**where, **numbers, "ended_at_m": [rounded(x_m), rounded(y_m)]})
-    return rows
-
-
-def rounded(value: float) -> float:
-    """A finite number, rounded to the digits that are written."""
-    assert math.isfinite(value)
-    return round(float(value), _DIGITS)
+        yield DriveRecorder(bag, world.road_map, world.config)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def pictures(world: Simulation, seed: int) -> Iterator[Picture]:
         world: the world to drive in.
         seed: seed by which the routes are drawn.
     """
-    config = load_configuration("default").driving
+    driving = load_configuration("default").driving
+    config = replace(driving, regulations=world.config.lights)
     driver = Driver(config, Pursuit(config), None, seed)
     driven_m: list[tuple[float, float]] = []
     for frame in drive(driver, world):

@@ -18,22 +18,29 @@ HELD_STEPS = 10  # white noise only shakes a car; an action held for half a seco
 
 
 class Pursuit:
-    """Pure pursuit (`driving.controllers.PurePursuit`); it knows its place on the route."""
+    """Pure pursuit (`driving.controllers.PurePursuit`); it knows its place on the route.
+
+    Where regulations count it keeps them.
+    """
 
     def __init__(self, config: DrivingConfig) -> None:
-        self._target_speed_mps = config.episode.reward.target_speed_mps
+        self._reward = config.episode.reward
         self._full_action_wheel_rad = config.safety.max_steer * MAX_WHEEL_RAD
         self.begin_episode()
 
     def begin_episode(self) -> None:
         """Reset the speed controller."""
         self._controller = PurePursuit(
-            self._target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
+            self._reward.target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
         )
 
     def act(self, situation: Situation) -> Action:
         """The controller's action."""
-        return self._controller.act(situation.ego, situation.route, situation.place)
+        return self._within(situation, self._reward.safe_speed_mps(None, situation.demand))
+
+    def _within(self, situation: Situation, at_most_mps: float) -> Action:
+        ego, route, place = situation.ego, situation.route, situation.place
+        return self._controller.act(ego, route, place, at_most_mps)
 
 
 class InformedPursuit(Pursuit):
@@ -43,16 +50,10 @@ class InformedPursuit(Pursuit):
     (`Leader.safe_speed_mps`). Its collisions are those that keeping a distance does not avoid.
     """
 
-    def __init__(self, config: DrivingConfig) -> None:
-        super().__init__(config)
-        self._reward = config.episode.reward
-
     def act(self, situation: Situation) -> Action:
         """The controller's action, at no more than the safe speed."""
-        safe_mps = self._reward.safe_speed_mps(situation.leader)
-        return self._controller.act(
-            situation.ego, situation.route, situation.place, at_most_mps=safe_mps
-        )
+        safe_mps = self._reward.safe_speed_mps(situation.leader, situation.demand)
+        return self._within(situation, safe_mps)
 
 
 class Random:

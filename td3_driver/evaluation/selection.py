@@ -2,7 +2,7 @@
 """The process that chooses `best.pth` while a run learns; it only reads the run's files.
 
 `python -m td3_driver.evaluation.selection --folder DIR --since-ns N [--run NAME]
-[--map FILE] [--resume] [--difficulty NAME] [--traffic N] ...`
+[--map FILE ...] [--road-seed N] [--resume] [--difficulty NAME] [--traffic N] ...`
 
 Evaluates every new `td3_<step>.pth`, in the order of their writing, until its standard input is
 closed; then what is left, the newest first, for there may not be the time for all. A signal ends
@@ -29,25 +29,24 @@ from torch.utils.tensorboard import SummaryWriter
 
 from td3_driver import signals
 from td3_driver.agent.judgement import values_of
-from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
+from td3_driver.arguments import add_difficulty, add_maps, add_surroundings, surroundings
 from td3_driver.checkpoints import checkpoint, durable_file
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.console import readers_may_leave
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
-from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.evaluate import (
     Course,
-    Drive,
     Entrant,
     courses,
     drive_courses,
-    summary,
 )
-from td3_driver.evaluation.metrics import value_bias
+from td3_driver.measures.drives import Drive, summary
+from td3_driver.measures.metrics import value_bias
 from td3_driver.online import evaluations
 from td3_driver.online.trained import Greedy, Trained, load
+from td3_driver.world.roads.generation import roads_of
 from td3_driver.world.simulation import WorldConfig
 
 EPISODES = 8  # four once hid a kind of turn that the policy always failed
@@ -179,7 +178,7 @@ class _Judged:
     def act(self, situation: Situation) -> Action:
         """The policy's action; its value is kept."""
         action, seen = self._policy.act(situation), situation.observation
-        judged = values_of(self._policy.agent, seen.image, seen.vector, [action])
+        judged = values_of(self._policy.agent, seen.image, seen.stored, [action])
         self._values.append(judged[0][0])
         return action
 
@@ -265,7 +264,8 @@ def _main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--run", default="")
     parser.add_argument("--since-ns", type=int, required=True)
-    parser.add_argument("--map", type=Path)
+    add_maps(parser)
+    parser.add_argument("--road-seed", type=int, default=0)
     add_difficulty(parser)
     add_surroundings(parser)
     parser.add_argument("--resume", action="store_true")
@@ -278,7 +278,7 @@ def _main() -> None:
     try:
         length_m = (ROUTE_LENGTH_M, ROUTE_LENGTH_M)
         given = courses(
-            None if args.map is None else RoadMap.from_file(args.map),
+            roads_of(args.map, args.road_seed, args.difficulty) if args.map else None,
             EPISODES,
             purpose=Purpose.SELECTION,
             seed=0,

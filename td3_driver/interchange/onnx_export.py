@@ -150,7 +150,7 @@ def _card(path: Path, agent: ActorCritic, model: bytes, gap: float) -> str:
     image = ""
     if agent.actor_cnn is not None:
         shape = ", ".join(map(str, (1, *agent.actor_cnn.image_shape)))
-        image = f"- `image`: ({shape}) uint8, grey frames, oldest first\n"
+        image = f"- `image`: ({shape}) uint8, {_frames(payload)}\n"
     bound, name = f"{agent.max_action:g}", agent.algorithm.upper()
     return f"""\
 # Driving policy, exported from {path.name}
@@ -179,6 +179,14 @@ action and keeps no state.
 The policy is no better than the training above: measure it (`td3_driver evaluate`) before it
 drives. What td3_driver does to an action afterwards, its safety limits, is not in the model.
 """
+
+
+def _frames(payload: Mapping[str, Any]) -> str:
+    """The frames of an image, as the checkpoint means them; grey if it does not say."""
+    meaning = (payload.get("run") or {}).get("meaning") or {}
+    image = str(meaning.get("image", ""))
+    colour = "rgb" if " rgb frames " in image else "grey"
+    return f"{colour} frames, oldest first{image.partition('oldest first')[2]}"
 
 
 def _meaning(payload: Mapping[str, Any]) -> str:

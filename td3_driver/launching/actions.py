@@ -37,6 +37,7 @@ Start = Callable[[LaunchContext, Mapping[str, Value]], Sequence[Action]]
 _PACKAGE = "td3_driver"
 # After SIGINT and 5 s later SIGTERM: so long may the driver take to save.
 DRIVER_STOP_S = "15"
+OBSERVER_STOP_S = "3600"  # and an observer to measure what it saw, some minutes for an hour
 _ERRAND = "errand"  # as what the shell before an errand is called
 
 
@@ -83,9 +84,13 @@ def described(arguments: Sequence[Argument], start: Start) -> LaunchDescription:
 
 
 def node(
-    context: LaunchContext, executable: str, parameters: Sequence[object], name: str | None = None
+    context: LaunchContext,
+    executable: str,
+    parameters: Sequence[object],
+    name: str | None = None,
+    stop_s: str = DRIVER_STOP_S,
 ) -> Node:
-    """A node of this package.
+    """A node of this package, which may take `stop_s` to end.
 
     Parameters of a node with a name are given under its full name, not for all nodes. So they
     override parameters for all nodes (`SetParameter`), wherever those stand on the command line.
@@ -99,7 +104,7 @@ def node(
         parameters=parameters,
         output="screen",
         prefix=_prefix(context, executable, [*UNINTERRUPTED, *tethered()]),
-        sigkill_timeout=LaunchConfiguration("sigkill_timeout", default=DRIVER_STOP_S),
+        sigkill_timeout=LaunchConfiguration("sigkill_timeout", default=stop_s),
     )
 
 

@@ -15,6 +15,7 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
+from td3_driver.arguments import DIFFICULTIES
 from td3_driver.ros.command_line import ParameterFileError, given_to
 
 DRIVER, WORLD = "td3_driver", "carla_ros_bridge"  # the nodes' names
@@ -44,7 +45,8 @@ class Argument:
         low: smallest allowed number, or with `above_low` the largest that is too small.
         high: largest allowed number.
         above_low: whether `low` itself is too small.
-        exists: a path that must be there unless it is empty: "file", or "bag", a file or folder;
+        exists: a path that must be there unless it is empty: "file", "bag", a file or folder, or
+            "maps", files or names of difficulties, separated by ':';
             `~` is the user's home, which no shell makes of it behind `:=`.
         topic_part: it becomes a part of topic names.
         nodes: the nodes that have it as a parameter, `DRIVER` and `WORLD`.
@@ -82,7 +84,7 @@ class Argument:
         if self.kind in (int, float):
             return self._number(text)
         if self.exists:
-            text = expanduser(text)
+            text = ":".join(map(expanduser, text.split(":")))
         self._check_text(text)
         return text
 
@@ -119,6 +121,10 @@ class Argument:
             raise ValueError("not a part of a topic's name (letters, digits and _)")
         if self.exists == "file" and not Path(text).is_file():
             raise ValueError("no such file")
+        if self.exists == "maps" and not Path(text).is_file():
+            for one in text.split(":"):
+                if one not in DIFFICULTIES and not Path(one).is_file():
+                    raise ValueError(f"{one}: no such file" if one != text else "no such file")
         if self.exists == "bag" and not Path(text).exists():
             raise ValueError("no such bag")
 

@@ -14,7 +14,16 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.parameter_descriptions import ParameterValue
 
-from td3_driver.launching.actions import described, full_name, node, others, parameters_of
+from td3_driver.configuration import load_configuration
+from td3_driver.launching.actions import (
+    DRIVER_STOP_S,
+    OBSERVER_STOP_S,
+    described,
+    full_name,
+    node,
+    others,
+    parameters_of,
+)
 from td3_driver.launching.arguments import (
     DRIVER,
     WORLD,
@@ -26,20 +35,18 @@ from td3_driver.launching.arguments import (
 )
 
 
-def driving(
-    arguments: Sequence[Argument], fixed: Mapping[str, Value] | None = None
-) -> LaunchDescription:
-    """A launch description that learns to drive, or drives a checkpoint.
+def driving(arguments: Sequence[Argument]) -> LaunchDescription:
+    """A launch description that learns to drive, drives a checkpoint, or measures who drives.
 
     Args:
         arguments: the arguments of the launch file.
-        fixed: further parameters of the driver.
     """
 
-    def start(context: LaunchContext, values: Mapping[str, Value]) -> list[Action]:
-        told = {**values, **(fixed or {})}
+    def start(context: LaunchContext, told: Mapping[str, Value]) -> list[Action]:
         if told["mode"] == "evaluate" and not told["resume"]:
             raise ArgumentsError("resume: empty; mode:=evaluate needs the checkpoint to drive")
+        if told["mode"] == "observe" and not told["out"]:
+            raise ArgumentsError("out: empty; mode:=observe needs a folder for results")
         name = full_name(context, DRIVER)
         driver = node(
             context,
@@ -47,9 +54,10 @@ def driving(
             [
                 _typed(driver_parameters(Path(str(told["params_file"])), name)),
                 parameters_of(DRIVER, arguments, told),
-                {"place": ParameterValue(place(told), value_type=str), **(fixed or {})},
+                {"place": ParameterValue(place(told), value_type=str)},
             ],
             name=DRIVER,
+            stop_s=OBSERVER_STOP_S if told["mode"] == "observe" else DRIVER_STOP_S,
         )
         return [*_world(context, arguments, told), driver]
 
@@ -72,7 +80,14 @@ def _world(
         usual = "mixed" if values["mode"] == "train" else "plain"
         told = {**values, "appearance": values["appearance"] or usual}
         parameters = parameters_of(WORLD, arguments, told)
-        return [node(context, "world_node", [parameters, {"synchronous_mode": lockstep}])]
+        view = load_configuration(str(values["preset"])).driving.view
+        if view.beside:
+            raise ArgumentsError(
+                f"preset: {values['preset']} has driving.view.cameras, of which a launch file's"
+                " embedded world has but the front one; use td3_driver train, or world:=carla"
+            )
+        own = {"synchronous_mode": lockstep, "fov": view.fov_deg}
+        return [node(context, "world_node", [parameters, own])]
     if values["bridge"] == "expect":
         return []
     bridge = _include(

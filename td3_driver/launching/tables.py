@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from td3_driver.arguments import APPEARANCES, DIFFICULTIES, SYNC_MODES
+from td3_driver.arguments import APPEARANCES, DIFFICULTIES, RULES, SYNC_MODES
 from td3_driver.launching.arguments import DRIVER, WORLD, Argument
 from td3_driver.share import preset_names, share_directory
 
@@ -55,6 +55,10 @@ def train_arguments() -> tuple[Argument, ...]:
             choices=tuple(preset_names()), nodes=_DRIVER,
         ),
         Argument(
+            "blind", "false", "Black pictures: the twin that shows what pictures are worth.",
+            kind=bool, nodes=_DRIVER,
+        ),
+        Argument(
             "stepping", "lockstep", "realtime: 20 Hz, whether answered or not.",
             choices=("lockstep", "realtime"), nodes=_DRIVER,
         ),
@@ -81,6 +85,11 @@ def train_arguments() -> tuple[Argument, ...]:
             "resume", "", "Checkpoint to go on from; empty: begin anew.",
             exists="file", nodes=_DRIVER,
         ),
+        Argument(
+            "routes", "",
+            "Route file of the CARLA leaderboard's to drive; empty: random routes.",
+            exists="file", nodes=_DRIVER,
+        ),
         Argument("seed", "0", "Seed of everything random.", kind=int, low=0, nodes=_BOTH),
         Argument(
             "device", "cpu", "Where the learner computes.", choices=("cpu", "cuda"), nodes=_DRIVER
@@ -102,8 +111,10 @@ def train_arguments() -> tuple[Argument, ...]:
             exists="file",
         ),
         Argument(
-            "map", "", "world:=embedded: OpenDRIVE file; empty: generated roads.",
-            exists="file", nodes=_WORLD,
+            "map", "",
+            "world:=embedded: OpenDRIVE files, separated by ':', which are put side by side; a "
+            "difficulty's name stands for generated roads; empty: generated roads.",
+            exists="maps", nodes=_WORLD,
         ),
         Argument(
             "difficulty", DIFFICULTIES[0], "world:=embedded: of generated roads.",
@@ -119,6 +130,11 @@ def train_arguments() -> tuple[Argument, ...]:
         ),
         Argument(
             "scenery", "false", "world:=embedded: buildings and trees beside the roads.",
+            kind=bool, nodes=_WORLD,
+        ),
+        Argument(
+            "lights", "false",
+            "world:=embedded: traffic lights and stop signs where the map has them.",
             kind=bool, nodes=_WORLD,
         ),
         Argument(
@@ -150,21 +166,36 @@ def train_arguments() -> tuple[Argument, ...]:
 
 
 def evaluate_arguments() -> tuple[Argument, ...]:
-    """The arguments of evaluate.launch.py: all of train.launch.py but `mode`, other defaults.
+    """The arguments of evaluate.launch.py: all of train.launch.py, with other defaults, and more.
 
     Raises:
         FileNotFoundError: the package's own files are not there.
     """
     other = {
-        "resume": {"default": None, "description": "The checkpoint to drive. Required."},
+        "mode": {
+            "default": "evaluate",
+            "choices": ("evaluate", "observe"),
+            "description": "observe: measure whoever else drives the car.",
+        },
+        "resume": {"description": "The checkpoint to drive; empty: mode:=observe."},
         "episodes": {"default": "10"},
         "seed": {"default": "1000", "description": "Seed of the routes and generated roads."},
     }
-    return tuple(
+    shared = tuple(
         replace(argument, **other.get(argument.name, {}))  # type: ignore[arg-type]
         for argument in train_arguments()
-        if argument.name != "mode"
     )
+    return (
+        *shared,
+        Argument(
+            "out", "", "Folder for metrics.json and report.html; empty: results are only logged.",
+            nodes=_DRIVER,
+        ),
+        Argument(
+            "rules", RULES[0], "With out: by which rules drives are judged.",
+            choices=RULES, nodes=_DRIVER,
+        ),
+    )  # fmt: skip
 
 
 def replay_arguments() -> tuple[Argument, ...]:

@@ -16,7 +16,7 @@ from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.log import ReplayLink
-from td3_driver.replay.meaning import Meaning, MeaningError, differences, flat
+from td3_driver.replay.meaning import Meaning, MeaningError, completed, differences, flat
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ def load(
     payload = checkpoint.read(path)
     run = _mapping(payload.get("run"))
     saved = _saved_settings(payload, run)
-    problems = agent.mismatches(payload)
-    if own:
-        problems += _other_meaning({**saved, **_mapping(run.get("meaning"))}, own.meaning)
+    told = {**saved, **_mapping(run.get("meaning"))}
+    # Another observation explains why no shape fits.
+    problems = (_other_meaning(told, own.meaning) if own else []) or agent.mismatches(payload)
     if problems:
         way_out = _way_out(saved, own.rest) if own else ""
         raise CheckpointError(f"{path}: does not fit: {'; '.join(problems)}{way_out}")
@@ -164,6 +164,7 @@ def _mapping(value: object) -> dict[str, Any]:
 
 def _other_meaning(saved: Meaning, own: Meaning) -> list[str]:
     """Return where a file's networks differ in the meaning of observations and actions."""
+    own = completed(own, saved) if own else own
     return differences(
         {name: saved[name] for name in own if name in saved},
         {name: value for name, value in own.items() if name in saved},

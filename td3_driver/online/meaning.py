@@ -8,8 +8,6 @@ somebody decides otherwise.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.replay.meaning import flat
 
@@ -23,7 +21,7 @@ WITHOUT_MEANING = frozenset(
 
 def of_experience(config: DrivingConfig) -> dict[str, object]:
     """Return what stored transitions mean: observations, actions, rewards and terminations."""
-    settings = flat({"driving": asdict(config)})
+    settings = flat({"driving": config.to_mapping()})
     return {
         **config.spaces.meaning(),
         **{name: value for name, value in settings.items() if name not in WITHOUT_MEANING},

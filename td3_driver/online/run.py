@@ -11,8 +11,12 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import ActorPolicy
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.configuration import Configuration
-from td3_driver.driving.driver import Driver
+from td3_driver.driving.driver import Driver, MakeJudge
+from td3_driver.driving.episode import EpisodeConfig
 from td3_driver.driving.purpose import Purpose
+from td3_driver.driving.routes.course_routes import CourseRoutes
+from td3_driver.driving.routes.route_files import FileRoutes
+from td3_driver.driving.routes.routing import RandomRoutes, RouteSource
 from td3_driver.learner.client import LearnerClient
 from td3_driver.learner.messages import Loaded
 from td3_driver.learner.process import LearnerSpec
@@ -45,6 +49,8 @@ class RunConfig:
         prefill: replay file of demonstrations to learn from beside the run's own transitions, or
             None.
         prefill_share: the demonstrations' share of each batch, in (0, 1).
+        routes: the routes of a file or of an evaluation to drive; None: random ones.
+        judged_by, make_judge: by what drives are judged, see `Driver`; None: the configuration.
     """
 
     configuration: Configuration
@@ -57,6 +63,9 @@ class RunConfig:
     keep_every: int
     prefill: Path | None = None
     prefill_share: float = 0.5
+    routes: FileRoutes | CourseRoutes | None = None
+    judged_by: EpisodeConfig | None = None
+    make_judge: MakeJudge | None = None
 
 
 class Run:
@@ -95,8 +104,18 @@ class Run:
         actor = OnlineActor(policy, noise)
         store = self.replay if learning else None
         driving, seed = config.configuration.driving, config.seed + 2
-        purpose = Purpose.TRAINING if learning else Purpose.EVALUATION
-        self.driver = Driver(driving, actor, store, seed, purpose=purpose)
+        routes: RouteSource | None = config.routes
+        if routes is None and not learning:
+            routes = RandomRoutes(driving.episode.route_length_m, Purpose.EVALUATION)
+        self.driver = Driver(
+            driving,
+            actor,
+            store,
+            seed,
+            routes=routes,
+            judged_by=config.judged_by,
+            make_judge=config.make_judge,
+        )
         self.learner = LearnerClient(spec, on_event)
         self.session = Session(
             config.session,

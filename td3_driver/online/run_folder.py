@@ -78,13 +78,13 @@ class RunFolder:
 def new_folder(place: str, preset: str, seed: int, runs: Path = RUNS) -> Path:
     """Make `runs/<when>_<place>_<preset>_s<seed>` and lock it.
 
-    If `place` is the path of a map, the map's name is used.
+    If `place` is the path of a map, the map's name is used; so with several, separated by ':'.
 
     Raises:
         OSError: it cannot be made.
     """
     when = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
-    place = PurePath(place).name.removesuffix(".xodr")[:60]
+    place = "+".join(PurePath(one).name.removesuffix(".xodr") for one in place.split(":"))[:60]
     name = re.sub(r"[^\w.-]+", "-", f"{when}_{place}_{preset}_s{seed}")
     prepare_folder(runs, "folder of runs")
     for attempt in range(1, 1000):

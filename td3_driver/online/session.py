@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from td3_driver.driving.observation import Picture
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.safety import ACTION_LAYOUT
-from td3_driver.driving.types import Control, EgoState
+from td3_driver.driving.types import Control, EgoState, Lights
 from td3_driver.learner.client import LearnerClient, Then
 from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
 from td3_driver.learner.reach import Reach
@@ -140,10 +140,16 @@ class Session:
         self._actor.noise_scale = scale
 
     def observe(
-        self, pixels: Picture, ego: EgoState, human: Control | None, users: RoadUsers
+        self,
+        pixels: Picture,
+        ego: EgoState,
+        human: Control | None,
+        users: RoadUsers,
+        lights: Lights,
+        beside: Sequence[Picture] = (),
     ) -> Report:
         """Take in one frame and ask the learner for the work that is due; see `Driver.observe`."""
-        report = self._driver.observe(pixels, ego, human, users)
+        report = self._driver.observe(pixels, ego, human, users, lights, beside)
         if report.outcome is not None:
             self.env_steps += 1
             self._actor.env_steps = self.env_steps

@@ -10,6 +10,7 @@ arrival: a route may come before its first frame, or some frames after it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +18,17 @@ import numpy as np
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.messages.synchronisation import driven
-from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
+from td3_driver.driving.observation import Picture, Situation, frame_of
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.map_matching import Lanes
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
+from td3_driver.driving.routes.regulations import Regulations
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import ACTION_DIM, safe_action
-from td3_driver.driving.types import EgoState
+from td3_driver.driving.types import NO_LIGHTS, EgoState, Lights
 from td3_driver.online.timing import Cadence
 
 REMEMBERED = 20  # frames that are remembered, as their command or route may still come
@@ -77,6 +79,7 @@ class _Seen:
     frame: Picture
     ego: EgoState
     users: RoadUsers
+    lights: Lights
     proposed: bool = False
 
 
@@ -107,7 +110,7 @@ class Shadow:
         # One more, so that the frame before each remembered one is known, too.
         self._seen: deque[_Seen] = deque(maxlen=REMEMBERED + 1)
         self._cadence = Cadence()
-        self._perception = Perception(end_to_end=config.end_to_end)
+        self._perception = config.perception
         self._episode: Episode | None = None
         self._begun_ns = 0  # stamp of the episode's first frame
 
@@ -120,19 +123,23 @@ class Shadow:
         pixels: Picture,
         ego: EgoState,
         users: RoadUsers = NOBODY,
+        lights: Lights = NO_LIGHTS,
+        beside: Sequence[Picture] = (),
         *,
         routes_come: bool = False,
     ) -> Action | None:
         """Return the action for this frame; None where there is no route to follow.
 
         Args:
-            pixels: the camera's picture, see `grey_frame`.
+            pixels: the camera's picture, see `frame_of`.
             ego: the car at the same stamp.
             users: other road users at the same stamp.
+            lights: what the map's traffic lights show at the same stamp.
+            beside: the other cameras' pictures, see `frame_of`.
             routes_come: routes are published: from now on until time jumps only they begin
                 episodes, as a player's topics may end before all that it played is seen.
         """
-        seen = _Seen(grey_frame(pixels, self._config.view), ego, users)
+        seen = _Seen(frame_of(pixels, self._config.view, beside), ego, users, lights)
         before = self._seen[-1] if self._seen else None
         self._cadence.picture(ego.stamp_ns)
         if before is not None and not _time_jumps(before.ego, ego):
@@ -222,6 +229,7 @@ class Shadow:
             np.zeros(ACTION_DIM, np.float32),
             collided=any(since_ns < stamp_ns <= now_ns for stamp_ns in self._collisions_ns),
             users=now.users,
+            lights=now.lights,
         )
         if outcome.ended:
             self._episode = None
@@ -232,7 +240,15 @@ class Shadow:
         self._episode = None
         if route is None:
             return None
-        episode = Episode(self.episodes, route, now.ego, self._config.episode)
+        road_map = self._road_map if self._config.regulations else None
+        episode = Episode(
+            self.episodes,
+            route,
+            now.ego,
+            self._config.episode,
+            regulations=None if road_map is None else Regulations(road_map, route),
+            lights=now.lights,
+        )
         if not episode.on_its_way:
             return None
         self._episode, self._begun_ns = episode, now.ego.stamp_ns

@@ -81,8 +81,8 @@ def _check_shapes(path: Path, agent: ActorCritic, spaces: Spaces) -> None:
     if agent.actor_cnn is None:
         raise ValueError(f"{path}: its actor takes no image; a driver's takes image and vector")
     found = (tuple(agent.actor_cnn.image_shape), agent.actor.vector_dim, agent.action_dim)
-    if found != spaces.row:
-        image_shape, vector_dim, action_dim = spaces.row
+    if found != spaces.policy:
+        image_shape, vector_dim, action_dim = spaces.policy
         raise ValueError(
             f"{path}: takes image {found[0]} and vector ({found[1]},), gives action ({found[2]},);"
             f" a driver's are {image_shape}, ({vector_dim},) and ({action_dim},)"

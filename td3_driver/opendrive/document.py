@@ -34,14 +34,15 @@ from td3_driver.opendrive.signal_elements import read_controllers, read_signals,
 _LONGEST_M = 2_000_000.0
 _SHORTEST_M = 1e-6  # of a geometry that has a shape
 _WIDEST_LINE_M = 1.0
+ID_STRIDE = "td3_driver_id_stride"  # code of the <userData> in the header of a merged document
 _BEFORE_DECLARATION = re.compile(r"(<!--.*?-->\s*)+(?=<\?xml)", re.DOTALL)
 
 
-def read_document(text: str) -> Document:
-    """Read an OpenDRIVE document.
+def read_xml(text: str) -> Element:
+    """Read the elements of an OpenDRIVE document; their names come without a namespace.
 
     Raises:
-        OpenDriveError: it is not XML, or not OpenDRIVE, or no road of it can be read.
+        OpenDriveError: it is not XML, or not OpenDRIVE.
     """
     text = text.lstrip("\ufeff \t\r\n")
     if early := _BEFORE_DECLARATION.match(text):  # a comment there, which XML forbids
@@ -56,6 +57,16 @@ def read_document(text: str) -> Document:
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != "OpenDRIVE":
         raise OpenDriveError(f"its root element is <{root.tag}>; expected <OpenDRIVE>")
+    return root
+
+
+def read_document(text: str) -> Document:
+    """Read an OpenDRIVE document.
+
+    Raises:
+        OpenDriveError: it is not XML, or not OpenDRIVE, or no road of it can be read.
+    """
+    root = read_xml(text)
     roads: dict[str, Road] = {}
     faults: list[str] = []
     for element in root.iterfind("road"):
@@ -86,7 +97,23 @@ def read_document(text: str) -> Document:
             faults.append(f"junction {junction.get('id', '(no id)')}: {error}")
     signals, references = read_signals(root, roads, faults)
     controllers = read_controllers(root, faults)
-    return Document(roads, tuple(connections), signals, references, controllers, tuple(faults))
+    return Document(
+        roads,
+        tuple(connections),
+        signals,
+        references,
+        controllers,
+        tuple(faults),
+        _id_stride(root),
+    )
+
+
+def _id_stride(root: Element) -> int | None:
+    for element in root.iterfind("header/userData"):
+        value = element.get("value", "")
+        if element.get("code") == ID_STRIDE and value.isdecimal() and int(value):
+            return int(value)
+    return None
 
 
 def _road(element: Element, faults: list[str]) -> Road:
@@ -204,6 +231,7 @@ def _marks(lane: Element) -> tuple[RoadMark, ...]:
             mark.get("type", "none").strip().lower(),
             mark.get("color", "standard").strip().lower(),
             number(mark, "width", 0.0),
+            mark.get("laneChange", "").strip().lower(),
         )
         for mark in lane.iterfind("roadMark")
     ]

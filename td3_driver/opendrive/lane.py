@@ -50,10 +50,20 @@ class Marking(enum.IntEnum):
     NONE = 10
 
 
+class Crossing(enum.Flag):
+    """The sides to which a car may cross a painted line, seen in the direction of traffic."""
+
+    NONE = 0
+    LEFT = 1
+    RIGHT = 2
+    BOTH = LEFT | RIGHT
+
+
 class Line(NamedTuple):
     """A painted line along a lane's edge, between two distances along the lane, m.
 
-    Of two lines beside each other the first is on the left.
+    Of two lines beside each other the first is on the left. `crossing` says to which side a lane
+    may be left over it.
     """
 
     begin_m: float
@@ -61,6 +71,7 @@ class Line(NamedTuple):
     kind: Marking
     color: str
     width_m: float
+    crossing: Crossing
 
 
 class SpeedLimit(NamedTuple):

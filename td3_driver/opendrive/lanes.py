@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.opendrive.curves import FloatArray, reference_line
-from td3_driver.opendrive.lane import LEAST_M, Lane, LaneId, Line, Marking, SpeedLimit
+from td3_driver.opendrive.lane import (
+    LEAST_M,
+    Crossing,
+    Lane,
+    LaneId,
+    Line,
+    Marking,
+    SpeedLimit,
+)
 from td3_driver.opendrive.records import LaneRecord, LimitFrom, Road, RoadMark
 
 SPACING_M = 0.5
@@ -158,6 +166,23 @@ _SWAPPED = {
     Marking.SOLID_BROKEN: Marking.BROKEN_SOLID,
     Marking.BROKEN_SOLID: Marking.SOLID_BROKEN,
 }
+_CROSSED_BACKWARDS = {Crossing.LEFT: Crossing.RIGHT, Crossing.RIGHT: Crossing.LEFT}
+# Of two lines the nearer one counts. What is not named may not be crossed.
+_CROSSINGS = {
+    Marking.BROKEN: Crossing.BOTH,
+    Marking.BROKEN_BROKEN: Crossing.BOTH,
+    Marking.BOTTS_DOTS: Crossing.BOTH,
+    Marking.NONE: Crossing.BOTH,
+    Marking.SOLID_BROKEN: Crossing.LEFT,
+    Marking.BROKEN_SOLID: Crossing.RIGHT,
+}
+# Ids of lanes increase to the left, seen along the road.
+_LANE_CHANGES = {
+    "increase": Crossing.LEFT,
+    "decrease": Crossing.RIGHT,
+    "both": Crossing.BOTH,
+    "none": Crossing.NONE,
+}
 
 
 def _lines(
@@ -176,7 +201,9 @@ def _lines(
         if flipped:
             kind = _SWAPPED.get(kind, kind)
         if end > begin:
-            found.append(Line(begin, end, kind, mark.color, mark.width_m))
+            painted = _CROSSINGS.get(kind, Crossing.NONE)
+            crossing = _LANE_CHANGES.get(mark.lane_change, painted)
+            found.append(Line(begin, end, kind, mark.color, mark.width_m, crossing))
     return tuple(found)
 
 
@@ -203,6 +230,7 @@ def _backwards(lines: tuple[Line, ...]) -> tuple[Line, ...]:
             begin_m=1.0 - line.end_m,
             end_m=1.0 - line.begin_m,
             kind=_SWAPPED.get(line.kind, line.kind),
+            crossing=_CROSSED_BACKWARDS.get(line.crossing, line.crossing),
         )
         for line in reversed(lines)
     )

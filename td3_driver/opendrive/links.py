@@ -23,6 +23,7 @@ _WIDEST_GAP_M = 1.0
 _SHARPEST_RAD = math.radians(50.0)
 _HIGHEST_STEP_M = 0.5
 _WHOLE = re.compile(r"[0-9]{1,9}")
+LARGEST_NUMBER = 10**9 - 1
 
 
 class _LaneEnd(NamedTuple):

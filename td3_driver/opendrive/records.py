@@ -12,12 +12,17 @@ START, END = "start", "end"  # of a road
 
 
 class RoadMark(NamedTuple):
-    """A painted line along a lane's outer border, from `s_m` after the section's start on."""
+    """A painted line along a lane's outer border, from `s_m` after the section's start on.
+
+    `lane_change` says towards which lane ids it may be crossed, `increase`, `decrease`, `both` or
+    `none`; empty: as its kind says.
+    """
 
     s_m: float
     kind: str
     color: str
     width_m: float
+    lane_change: str
 
 
 class LimitFrom(NamedTuple):
@@ -175,7 +180,8 @@ class Controller:
 class Document:
     """A document as read, and a line for each element that was left out.
 
-    `references` has, by the ids of signals, the further places where they count.
+    `references` has, by the ids of signals, the further places where they count. Of documents
+    that were merged, `id_stride` tells an id from the one that it had: the remainder.
     """
 
     roads: dict[str, Road]
@@ -184,3 +190,4 @@ class Document:
     references: dict[str, tuple[Reach, ...]]
     controllers: tuple[Controller, ...]
     faults: tuple[str, ...]
+    id_stride: int | None = None

@@ -9,7 +9,8 @@ and 56 for each vehicle beside the car.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,15 +22,18 @@ from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.messages.decoding import (
     control_of,
     ego_state,
+    light_places,
+    light_states,
     road_users,
     route_of,
     stamp_ns,
 )
+from td3_driver.driving.messages.light_matching import SeenLights
 from td3_driver.driving.messages.synchronisation import Sync
 from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.routes.route import FloatArray, Route
-from td3_driver.driving.types import Control, EgoState
+from td3_driver.driving.types import NO_LIGHTS, Control, EgoState, Lights
 from td3_driver.playback.columns import Clock, Columns, Stamps, Table
 from td3_driver.playback.frames import Frames, ego_of, frames, row_of
 from td3_driver.playback.progress import Progress
@@ -50,6 +54,8 @@ class DriveLog:
             each of these times; NaN where the bag has no command.
         collisions_ns: times of collisions, rising.
         users: the other road users by time, ns.
+        lights: what the map's traffic lights show from a time of recording on, ns, rising. The
+            bridge says it before the odometry of the same tick, without a stamp.
         routes: the routes that `driver_node` drove, by the time of their first frame, ns; empty
             where they were not recorded.
         road_map: the roads, or None.
@@ -60,6 +66,7 @@ class DriveLog:
     controls: FloatArray
     collisions_ns: list[int]
     users: dict[int, RoadUsers]
+    lights: list[tuple[int, Lights]]
     routes: dict[int, Route]
     road_map: RoadMap | None
     notes: list[str]
@@ -100,6 +107,12 @@ class DriveLog:
         """The other road users at a time, ns; none where the bag does not tell."""
         return self.users.get(time_ns, NOBODY)
 
+    def lights_at(self, index: int) -> Lights:
+        """What the traffic lights show in a row; empty where the bag does not tell."""
+        recorded_ns = int(self.frames.table.recorded_ns[index])
+        told = bisect_right(self.lights, recorded_ns, key=lambda one: one[0])
+        return self.lights[told - 1][1] if told else NO_LIGHTS
+
     def collided(self, after_ns: int, until_ns: int) -> bool:
         """Whether the bag has a collision later than `after_ns` and not later than `until_ns`."""
         first = bisect_left(self.collisions_ns, after_ns + 1)
@@ -128,6 +141,7 @@ class _LogReader:
         self._commands, self._applied = Columns(_CONTROL), Columns(_CONTROL)
         self._collisions: _Timed[None] = []
         self._users: _Timed[RoadUsers] = []
+        self._lights: list[tuple[int, Callable[[SeenLights], None]]] = []
         self._routes: _Timed[Route] = []
         self._road_map: RoadMap | None = None
         self._takers = {
@@ -139,6 +153,8 @@ class _LogReader:
             topics.collision: self._take_collision,
             topics.route: self._take_route,
             topics.objects: self._take_objects,
+            topics.lights_info: self._take_lights_info,
+            topics.lights_status: self._take_lights_status,
         }
 
     def take(self, item: Recorded) -> None:
@@ -165,6 +181,7 @@ class _LogReader:
             controls,
             sorted(_by(found.clock, self._collisions)),
             self._users_of(found),
+            self._lights_shown(),
             self._routes_of(found),
             self._road_map,
             notes,
@@ -211,6 +228,14 @@ class _LogReader:
         if len(users.poses):
             self._users.append((_time_ns(item), item.time_ns, users))
 
+    def _take_lights_info(self, item: Recorded) -> None:
+        places = light_places(item.message)
+        self._lights.append((item.time_ns, lambda seen: seen.place(places)))
+
+    def _take_lights_status(self, item: Recorded) -> None:
+        states = light_states(item.message)
+        self._lights.append((item.time_ns, lambda seen: seen.show(states)))
+
     def _take_route(self, item: Recorded) -> None:
         try:
             self._routes.append((_time_ns(item), item.time_ns, route_of(item.message)))
@@ -225,6 +250,17 @@ class _LogReader:
         told_ns = np.array(sorted(users), np.int64)
         near = ((t, _nearest(told_ns, t, found.tolerance_ns)) for t in found.times_ns)
         return {t: users[told] for t, told in near if told is not None}
+
+    def _lights_shown(self) -> list[tuple[int, Lights]]:
+        """What the map's lights show from each message about them on."""
+        if self._road_map is None:
+            return []
+        seen, shown = SeenLights(), []
+        seen.set_map(self._road_map)
+        for time_ns, take_in in self._lights:
+            take_in(seen)
+            shown.append((time_ns, seen.shown))
+        return shown
 
     def _routes_of(self, found: Frames) -> dict[int, Route]:
         """The routes by their first frames; where stamps are not exact, the nearest in time."""

@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_driver.bags.reading import Bag
+from td3_driver.bags.reading import Bag, BagError
 from td3_driver.bags.topics import TopicNames
 from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.observation import Perception, Picture, Situation, grey_frame
+from td3_driver.driving.messages.synchronisation import PICTURES_KEPT
+from td3_driver.driving.observation import Picture, Situation, ViewConfig, frame_of
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.map_matching import driven_route
 from td3_driver.driving.routes.recorded_routes import RecordedRoutes
+from td3_driver.driving.routes.regulations import Regulations
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import ACTION_DIM, action_of
 from td3_driver.driving.types import Control, EgoState
@@ -43,8 +45,8 @@ class Step:
 
     Attributes:
         situation: what the driver would have seen.
-        frame: (84, 84) uint8, the newest of the observation.
-        pixels: the picture, BGR(A) or grey.
+        frame: uint8, the newest of the observation, see `frame_of`.
+        pixels: the first camera's picture, BGR(A) or grey.
         control: the command that was given at this frame; None where the bag has none.
         action: that command as an action (2,), or None.
         outcome: of the step that led to this frame; None at an episode's first frame. If it ended
@@ -93,7 +95,8 @@ class Drives:
             self._judging = replace(self._judging, max_steps=_NO_LIMIT, stuck_steps=_NO_LIMIT)
         self._period_ns = float(np.median(np.diff(log.stamps_ns))) if len(log.stamps_ns) > 1 else 0
         self._jumps = np.flatnonzero(_jumps(log)) + 1
-        self._perception = Perception(end_to_end=config.end_to_end)
+        self._perception = config.perception
+        self._images = _images(bag, topics.image, config.view)
         self._episode: Episode | None = None
         self._before: tuple[int, EgoState, Action | None] | None = None  # the frame before
         self._section = _Section(log, self._jumps)
@@ -104,17 +107,21 @@ class Drives:
 
     def why_no_frame(self) -> str:
         """Why the bag has no frame, and what the user can do."""
+        if len(self._images) > 1 and self.counts["images"]:
+            return f"no moment of which {' and '.join(self._images)} have pictures"
         if why := self._bag.why_left_out(self._topics.image):
             return f"{why}; choose another camera with --image"
         return self._log.frames.no_frame
 
     def __iter__(self) -> Iterator[Step]:
-        for index, picture in self._matched():
-            ego, frame = self._log.ego(index), grey_frame(picture, self._config.view)
+        for index, (picture, *beside) in self._matched():
+            ego, frame = self._log.ego(index), frame_of(picture, self._config.view, beside)
             self._cut(index, ego)
             before_ns = None if self._before is None else self._before[1].stamp_ns
             recorded = self._routes.begun(before_ns, ego.stamp_ns)
-            outcome, seen = (None, None) if recorded is not None else self._judge(ego, frame)
+            outcome, seen = (
+                (None, None) if recorded is not None else self._judge(index, ego, frame)
+            )
             if outcome is None:
                 seen = self._begin(index, ego, frame, recorded)
             control = self._log.control(index)
@@ -127,25 +134,34 @@ class Drives:
             if outcome is not None and outcome.ended:
                 self._episode = None
 
-    def _matched(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The frames of the bag, by time: the row in the log, and the picture."""
+    def _matched(self) -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
+        """The frames of the bag, by time: the row in the log, and the cameras' pictures."""
         newest = -1
-        for item in self._bag.messages(self._topics.image):
-            self.counts["images"] += 1
-            self._progress.step()
+        topics = self._images
+        waiting: dict[int, dict[str, NDArray[np.uint8]]] = {}  # by row, not complete yet
+        for item in self._bag.messages(*topics):
+            if item.topic == self._topics.image:
+                self.counts["images"] += 1
+                self._progress.step()
             try:
                 index = self._log.index_of(self._log.time_ns(item))
                 if index is None or index <= newest:
                     continue
-                picture = _pixels(item.message)
+                there = waiting.setdefault(index, {})
+                there[item.topic] = _pixels(item.message)
             except ImageError as error:
                 self._bag.leave_out(item, str(error))
             except (AttributeError, TypeError) as error:  # a bag may define a type as it likes
                 self._bag.leave_out(item, f"its fields are not those of the type: {error}")
             else:
+                if len(there) < len(topics):
+                    while len(waiting) > PICTURES_KEPT:
+                        del waiting[next(iter(waiting))]
+                    continue
                 newest = index
+                waiting = {row: rest for row, rest in waiting.items() if row > newest}
                 self.counts["frames"] += 1
-                yield index, picture
+                yield index, [there[topic] for topic in topics]
 
     def _cut(self, index: int, ego: EgoState) -> None:
         """End the episode where the drive was interrupted: a gap, or a car that was moved."""
@@ -167,7 +183,9 @@ class Drives:
             self.counts[reason] += 1
             self._episode = None
 
-    def _judge(self, ego: EgoState, frame: Picture) -> tuple[Outcome | None, Situation | None]:
+    def _judge(
+        self, index: int, ego: EgoState, frame: Picture
+    ) -> tuple[Outcome | None, Situation | None]:
         """What the step that led here came to, and what is seen now; None where there is none."""
         if self._episode is None or self._before is None:
             return None, None
@@ -178,6 +196,7 @@ class Drives:
             action if action is not None else np.zeros(ACTION_DIM, np.float32),
             collided=collided,
             users=self._log.users_at(ego.stamp_ns),
+            lights=self._log.lights_at(index),
         )
         if outcome.ended:
             self.counts[outcome.reason] += 1
@@ -198,12 +217,39 @@ class Drives:
             route = None
         if route is None:
             return None
-        episode = Episode(self.counts["episodes"], route, ego, self._judging)
+        road_map = self._log.road_map if self._config.regulations else None
+        episode = Episode(
+            self.counts["episodes"],
+            route,
+            ego,
+            self._judging,
+            regulations=None if road_map is None else Regulations(road_map, route),
+            lights=self._log.lights_at(index),
+        )
         if not episode.on_its_way:
             return None
         self.counts["episodes"] += 1
         self._episode = episode
         return self._perception.begin(episode, frame, ego)
+
+
+def _images(bag: Bag, first: str, view: ViewConfig) -> tuple[str, ...]:
+    """The topics of all cameras of a view, the first one's first.
+
+    Raises:
+        BagError: the bag lacks one.
+    """
+    if not view.beside:
+        return (first,)
+    front, *beside = (f"/{mount.id}/" for mount in view.cameras)
+    names = (first, *(first.replace(front, other) for other in beside))
+    for name, mount in zip(names, view.cameras, strict=True):
+        if f"/{mount.id}/" not in name or name not in bag.topics:
+            raise BagError(
+                f"bag {bag.path}: no pictures of {mount.id}, which driving.view.cameras has;"
+                f" expected them beside {first}"
+            )
+    return names
 
 
 def _pixels(message: Any) -> NDArray[np.uint8]:

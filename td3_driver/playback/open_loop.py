@@ -195,7 +195,7 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
     latency_s = time.perf_counter() - started_s
     driven = step.action if step.action is not None else np.full(ACTION_DIM, np.nan, np.float32)
     seen = situation.observation
-    judged = values_of(policy.agent, seen.image, seen.vector, (action, driven))
+    judged = values_of(policy.agent, seen.image, seen.stored, (action, driven))
     (q, q_gap), (q_driven, _) = judged
     ego = situation.ego
     return Row(

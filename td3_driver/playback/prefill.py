@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,9 +19,6 @@ from td3_driver.playback.progress import Progress
 from td3_driver.playback.recording import ReadOptions, Recording, open_recording
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
-
-# What `Replay.sample` leaves out at the old end of a full buffer, at most.
-_UNREACHED = 1024
 
 
 @dataclass(frozen=True)
@@ -55,20 +51,15 @@ def prefill(
         FileNotFoundError, BagError: a bag cannot be used.
         CheckpointError: the file cannot be written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent))
         opened = []
         for path in paths:
             one = stack.enter_context(open_recording(path, reading, progress))
             _check(one)
             opened.append(one)
         rows = sum(len(one.log.stamps_ns) for one in opened)
-        # In a file, not in memory: an hour is half a gigabyte.
         meaning = of_experience(config)
-        spaces = config.spaces
-        unreached = _UNREACHED + spaces.image_shape[0]
-        replay = Replay(rows + unreached, *spaces.row, file=Path(folder) / "rows", meaning=meaning)
+        replay = stack.enter_context(replay_file.written(out, rows, config.spaces.row, meaning))
         counts: Counter[str] = Counter()
         rewards, notes = 0.0, []
         for one in opened:
@@ -84,7 +75,6 @@ def prefill(
                 f" {counts['frames']} matched frames of {counts['images']} images;"
                 " a drive needs frames on the road and the commands that were given"
             )
-        replay_file.save(replay, out, replay.rows_written, None)
         return Prefilled(replay.transitions, counts, rewards / replay.transitions, notes)
 
 
@@ -102,11 +92,11 @@ def _store(replay: Replay, drives: Drives) -> float:
         if step.outcome is None or action is None:  # what led here is not known
             ended = step.outcome is not None and step.outcome.ended
             if not ended:
-                replay.begin(step.frame, seen.vector)
-        else:
+                replay.begin(step.frame, seen.stored)
+        elif step.outcome.ended or not step.outcome.waited:  # as `Driver` stores them
             outcome = step.outcome
             ends = (outcome.terminated, outcome.truncated)
-            replay.add(action, outcome.reward, step.frame, seen.vector, *ends)
+            replay.add(action, outcome.reward, step.frame, seen.stored, *ends)
             rewards += outcome.reward
         action = step.action
     return rewards

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from td3_driver.driving.routes.route import FloatArray
-from td3_driver.evaluation import page
-from td3_driver.evaluation.page import figure_style
 from td3_driver.playback.open_loop import SHOWN_WIDTH_PX, Playback, Row, Shown
+from td3_driver.reports import page
+from td3_driver.reports.page import figure_style
 
 _DRIVEN, _POLICY, _LANE = "#d98a00", "#3b82d6", "#8a909c"
 _DRIVEN_BGR, _POLICY_BGR = (0, 165, 255), (240, 150, 70)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from torch import Tensor
 
 IMAGES = ("images", "next_images")  # shifts are drawn in this order
-NUMBERS = ("vectors", "actions", "returns", "bootstrap", "next_vectors")
+NUMBERS = ("vectors", "actions", "returns", "bootstrap", "next_vectors", "shown")
 
 Rows = npt.NDArray[np.int64]
 
 
 class FrameSource(Protocol):
-    """Takes (B, C) slots of a replay, gives their (B, C, H, W) uint8 frames."""
+    """Takes (B, N) slots of a replay, gives their (B, N, [channels,] H, W) uint8 frames."""
 
     def take(self, slots: Rows) -> Tensor: ...
 
@@ -35,6 +35,8 @@ class Batch:
         bootstrap: (B,) float32, discount^k, or 0 where the k steps end in a termination.
         next_images: Like images, k steps later; the episode's own last frames at its end.
         next_vectors: Like vectors, k steps later.
+        shown: (B,) float32, 1 where somebody showed the action: a human who intervened, or a
+            demonstration; else 0.
     """
 
     images: npt.NDArray[np.uint8] | Tensor | None
@@ -44,3 +46,4 @@ class Batch:
     bootstrap: npt.NDArray[np.float32]
     next_images: npt.NDArray[np.uint8] | Tensor | None
     next_vectors: npt.NDArray[np.float32]
+    shown: npt.NDArray[np.float32]

@@ -35,7 +35,8 @@ class Replay:
 
     Args:
         capacity: Number of rows, at least 16. Memory is taken as rows are written.
-        image_shape: (frames in a stack, height, width), or None without images.
+        image_shape: (frames in a stack, height, width), with frames of several channels
+            (frames in a stack, channels, height, width); None without images.
         vector_dim: Length of the vector.
         action_dim: Length of the action.
         file: None for memory, or the path of a new file for a buffer larger than memory.
@@ -50,7 +51,7 @@ class Replay:
     def __init__(
         self,
         capacity: int,
-        image_shape: tuple[int, int, int] | None,
+        image_shape: tuple[int, ...] | None,
         vector_dim: int,
         action_dim: int,
         *,
@@ -121,6 +122,11 @@ class Replay:
         return int(self._counters[1])
 
     @property
+    def has_shown(self) -> bool:
+        """Whether any transition there is marked as shown."""
+        return bool(np.any(self._flags[: len(self)] & _INTERVENTION))
+
+    @property
     def margin(self) -> int:
         """How many rows the writer of a full buffer may be ahead of the `head` of a sample."""
         return min(self.capacity // 16, _LARGEST_MARGIN)
@@ -131,7 +137,7 @@ class Replay:
 
     @property
     def frames(self) -> npt.NDArray[np.uint8] | None:
-        """The frames of all slots (capacity, H, W), a view of the memory; None without images."""
+        """The frames of all slots (capacity, [channels,] H, W), a view of the memory, or None."""
         return self._frames
 
     # Writing: one process.
@@ -142,7 +148,7 @@ class Replay:
         An episode left open before it counts as truncated at its last observation.
 
         Args:
-            frame: (H, W) uint8; None without images.
+            frame: (H, W) or (channels, H, W) uint8; None without images.
             vector: (V,) float, finite.
 
         Raises:
@@ -170,11 +176,11 @@ class Replay:
         Args:
             action: (A,) float, finite, the action that was executed.
             reward: Finite.
-            next_frame: (H, W) uint8; None without images.
+            next_frame: (H, W) or (channels, H, W) uint8; None without images.
             next_vector: (V,) float, finite.
             terminated: The episode ended in a terminal state: returns do not bootstrap from it.
             truncated: The episode was cut short, as by a time limit: returns bootstrap.
-            intervention: A human drove; the row is marked, and sampled like any other.
+            intervention: A human drove; the row is sampled like any other, and marked as shown.
 
         Raises:
             RuntimeError: If no episode is open.
@@ -300,6 +306,7 @@ class Replay:
             bootstrap=np.where(terminated, 0.0, discount**taken).astype(np.float32),
             next_images=next_images,
             next_vectors=self._vectors[after],
+            shown=(self._flags[start] & _INTERVENTION != 0).astype(np.float32),
         )
 
     def _images(
@@ -311,10 +318,13 @@ class Replay:
         slots = np.concatenate((start, after))
         ages = self._ages[slots, None].astype(np.int64)
         rows = slots[:, None] - np.minimum(ages, np.arange(self._stack - 1, -1, -1))
+        images: npt.NDArray[np.uint8] | Tensor
         if frames is not None:
-            stacks = frames.take(rows % self.capacity)
-            return stacks[: len(start)], stacks[len(start) :]
-        images: npt.NDArray[np.uint8] = self._frames.take(rows, axis=0, mode="wrap")
+            images = frames.take(rows % self.capacity)
+        else:
+            images = self._frames.take(rows, axis=0, mode="wrap")
+        # Where frames have several channels, those of the oldest frame come first.
+        images = images.reshape(len(rows), -1, *self._frames.shape[-2:])
         return images[: len(start)], images[len(start) :]
 
 
@@ -324,10 +334,10 @@ class Replay:
 def _check_observation(
     frame: npt.NDArray[np.uint8] | None,
     vector: npt.NDArray[np.float32],
-    image_shape: tuple[int, int, int] | None,
+    image_shape: tuple[int, ...] | None,
     vector_dim: int,
 ) -> None:
-    """Check a (H, W) frame against an image shape (C, H, W), and a vector against its length.
+    """Check a frame against the shape of a stack of them, and a vector against its length.
 
     Raises:
         ValueError: If one has another shape or type, or the vector is not finite.

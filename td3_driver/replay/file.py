@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,12 +26,14 @@ from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 from td3_driver.replay import log as replay_log
 from td3_driver.replay.buffer import Replay
 from td3_driver.replay.log import Columns, ReplayLink
-from td3_driver.replay.meaning import Meaning, MeaningError, differences
+from td3_driver.replay.meaning import Meaning, MeaningError, completed, differences
 
-__all__ = ["ReplayLink", "load", "restore", "save", "verify"]
+__all__ = ["ReplayLink", "load", "restore", "save", "verify", "written"]
 
 _SEGMENT_ROWS = 4096
 _LARGEST_LOG = 2  # capacities
+# What `Replay.sample` leaves out at the old end of a full buffer, at most.
+_UNREACHED = 1024
 
 
 def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | None) -> ReplayLink:
@@ -50,8 +54,7 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
     path = Path(path)
     if not 1 <= rows <= replay.rows_written:
         raise CheckpointError(f"{path}: {rows} rows are not in 1 .. {replay.rows_written}")
-    if not replay_log.may_replace(path):
-        raise CheckpointError(f"{path}: cannot be written: what is there is no replay file")
+    _check_replaceable(path)
     # The oldest row that sampling below `rows` can reach, see `Replay.sample`.
     oldest = max(0, rows - replay.capacity + replay.margin + 1)
     reaches = previous if previous and oldest < previous.rows <= rows else None
@@ -67,6 +70,36 @@ def save(replay: Replay, path: str | Path, rows: int, previous: ReplayLink | Non
         raise CheckpointError(f"{path}: cannot be written: {one_line(error)}") from error
     transitions = _transitions_below(replay, rows, reaches)
     return ReplayLink(path.name, size, first, rows, transitions, digest)
+
+
+def _check_replaceable(path: Path) -> None:
+    if not replay_log.may_replace(path):
+        raise CheckpointError(f"{path}: cannot be written: what is there is no replay file")
+
+
+@contextlib.contextmanager
+def written(
+    out: Path, rows: int, sizes: tuple[tuple[int, ...] | None, int, int], meaning: Meaning
+) -> Iterator[Replay]:
+    """A buffer that is saved as one file of its own when it was filled without an error.
+
+    Args:
+        out: The file; folders are created, a replay there is replaced.
+        rows: How many rows are written at most.
+        sizes: Shape of a stack of frames, lengths of vector and action.
+        meaning: What the numbers mean.
+
+    Raises:
+        CheckpointError: If the file cannot be written.
+    """
+    _check_replaceable(out)  # before it is filled
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        unreached = _UNREACHED + (sizes[0][0] if sizes[0] else 0)
+        # In a file, not in memory: an hour is half a gigabyte.
+        filled = Replay(rows + unreached, *sizes, file=Path(folder) / "rows", meaning=meaning)
+        yield filled
+        save(filled, out, filled.rows_written, None)
 
 
 def verify(folder: str | Path, link: ReplayLink) -> None:
@@ -114,7 +147,7 @@ def restore(
 
 def load(
     path: str | Path,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: tuple[int, ...] | None,
     vector_dim: int,
     action_dim: int,
     meaning: Meaning | None = None,
@@ -143,6 +176,7 @@ def _check_meaning(path: Path, own: Meaning | None, told: Meaning | None) -> Non
         return
     saved = replay_log.meaning(path)
     if saved is None:
+        own = completed(own, told or {})
         known = {name: told[name] for name in own if name in told} if told else {}
         if not known:
             raise MeaningError(f"{path}: does not say what its numbers mean")

@@ -147,7 +147,7 @@ def segments(path: Path, link: ReplayLink, expected: bytes | None) -> Iterator[S
                 raise CheckpointError(f"{path}: is cut off, its checkpoint saved more")
             file.seek(0)
             found = _read_header(path, file)
-            other = differences(_columns(found), _columns(expected)) if expected else []
+            other = _misfits(found, expected) if expected else []
             if other:
                 raise CheckpointError(f"{path}: was saved from a buffer whose {'; '.join(other)}")
             before = hashlib.sha256(found).digest()
@@ -217,6 +217,18 @@ def _header_of(path: Path) -> bytes:
 def _described(start: bytes) -> dict[str, Any]:
     described: dict[str, Any] = json.loads(start[len(_MAGIC) + _LENGTH.size : -DIGEST_BYTES])
     return described
+
+
+def _misfits(found: bytes, expected: bytes) -> list[str]:
+    """Where a header has another capacity or other columns; of other frames also what they are."""
+    misfits = differences(_columns(found), _columns(expected))
+    images = [_image(found), _image(expected)]
+    return [*misfits, *(differences(*images) if misfits and all(images) else [])]
+
+
+def _image(start: bytes) -> Meaning:
+    meaning = _described(start).get("meaning") or {}
+    return {"image": meaning["image"]} if "image" in meaning else {}
 
 
 def _columns(start: bytes) -> dict[str, Any]:

@@ -6,9 +6,11 @@ Only depth and durability are set by the bridge; reliability is RELIABLE everywh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from td3_driver.driving.observation import ViewConfig
 
 VOLATILE_10 = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # In lock-step the embedded world is ten times as fast as the bridge: this depth gives a recorder
@@ -41,14 +43,15 @@ GET_BLUEPRINTS = "/carla/get_blueprints"
 
 @dataclass(frozen=True)
 class EgoTopics:
-    """The topic names of one car with one camera."""
+    """The topic names of one car: with the camera that looks ahead, and others beside it."""
 
     role_name: str
     camera: str
     control_id: str
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for part in (self.role_name, self.camera, self.control_id):
+        for part in (self.role_name, self.camera, self.control_id, *self.beside):
             if not part.replace("_", "").isalnum():
                 raise ValueError(f"topic name part {part!r}: use letters, digits and _ only")
 
@@ -58,13 +61,36 @@ class EgoTopics:
 
     @property
     def image(self) -> str:
-        """sensor_msgs/Image."""
+        """sensor_msgs/Image of the first camera."""
         return self.of(f"{self.camera}/image")
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """sensor_msgs/Image of each camera, the first one's first."""
+        return tuple(self.of(f"{camera}/image") for camera in (self.camera, *self.beside))
+
+    @property
+    def camera_infos(self) -> tuple[str, ...]:
+        """sensor_msgs/CameraInfo of each camera, in the order of `images`."""
+        return tuple(self.of(f"{camera}/camera_info") for camera in (self.camera, *self.beside))
+
+    @property
     def camera_info(self) -> str:
-        """sensor_msgs/CameraInfo."""
-        return self.of(f"{self.camera}/camera_info")
+        """sensor_msgs/CameraInfo of the first camera."""
+        return self.camera_infos[0]
+
+    def seen_by(self, view: ViewConfig) -> EgoTopics:
+        """The same with all cameras of a driver's view.
+
+        Raises:
+            ValueError: the first of them is another than this one.
+        """
+        if view.cameras and view.cameras[0].id != self.camera:
+            raise ValueError(
+                f"parameter camera: {self.camera}; the first of driving.view.cameras is"
+                f" {view.cameras[0].id}: give both the same name"
+            )
+        return replace(self, beside=tuple(mount.id for mount in view.beside))
 
     @property
     def objects(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ DEPTH = 200
 QUIET_S = 0.2
 RECORDING = "recording into"
 LAST_MESSAGES_S = 5.0
+_FRONT = "/rgb_front/"  # the camera in the topics of `config/record_topics.yaml`
 
 
 class RecorderNode(Node):
@@ -135,8 +136,10 @@ def _topic(name: str) -> Topic:
         raise ValueError(f"record.topics: {name!r} ends in none of {known}") from None
 
 
-def recorder_parameters(folder: Path) -> dict[str, Any]:
+def recorder_parameters(folder: Path, cameras: Sequence[str] = ()) -> dict[str, Any]:
     """Return the parameters for recording `config/record_topics.yaml` into a new bag.
+
+    `cameras`: ids of the cameras whose topics are recorded, too, beside the usual one's.
 
     Raises:
         BagError: `folder` exists already.
@@ -144,7 +147,18 @@ def recorder_parameters(folder: Path) -> dict[str, Any]:
     check_new(folder)
     file = share_directory() / "config" / "record_topics.yaml"
     given: dict[str, Any] = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
-    return {**given, "storage": {**given["storage"], "uri": str(folder)}}
+    topics = list(given["record"]["topics"])
+    topics += [
+        topic.replace(_FRONT, f"/{camera}/")
+        for camera in cameras
+        for topic in topics
+        if _FRONT in topic and f"/{camera}/" != _FRONT
+    ]
+    return {
+        **given,
+        "record": {**given["record"], "topics": topics},
+        "storage": {**given["storage"], "uri": str(folder)},
+    }
 
 
 def main() -> None:

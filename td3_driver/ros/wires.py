@@ -100,14 +100,19 @@ class PlayedWires(Wires):
     A subscription requests the wanted QoS, and less once a publisher offers less. It queues more
     messages than wanted, since a player does not wait for its subscribers.
 
+    Args:
+        node: the node that has them.
+        depth: number of messages that a subscription queues.
+
     Attributes:
         lost: number of messages that never came or came too late, as DDS reports, including those
             sent before the subscription.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, depth: int = _PLAYED_DEPTH) -> None:
         super().__init__(node)
         self.lost = 0
+        self._depth = depth
         self._heard: dict[str, Subscription] = {}
 
     def listen(
@@ -150,7 +155,7 @@ class PlayedWires(Wires):
             kind,
             topic,
             callback,
-            QoSProfile(depth=_PLAYED_DEPTH, reliability=reliability, durability=durability),
+            QoSProfile(depth=self._depth, reliability=reliability, durability=durability),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=on_incompatible, message_lost=on_lost
             ),

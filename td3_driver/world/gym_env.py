@@ -14,10 +14,10 @@ import gymnasium
 import numpy as np
 
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import FrameStack, Picture, Situation, Vector
+from td3_driver.driving.observation import Picture, Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
-from td3_driver.driving.roles import Command, DrivingConfig
+from td3_driver.driving.roles import Command, DrivingConfig, Report
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.spaces import Spaces
 from td3_driver.driving.types import FULL_BRAKE
@@ -29,12 +29,10 @@ Seen = dict[str, Any]
 
 
 class _Outside:
-    """Stands in the driver for an agent and a replay that are outside."""
+    """Stands in the driver for an agent that is outside."""
 
     def __init__(self, spaces: Spaces) -> None:
         self.action: Action = np.zeros(spaces.action_dim, np.float32)
-        self.vector: Vector = np.zeros(spaces.vector_dim, np.float32)
-        self.stack = FrameStack()
 
     def begin_episode(self) -> None:
         """Nothing to do: the agent outside learns of it from `reset`."""
@@ -43,37 +41,20 @@ class _Outside:
         """The action that `step` was given."""
         return self.action
 
-    def begin(self, frame: Picture, vector: Vector) -> None:
-        """An episode's first observation."""
-        self.stack.reset(frame)
-        self.vector = vector
 
-    def add(
-        self,
-        action: Action,
-        reward: float,
-        next_frame: Picture,
-        next_vector: Vector,
-        terminated: bool,
-        truncated: bool,
-        intervention: bool = False,
-    ) -> None:
-        """The observation after a step, also after an episode's last one."""
-        self.stack.push(next_frame)
-        self.vector = next_vector
-
-    def observation(self) -> Seen:
-        """As the agent inside would see it."""
-        return {"image": self.stack.stacked(), "vector": self.vector.copy()}
+def _told(report: Report) -> Seen:
+    assert report.seen is not None
+    return {"image": report.seen.image, "vector": report.seen.vector}
 
 
 class DrivingEnv(gymnasium.Env[Seen, Action]):
     """Follow routes in the embedded world.
 
-    Observation: a dictionary of `image` (4, 84, 84) uint8 and `vector` (23,) float32, see
-    `driving.observation.Observation`. Action (2,) float32 in [-1, 1]: steer (+1 right) and
-    throttle/brake. A step is 0.05 s. `info` holds the reward's terms under `terms`, and when an
-    episode ends its `EpisodeSummary` under `summary`.
+    Observation: a dictionary of `image` (4, 84, 84) uint8, or as `driving.view` says, and `vector`
+    (23,) float32, (26,) where regulations count, see `driving.observation.Observation`. Action
+    (2,) float32 in [-1, 1]: steer (+1 right) and throttle/brake. A step is 0.05 s. `info` holds
+    the reward's terms under `terms`, and when an episode ends its `EpisodeSummary` under
+    `summary`.
 
     Args:
         map: OpenDRIVE file; None: roads generated from `world_seed`.
@@ -100,7 +81,7 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
             raise ValueError(f"render_mode {render_mode!r}; expected None or 'rgb_array'")
         self.render_mode = render_mode
         driving = driving or DrivingConfig()
-        image_shape, vector_dim, action_dim = driving.spaces.row
+        image_shape, vector_dim, action_dim = driving.spaces.policy
         self.observation_space = gymnasium.spaces.Dict(
             {
                 "image": gymnasium.spaces.Box(0, 255, image_shape, np.uint8),
@@ -116,9 +97,10 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
             if map is None
             else RoadMap.from_file(Path(map))
         )
-        self._world = Simulation(world or WorldConfig(seed=world_seed), road_map)
+        world = world or WorldConfig(seed=world_seed).through(driving.view)
+        self._world = Simulation(world, road_map)
         self._outside = _Outside(driving.spaces)
-        self._driver = Driver(driving, self._outside, self._outside, 0)
+        self._driver = Driver(driving, self._outside, None, 0)
         self._driver.set_map(road_map)
         self._picture: Picture = np.zeros((1, 1, 4), np.uint8)
 
@@ -131,12 +113,12 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
             self._driver.rng = np.random.default_rng(seed)
         self._driver.abandon_episode()
         command = Command(FULL_BRAKE)
-        while self._driver.episode is None:
-            tick, _ = advance(self._world, self._driver, command)
+        while True:
+            tick, report = advance(self._world, self._driver, command)
             self._picture = tick.image
-            if self._driver.episode is None:
-                command = self._driver.decide()
-        return self._outside.observation(), {}
+            if self._driver.episode is not None:
+                return _told(report), {}
+            command = self._driver.decide()
 
     def step(self, action: Action) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
         """Drive for 0.05 s.
@@ -154,8 +136,7 @@ class DrivingEnv(gymnasium.Env[Seen, Action]):
         info: dict[str, Any] = {"terms": outcome.terms}
         if report.ended is not None:
             info["summary"] = report.ended
-        seen = self._outside.observation()
-        return seen, outcome.reward, outcome.terminated, outcome.truncated, info
+        return _told(report), outcome.reward, outcome.terminated, outcome.truncated, info
 
     def render(self) -> Any:
         """The camera's picture of the last step, RGB, with render_mode "rgb_array"."""

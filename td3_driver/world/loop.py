@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 from td3_driver.driving.driver import Driver
+from td3_driver.driving.judging.infractions import Impact
 from td3_driver.driving.messages.decoding import pose_of
 from td3_driver.driving.messages.encoding import set_pose
 from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
@@ -13,6 +15,7 @@ from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.types import Pose
 from td3_driver.world.simulation import Simulation, Tick
+from td3_driver.world.traffic.others import are_pedestrians
 
 
 def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, Report]:
@@ -22,16 +25,29 @@ def advance(world: Simulation, driver: Driver, command: Command) -> tuple[Tick, 
     if command.halt:
         world.set_target_velocity(0.0)
     tick = world.step(command.control)
-    if tick.collisions:
-        driver.collided(tick.stamp_ns)
-    return tick, driver.observe(tick.image, tick.ego, users=road_users(tick))
+    for collision in tick.collisions:
+        impulse_ns = math.hypot(*collision.impulse)
+        driver.collided(tick.stamp_ns, Impact(collision.other_actor_id, impulse_ns))
+    report = driver.observe(
+        tick.image,
+        tick.ego,
+        users=road_users(tick),
+        lights=tick.lights,
+        beside=[taken() for taken in tick.beside],
+    )
+    return tick, report
 
 
 def road_users(tick: Tick) -> RoadUsers:
     """The other road users, as `/carla/<role>/objects` has them."""
     others = tick.others
     return RoadUsers(
-        others.poses, others.sizes_m[:, :2], others.velocities_mps, others.yaw_rates_radps
+        others.poses,
+        others.sizes_m[:, :2],
+        others.velocities_mps,
+        others.yaw_rates_radps,
+        others.actor_ids,
+        are_pedestrians(others.actor_ids),
     )
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap, pose_of
-from td3_driver.driving.types import Pose
+from td3_driver.driving.types import NO_LIGHTS, Pose
 from td3_driver.opendrive.lane import Lane
 from td3_driver.world.bodies.boxes import NOBODY, Bodies, Body, everybody, penetration
 from td3_driver.world.bodies.car import Car
@@ -25,11 +24,13 @@ from td3_driver.world.bodies.solid import Prop, Solid
 from td3_driver.world.bodies.vehicle import MODEL_3
 from td3_driver.world.bodies.walker import LedWalker
 from td3_driver.world.camera.scenery import grow
+from td3_driver.world.camera.signposts import Signposts
 from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.ground.terrain import Terrain
 from td3_driver.world.semantic_class import SemanticClass
 from td3_driver.world.traffic.others import Others, are_pedestrians
+from td3_driver.world.traffic_lights import TrafficLights
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -77,12 +78,14 @@ class Scene:
         seed: of the ground's texture, the scenery, and where the others are at first.
         traffic, pedestrians: number of other vehicles and of pedestrians, 0 or more.
         scenery: buildings and trees beside the roads.
+        lights: traffic lights and stop signs where the map has them, which traffic obeys.
 
     Attributes:
         road_map, surface, terrain: roads and ground.
         spawn_poses: the middles of lanes outside junctions, with the traffic; may be empty.
         cars, walkers, props: by actor id, in the order in which they were added.
         others: traffic, pedestrians, parked vehicles.
+        lights: the traffic lights and signs, or None.
 
     Raises:
         ValueError: the map has no room for the others, or cannot be drawn.
@@ -96,6 +99,7 @@ class Scene:
         traffic: int = 0,
         pedestrians: int = 0,
         scenery: bool = False,
+        lights: bool = False,
     ) -> None:
         self.road_map = road_map
         self.surface = Surface(road_map, seed)
@@ -105,10 +109,14 @@ class Scene:
         self.cars: dict[int, Car] = {}
         self.walkers: dict[int, LedWalker] = {}
         self.props: dict[int, Prop] = {}
+        self.lights = TrafficLights(road_map) if lights else None
         self._contact = Contact(self.surface)
         lanes = self.surface.lanes
         self._scenery = grow(lanes, self.surface, seed) if scenery else None
-        self.others = Others(road_map, lanes, self.surface, traffic, pedestrians)
+        self._signposts = Signposts(road_map, self.surface) if lights else None
+        self.others = Others(
+            road_map, lanes, self.surface, traffic, pedestrians, regulated=lights
+        )
         self._known: dict[int, tuple[Pose, float]] = {}
         self.place_others(np.random.default_rng(seed))
 
@@ -197,7 +205,8 @@ class Scene:
         for walker in self.walkers.values():
             walker.walk(dt_s)
         if self.others.heeding:
-            self.others.step(dt_s, _bodies_of(self.cars), self._kept_free())
+            shown = NO_LIGHTS if self.lights is None else self.lights.shown()
+            self.others.step(dt_s, _bodies_of(self.cars), self._kept_free(), shown)
         else:
             self.others.step(dt_s, NOBODY)
         collisions = self._collide()
@@ -207,6 +216,8 @@ class Scene:
                 if impulse is not None:  # the world's still parts have no actor of their own
                     collisions.append(Collision(actor_id, 0, impulse))
             car.settle(dt_s)
+        if self.lights is not None:
+            self.lights.step(dt_s)
         return collisions
 
     def bodies(self, without: Collection[int] = ()) -> Bodies:
@@ -215,8 +226,10 @@ class Scene:
         return everybody(*ours, self._others(without))
 
     def solids(self, without: Collection[int] = ()) -> Shapes | None:
-        """Scenery and bodies to draw, without the bodies of these ids; None if there are none."""
+        """All that stands on the ground, without the bodies of these ids; None for nothing."""
         drawn: list[Shapes] = [] if self._scenery is None else [self._scenery]
+        if self._signposts is not None and self.lights is not None:
+            drawn.append(self._signposts.shapes(self.lights.shown()))
         cars = _bodies_of(self.cars, without)
         if len(cars.actor_ids):
             kinds = [self.cars[i].body.semantic_class for i in cars.actor_ids.tolist()]
@@ -227,7 +240,7 @@ class Scene:
         props = _bodies_of(self.props, without)
         if len(props.actor_ids):
             drawn.append(of_boxes(props))
-        return reduce(joined, drawn) if drawn else None
+        return joined(*drawn) if drawn else None
 
     def _others(self, without: Collection[int]) -> Bodies:
         bodies = self.others.bodies()

@@ -7,19 +7,21 @@ configuration and commands give the same bytes in every tick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from td3_driver.driving.observation import ViewConfig
 from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap
-from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.driving.types import NO_LIGHTS, Control, EgoState, Lights, Pose
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.vehicle import MODEL_3
-from td3_driver.world.camera.appearance import APPEARANCES, look_of
-from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.appearance import APPEARANCES, Look, look_of
+from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.ground.lane_invasion import LaneInvasion
 from td3_driver.world.ground.terrain import Ground
 from td3_driver.world.scene import Collision, Scene
@@ -37,11 +39,15 @@ class WorldConfig:
 
     Camera: `image_width` by `image_height` pixels, horizontal angle of view `fov_deg`, mounted
     `camera_x_m` ahead of the car's middle, `camera_y_m` left of it and `camera_z_m` above the
-    ground, `camera_pitch_deg` downwards.
+    ground, `camera_pitch_deg` downwards, turned `camera_yaw_deg` to the left and rolled by
+    `camera_roll_deg`.
 
     Attributes:
+        camera_id: its name.
+        beside: further cameras on the car.
         traffic, pedestrians: number of other vehicles and of pedestrians.
         scenery: buildings and trees beside the roads.
+        lights: traffic lights and stop signs where the map has them, which traffic obeys.
         appearance: "plain", the same light always; "random", another day, dusk or rain each time
             the car is put somewhere; "mixed", plain in half of these cases.
 
@@ -59,9 +65,14 @@ class WorldConfig:
     camera_y_m: float = 0.0
     camera_z_m: float = 1.5
     camera_pitch_deg: float = 0.0
+    camera_yaw_deg: float = 0.0
+    camera_roll_deg: float = 0.0
+    camera_id: str = "rgb_front"
+    beside: tuple[CameraConfig, ...] = ()
     traffic: int = 0
     pedestrians: int = 0
     scenery: bool = False
+    lights: bool = False
     appearance: str = "plain"
 
     def __post_init__(self) -> None:
@@ -71,13 +82,53 @@ class WorldConfig:
             )
         for name in ("traffic", "pedestrians"):
             if getattr(self, name) < 0:
-                raise WorldConfigError(
-                    f"world: {name} {getattr(self, name)}; expected 0 or more"
-                )
+                raise WorldConfigError(f"world: {name} {getattr(self, name)}; expected 0 or more")
         if self.appearance not in APPEARANCES:
             raise WorldConfigError(
                 f"world: appearance {self.appearance!r}; expected {' or '.join(APPEARANCES)}"
             )
+
+    @property
+    def cameras(self) -> tuple[CameraConfig, ...]:
+        """The cameras on the car, the first one and those beside it."""
+        first = CameraConfig(
+            self.camera_id,
+            self.image_width,
+            self.image_height,
+            self.fov_deg,
+            self.camera_x_m,
+            self.camera_y_m,
+            self.camera_z_m,
+            self.camera_pitch_deg,
+            self.camera_yaw_deg,
+            self.camera_roll_deg,
+        )
+        return (first, *self.beside)
+
+    def through(self, view: ViewConfig) -> WorldConfig:
+        """The same world with the cameras that a driver's view asks for, of this picture's size.
+
+        Each has the view's angle; where the view does not say where, there is the one camera that
+        is here.
+        """
+        seen = replace(self, fov_deg=view.fov_deg)
+        if not view.cameras:
+            return seen
+        size = self.image_width, self.image_height
+        front, *beside = (
+            CameraConfig(mount.id, *size, view.fov_deg, *mount.pose, 0.0) for mount in view.cameras
+        )
+        return replace(
+            seen,
+            camera_id=front.id,
+            camera_x_m=front.x_m,
+            camera_y_m=front.y_m,
+            camera_z_m=front.z_m,
+            camera_pitch_deg=front.pitch_deg,
+            camera_yaw_deg=front.yaw_deg,
+            camera_roll_deg=front.roll_deg,
+            beside=tuple(beside),
+        )
 
 
 @dataclass(frozen=True)
@@ -91,12 +142,15 @@ class Tick:
         pitch_rad: pitch of the car, nose down positive; 0 on a flat map.
         acceleration_map: mean acceleration over the step, m/s2, in the map frame (x, y, z).
         control: the command that was applied.
-        image: uint8 BGRA (height, width, 4).
+        image: uint8 BGRA (height, width, 4), the first camera's picture.
+        beside: the pictures of the cameras beside it, each taken when it is first asked for, which
+            has to be before the next step.
         collisions: the car's collisions during this step.
         lane_invasions: markings crossed during this step, in CARLA's numbers (0 other,
             1 broken, 2 solid, ... 9 curb, 10 none).
         others: the bodies of all other road users.
         others_ground: (height in m, pitch in rad) of the ground below each of them.
+        lights: what the traffic lights show.
     """
 
     frame: int
@@ -110,6 +164,8 @@ class Tick:
     lane_invasions: tuple[int, ...]
     others: Bodies
     others_ground: Sequence[Ground]
+    lights: Lights
+    beside: tuple[Callable[[], npt.NDArray[np.uint8]], ...] = ()
 
 
 class Simulation:
@@ -118,24 +174,20 @@ class Simulation:
     Args:
         config: step, seed and camera.
         road_map: the roads.
+        look: the light, whatever the configuration's appearance; None: as that says.
 
     Raises:
         WorldConfigError: the map has no lane to start on, or no room for the others.
         CameraError: the camera cannot exist.
     """
 
-    def __init__(self, config: WorldConfig, road_map: RoadMap) -> None:
+    def __init__(self, config: WorldConfig, road_map: RoadMap, look: Look | None = None) -> None:
         self.config = config
         self.road_map = road_map
-        self._camera = Camera(
-            config.image_width,
-            config.image_height,
-            config.fov_deg,
-            x_m=config.camera_x_m,
-            y_m=config.camera_y_m,
-            z_m=config.camera_z_m,
-            pitch_deg=config.camera_pitch_deg,
-        )
+        self._camera, *self._beside = self._cameras = [each.make() for each in config.cameras]
+        self._changes_look = look is None and config.appearance != "plain"
+        if look is not None:
+            self._wear(look)
         try:
             self._scene = Scene(
                 road_map,
@@ -143,6 +195,7 @@ class Simulation:
                 traffic=config.traffic,
                 pedestrians=config.pedestrians,
                 scenery=config.scenery,
+                lights=config.lights,
             )
         except ValueError as error:
             raise WorldConfigError(str(error)) from error
@@ -155,8 +208,9 @@ class Simulation:
                 f"map {road_map.name}: no lane outside junctions{width}; expected one to start on"
             )
         # Only a camera in or on the car would be blinded by it.
-        blind = MODEL_3.covers(config.camera_x_m, config.camera_y_m)
-        self._unseen = (_CAR_ID,) if blind else ()
+        self._unseen, *self._unseen_beside = (
+            (_CAR_ID,) if MODEL_3.covers(each.x_m, each.y_m) else () for each in config.cameras
+        )
         self._step_ns = round(config.fixed_delta_s * 1e9)
         self._frame = 0
         self._lane_invasion = LaneInvasion(road_map)
@@ -174,21 +228,23 @@ class Simulation:
     def reset_pose(self, pose: Pose) -> None:
         """Set the car's pose, as the bridge's `set_transform`; the car keeps its velocity.
 
-        The other road users are placed anew, away from the car, and the look is drawn anew, both
-        by the seed and this pose alone: an episode that is driven again from its start meets the
-        same world.
+        The other road users are placed anew, away from the car, the look is drawn anew, and the
+        lights begin anew, all by the seed and this pose alone: an episode that is driven again
+        from its start meets the same world.
 
         Raises:
             WorldConfigError: the map has no room for the others.
         """
         self._car.place(pose)
         self._lane_invasion.restart(self._car.footprint())
-        if self.config.appearance != "plain":
-            self._camera.wear(look_of(self.config.appearance, self._rng_at(pose, 0)))
+        if self._changes_look:
+            self._wear(look_of(self.config.appearance, self._rng_at(pose, 0)))
         try:
             self._scene.place_others(self._rng_at(pose, 1))
         except ValueError as error:
             raise WorldConfigError(str(error)) from error
+        if self._scene.lights is not None:
+            self._scene.lights.begin(self._rng_at(pose, 2))
 
     def park(self, pose: Pose) -> int:
         """Park a vehicle at a pose; returns its actor id.
@@ -245,12 +301,24 @@ class Simulation:
             pitch_rad=self._car.ground.pitch_rad,
             acceleration_map=state.acceleration_mps2,
             control=control,
-            image=self._camera.render(self.surface, state.pose, self._scene.solids(self._unseen)),
+            image=self._picture(self._camera, self._unseen, state.pose),
             collisions=tuple(collisions),
             lane_invasions=crossed,
             others=others,
             others_ground=self._scene.terrain.under_all(others.poses),
+            lights=NO_LIGHTS if self._scene.lights is None else self._scene.lights.shown(),
+            beside=tuple(
+                functools.cache(functools.partial(self._picture, camera, unseen, state.pose))
+                for camera, unseen in zip(self._beside, self._unseen_beside, strict=True)
+            ),
         )
+
+    def _picture(self, camera: Camera, unseen: Sequence[int], pose: Pose) -> npt.NDArray[np.uint8]:
+        return camera.render(self.surface, pose, self._scene.solids(unseen))
+
+    def _wear(self, look: Look) -> None:
+        for camera in self._cameras:
+            camera.wear(look)
 
     def _rng_at(self, pose: Pose, purpose: int) -> np.random.Generator:
         """A random generator for a purpose at a place, which is rounded to 1 cm."""

@@ -8,7 +8,6 @@ and red for 10 s. Lights and signs have a box before the junction in which CARLA
 
 from __future__ import annotations
 
-import enum
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from td3_driver.driving.routes.road_map import Lane, LaneId, LanePlace, RoadMap
-from td3_driver.driving.types import Pose
+from td3_driver.driving.types import Lights, LightState, Pose
 from td3_driver.opendrive.records import Controller, SignalRecord
 from td3_driver.opendrive.signal_elements import PAINTED_STOP, SPEED_LIMIT, STOP
 from td3_driver.opendrive.signals import Signal, Stop
@@ -32,16 +31,6 @@ _NARROWEST_M = 0.02
 _YIELD = "205"
 _NUMBER = re.compile(r"[0-9]{1,3}")
 _MPS_PER = {"mph": 0.44704, "m/s": 1.0}  # else km/h
-
-
-class LightState(enum.IntEnum):
-    """What a light shows, by CARLA's numbers."""
-
-    RED = 0
-    YELLOW = 1
-    GREEN = 2
-    OFF = 3
-    UNKNOWN = 4
 
 
 @dataclass(frozen=True)
@@ -172,7 +161,7 @@ class TrafficLights:
     """
 
     def __init__(self, road_map: RoadMap) -> None:
-        found = [signal for signal in road_map.signals if signal.is_light]
+        found = road_map.lights
         self._groups, group_of = _grouped(found, road_map.controllers)
         self.lights = tuple(
             TrafficLight(
@@ -190,7 +179,7 @@ class TrafficLights:
         self._turn_of = {
             light: turn for group in self._groups for turn in group.turns for light in turn.lights
         }
-        self._states = [LightState.RED] * len(self.lights)
+        self._states: Lights = np.full(len(self.lights), LightState.RED, np.uint8)
         self._shown_s = [0.0] * len(self.lights)  # since when, by the group's clock
         self.reset_all()
 
@@ -201,14 +190,15 @@ class TrafficLights:
                 continue
             group.clock_s += dt_s
             if group.clock_s >= group.until_s:
-                group.stage += 1
-                if group.stage == len(_STAGES):
-                    group.stage, group.turn = 0, (group.turn + 1) % len(group.turns)
-                self._show(group)
+                self._go_on(group)
 
     def state(self, light: int) -> LightState:
         """What a light shows."""
-        return self._states[light]
+        return LightState(self._states[light])
+
+    def shown(self) -> Lights:
+        """What all lights show, in the order of `RoadMap.lights`."""
+        return self._states.copy()
 
     def set_state(self, light: int, state: LightState) -> None:
         """Let a light show something until its turn changes it."""
@@ -274,6 +264,21 @@ class TrafficLights:
         """The number in `signs` of the sign that each of some vehicles is at, as `lights_at`."""
         return self._sign_boxes.holding(footprints_m)
 
+    def begin(self, rng: np.random.Generator) -> None:
+        """Let all groups begin anew, each at a drawn moment of its cycle.
+
+        What they show from then on is a function of what is drawn, not of what they have shown.
+        """
+        for group in self._groups:
+            group.clock_s = 0.0
+            self._reset(group)
+            cycle_s = sum(sum(turn.times_s) for turn in group.turns)
+            passed_s = float(rng.uniform(0.0, cycle_s))
+            while cycle_s and passed_s >= group.until_s:
+                passed_s -= group.until_s
+                self._go_on(group)
+            group.clock_s = passed_s
+
     def reset_group(self, light: int) -> None:
         """Let the group of a light begin again: its first is green, the others red."""
         self._reset(self._group(light))
@@ -291,6 +296,13 @@ class TrafficLights:
             for light in turn.lights:
                 self.set_state(light, LightState.RED)
         group.turn = group.stage = 0
+        self._show(group)
+
+    def _go_on(self, group: _Group) -> None:
+        """Let a group begin its next stage."""
+        group.stage += 1
+        if group.stage == len(_STAGES):
+            group.stage, group.turn = 0, (group.turn + 1) % len(group.turns)
         self._show(group)
 
     def _show(self, group: _Group) -> None:

@@ -63,6 +63,7 @@ def random_batch(rng: np.random.Generator, size: int = 4, vector: int = VECTOR) 
         bootstrap=np.where(np.arange(size) % 2, 0.0, 0.99).astype(np.float32),
         next_images=images[1],
         next_vectors=vectors[1],
+        shown=np.zeros(size, np.float32),
     )
 
 

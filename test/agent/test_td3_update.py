@@ -199,20 +199,20 @@ MUTANTS = {
         "critic_state = joined_state(self.actor_cnn,",
     ),
     "the actor sees critic_cnn features": (
-        "actor_state = joined_state(self.actor_cnn,",
-        "actor_state = joined_state(self.critic_cnn,",
+        "actor_state = self._actor_state(self.actor_cnn,",
+        "actor_state = self._actor_state(self.critic_cnn,",
     ),
     "the target actor sees critic_cnn_target features": (
-        "joined_state(self.actor_cnn_target,",
-        "joined_state(self.critic_cnn_target,",
+        "self._actor_state(self.actor_cnn_target,",
+        "self._actor_state(self.critic_cnn_target,",
     ),
     "the target critic sees actor_cnn_target features": (
         "joined_state(self.critic_cnn_target,",
         "joined_state(self.actor_cnn_target,",
     ),
     "the target actor has no target CNN": (
-        "joined_state(self.actor_cnn_target,",
-        "joined_state(self.actor_cnn,",
+        "self._actor_state(self.actor_cnn_target,",
+        "self._actor_state(self.actor_cnn,",
     ),
     "the target critic has no target CNN": (
         "joined_state(self.critic_cnn_target,",

@@ -37,10 +37,11 @@ def drive_into(
     recorder: TransitionStore | None = None,
     road_map: RoadMap | None = None,
     seed: int = 5,
+    lights: bool = False,
 ) -> list[Frame]:
     """Drive and write a bag; what was driven."""
     roads = road_map or RoadMap(generate_opendrive(ROAD_SEED), "loop")
-    world = Simulation(WorldConfig(seed=ROAD_SEED), roads)
+    world = Simulation(WorldConfig(seed=ROAD_SEED, lights=lights).through(config.view), roads)
     driver = Driver(config, policy, recorder, seed)
     with DriveRecorder(open_writer(path), roads, world.config) as bag:
         return list(islice(recorded(drive(driver, world), driver, bag), frames))

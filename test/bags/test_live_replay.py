@@ -23,8 +23,10 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosgraph_msgs.msg import Clock
 
+from td3_driver.agent import TD3Agent
+from td3_driver.configuration import configuration_from
 from td3_driver.driving.messages.decoding import stamp_ns
-from td3_driver.online.trained import Trained
+from td3_driver.online.trained import Trained, load
 from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.recording import ReadOptions
@@ -33,7 +35,7 @@ from td3_driver.ros.conversions import stamp_of
 
 from ..e2e.running import PATIENCE_S, Node
 from .conftest import Drive
-from .making import reordered, rewrite, without
+from .making import drive_into, reordered, rewrite, without
 from .test_replay import actions
 
 COUNTS = ("frames", "compared", "dropped_frames", "lost_messages", "time_jumps")
@@ -42,7 +44,10 @@ PROPOSED = "/td3_driver/proposed_control"
 
 
 # The order of announcing them: who hears of the last one has heard of the others.
-HEARD = ("/world_info", "/route", "/vehicle_control_cmd", "/odometry", "/rgb_front/image")
+HEARD = (
+    "/world_info", "/route", "/vehicle_control_cmd", "/odometry", "/rgb_left/image",
+    "/rgb_front/image",
+)  # fmt: skip
 
 
 def kind_of(name: str) -> Any:
@@ -114,7 +119,7 @@ class Player:
         all that its shared memory holds, and for the listener every fifty, so that nothing is
         lost on a machine that is busy.
         """
-        (images,) = (found for topic, found in self.publishers.items() if topic.endswith("/image"))
+        images = [found for topic, found in self.publishers.items() if topic.endswith("/image")]
         before, played = int(self.status["frames"]), 0
         stamps: dict[str, set[tuple[int, int]]] = {"image": set(), "odometry": set()}
         self.proposed.clear()
@@ -129,7 +134,7 @@ class Player:
                 if played <= 10:  # so far Fast DDS asks every 3 s only what was lost
                     self.spin(0.05)
                 elif played % 3 == 0:
-                    assert images.wait_for_all_acked(Duration(seconds=30))
+                    assert all(each.wait_for_all_acked(Duration(seconds=30)) for each in images)
                 if played % 50 == 0:
                     # Not so many as images: one topic may have been heard seconds after another.
                     at_least = before + len(stamps["image"] & stamps["odometry"]) - 30
@@ -347,3 +352,26 @@ def test_a_checkpoint_is_needed(tmp_path: Path) -> None:
         assert node.wait() == 1
         assert reason in node.output
         assert "Traceback" not in node.output
+
+
+def test_pictures_of_two_cameras_are_watched_together(tmp_path: Path, ros: None) -> None:
+    left = {"id": "rgb_left", "y_m": 0.6, "yaw_deg": 75.0}
+    view = {"size_px": 48, "cameras": ["rgb_front", left]}
+    settings = configuration_from({"driving": {"view": view}}, "test")
+    state_dim = settings.agent.cnn_features + settings.driving.spaces.vector_dim
+    agent, file = TD3Agent(state_dim, config=settings.agent, seed=1), tmp_path / "td3_0.pth"
+    agent.save_checkpoint(file, {"settings": settings.to_mapping()})
+    trained, bag = load(file), tmp_path / "bag"
+    drive_into(bag, 120, trained.policy, config=trained.driving)
+    node = Node("ros.driver.node", "mode:=replay", f"resume:={file}", "use_sim_time:=true")
+    try:
+        with playing(node, bag) as player:
+            found = player.play_all()
+        assert len(found) > 60
+        unlike, worst = differences(trained, bag, found)
+        assert unlike == set()
+        assert worst < 1e-5
+        assert node.stop() == 0, node.output
+        assert "/rgb_left/image" in node.output
+    finally:
+        node.kill()

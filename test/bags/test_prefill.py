@@ -19,6 +19,7 @@ from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.bags.reading import BagError
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.checkpoints.provenance import package_version
+from td3_driver.driving.observation import ViewConfig
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.online.meaning import of_experience
@@ -43,7 +44,7 @@ STEP_NS = 50_000_000
 def prefilled(bags: list[Path], out: Path, config: DrivingConfig) -> tuple[Prefilled, Replay]:
     with Progress() as progress:
         done = prefill(bags, out, config, ReadOptions(), progress)
-    return done, replay_file.load(out, *ROW)
+    return done, replay_file.load(out, *config.spaces.row)
 
 
 def column(replay: Replay, name: str) -> np.ndarray:
@@ -72,6 +73,17 @@ def test_transitions_are_those_that_driving_stored(
         assert np.array_equal(column(found, name), column(drive.replay, name)), name
     assert done.counts["off_road"] >= 2
     assert done.notes == []
+
+
+def test_frames_in_colour_are_those_that_driving_stored(tmp_path: Path) -> None:
+    config = DrivingConfig(view=ViewConfig(size_px=48, colour="rgb"))
+    stored = Replay(400, *config.spaces.row)
+    drive_into(tmp_path / "bag", 120, Pursuit(config), config=config, recorder=stored)
+    _, found = prefilled([tmp_path / "bag"], tmp_path / "out.replay", config)
+    assert found.rows_written == stored.rows_written > 60
+    assert found.arrays()["frames"].shape[1:] == (3, 48, 48)
+    for name in COLUMNS:
+        assert np.array_equal(column(found, name), column(stored, name)), name
 
 
 def test_bags_are_put_together(drive: Drive, steady: Path, tmp_path: Path) -> None:

@@ -159,7 +159,9 @@ def test_rosbag2_accepts_the_bag(trained: Finished) -> None:
         assert sorted(topic) == ["message_count", "topic_metadata"]
         assert sorted(said) == ["name", "offered_qos_profiles", "serialization_format", "type"]
         assert topic["message_count"] == counts[said["name"]]
-        latched = said["name"].endswith(("world_info", "vehicle_info", "route", "tf_static"))
+        latched = said["name"].endswith(
+            ("world_info", "vehicle_info", "route", "tf_static", "lights/info", "lights/status")
+        )
         assert yaml.safe_load(said["offered_qos_profiles"]) == [  # numbers of rmw/types.h
             {
                 "history": 1,

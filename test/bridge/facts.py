@@ -118,6 +118,18 @@ TOPICS = (
     ),
 )  # fmt: skip
 
+# The document does not have these; they are as in the bridge's traffic_lights_sensor.py.
+LIGHTS = (
+    Topic(
+        "/carla/traffic_lights/info", "carla_msgs/msg/CarlaTrafficLightInfoList", "",
+        latched=True,
+    ),
+    Topic(
+        "/carla/traffic_lights/status", "carla_msgs/msg/CarlaTrafficLightStatusList", "",
+        latched=True,
+    ),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Sign:

@@ -26,6 +26,8 @@ from td3_driver.bags.writing import open_writer
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.messages.decoding import control_of, stamp_ns
 from td3_driver.driving.messages.encoding import set_control
+from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.messages.topics import LIGHTS_INFO, LIGHTS_STATUS
 from td3_driver.driving.reset import PLACE_ABOVE_GROUND_M
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
@@ -44,14 +46,19 @@ from td3_driver.ros.conversions import (
     pose_message,
     stamp_of,
 )
+from td3_driver.ros.driver.intake import Intake, Sighting
+from td3_driver.ros.names import EgoTopics
+from td3_driver.ros.wires import Wires
 from td3_driver.world.loop import advance
-from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
+from ..carla_server.lit_streets import lit_streets
 from .client import STEP_NS, World
 
 FRAMES, LONGEST = 300, 2000
-CONFIG = WorldConfig(seed=4, image_width=64, image_height=48, traffic=20, pedestrians=6)
+CONFIG = WorldConfig(
+    seed=4, image_width=64, image_height=48, traffic=20, pedestrians=6, lights=True
+)
 STORE = typestore()
 STATUS = f"{ROLE}/vehicle_status"
 PER_TICK = (IMAGE, STATUS, f"{ROLE}/odometry", f"{ROLE}/objects")
@@ -75,6 +82,12 @@ class Live:
         self.executor.add_node(self.node)
         self.heard: Heard = {topic: [] for topic in RECORDED}
         self.kept = [self._keep(topic) for topic in RECORDED]
+        self.wires, self.seen = Wires(self.node), list[Sighting]()
+        self.intake = Intake(
+            self.wires, EgoTopics("ego_vehicle", "rgb_front", "control"), True, Sync("exact"),
+            print, self.seen.append, users=True, obeyed=True,
+        )  # fmt: skip
+        self.intake.begin()
         sent: dict[str, tuple[type, bool]] = {
             CONTROL: (CarlaEgoVehicleControl, False),
             f"{ROLE}/control/set_transform": (Pose, False),
@@ -88,6 +101,7 @@ class Live:
 
     def close(self) -> None:
         self.executor.shutdown()
+        self.wires.cut()
         self.node.destroy_node()
         self.context.try_shutdown()
 
@@ -111,8 +125,9 @@ class Live:
             self.executor.spin_once(timeout_sec=0.1)
 
     def newest_ns(self) -> int:
-        """The last tick, once all that comes in each tick has come."""
+        """The last tick, once all that comes in each tick has come, for the driver as well."""
         newest = {self.heard[topic][-1][0] if self.heard[topic] else -1 for topic in PER_TICK}
+        newest.add(stamp_ns(self.seen[-1].odometry.header.stamp) if self.seen else -1)
         return newest.pop() if len(newest) == 1 else -1
 
     def send(self, leaf: str, message: object) -> None:
@@ -178,9 +193,10 @@ def drive_both(live: Live, world: Simulation, recorder: DriveRecorder) -> Iterat
 
 @dataclasses.dataclass(frozen=True)
 class Both:
-    """A drive as it was heard, as it was recorded, and its ticks."""
+    """A drive as it was heard, as the driver saw it, as it was recorded, and its ticks."""
 
     live: Heard
+    seen: list[Sighting]
     recorded: Heard
     ticks: list[Tick]
 
@@ -188,16 +204,17 @@ class Both:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("drive")
-    roads = RoadMap(generate_opendrive(4, "town"), "town")
+    roads = RoadMap(lit_streets(4), "town")
     (folder / "town.xodr").write_text(roads.opendrive)
     parameters = (
         "role_name:=ego_vehicle", "camera:=rgb_front", f"map:={folder / 'town.xodr'}",
         f"seed:={CONFIG.seed}", f"traffic:={CONFIG.traffic}",
-        f"pedestrians:={CONFIG.pedestrians}", "control_patience_s:=60.0",
+        f"pedestrians:={CONFIG.pedestrians}", "lights:=true", "control_patience_s:=60.0",
         "ignore_late_commands:=true",
     )  # fmt: skip
     live = Live()
     try:
+        live.intake.lights.set_map(roads)
         with World(*parameters):
             with DriveRecorder(open_writer(folder / "bag"), roads, CONFIG) as recorder:
                 ticks = list(drive_both(live, Simulation(CONFIG, roads), recorder))
@@ -214,13 +231,33 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
                     for topic in RECORDED
                 )
             )
+            # These have no stamp, and some were told before the drive began.
+            told = recorded[LIGHTS_STATUS]
+            shown = [states(message) for _, message in told]
+            live.until(
+                lambda: (
+                    [states(message) for _, message in live.heard[LIGHTS_STATUS]][-len(shown) :]
+                    == shown
+                )
+            )
+            newest = live.heard[LIGHTS_STATUS][-len(shown) :]
+            live.heard[LIGHTS_STATUS] = [
+                (when_ns, message) for (when_ns, _), (_, message) in zip(told, newest, strict=True)
+            ]
     finally:
         live.close()
-    return Both(live.heard, recorded, ticks)
+    return Both(live.heard, live.seen, recorded, ticks)
+
+
+def states(message: Any) -> list[int]:
+    return [light.state for light in message.traffic_lights]
 
 
 def during(heard: list[tuple[int, Any]], first_ns: int) -> list[tuple[int, Any]]:
-    """What was heard since a drive began: without a header it is latched, and was there before."""
+    """What was heard since a drive began.
+
+    Without a header it is latched: what was there at the beginning, and what came since.
+    """
     return [(when or first_ns, message) for when, message in heard if not when or when >= first_ns]
 
 
@@ -270,3 +307,24 @@ def test_the_drive_has_what_can_be_told_wrongly(both: Both) -> None:
         objects[0].CLASSIFICATION_PEDESTRIAN, objects[0].CLASSIFICATION_CAR,
     }  # fmt: skip
     assert len(both.recorded[f"{ROLE}/collision"]) > 0
+    assert len(both.recorded[LIGHTS_STATUS]) > 10
+
+
+def test_lights_are_told_where_they_are_and_when_one_changes(both: Both) -> None:
+    """As the bridge does: to begin with, and then what all show in the tick of a change."""
+    shown = {tick.stamp_ns: tick.lights.tolist() for tick in both.ticks}
+    changes = [
+        when_ns
+        for before, when_ns in zip([None, *shown], shown, strict=False)
+        if before is None or shown[before] != shown[when_ns]
+    ]
+    seen = {stamp_ns(one.odometry.header.stamp): one.lights.tolist() for one in both.seen}
+    assert {when_ns: seen[when_ns] for when_ns in shown} == shown
+    told = both.recorded[LIGHTS_STATUS]
+    assert [when_ns for when_ns, _ in told] == changes
+    ((_, places),) = both.recorded[LIGHTS_INFO]
+    ids = [light.id for light in places.traffic_lights]
+    assert len(set(ids)) == len(ids) > 10
+    for when_ns, message in told:
+        assert states(message) == shown[when_ns]
+        assert [light.id for light in message.traffic_lights] == ids

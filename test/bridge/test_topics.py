@@ -20,7 +20,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.train.domains import claim
 
 from .client import COMMANDS, IMAGE, PER_TICK, ROLE, STEP_NS, UNSTAMPED, Client, axes_of
-from .facts import SIGNS, SOURCES, TOPICS, Topic
+from .facts import LIGHTS, SIGNS, SOURCES, TOPICS, Topic
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
 
@@ -42,7 +42,7 @@ def ends_of_the_world(client: Client, topic: Topic) -> list[TopicEndpointInfo]:
     return [end for end in found if end.node_name == topic.node]
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", [*TOPICS, *LIGHTS], ids=lambda topic: topic.name)
 def test_topic(client: Client, topic: Topic) -> None:
     client.until(lambda: bool(ends_of_the_world(client, topic)))
     ends = ends_of_the_world(client, topic)
@@ -67,7 +67,7 @@ def test_depths() -> None:
         node.destroy_node()
     finally:
         rclpy.shutdown()
-    for topic in TOPICS:
+    for topic in (*TOPICS, *LIGHTS):
         if topic.listens or topic.latched:
             assert depths[topic.name] == topic.depth, topic.name
         assert depths[topic.name] >= topic.depth, topic.name

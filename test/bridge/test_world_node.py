@@ -14,9 +14,14 @@ import pytest
 from carla_msgs.msg import CarlaEgoVehicleControl
 from geometry_msgs.msg import Pose, Twist
 from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CameraInfo, Image
 
 from td3_driver.driving.messages.decoding import yaw_of
+from td3_driver.driving.messages.pictures import pixels
+from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import stamp_of
+from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, training_roads
+from td3_driver.world.simulation import Simulation, WorldConfig
 
 from .client import (
     EVENTS,
@@ -152,6 +157,51 @@ def test_objects_file(tmp_path: Path) -> None:
         assert client.node.count_publishers(f"{ROLE}/collision") == 0
         assert client.node.count_subscribers(f"{ROLE}/control/set_transform") == 0
         client.until(lambda: "not simulated: sensor.lidar.ray_cast/lidar" in world.output)
+
+
+def test_each_camera_of_a_file_publishes_what_it_sees(tmp_path: Path) -> None:
+    """Its own picture, intrinsics and pose, of the same ticks as the front one's."""
+    front = {
+        "type": "sensor.camera.rgb", "id": "front", "image_size_x": 64, "image_size_y": 48,
+        "spawn_point": {"x": 1.6, "z": 1.5}, "fov": 90.0,
+    }  # fmt: skip
+    left = {
+        **front, "id": "left", "image_size_x": 80, "image_size_y": 60, "fov": 60.0,
+        "spawn_point": {"x": 1.0, "y": 0.6, "z": 1.4, "yaw": 90.0},
+    }  # fmt: skip
+    car = {"type": "vehicle.tesla.model3", "id": "hero", "sensors": [left, front]}
+    file = tmp_path / "objects.json"
+    file.write_text(json.dumps({"objects": [car]}))
+    image, info = f"{ROLE}/left/image", f"{ROLE}/left/camera_info"
+    extra = {image: Image, info: CameraInfo}
+    with World(f"objects_definition_file:={file}", "seed:=5") as world, Client(extra) as client:
+        client.connect((CONTROL,))
+        client.until(lambda: client.count(image) > 2 and client.count(info) > 2)
+        client.until(lambda: client.stamp(image) == client.stamp(IMAGE))
+        picture, ahead, intrinsics = client.last(image), client.last(IMAGE), client.last(info)
+        assert (picture.width, picture.height) == (80, 60)
+        assert picture.header.frame_id == "hero/left"
+        assert intrinsics.k[0] == pytest.approx(80 / (2 * math.tan(math.radians(30.0))))
+        roads = training_roads(5, DEFAULT_DIFFICULTY)
+        for message, config in (
+            (ahead, WorldConfig(seed=5, image_width=64, image_height=48)),
+            (
+                picture,
+                WorldConfig(
+                    seed=5, image_width=80, image_height=60, fov_deg=60.0, camera_x_m=1.0,
+                    camera_y_m=0.6, camera_z_m=1.4, camera_yaw_deg=90.0,
+                ),
+            ),
+        ):  # fmt: skip
+            seen = pixels(message)
+            assert np.array_equal(seen, Simulation(config, roads).step(Control()).image)
+        client.until(lambda: len(client.transforms()) > 1)
+        (at,) = (
+            each for each in client.transforms().values() if each.child_frame_id == "hero/left"
+        )
+        _, _, looks = axes_of(at.transform.rotation)
+        assert looks == pytest.approx((0.0, 1.0, 0.0), abs=1e-6)
+    assert "not simulated" not in world.output
 
 
 def test_a_user_s_mistake_is_one_line() -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ HOST = "127.0.0.1"
 MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"
 _TRIES = 20
 # The wheel reads from a stream's socket that another thread of its own has freed: of 100 times
-# that a world was loaded on a busy machine, two ended so.
+# that a world was loaded on a busy machine, two ended so. It hung once in some hundred runs.
 _TRIES_OF_A_CLIENT = 3
 
 
@@ -50,19 +51,12 @@ class Serving:
         It gets a `carla.Client`, the arguments, and `said` on its standard input.
         """
         for _ in range(_TRIES_OF_A_CLIENT):
-            client = subprocess.run(
-                client_command(self.port, module, function, *arguments),
-                capture_output=True,
-                input=said,
-                text=True,
-                timeout=2.0 * PATIENCE_S,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
-            printed, done, _ = client.stdout.rpartition(f"\n{DONE}\n")
-            if done or -client.returncode not in (signal.SIGSEGV, signal.SIGABRT):
+            code, out, error = _run(client_command(self.port, module, function, *arguments), said)
+            printed, done, _ = out.rpartition(f"\n{DONE}\n")
+            if done or -code not in (signal.SIGSEGV, signal.SIGABRT):
                 break
         assert done, (
-            f"{module}.{function}: exit code {client.returncode}\n{client.stdout}{client.stderr}\n"
+            f"{module}.{function}: exit code {code}\n{out}{error}\n"
             f"--- server ---\n{self.program.output}"
         )
         return printed
@@ -76,6 +70,25 @@ def client_command(port: int, module: str, function: str, *arguments: str) -> Se
     """The command line of a client's process."""
     name = "test.carla_server.client_process"
     return [sys.executable, "-m", name, str(port), module, function, *arguments]
+
+
+def _run(command: Sequence[str], said: str) -> tuple[int, str, str]:
+    """Run a client: exit code and what it wrote; one that hangs is aborted and says where."""
+    client = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
+    )
+    try:
+        out, error = client.communicate(said, PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        client.send_signal(signal.SIGABRT)
+        out, error = client.communicate()
+        warnings.warn(f"a client hung:\n{error}", stacklevel=1)
+    return client.returncode, out, error
 
 
 def _free_ports() -> int:

@@ -6,13 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from td3_driver.driving.driver import Driver
+from td3_driver.driving.driver import Driver, MakeJudge
 from td3_driver.driving.episode import EpisodeConfig
+from td3_driver.driving.judging.infractions import Kind
+from td3_driver.driving.judging.rules import LEADERBOARD_1, STRICT, Rules
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig, action_of, control_of
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose
+from td3_driver.measures.measuring import judges
 from td3_driver.world.roads.generation import generate_opendrive
 
 FRAME = np.zeros((84, 84), np.uint8)
@@ -48,17 +51,20 @@ class Log:
 class Ride:
     """A driver with a car that stands where it is put, and may be moved by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_judge: MakeJudge | None = None) -> None:
         self.policy, self.log = Straight(), Log()
+        self.ended: list[str] = []
         config = DrivingConfig(EpisodeConfig(stuck_steps=10_000))
-        self.driver = Driver(config, self.policy, self.log, seed=0)
+        self.driver = Driver(config, self.policy, self.log, seed=0, make_judge=make_judge)
         self.driver.set_map(RoadMap(generate_opendrive(0), "generated_0"))
         self.ego = EgoState(0, self.driver.route.start if self.driver.route else _anywhere(), 0.0)
 
     def frame(self, human: Control | None = None) -> Control:
         """One frame, answered; resets are obeyed at once."""
         self.ego = EgoState(self.ego.stamp_ns + TICK_NS, self.ego.pose, 0.0)
-        self.driver.observe(FRAME, self.ego, human)
+        report = self.driver.observe(FRAME, self.ego, human)
+        if report.ended is not None:
+            self.ended.append(report.ended.reason)
         command = self.driver.decide()
         if command.place is not None:
             self.ego = EgoState(self.ego.stamp_ns, command.place, 0.0)
@@ -107,6 +113,20 @@ def test_a_collision_in_the_gap_ends_the_episode(ride: Ride) -> None:
     ride.driver.collided(ride.ego.stamp_ns + TICK_NS)
     ride.frame()
     assert ride.driver.episode is None
+
+
+@pytest.mark.parametrize("rules", [STRICT, LEADERBOARD_1], ids=lambda rules: rules.name)
+def test_a_collision_in_the_gap_counts_where_it_is_measured(rules: Rules) -> None:
+    ride = Ride(judges(rules))
+    ride.begin()
+    episode = ride.driver.episode
+    ride.driver.interrupt()
+    ride.driver.collided(ride.ego.stamp_ns + TICK_NS)
+    ride.frame()
+    assert ride.ended == (["collision"] if rules is STRICT else [])
+    assert episode is not None
+    assert episode.judge is not None
+    assert [each.kind for each in episode.judge.infractions] == [Kind.LAYOUT]
 
 
 def test_a_human_s_control_is_the_action_that_is_stored(ride: Ride) -> None:

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_driver.evaluation.metrics import (
-    EpisodeMetrics,
-    Trace,
-    garwood,
-    measure,
-    quality,
-    summarise,
-    value_bias,
-    wilson,
-)
+from td3_driver.driving.judging.infractions import Infraction, Kind
+from td3_driver.driving.judging.rules import CORL_2017, STRICT
+from td3_driver.measures.estimates import garwood, summarise, wilson
+from td3_driver.measures.metrics import EpisodeMetrics, Trace, measure, quality, value_bias
 
 
 def trace(**changes: object) -> Trace:
@@ -29,7 +23,9 @@ def trace(**changes: object) -> Trace:
         speed_limit_mps=8.0,
         reason="route_end",
         completion=1.0,
-        struck=(),
+        rules=STRICT,
+        infractions=(),
+        not_measured={},
         route_m=np.array([[0.0, 0.0], [100.0, 0.0]]),
         poses=np.zeros((5, 3)),
         s_m=np.array([0.0, 25.0, 50.0, 75.0, 100.0]),
@@ -47,6 +43,15 @@ def test_the_shortest_time_to_collision_and_none_where_nobody_was_ahead() -> Non
     assert measure(trace()).min_ttc_s is None
     closing = np.array([math.inf, 4.0, 2.5, 3.0, math.inf])
     assert measure(trace(ttc_s=closing)).min_ttc_s == 2.5
+
+
+def test_in_corl_2017_a_drive_succeeds_in_spite_of_collisions() -> None:
+    hit = (Infraction(Kind.VEHICLE, 50.0, 0.0),)
+    assert not measure(trace(infractions=hit)).success
+    found = measure(trace(rules=CORL_2017, infractions=hit))
+    assert found.success
+    assert found.collisions == 1
+    assert not measure(trace(rules=CORL_2017, reason="route_timeout")).success
 
 
 def test_an_episode_s_measures() -> None:
@@ -74,16 +79,17 @@ def test_an_episode_s_measures() -> None:
 @pytest.mark.parametrize(
     ("struck", "factor"),
     [
-        (("pedestrian",), 0.50),
-        (("vehicle",), 0.60),
-        (("static",), 0.65),
-        (("vehicle", "static"), 0.39),
+        ((Kind.PEDESTRIAN,), 0.50),
+        ((Kind.VEHICLE,), 0.60),
+        ((Kind.LAYOUT,), 0.65),
+        ((Kind.VEHICLE, Kind.LAYOUT), 0.39),
     ],
 )
 def test_a_collision_costs_the_leaderboard_s_factor(
-    struck: tuple[str, ...], factor: float
+    struck: tuple[Kind, ...], factor: float
 ) -> None:
-    found = measure(trace(reason="collision", completion=0.5, struck=struck))
+    hits = tuple(Infraction(kind, 0.0, 0.0) for kind in struck)
+    found = measure(trace(reason="collision", completion=0.5, infractions=hits))
     assert found.driving_score == pytest.approx(0.5 * factor)
     assert found.collisions == len(struck)
     assert not found.success
@@ -205,7 +211,7 @@ def test_no_collision_in_so_many_km_does_not_mean_none_ever() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 3), st.floats(0.0, 700.0, allow_subnormal=False)),
+        st.tuples(st.integers(0, 3), st.just(0.0) | st.floats(1e-9, 700.0)),
         min_size=1,
         max_size=6,
     )
@@ -215,6 +221,6 @@ def test_the_rate_is_all_collisions_over_all_distance(drives: list[tuple[int, fl
     found = summarise(episodes)["collisions_per_km"].mean
     total_m = sum(distance_m for _, distance_m in drives)
     if found is None:
-        assert total_m < 1e-300
+        assert total_m == 0.0
     else:
         assert found * total_m / 1e3 == pytest.approx(sum(count for count, _ in drives))

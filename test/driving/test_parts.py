@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -7,16 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from td3_driver.driving.demand import NO_DEMAND, Demand
 from td3_driver.driving.episode import Episode, EpisodeConfig
 from td3_driver.driving.observation import (
     FrameStack,
+    Mount,
     Perception,
     ViewConfig,
-    grey_frame,
+    frame_of,
+    privileged_observation,
     vector_observation,
 )
 from td3_driver.driving.reset import GIVE_UP_FRAMES, Reset
 from td3_driver.driving.reward import RewardConfig, reward_terms
+from td3_driver.driving.road_users import Leader
+from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig, control_of, safe_action
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
@@ -54,7 +61,7 @@ def test_grey_frame_is_what_opencv_makes_of_it(channels: int) -> None:
     rng = np.random.default_rng(0)
     shape = (120, 160) if channels == 1 else (120, 160, channels)
     pixels = rng.integers(0, 256, shape).astype(np.uint8)
-    frame = grey_frame(pixels, ViewConfig())
+    frame = frame_of(pixels, ViewConfig())
     code = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}[channels]
     grey = pixels if code is None else cv2.cvtColor(pixels, code)
     reference = cv2.resize(grey, (84, 84), interpolation=cv2.INTER_AREA)
@@ -63,11 +70,56 @@ def test_grey_frame_is_what_opencv_makes_of_it(channels: int) -> None:
     assert np.max(np.abs(frame.astype(int) - reference.astype(int))) <= 2
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_frame_in_colour_has_red_green_and_blue(channels: int) -> None:
+    """Whatever the camera sends: BGR(A), or grey, which has the same three times."""
+    shape = (120, 160) if channels == 1 else (120, 160, channels)
+    pixels = np.full(shape, 40, np.uint8)
+    if channels > 1:
+        pixels[..., :3] = (10, 20, 30)
+    frame = frame_of(pixels, ViewConfig(size_px=60, colour="rgb"))
+    assert frame.shape == (3, 60, 60)
+    assert frame.dtype == np.uint8
+    assert frame.flags.c_contiguous
+    told = [{*plane.flat} for plane in frame]
+    assert told == ([{40}] * 3 if channels == 1 else [{30}, {20}, {10}])
+
+
+FRONT, LEFT = Mount("rgb_front"), Mount("rgb_left", yaw_deg=60.0)
+
+
+def test_the_pictures_of_several_cameras_are_one_frame_in_the_views_order() -> None:
+    red, grey = np.zeros((120, 160, 4), np.uint8), np.full((48, 64), 40, np.uint8)
+    red[..., 2] = 200
+    view = ViewConfig(cameras=(FRONT, LEFT))
+    frame = frame_of(red, view, [grey])
+    assert frame.shape == view.frame_shape == (2, 84, 84)
+    assert [{*plane.flat} for plane in frame] == [{60}, {40}]  # red's part of brightness
+    assert np.array_equal(frame[0], frame_of(red, ViewConfig()))
+    view = ViewConfig(size_px=30, colour="rgb", cameras=(FRONT, LEFT))
+    frame = frame_of(red, view, [grey])
+    assert frame.shape == view.frame_shape == (6, 30, 30)
+    assert frame[:, 0, 0].tolist() == [200, 0, 0, 40, 40, 40]
+    stack = FrameStack()
+    stack.reset(frame)
+    assert stack.stacked().shape == (24, 30, 30)
+
+
+@pytest.mark.parametrize("beside", [0, 2])
+def test_a_moment_has_a_picture_of_each_camera(beside: int) -> None:
+    picture = np.zeros((120, 160), np.uint8)
+    with pytest.raises(ValueError, match=f"a moment: {1 + beside}, but"):
+        frame_of(picture, ViewConfig(cameras=(FRONT, LEFT)), [picture] * beside)
+    with pytest.raises(ValueError, match="a moment: 2, but"):
+        frame_of(picture, ViewConfig(), [picture])
+
+
 def test_a_view_leaves_out_its_borders() -> None:
     pixels = np.zeros((100, 200), np.uint8)
     pixels[40:90, 20:180] = 255
-    assert grey_frame(pixels, ViewConfig(0.4, 0.1, 0.1)).min() == 255
-    assert grey_frame(pixels, ViewConfig(0.3, 0.1, 0.1)).min() == 0
+    assert frame_of(pixels, ViewConfig(0.4, 0.1, 0.1)).min() == 255
+    assert frame_of(pixels, ViewConfig(0.3, 0.1, 0.1)).min() == 0
+    assert frame_of(pixels, ViewConfig(0.4, 0.1, 0.1, size_px=24, colour="rgb")).min() == 255
 
 
 @pytest.mark.parametrize("cuts", [(0.6, 0.4, 0.0), (0.0, 0.0, 0.5)])
@@ -87,10 +139,13 @@ def test_frame_stack_begins_with_the_first_frame_not_with_black() -> None:
 
 
 @pytest.mark.parametrize("end_to_end", [False, True])
+@pytest.mark.parametrize("demand", [None, NO_DEMAND])
 def test_an_episode_is_seen_from_its_first_frame_on_and_from_where_the_car_is(
-    end_to_end: bool,
+    end_to_end: bool, demand: Demand | None
 ) -> None:
-    perception = Perception(end_to_end=end_to_end)
+    perception = Perception(
+        end_to_end=end_to_end, regulations=demand is not None, privileged=False
+    )
     frames = [np.full((84, 84), i, np.uint8) for i in range(4)]
     states = [EgoState(i * 50_000_000, Pose(10.0 + i, 0.5, 0.1), 6.0) for i in range(4)]
     for _ in range(2):  # of the first round nothing is left in the second
@@ -103,8 +158,53 @@ def test_an_episode_is_seen_from_its_first_frame_on_and_from_where_the_car_is(
         assert seen.observation.image[:, 0, 0].tolist() == [0, 1, 2, 3]
     assert (seen.ego, seen.route) == (states[3], EAST)
     assert seen.place == EAST.place(states[3].pose, 13.0)
-    vector = vector_observation(seen.ego, EAST, seen.place, end_to_end=end_to_end)
+    vector = vector_observation(
+        seen.ego, EAST, seen.place, end_to_end=end_to_end, demand=demand
+    )
     assert np.array_equal(seen.observation.vector, vector)
+
+
+def test_end_to_end_the_way_is_the_critic_s_privilege() -> None:
+    """Together they are told what the contract's vector tells, and their own motion."""
+    state = EgoState(0, Pose(10.0, 0.7, 0.1), 15.0, 0.0, 0.3)
+    place, before = EAST.place(state.pose, 10.0), np.array([0.25, -0.5], np.float32)
+    given: dict[str, Any] = {"end_to_end": True, "previous_action": before}
+    vector = vector_observation(state, EAST, place, **given)
+    assert vector.tolist() == pytest.approx([0.5, 0.0, 0.25, -0.5, 0.3])
+    told = privileged_observation(state, EAST, place, Leader(20.0, 6.0), **given)
+    assert told[:-2].tolist() == vector_observation(state, EAST, place)[1:].tolist()
+    assert told[-2:].tolist() == pytest.approx([0.4, 0.2])
+    free = privileged_observation(state, EAST, place, None, end_to_end=False)
+    assert free.tolist() == pytest.approx([0.0, 0.0, 0.3, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_what_a_critic_is_told_is_stored_and_not_seen(end_to_end: bool) -> None:
+    config = DrivingConfig(end_to_end=end_to_end, privileged_critic=True)
+    perception, plain = config.perception, replace(config, privileged_critic=False).perception
+    state = EgoState(0, Pose(10.0, 0.5, 0.1), 6.0)
+    episode = Episode(0, EAST, state, EpisodeConfig())
+    frame, after = np.zeros((84, 84), np.uint8), EgoState(50_000_000, Pose(10.3, 0.5, 0.1), 6.0)
+    perception.begin(episode, frame, state)
+    plain.begin(episode, frame, state)
+    action = np.array([0.1, 0.7], np.float32)
+    episode.step(after, action, collided=False)
+    seen, other = (each.go_on(episode, frame, after).observation for each in (perception, plain))
+    assert np.array_equal(seen.vector, other.vector)
+    assert other.privileged.size == 0
+    shape = config.spaces.row[1:2]
+    assert (seen.vector.shape, seen.stored.shape) == (config.spaces.policy[1:2], shape)
+    assert action.tolist() == pytest.approx([seen.stored[i] for i in _places(config, "previous")])
+    assert len(config.spaces.meaning()["privileged"]) == seen.privileged.size  # type: ignore[arg-type]
+
+
+def _places(config: DrivingConfig, word: str) -> list[int]:
+    names = [*config.spaces.vector, *config.spaces.privileged]
+    return [place for place, name in enumerate(names) if name.startswith(word)]
+
+
+def test_a_blind_view_is_black() -> None:
+    assert not frame_of(np.full((100, 200, 4), 255, np.uint8), ViewConfig(blind=True)).any()
 
 
 def terms(progress_mps: float, lateral_m: float = 0.0, **changes: object) -> dict[str, float]:
@@ -188,13 +288,3 @@ def test_reset_gives_up_on_a_car_that_does_not_move() -> None:
     requests = [reset.step(ego(0.0, 0.0, 0.0)) for _ in range(GIVE_UP_FRAMES + 1)]
     assert requests[-1].failed
     assert sum(request.place is not None for request in requests) > 10
-
-
-def test_end_to_end_the_vector_tells_only_speed_and_the_turn() -> None:
-    route = Route(np.stack([np.arange(0.0, 60.0), np.zeros(60)], axis=1))
-    ego = EgoState(0, Pose(10.0, 1.0, 0.3), speed_mps=6.0)
-    place = route.place(ego.pose, 10.0)
-    vector = vector_observation(ego, route, place, end_to_end=True)
-    assert vector.shape == (23,)
-    assert vector[0] == np.float32(0.2)
-    assert not vector[1:].any()

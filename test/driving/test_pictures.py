@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.observation import ViewConfig, grey_frame
+from td3_driver.driving.observation import ViewConfig, frame_of
 
 HEIGHT, WIDTH = 96, 128
 
@@ -105,7 +105,7 @@ def message(encoding: str, padding: int = 0, big: bool = False) -> Any:
 
 
 def seen(image: np.ndarray) -> np.ndarray:
-    return grey_frame(image, ViewConfig()).astype(int)
+    return frame_of(image, ViewConfig()).astype(int)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -2,6 +2,7 @@
 """Who is in the way, how soon, and how fast is safe behind them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def users(*rows: tuple[float, float, float, float], yaw_rate_radps: float = 0.0)
     along = np.column_stack([np.cos(given[:, 2]), np.sin(given[:, 2])])
     sizes = np.tile(np.array(SIZE_M), (len(rows), 1))
     rates = np.full(len(rows), yaw_rate_radps)
-    return RoadUsers(given[:, :3], sizes, along * given[:, 3:], rates)
+    ids, walking = np.arange(len(rows)), np.zeros(len(rows), np.bool_)
+    return RoadUsers(given[:, :3], sizes, along * given[:, 3:], rates, ids, walking)
 
 
 def ego(x_m: float, speed_mps: float, step: int = 0) -> EgoState:
@@ -60,9 +62,7 @@ def test_who_is_beside_the_way_is_not_in_it() -> None:
 
 
 def test_a_long_one_counts_from_its_near_end() -> None:
-    train = RoadUsers(
-        np.array([[200.0, 0.0, 0.0]]), np.array([[180.0, 3.0]]), np.zeros((1, 2)), np.zeros(1)
-    )
+    train = replace(users((200.0, 0.0, 0.0, 0.0)), sizes_m=np.array([[180.0, 3.0]]))
     found = leader(train, EAST, 100.0 - FRONT_M)
     assert found is not None
     assert found.gap_m == pytest.approx(10.0, abs=0.51)

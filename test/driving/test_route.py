@@ -15,7 +15,6 @@ from td3_driver.driving.routes.route import Route
 from td3_driver.driving.routes.routing import (
     START_SPACING_M,
     random_route,
-    shortest_route,
     training_route,
 )
 from td3_driver.driving.types import Pose
@@ -121,6 +120,27 @@ def test_each_purpose_has_starts_of_its_own(large_town: RoadMap) -> None:
         Purpose.SELECTION: pytest.approx(0.05, abs=0.02),
         Purpose.EVALUATION: pytest.approx(0.2, abs=0.02),
     }
+
+
+def test_turns_are_counted() -> None:
+    def turning(*corners: tuple[float, float]) -> int:
+        """Straights of 30 m, each with a bend of this angle and radius after it."""
+        x_m = y_m = yaw_rad = 0.0
+        points = [(0.0, 0.0)]
+        for angle_rad, radius_m in (*corners, (0.0, 1.0)):
+            for step_m, step_rad in ((1.0, 0.0),) * 30 + (
+                (radius_m * abs(angle_rad) / 20.0, angle_rad / 20.0),
+            ) * 20:
+                yaw_rad += step_rad
+                x_m, y_m = x_m + step_m * math.cos(yaw_rad), y_m + step_m * math.sin(yaw_rad)
+                if step_m:
+                    points.append((x_m, y_m))
+        return Route.along(np.array(points)).turns
+
+    right, left, wide = (-math.pi / 2.0, 6.0), (math.pi / 2.0, 10.0), (math.pi / 2.0, 40.0)
+    assert turning() == turning(wide) == 0
+    assert turning(left) == turning(right) == turning(wide, left) == 1
+    assert turning(left, right, right, wide) == 3
 
 
 def test_training_begins_before_turns(large_town: RoadMap) -> None:
@@ -265,40 +285,6 @@ def test_a_map_too_small_to_be_divided_is_for_training_alone() -> None:
         random_route(short, np.random.default_rng(0), 1.0, Purpose.EVALUATION)
     with pytest.raises(ValueError, match="map short: no drivable stretch of 10 m"):
         random_route(short, np.random.default_rng(0), 300.0)
-
-
-def test_the_shortest_route_is_no_longer_than_any_other(town: RoadMap) -> None:
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        found = random_route(town, rng, 300.0)
-        places = [town.places.lane_at(*point) for point in found.points_m]
-        outside = [place is not None and place.lane.junction_id is None for place in places]
-        # In a junction several lanes pass through a place, and any of them may be meant.
-        end = max(i for i in range(10, len(outside)) if all(outside[i - 5 : i + 5]))
-        start, goal = tuple(found.points_m[0]), tuple(found.points_m[end])
-        shortest = shortest_route(town, start, goal)
-        assert shortest.length_m <= end + 2.0
-        assert np.hypot(*(shortest.points_m[0] - start)) < 0.5
-        assert np.hypot(*(shortest.points_m[-1] - goal)) < 1.5
-        assert np.hypot(*np.diff(shortest.points_m, axis=0).T).max() < 1.001
-
-
-def test_the_shortest_route_follows_the_traffic() -> None:
-    """A goal just behind the start lies a whole lap ahead; nothing leads to the other lane."""
-    loop = RoadMap(generate_opendrive(3), "loop")
-    lane = loop.lane_graph.nodes[LaneId(0, 0, -1)]["line_m"]
-    behind, ahead = tuple(lane[10]), tuple(lane[30])
-    assert shortest_route(loop, behind, ahead).length_m == pytest.approx(10.0, abs=1.1)
-    lap_m = sum(
-        data["length_m"] for lane, data in loop.lane_graph.nodes(data=True) if lane.lane_id == -1
-    )
-    around = shortest_route(loop, ahead, behind)
-    assert around.length_m == pytest.approx(lap_m - 10.0, abs=1.5)
-    other = tuple(loop.lane_graph.nodes[LaneId(0, 0, 1)]["line_m"][5])
-    with pytest.raises(ValueError, match="map loop: no way along its lanes from"):
-        shortest_route(loop, ahead, other)
-    with pytest.raises(ValueError, match="both are at the same place of a lane"):
-        shortest_route(loop, ahead, ahead)
 
 
 def test_a_junction_passed_twice_keeps_its_branch() -> None:

@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 from td3_driver.bridge_twin.messages import TickMessages
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.messages.topics import WORLD_INFO
+from td3_driver.driving.observation import WHOLE_VIEW, ViewConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.ros import diagnostics, names
@@ -39,9 +40,15 @@ TOPICS = names.EgoTopics("ego_vehicle", "rgb_front", "control")
 
 
 class FaultyWorld:
-    """A lock-step world whose every tick is the test's."""
+    """A lock-step world whose every tick is the test's.
 
-    def __init__(self, seed: int = 0) -> None:
+    Args:
+        seed: of its first town.
+        view: the cameras on its car; those beside the first publish under their ids, before it.
+    """
+
+    def __init__(self, seed: int = 0, view: ViewConfig = WHOLE_VIEW) -> None:
+        self._view = view
         self._context = rclpy.Context()
         self._context.init(args=[])
         self.node = rclpy.create_node("faulty_world", context=self._context)
@@ -65,6 +72,9 @@ class FaultyWorld:
             "objects": publish(ObjectArray, TOPICS.objects, default),
             "image": publish(Image, TOPICS.image, default),
         }
+        for mount in view.beside:
+            topic = TOPICS.of(f"{mount.id}/image")
+            self._publishers[mount.id] = publish(Image, topic, default)
         self._world_info = publish(CarlaWorldInfo, WORLD_INFO, names.LATCHED_10)
         self._override = publish(Bool, TOPICS.manual_override, names.LATCHED_1)
         listen = self.node.create_subscription
@@ -78,7 +88,7 @@ class FaultyWorld:
 
     def enter_town(self, seed: int) -> None:
         """Another map, with the car somewhere on it."""
-        config = WorldConfig(seed=seed, image_width=64, image_height=48)
+        config = WorldConfig(seed=seed, image_width=64, image_height=48).through(self._view)
         self.road_map = RoadMap(generate_opendrive(seed), f"generated_{seed}")
         self._simulation = Simulation(config, self.road_map)
         self._messages = TickMessages(MESSAGES, TOPICS.role_name, config)
@@ -101,6 +111,10 @@ class FaultyWorld:
         messages = {
             "odometry": self._messages.odometry(tick),
             "status": self._messages.status(tick),
+            **{
+                mount.id: self._messages.image_beside(tick, mount.id, number)
+                for number, mount in enumerate(self._view.beside)
+            },
             "image": self._messages.image(tick, TOPICS.camera),
         }
         if self.users is not None:
@@ -126,8 +140,9 @@ class FaultyWorld:
 
     @property
     def heard(self) -> bool:
-        """Somebody listens to the camera and the odometry."""
-        listened = (self._publishers[name] for name in ("image", "odometry"))
+        """Somebody listens to the cameras and the odometry."""
+        needed = ("image", "odometry", *(mount.id for mount in self._view.beside))
+        listened = (self._publishers[name] for name in needed)
         return all(publisher.get_subscription_count() for publisher in listened)
 
     def answers(self, stamp: int) -> list[CarlaEgoVehicleControl]:

@@ -9,10 +9,10 @@ from td3_driver.ros.driver.node import main
 _judge = Driver._judge
 
 
-def _telling(self: Driver, episode: Any, frame: Any, ego: Any, *more: Any) -> Any:
+def _telling(self: Driver, episode: Any, frame: Any, now: Any, *more: Any) -> Any:
     action = self._action.tolist()
-    report = _judge(self, episode, frame, ego, *more)
-    print("STORED", ego.stamp_ns, *action, flush=True)
+    report = _judge(self, episode, frame, now, *more)
+    print("STORED", now.ego.stamp_ns, *action, flush=True)
     return report
 
 

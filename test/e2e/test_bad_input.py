@@ -67,6 +67,23 @@ def test_a_missing_map(run: Run, folder: Path) -> None:
     assert "map nowhere.xodr: no such file" in lines[0]
 
 
+def test_routes_that_cannot_be_driven(run: Run, folder: Path) -> None:
+    data = Path(__file__).parents[1] / "data"
+    routes, on = str(data / "routes" / "leaderboard_1.xml"), str(data / "maps" / "plain.xodr")
+    out = ("--checkpoint-dir", str(folder))
+    code, lines = run("train", "--routes", routes, *out)
+    assert (code, len(lines)) == (2, 1)
+    assert lines[0].endswith("--routes: needs --map, the OpenDRIVE file of their town")
+    for given, reason in (
+        ("gone.xml", "routes gone.xml: no such file"),
+        (routes, "none of its 5 routes can be driven on map plain; route 0: it is in two_lanes"),
+    ):
+        code, lines = run("train", "--map", on, "--routes", given, *out)
+        assert (code, len(lines)) == (1, 1)
+        assert reason in lines[0]
+        assert not folder.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"<OpenDRIVE>", b"\xff\xfe\x00", b"<html></html>"])
 def test_a_malformed_map(run: Run, content: bytes, tmp_path: Path, folder: Path) -> None:
     file = tmp_path / "broken.xodr"
@@ -105,7 +122,7 @@ def test_a_checkpoint_of_other_shapes(tmp_path: Path, folder: Path) -> None:
 
 
 def test_demonstrations_that_mean_something_else(tmp_path: Path, folder: Path) -> None:
-    """Of the default preset, for end_to_end, where the same element is the next turn."""
+    """Of the default preset, for end_to_end, which is told less."""
     file = tmp_path / "drives.replay"
     shown = Replay(16, *ROW, meaning=of_experience(DrivingConfig()))
     frame, vector = np.zeros(ROW[0][1:], np.uint8), np.zeros(ROW[1], np.float32)
@@ -116,19 +133,18 @@ def test_demonstrations_that_mean_something_else(tmp_path: Path, folder: Path) -
     code, lines = in_processes("train", *options)
     assert code == 1
     (said,) = [line for line in lines if str(file) in line]
-    assert "driving.end_to_end is False (this run: True)" in said
-    assert "vector[1] is lateral offset in m" in said
+    assert "was saved from a buffer whose columns.vectors[1] is 23 (this run: 29)" in said
     assert said.endswith(f"td3_driver prefill BAG... --out {file} --preset end_to_end")
     assert not list(folder.glob("*.pth"))
 
 
 def test_a_checkpoint_whose_policy_sees_something_else(tmp_path: Path, folder: Path) -> None:
-    """The same shapes, but lateral offset would be read as the next turn."""
+    """Lateral offset would be read as the next turn."""
     configuration, file = load_configuration("default"), tmp_path / "td3_1.pth"
     agent = TD3Agent(configuration.agent.cnn_features + ROW[1], config=configuration.agent)
     agent.save_checkpoint(file, {"settings": {"preset": "default", **configuration.to_mapping()}})
     other = tmp_path / "other.yaml"
-    other.write_text("driving: {end_to_end: true}")
+    other.write_text("agent: {vector_scale: []}\ndriving: {end_to_end: true}")
     options = "--config", str(other), "--resume", str(file), "--checkpoint-dir", str(folder)
     code, lines = in_processes("train", *options)
     assert code == 1

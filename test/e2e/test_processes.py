@@ -17,7 +17,6 @@ import pytest
 from td3_driver.agent import TD3Agent
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
-from td3_driver.driving.observation import VECTOR_DIM
 
 from .running import Node, Observer, RunningTrain, alive, learner_of, tree, wait_until
 
@@ -213,7 +212,8 @@ def test_evaluate_mode_drives_a_checkpoint_and_changes_nothing(tmp_path: Path) -
     short.write_text("driving: {episode: {max_steps: 100}}\n")
     settings = load_configuration("default", short)
     file = tmp_path / "given" / "td3_0.pth"
-    agent = TD3Agent(settings.agent.cnn_features + VECTOR_DIM, config=settings.agent)
+    state_dim = settings.agent.cnn_features + settings.driving.spaces.vector_dim
+    agent = TD3Agent(state_dim, config=settings.agent)
     agent.save_checkpoint(file, {"settings": settings.to_mapping()})
     before = file.read_bytes()
     world = Node("bridge_twin.world_node", "seed:=7")
@@ -237,6 +237,7 @@ def test_refused_parameters_say_why(tmp_path: Path) -> None:
         ("stepping:=fast", "'fast' is not one of lockstep, realtime"),
         ("steps:=-1", "steps"),
         ("mode:=evaluate", "needs the checkpoint to drive"),
+        ("routes:=gone.xml", "routes gone.xml: no such file"),
         ("camera:='no name'", "use letters, digits and _ only"),
     ):
         node = Node("ros.driver.node", f"checkpoint_dir:={tmp_path}", parameter)

@@ -18,16 +18,21 @@ from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.routes.route_files import plan_routes, read_route_file
+from td3_driver.driving.routes.routing import GivenRoutes
+from td3_driver.driving.types import Control
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.command import Options, execute
-from td3_driver.evaluation.evaluate import Course, courses
-from td3_driver.evaluation.metrics import measure
+from td3_driver.evaluation.evaluate import Course, courses, courses_of
 from td3_driver.evaluation.policies import BASELINES, Pursuit
+from td3_driver.measures.metrics import measure
 from td3_driver.world.roads.generation import generate_opendrive
-from td3_driver.world.simulation import WorldConfig
+from td3_driver.world.simulation import Simulation, WorldConfig
 
+from ..towns import MAPS, town_of
 from .steady_driver import steady_driver
 
+ROUTES = Path(__file__).parents[1] / "data" / "routes"
 CONTRACT = {
     "episodes", "success_rate", "route_completion", "driving_score", "collisions_per_km",
     "lateral_rmse_m", "mean_speed_mps", "jerk_rms_mps3", "steer_rate_rms", "policy", "map",
@@ -140,6 +145,59 @@ def test_bang_bang_at_full_speed_arrives_but_does_not_win() -> None:
     assert bad.score < 0.2 * good.score
 
 
+def test_a_file_s_routes_are_driven_in_order_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of five is on the lanes, in the town, and asks for no forbidden change of lanes."""
+    found = evaluate(
+        tmp_path, policy="pure_pursuit", episodes=None, length_m=None, weather=True,
+        map_file=ROUTES / "two_lanes.xodr", routes=ROUTES / "leaderboard_1.xml",
+    )  # fmt: skip
+    (row,) = found["per_episode"]
+    assert (row["route"], row["reason"], row["completion"]) == ("0", "route_end", 1.0)
+    assert row["route_length_m"] == pytest.approx(80.0, abs=1.5)  # of the longer way to the side
+    assert row["lateral_max_m"] < 0.5
+    assert found["routes"] == "leaderboard_1.xml"
+    page = (tmp_path / "report.html").read_text()
+    assert "of leaderboard_1.xml, seed 0" in page
+    assert "that training never starts on" not in page
+    assert found["surroundings"]["appearance"] == "weather"
+    assert found["route_length_m"] == pytest.approx([row["route_length_m"]] * 2)
+    error = capsys.readouterr().err
+    assert [note in error for note in found["notes"]] == [True] * 4
+    assert "two_lanes route 0: pure_pursuit 100 % of 80 m, route_end" in error
+
+
+def test_a_file_s_weather_is_seen() -> None:
+    road_map = RoadMap.from_file(ROUTES / "two_lanes.xodr")
+    routes = [
+        *plan_routes(read_route_file(ROUTES / "leaderboard_1.xml"), road_map).routes,
+        *plan_routes(read_route_file(ROUTES / "leaderboard_2.xml"), road_map).routes,
+    ]
+
+    def brightness(weather: bool) -> list[float]:
+        given = courses_of(routes, road_map, seed=0, world=WorldConfig(), weather=weather)
+        return [course.world().step(Control()).image.mean() for course in given]
+
+    rain, night = brightness(weather=True)
+    assert night < 0.7 * rain < 0.7 * min(brightness(weather=False))
+
+
+def test_a_pursuit_drives_a_route_of_the_leaderboard_s() -> None:
+    town = town_of("Town01")
+    file = MAPS.parent / "routes" / "leaderboard1_town01.xml"
+    if not file.is_file():
+        pytest.skip(f"the leaderboard's routes are not at {file}; not part of the project")
+    route = plan_routes(read_route_file(file), town).routes[1].route
+    world = Simulation(WorldConfig(image_width=16, image_height=12), town)
+    policy = BASELINES["informed_pursuit"](DrivingConfig(), 0)
+    trace = drive_route(
+        DrivingConfig(), policy, world, route.length_m, 0, routes=GivenRoutes([route])
+    )
+    assert (trace.reason, trace.completion) == ("route_end", 1.0)
+    assert np.abs(trace.lateral_m).max() < 0.5
+
+
 def said_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """The command, in this process; its exit code."""
     monkeypatch.setattr(sys, "argv", ["td3_driver", "evaluate", *arguments])
@@ -158,6 +216,9 @@ def test_mistakes_get_one_line_and_their_exit_code(
     flat = TD3Agent(23, 2, use_dict_buffer=False)
     flat.save_checkpoint(str(tmp_path / "flat.pth"))
     out, pursuit = tmp_path / "out", ("--policy", "pure_pursuit")
+    first = str(ROUTES / "leaderboard_1.xml")
+    routes = (*pursuit, "--map", str(ROUTES / "two_lanes.xodr"), "--routes")
+    other_map = (*pursuit, "--map", str(ROUTES.parent / "maps" / "plain.xodr"))
     monkeypatch.chdir(tmp_path)
     cases: list[tuple[tuple[str, ...], int, str]] = [
         (("--checkpoint", "gone.pth"), 1, "gone.pth: there is no such checkpoint file"),
@@ -171,6 +232,11 @@ def test_mistakes_get_one_line_and_their_exit_code(
         (("--policy", "fast"), 2, "invalid choice: 'fast'"),
         ((), 1, "there is no runs/latest: train first"),
         ((*pursuit, "--episodes", "0"), 2, "not a positive whole number"),
+        ((*pursuit, "--routes", first), 2, "--routes: needs --map"),
+        ((*routes, first, "--route-length", "50"), 2, "--route-length: the --routes"),
+        ((*routes, "gone.xml"), 1, "routes gone.xml: no such file"),
+        ((*routes, str(tmp_path / "broken.xodr")), 1, "its root element is <html>"),
+        ((*other_map, "--routes", first), 1, "none of its 5 routes can be driven on map plain;"),
     ]
     capfd.readouterr()
     for arguments, code, reason in cases:

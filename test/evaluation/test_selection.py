@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choosing best.pth: which checkpoints are evaluated, in which order, and what stays."""
 
+import argparse
 import subprocess
 import sys
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from td3_driver.agent import CheckpointError
+from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
 from td3_driver.checkpoints import checkpoint
+from td3_driver.commands import train
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import Course, courses
 from td3_driver.evaluation.selection import Selection
@@ -119,3 +122,19 @@ def test_who_completes_all_beats_who_is_smooth_and_fails_one_in_five() -> None:
     thrown_about = {"score": 0.14, "driving_score": 1.0}
     assert evaluations.best([smooth, complete, thrown_about]) == complete
     assert evaluations.best([smooth, thrown_about]) == smooth
+
+
+@pytest.mark.parametrize("given", [[], ["--traffic", "20", "--lights", "--scenery"]])
+def test_checkpoints_are_judged_in_the_world_that_they_learn_in(given: list[str]) -> None:
+    """But in the plain light, whatever they learn in."""
+    commands = argparse.ArgumentParser().add_subparsers()
+    train.add_parser(commands)
+    args = commands.choices["train"].parse_args([*given, "--difficulty", "city"])
+    words = train._world_words(args)
+    parser = argparse.ArgumentParser()
+    add_difficulty(parser)
+    add_surroundings(parser)
+    told = parser.parse_args(words)
+    assert told.difficulty == "city"
+    assert surroundings(told) == {**surroundings(args), "appearance": "plain"}
+    assert surroundings(told)["lights"] == ("--lights" in given)

@@ -13,17 +13,18 @@ import pytest
 from td3_driver.agent import TD3Agent
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.episode import EpisodeConfig
+from td3_driver.driving.judging.infractions import Kind
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action, RewardConfig
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import Pose
-from td3_driver.evaluation import standard
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.command import Options, execute
-from td3_driver.evaluation.metrics import Trace, measure
 from td3_driver.evaluation.policies import BASELINES, InformedPursuit, Pursuit
+from td3_driver.measures import standard
+from td3_driver.measures.metrics import Trace, measure
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -121,7 +122,7 @@ def test_a_pursuit_that_is_told_of_traffic_keeps_its_distance() -> None:
     )
     there_m, along_m = free.route_m[60], free.route_m[61] - free.route_m[60]
     blind, informed = (behind_another(name) for name in ("pure_pursuit", "informed_pursuit"))
-    assert (blind.reason, blind.struck) == ("collision", ("vehicle",))
+    assert (blind.reason, blind.struck) == ("collision", (Kind.VEHICLE,))
     assert (informed.reason, informed.struck) == ("time_limit", ())
     assert informed.completion > 0.45
     assert informed.speed_mps[-1] < 0.1

@@ -28,7 +28,7 @@ TABLES = {
 }
 NODES = {DRIVER: DriverParameters, WORLD: WorldParameters}
 KINDS = {"str": str, "int": int, "float": float, "bool": bool}
-NARROWER = {"mode": {"replay"}}  # which is replay.launch.py
+NARROWER = {"mode": {"train", "replay", "observe"}}  # each launch file has its own
 
 
 def settled(table: str, **given: str) -> dict[str, Value]:
@@ -120,7 +120,9 @@ def test_the_world_s_surroundings_are_arguments() -> None:
         ("role_name", "a b", "not a part of a topic's name"),
         ("camera", "/front", "not a part of a topic's name"),
         ("map", "/no/such.xodr", "no such file"),
+        ("map", f"{__file__}:city:/no/such.xodr", "/no/such.xodr: no such file"),
         ("resume", "/no/such.pth", "no such file"),
+        ("routes", "/no/such.xml", "no such file"),
         ("params_file", "/no/such.yaml", "no such file"),
         ("params_file", "/", "no such file"),
         ("objects_definition_file", "/no/such.json", "no such file"),

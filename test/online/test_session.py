@@ -15,6 +15,7 @@ import torch
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.road_users import NOBODY
+from td3_driver.driving.types import NO_LIGHTS
 from td3_driver.learner.messages import Event, Loaded, Refused, Saved, Trained
 from td3_driver.learner.reach import Reach
 from td3_driver.online.run import Run, RunConfig
@@ -95,7 +96,7 @@ class Driving:
         tick = self.world.step(command.control)
         if tick.collisions:
             self.run.driver.collided(tick.stamp_ns)
-        self.session.observe(tick.image, tick.ego, None, NOBODY)
+        self.session.observe(tick.image, tick.ego, None, NOBODY, NO_LIGHTS)
 
     def steps(self, until: int) -> None:
         """Frames, each answered with all that is owed, to so many steps."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import pickle
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ SHAPES: dict[str, Any] = {
     "vector_scale": [1.0, 2.0, 1.0, 1.0, 1.0],
     "image_channels": 3,
     "image_size": 44,
+    "privileged": 3,
 }
 LEARNING: dict[str, Any] = {
     "orthogonal_init": True,
@@ -70,6 +71,7 @@ LEARNING: dict[str, Any] = {
     "gradient_clip": 0.01,
     "pre_tanh_penalty": 0.5,
     "smoothness_penalty": 5.0,
+    "imitation_weight": 2.0,
     "random_shift": 1,
     "replay_capacity": 512,
     "learning_starts": 10,
@@ -94,7 +96,8 @@ def experience(meaning: dict[str, object] | None = None) -> Replay:
     replay.begin(*seen())
     for step in range(150):
         ended = step % 12 == 11
-        replay.add(rng.uniform(-1, 1, ACTION), float(rng.normal()), *seen(), ended, False)
+        action, reward = rng.uniform(-1, 1, ACTION), float(rng.normal())
+        replay.add(action, reward, *seen(), ended, False, step % 3 == 0)
         if ended:
             replay.begin(*seen())
     return replay
@@ -102,7 +105,7 @@ def experience(meaning: dict[str, object] | None = None) -> Replay:
 
 def learned(config: AgentConfig) -> ActorCritic:
     side = config.image_size
-    if (config.image_channels, side) != (4, 36):
+    if (config.image_channels, side) != (4, 36) or config.privileged:
         return algorithm.create(config, config.cnn_features + VECTOR, ACTION)
     agent = algorithm.create(config, config.cnn_features + VECTOR, ACTION)
     replay = experience()
@@ -188,12 +191,13 @@ def test_networks_of_another_shape_are_refused(name: str, tmp_path: Path) -> Non
 
 def run_of(config: DrivingConfig, *, told: bool) -> dict[str, Any]:
     """What a run leaves in its checkpoints."""
-    settings = {"preset": "default", "driving": asdict(config)}
+    settings = {"preset": "default", "driving": config.to_mapping()}
     return {"settings": settings, **({"meaning": of_policy(config)} if told else {})}
 
 
 def settings_of(config: DrivingConfig) -> RunSettings:
-    return RunSettings(OWN, of_policy(config), {"preset": "default", "driving": asdict(config)})
+    rest = {"preset": "default", "driving": config.to_mapping()}
+    return RunSettings(OWN, of_policy(config), rest)
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["meaning told", "from its settings"])
@@ -218,7 +222,7 @@ def test_a_driving_setting_is_the_runs_or_must_agree(
 
 
 def of_leaves(config: DrivingConfig) -> dict[str, Any]:
-    return RunSettings(OWN, {}, {"driving": asdict(config)}).to_mapping()
+    return RunSettings(OWN, {}, {"driving": config.to_mapping()}).to_mapping()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["header", "from its checkpoint"])
@@ -346,11 +350,12 @@ def test_a_policy_whose_layout_is_another_here_is_not_driven(tmp_path: Path) -> 
     settings, config = Configuration().to_mapping(), DrivingConfig(end_to_end=True)
     settings["driving"]["end_to_end"] = True
     path = tmp_path / "td3_1.pth"
-    TD3Agent().save_checkpoint(path, {"settings": settings, "meaning": of_policy(config)})
+    agent = TD3Agent(512 + config.spaces.vector_dim)
+    agent.save_checkpoint(path, {"settings": settings, "meaning": of_policy(config)})
     assert load_trained(path).driving == config
     meaning = of_policy(config)
     meaning["vector"] = ["speed in km/h / 30", *meaning["vector"][1:]]
-    TD3Agent().save_checkpoint(path, {"settings": settings, "meaning": meaning})
+    agent.save_checkpoint(path, {"settings": settings, "meaning": meaning})
     with pytest.raises(ValueError, match=r"vector\[0\] is speed in km/h / 30 \(this run: speed"):
         load_trained(path)
     assert checkpoint.read(path)["run"]["meaning"]["vector"][0] == "speed in km/h / 30"

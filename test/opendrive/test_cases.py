@@ -9,9 +9,10 @@ import pytest
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.evaluation import standard
-from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses, summary
+from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses
 from td3_driver.evaluation.policies import BASELINES
+from td3_driver.measures import standard
+from td3_driver.measures.drives import summary
 from td3_driver.world.simulation import WorldConfig
 
 MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"

@@ -18,8 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from td3_driver.driving.routes.planner import plan_route
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.routing import random_route
+from td3_driver.driving.routes.waypoints import Waypoint
 from td3_driver.driving.types import Control
 from td3_driver.opendrive.lanes import CAR_LANES
 from td3_driver.world.simulation import Simulation, WorldConfig
@@ -185,6 +187,12 @@ def check(road_map: RoadMap) -> None:
     assert refusal.startswith("map fuzz: ") == (route is None)
     if route is not None:
         assert np.hypot(*np.diff(route.points_m, axis=0).T).max() <= 1.0 + 1e-6
+    ends = [lane for _, lane in graph.nodes(data="lane")]
+    points = [Waypoint(*lane.line_m[len(lane.line_m) // 2]) for lane in (ends[0], ends[-1])]
+    refusal, route = outcome(lambda: plan_route(road_map, points))
+    assert bool(refusal) == (route is None)
+    if route is not None:
+        assert np.isfinite(route.points_m).all()
     config = WorldConfig(image_width=16, image_height=12, traffic=2)
     refusal, world = outcome(lambda: Simulation(config, road_map))
     assert refusal.startswith("map fuzz: ") == (world is None)

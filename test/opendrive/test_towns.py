@@ -8,9 +8,10 @@ import pytest
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.evaluation import standard
-from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses, summary
+from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses
 from td3_driver.evaluation.policies import BASELINES
+from td3_driver.measures import standard
+from td3_driver.measures.drives import summary
 from td3_driver.opendrive.document import read_document
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import WorldConfig

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import pytest
 
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.train.carla import (
     CarlaError,
     CarlaOptions,
@@ -63,11 +64,19 @@ class Stack:
         folder: for the map.
         objects: the objects file.
         lockstep: the bridge waits for a command for each frame.
+        roads: the town; None: a generated one.
     """
 
-    def __init__(self, folder: Path, objects: Path, *, lockstep: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        objects: Path,
+        *,
+        lockstep: bool = True,
+        roads: RoadMap | None = None,
+    ) -> None:
         port = free_port()
-        roads = training_roads(0)
+        roads = roads or training_roads(0)
         self._map = folder / f"{roads.name}.xodr"
         self._map.write_text(roads.opendrive)
         self.options = CarlaOptions(

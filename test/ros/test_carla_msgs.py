@@ -14,6 +14,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from tf2_msgs.msg import TFMessage
 
+from td3_driver.driving.types import LightState
+
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "bridge" / "carla_bridge.md"
 HEADER = "std_msgs/Header"
 
@@ -111,6 +113,30 @@ def test_objects() -> None:
 def test_transforms() -> None:
     """ros2/geometry2, tf2_msgs: msg/TFMessage.msg."""
     assert generated(TFMessage) == [("geometry_msgs/TransformStamped[]", "transforms")]
+
+
+# ros-carla-msgs 081fdcd: msg/CarlaTrafficLight*.msg and msg/CarlaBoundingBox.msg.
+LIGHTS = {
+    "CarlaTrafficLightStatus": [("uint32", "id"), ("uint8", "state")],
+    "CarlaTrafficLightStatusList": [("CarlaTrafficLightStatus[]", "traffic_lights")],
+    "CarlaTrafficLightInfo": [
+        ("uint32", "id"), ("geometry_msgs/Pose", "transform"),
+        ("CarlaBoundingBox", "trigger_volume"),
+    ],
+    "CarlaTrafficLightInfoList": [("CarlaTrafficLightInfo[]", "traffic_lights")],
+    "CarlaBoundingBox": [("geometry_msgs/Vector3", "center"), ("geometry_msgs/Vector3", "size")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+def test_traffic_lights(name: str) -> None:
+    assert generated(getattr(msg, name)) == LIGHTS[name]
+
+
+def test_states_of_traffic_lights() -> None:
+    """They are the numbers of CARLA's own, which `LightState` has."""
+    for state in LightState:
+        assert getattr(msg.CarlaTrafficLightStatus, state.name) == state
 
 
 PUBLISHER = """

@@ -58,7 +58,7 @@ def test_help_has_every_parameter(
         assert " ".join(field.metadata["description"].split()) in text
     if parameters is DriverParameters:
         assert "steps: integer, default 0, 0 or more " in text
-        assert "mode: string, default train, one of train, evaluate, replay " in text
+        assert "mode: string, default train, one of train, evaluate, replay, observe " in text
         assert "exploration: double, default 1.0, 0 to 10, may be set while it runs " in text
         assert "resume: string, default empty " in text
 

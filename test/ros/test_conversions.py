@@ -13,7 +13,11 @@ from sensor_msgs.msg import Image
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.messages.encoding import set_control
 from td3_driver.driving.messages.pictures import ImageError, pixels
-from td3_driver.driving.messages.synchronisation import StampMatcher
+from td3_driver.driving.messages.synchronisation import (
+    PICTURES_KEPT,
+    CameraMatcher,
+    StampMatcher,
+)
 from td3_driver.driving.types import Control, Pose
 from td3_driver.ros.conversions import pose_message, stamp_of
 from td3_driver.ros.names import EgoTopics
@@ -102,3 +106,26 @@ def test_topic_names_are_checked() -> None:
     assert EgoTopics("hero", "cam", "control").image == "/carla/hero/cam/image"
     with pytest.raises(ValueError, match="he ro"):
         EgoTopics("he ro", "cam", "control")
+
+
+def test_pictures_of_one_stamp_come_together_and_drop_those_before() -> None:
+    cameras = CameraMatcher(3)
+    early, left, right, front = (stamped(Image, nanosec) for nanosec in (1, 2, 2, 2))
+    assert cameras.image(0, early) is None
+    assert cameras.image(2, right) is None
+    assert cameras.image(0, front) is None
+    together = cameras.image(1, left)
+    assert together is not None
+    assert together.images == (front, left, right)
+    assert together.header is front.header
+    assert cameras.image(1, stamped(Image, 1)) is None  # the others of that stamp are gone
+    assert cameras.image(2, stamped(Image, 1)) is None
+    assert cameras.image(0, stamped(Image, 1)) is not None  # time began anew
+
+
+def test_pictures_that_never_come_together_are_not_kept_for_ever() -> None:
+    cameras = CameraMatcher(2)
+    for nanosec in range(2 * PICTURES_KEPT):
+        assert cameras.image(0, stamped(Image, nanosec)) is None
+    assert cameras.image(1, stamped(Image, 0)) is None
+    assert cameras.image(1, stamped(Image, 2 * PICTURES_KEPT - 1)) is not None

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from carla_msgs.msg import CarlaEgoVehicleControl, CarlaEgoVehicleStatus
+from carla_msgs.msg import (
+    CarlaEgoVehicleControl,
+    CarlaEgoVehicleStatus,
+    CarlaTrafficLightStatus,
+    CarlaTrafficLightStatusList,
+)
 from derived_object_msgs.msg import Object, ObjectArray
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image
@@ -15,9 +20,13 @@ from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Header
 
 from td3_driver.driving.messages.synchronisation import Sync
+from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.names import EgoTopics
 from td3_driver.ros.versions import SENT_NS, TELLS_MESSAGE_INFO
+
+from ..carla_server.lit_streets import lit_streets
+from ..driving.test_light_matching import told
 
 TICK_NS = 50_000_000
 
@@ -73,3 +82,27 @@ def test_a_tick_that_was_overtaken_keeps_its_own_control_and_road_users() -> Non
     throttles = [sighting.executed and round(sighting.executed.throttle, 3) for sighting in seen]
     assert throttles == [0.1, 0.2, 0.3]
     assert [len(sighting.users.poses) for sighting in seen] == [0, 0, 1]
+
+
+def test_lights_are_those_told_last_and_before_the_driver_was_active() -> None:
+    """They are latched, and told when one changes, before the odometry of that tick."""
+    delivery, seen = Delivery(), list[Sighting]()
+    intake = Intake(
+        delivery, EgoTopics("hero", "front", "control"), True, Sync("exact"), print,  # type: ignore[arg-type]
+        seen.append, users=False,
+    )  # fmt: skip
+    town = RoadMap(lit_streets(0), "lit")
+
+    def shown(state: int) -> CarlaTrafficLightStatusList:
+        return CarlaTrafficLightStatusList(
+            traffic_lights=[CarlaTrafficLightStatus(id=700, state=state)]
+        )
+
+    delivery.come(told(town))
+    delivery.come(shown(2))
+    intake.lights.set_map(town)
+    intake.begin()
+    for message in (Odometry(header=header(1)), Image(header=header(1)), Image(header=header(2)),
+                    shown(1), Odometry(header=header(2))):  # fmt: skip
+        delivery.come(message)
+    assert [sighting.lights.tolist()[:2] for sighting in seen] == [[2, 4], [1, 4]]

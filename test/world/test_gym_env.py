@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from td3_driver.configuration import load_configuration
 from td3_driver.driving.episode import EpisodeConfig
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.world.gym_env import DrivingEnv
+from td3_driver.world.simulation import WorldConfig
 
 NAME = "td3_driver.world.gym_env:td3_driver/Driving-v0"
 
@@ -79,3 +81,16 @@ def test_it_drives_on_a_given_map(town_file: Path) -> None:
 def test_an_unknown_render_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="rgb_array"):
         DrivingEnv(render_mode="human")
+
+
+def test_its_observations_are_those_of_the_configuration() -> None:
+    driving = load_configuration("urban").driving
+    env = made(driving=driving, world=WorldConfig(lights=True))
+    assert env.observation_space["vector"].shape == (26,)
+    seen, _ = env.reset(seed=0)
+    assert env.observation_space.contains(seen)
+    # Generated roads have no line to stop at.
+    assert seen["vector"][-3:-1].tolist() == [1.0, 0.0]
+    seen, *_ = env.step(np.zeros(2, np.float32))
+    assert env.observation_space.contains(seen)
+

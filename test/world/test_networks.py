@@ -124,7 +124,7 @@ def test_only_streets_are_asphalt(networks: list[RoadMap]) -> None:
 def test_text_is_a_function_of_seed_and_difficulty() -> None:
     for name in NETWORKS:
         assert generate_opendrive(4, DIFFICULTIES[name]) == maps(name)[4].opendrive
-    assert len({road_map.opendrive for name in DIFFICULTIES for road_map in maps(name)}) == 20
+    assert len({road_map.opendrive for name in DIFFICULTIES for road_map in maps(name)}) == 25
 
 
 def test_bounds_of_ones_own_are_kept() -> None:

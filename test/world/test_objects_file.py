@@ -12,10 +12,14 @@ from td3_driver.bridge_twin.objects_file import (
     CameraPicture,
     Mounting,
     ObjectsFileError,
+    Sensor,
+    camera_config,
     default_car,
     picture_of,
     read_car,
 )
+from td3_driver.world.camera.camera import CameraConfig
+from td3_driver.world.simulation import WorldConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "test" / "data" / "objects_sensor_tick"
@@ -36,22 +40,25 @@ def test_the_file_that_we_ship_is_the_default_car() -> None:
     shipped = read_car(ROOT / "config" / "ego_vehicle.json", "ego_vehicle", "rgb_front")
     picture = picture_of(shipped.camera())
     assert picture == CameraPicture(320, 240, 90.0)
-    ours = default_car("ego_vehicle", "rgb_front", "control", picture)
-    assert shipped.sensors == tuple(each for each in ours.sensors if each.attached)
-    assert [each.type for each in ours.sensors if not each.attached] == ["sensor.pseudo.objects"]
+    world = WorldConfig(image_width=320, image_height=240)
+    ours = default_car("ego_vehicle", "control", world.cameras)
+    more = Sensor("sensor.pseudo.objects", "objects", attached=False)
+    assert shipped.sensors == tuple(each for each in ours.sensors if each != more)
+    assert more in ours.sensors
 
 
 def test_what_is_not_simulated_is_named(tmp_path: Path) -> None:
-    second = {"type": CAMERA, "id": "rgb_view"}
-    content = objects(second, FRONT, {"type": "sensor.other.gnss", "id": "gnss"})
+    nameless = {"type": CAMERA}
+    content = objects(nameless, FRONT, {"type": "sensor.other.gnss", "id": "gnss"})
+    content["objects"].append({"type": "sensor.pseudo.actor_list", "id": "actors"})
     content["objects"].append({"type": "sensor.pseudo.traffic_lights", "id": "lights"})
     content["objects"].append({"type": "sensor.pseudo.objects", "id": "all"})
     car = read_car(written(tmp_path, content), "ego_vehicle", "rgb_front")
     assert car.left_out == (
-        "sensor.pseudo.traffic_lights/lights", f"{CAMERA}/rgb_view", "sensor.other.gnss/gnss",
+        "sensor.pseudo.actor_list/actors", CAMERA, "sensor.other.gnss/gnss",
     )  # fmt: skip
     assert [(sensor.id, sensor.attached) for sensor in car.sensors] == [
-        ("all", False), ("rgb_front", True),
+        ("lights", False), ("all", False), ("rgb_front", True),
     ]  # fmt: skip
     assert picture_of(car.camera()) == CameraPicture(800, 600, 90.0)  # CARLA's blueprint
 
@@ -93,6 +100,21 @@ def test_numbers_as_text_and_attributes_of_all_kinds(tmp_path: Path) -> None:
         "sensor.lidar.ray_cast", "vehicle.audi.tt/ego_vehicle color",
         "vehicle.audi.tt/ego_vehicle gear", f"{CAMERA}/rgb_front gamma",
     )  # fmt: skip
+
+
+def test_all_cameras_are_simulated_the_front_one_first(tmp_path: Path) -> None:
+    left = {
+        "type": CAMERA, "id": "rgb_left", "image_size_x": 64, "image_size_y": 48, "fov": 60.0,
+        "spawn_point": {"x": 1.0, "y": 0.5, "z": 1.2, "roll": 1.0, "pitch": 5.0, "yaw": 70.0},
+    }  # fmt: skip
+    car = read_car(written(tmp_path, objects(left, FRONT)), "ego_vehicle", "rgb_front")
+    assert [sensor.id for sensor in car.sensors] == ["rgb_left", "rgb_front"]  # as published
+    assert [camera.id for camera in car.cameras()] == ["rgb_front", "rgb_left"]
+    assert car.camera().id == "rgb_front"
+    assert car.left_out == ()
+    assert camera_config(car.cameras()[1]) == CameraConfig(
+        "rgb_left", 64, 48, 60.0, 1.0, 0.5, 1.2, pitch_deg=5.0, yaw_deg=70.0, roll_deg=1.0
+    )
 
 
 def json_with(change: str) -> str:
@@ -141,7 +163,7 @@ def json_with(change: str) -> str:
         (objects(FRONT, role="hero"), "no vehicle with the id 'ego_vehicle'; there is hero"),
         (objects(), "0 sensor.camera.rgb with the id 'rgb_front'; expected one"),
         (objects(FRONT, FRONT), "2 sensor.camera.rgb with the id 'rgb_front'"),
-        (objects({**FRONT, "spawn_point": {"yaw": 90}}), "looks along the car"),
+        (objects(FRONT, *[{"type": CAMERA, "id": "left"}] * 2), "2 sensor.camera.rgb with the id"),
         (objects({**FRONT, "spawn_point": {"west": 1}}), "expected some of x, y, z, roll, pitch"),
         (objects({**FRONT, "fov": "wide"}), "rgb_front: fov 'wide'; expected a number"),
     ],

@@ -12,8 +12,8 @@ import pytest
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.evaluation.closed_loop import drive_route
-from td3_driver.evaluation.metrics import Trace
 from td3_driver.evaluation.policies import Pursuit
+from td3_driver.measures.metrics import Trace
 from td3_driver.world.bodies.vehicle import WIDTH_M
 from td3_driver.world.roads.generation import DIFFICULTIES, generate_opendrive
 from td3_driver.world.roads.opendrive import LANE_WIDTH_M

@@ -386,7 +386,7 @@ def test_the_seed_decides(loop: RoadMap) -> None:
 def test_pedestrians_cross_and_nobody_runs_them_over(town: RoadMap, town_surface: Surface) -> None:
     lanes = list(town.lanes.values())
     traffic = Traffic(LaneNetwork(town.lane_graph), 30, FAR_AWAY, np.random.default_rng(7))
-    crossings = find_crossings(lanes, town_surface)
+    crossings = find_crossings(lanes, town_surface, 20)
     ends = np.concatenate([crossings.starts_m, crossings.ends_m])
     assert not (town_surface.class_at(ends) == OBSTACLE).any()
     walkers = Walkers(crossings, 20, FAR_AWAY, np.random.default_rng(8))
@@ -405,7 +405,7 @@ def test_pedestrians_cross_and_nobody_runs_them_over(town: RoadMap, town_surface
 
 @IN_TOWN02
 def test_who_is_run_into_stays_where_it_is(town: RoadMap, town_surface: Surface) -> None:
-    crossings = find_crossings(list(town.lanes.values()), town_surface)
+    crossings = find_crossings(list(town.lanes.values()), town_surface, 3)
     walkers = Walkers(crossings, 3, FAR_AWAY, np.random.default_rng(9))
     while not speeds(walkers.bodies())[0]:
         walkers.step(STEP_S, NOBODY)
@@ -415,6 +415,13 @@ def test_who_is_run_into_stays_where_it_is(town: RoadMap, town_surface: Surface)
         walkers.step(STEP_S, NOBODY)
     assert np.array_equal(walkers.bodies().poses[0], pose)
     assert 0 in walkers.ways().actor_ids - 2000, "and is still driven round"
+
+
+def test_many_pedestrians_cross_nearer_to_each_other(loop: RoadMap, loop_surface: Surface) -> None:
+    few = len(find_crossings(list(loop.lanes.values()), loop_surface, 1).starts_m)
+    world = Simulation(WorldConfig(pedestrians=2 * few, **SMALL), loop)
+    assert world.others is not None
+    assert len(np.unique(world.others.poses[:, :2], axis=0)) == 2 * few
 
 
 @pytest.mark.parametrize("what", ["traffic", "pedestrians"])

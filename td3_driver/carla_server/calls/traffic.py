@@ -9,7 +9,7 @@ from typing import Any
 from td3_driver.carla_server.actors import LightActor
 from td3_driver.carla_server.server import Server
 from td3_driver.carla_server.structures import BoundingBox, CallError, UInt16
-from td3_driver.world.traffic_lights import LightState
+from td3_driver.driving.types import LightState
 
 _LONGEST_HOST = 255
 
@@ -76,7 +76,7 @@ class TrafficCalls:
         return [a.id for a in actors if isinstance(a, LightActor) and a.index in group]
 
     def get_light_boxes(self, actor_id: int) -> list[BoundingBox]:
-        """None: lights have no body here."""
+        """None: lights are seen here, but nothing can touch them."""
         self._light(actor_id)
         return []
 

@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.judging.infractions import Impact
+from td3_driver.driving.messages.light_matching import LightPlace
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.routes.route import Route
-from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.driving.types import Control, EgoState, LightState, Pose
 
 # Anybody may publish. Values beyond these cannot be true positions or speeds.
 MOST_OBJECTS = 5000
+_LIGHT_STATES = frozenset(LightState)
 _LARGEST = 1e7
+_PEDESTRIAN = 4  # CLASSIFICATION_PEDESTRIAN of derived_object_msgs/Object
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -45,7 +49,8 @@ def road_users(message: Any) -> RoadUsers:
     """Convert a derived_object_msgs/ObjectArray of `/carla/<role>/objects` to road users.
 
     The bridge gives pose and twist in the map frame and a box's length, width and height. Objects
-    with a number that is NaN or absurd are left out, and all after the first `MOST_OBJECTS`.
+    with a number that is NaN or absurd are left out, and all after the first `MOST_OBJECTS`. What
+    is not classified as a pedestrian counts as a vehicle.
     """
     rows = [
         (
@@ -56,13 +61,51 @@ def road_users(message: Any) -> RoadUsers:
             at.twist.linear.x,
             at.twist.linear.y,
             at.twist.angular.z,
+            at.id,
+            at.classification == _PEDESTRIAN,
         )
         for at in message.objects[:MOST_OBJECTS]
         if len(at.shape.dimensions) >= 2
     ]
-    given = np.array(rows, np.float64).reshape(-1, 8)
-    table: NDArray[np.float64] = given[(np.abs(given) < _LARGEST).all(axis=1)]
-    return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7])
+    given = np.array(rows, np.float64).reshape(-1, 10)
+    table: NDArray[np.float64] = given[(np.abs(given[:, :8]) < _LARGEST).all(axis=1)]
+    ids, walking = table[:, 8].astype(np.int64), table[:, 9] > 0.0
+    return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7], ids, walking)
+
+
+def impact(message: Any) -> Impact:
+    """Convert a carla_msgs/CarlaCollisionEvent; NaN is no impulse."""
+    normal = message.normal_impulse
+    impulse_ns = math.hypot(normal.x, normal.y, normal.z)
+    return Impact(int(message.other_actor_id), impulse_ns if math.isfinite(impulse_ns) else 0.0)
+
+
+def light_places(message: Any) -> dict[int, LightPlace]:
+    """Convert a carla_msgs/CarlaTrafficLightInfoList to places by the lights' actor ids.
+
+    Lights with a number that is NaN or absurd are left out, and all after the first
+    `MOST_OBJECTS`.
+    """
+    found = {}
+    for info in message.traffic_lights[:MOST_OBJECTS]:
+        pose, middle = pose_of(info.transform), info.trigger_volume.center
+        sin, cos = math.sin(pose.yaw_rad), math.cos(pose.yaw_rad)
+        trigger_m = (
+            pose.x_m + cos * middle.x - sin * middle.y,
+            pose.y_m + sin * middle.x + cos * middle.y,
+        )
+        if all(abs(number) < _LARGEST for number in (pose.x_m, pose.y_m, *trigger_m)):
+            found[int(info.id)] = LightPlace((pose.x_m, pose.y_m), trigger_m)
+    return found
+
+
+def light_states(message: Any) -> dict[int, LightState]:
+    """Convert a carla_msgs/CarlaTrafficLightStatusList to states by the lights' actor ids."""
+    return {
+        int(light.id): LightState(light.state)
+        for light in message.traffic_lights[:MOST_OBJECTS]
+        if light.state in _LIGHT_STATES
+    }
 
 
 def control_of(message: Any) -> Control:
@@ -103,3 +146,8 @@ def yaw_of(q: Any) -> float:
         return math.nan
     whole = 1.0 if abs(square - 1.0) < 1e-6 else square  # our own come back bit for bit
     return math.atan2(2.0 * (q.w * q.z + q.x * q.y), whole - 2.0 * (q.y * q.y + q.z * q.z))
+
+
+def angle_of_view_deg(message: Any) -> float:
+    """Return the horizontal angle of view that a sensor_msgs/CameraInfo tells, degrees."""
+    return math.degrees(2.0 * math.atan2(message.width / 2.0, message.k[0]))

@@ -133,6 +133,44 @@ def at(
     return interpolated(before, after, time_ns)
 
 
+@dataclass(frozen=True)
+class PicturesTogether:
+    """Image messages of one stamp, the first camera's first; they are paired as one picture."""
+
+    images: tuple[Any, ...]
+
+    @property
+    def header(self) -> Any:
+        """The header of the first camera's."""
+        return self.images[0].header
+
+
+class CameraMatcher:
+    """Puts together the image messages of several cameras that have the same stamp.
+
+    A stamp of which all are there drops those that came before it.
+
+    Args:
+        cameras: number of cameras.
+    """
+
+    def __init__(self, cameras: int) -> None:
+        self._cameras = cameras
+        self._waiting: OrderedDict[int, dict[int, Any]] = OrderedDict()
+
+    def image(self, camera: int, message: Any) -> PicturesTogether | None:
+        """Take in an image of a camera, by its number; return the pictures that it completes."""
+        time_ns = stamp_ns(message.header.stamp)
+        images = self._waiting.setdefault(time_ns, {})
+        images[camera] = message
+        if len(images) == self._cameras:
+            _taken(self._waiting, time_ns)
+            return PicturesTogether(tuple(images[number] for number in range(self._cameras)))
+        while len(self._waiting) > PICTURES_KEPT:
+            self._waiting.popitem(last=False)
+        return None
+
+
 class StampMatcher:
     """Pairs messages of the same stamp; each pair drops all messages that came before its two."""
 

@@ -9,13 +9,17 @@ CLOCK = "/clock"
 TF, TF_STATIC = "/tf", "/tf_static"
 STATUS = "/carla/status"
 WORLD_INFO = "/carla/world_info"
+LIGHTS_INFO = "/carla/traffic_lights/info"
+LIGHTS_STATUS = "/carla/traffic_lights/status"
 ROUTE = "/td3_driver/route"
 
-# By the end of a topic's name.
+# By the end of a topic's name; of several that fit the longest counts.
 TYPES = {
     "clock": "rosgraph_msgs/msg/Clock",
     "status": "carla_msgs/msg/CarlaStatus",
     "world_info": "carla_msgs/msg/CarlaWorldInfo",
+    "traffic_lights/info": "carla_msgs/msg/CarlaTrafficLightInfoList",
+    "traffic_lights/status": "carla_msgs/msg/CarlaTrafficLightStatusList",
     "vehicle_info": "carla_msgs/msg/CarlaEgoVehicleInfo",
     "vehicle_status": "carla_msgs/msg/CarlaEgoVehicleStatus",
     "vehicle_control_cmd": "carla_msgs/msg/CarlaEgoVehicleControl",
@@ -31,7 +35,10 @@ TYPES = {
     "route": "nav_msgs/msg/Path",
     "episode": "diagnostic_msgs/msg/DiagnosticStatus",
 }
-_LATCHED = ("world_info", "vehicle_info", "tf_static", "route")
+_LATCHED = (
+    "world_info", "traffic_lights/info", "traffic_lights/status", "vehicle_info", "tf_static",
+    "route",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,5 +60,6 @@ def topic_of(name: str, kind: str = "") -> Topic:
     Raises:
         KeyError: neither names a type.
     """
-    kind = kind or name.rpartition("/")[2]
+    ends = (name.split("/", cut)[-1] for cut in range(1, name.count("/") + 1))
+    kind = kind or next((end for end in ends if end in TYPES), name)
     return Topic(name, TYPES[kind], kind in _LATCHED)

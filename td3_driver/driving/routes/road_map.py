@@ -7,28 +7,35 @@ Coordinates are in the ROS map frame, which is OpenDRIVE's own; CARLA's has y mi
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import networkx
+import numpy as np
 
 from td3_driver.driving.routes.turning import too_tight
 from td3_driver.driving.types import Pose
 from td3_driver.opendrive.document import read_document
 from td3_driver.opendrive.elements import OpenDriveError
 from td3_driver.opendrive.lane import Lane, LaneId
+from td3_driver.opendrive.lane_changes import LaneChange, find_lane_changes
 from td3_driver.opendrive.lanes import CAR_LANES, read_lanes
 from td3_driver.opendrive.links import find_successors, numbered
+from td3_driver.opendrive.merging import Part, merge
 from td3_driver.opendrive.places import LanePlace, LanePlaces
 from td3_driver.opendrive.records import Document
-from td3_driver.opendrive.signals import place_signals
+from td3_driver.opendrive.signal_elements import STOP
+from td3_driver.opendrive.signals import Signal, place_signals
 
 __all__ = ["NARROWEST_M", "Lane", "LaneId", "LanePlace", "RoadMap", "RoadMapError", "pose_of"]
 
 # No drive begins where a lane is narrower, as where it begins or ends beside another.
 NARROWEST_M = 1.9
+
+_APART_M = 100.0  # between maps that are put side by side: no camera sees a road so far away
 
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 _NAMED = 3  # how many of several things of one kind are named
@@ -94,6 +101,7 @@ class RoadMap:
         self._successors, broken = find_successors(document, self.lanes, numbers)
         self.signals = place_signals(document, self.lanes, self._successors, numbers)
         self.controllers = document.controllers
+        self._id_stride = document.id_stride
         tight = [lane for lane in self.lanes.values() if too_tight(lane.line_m)]
         self._tight = {lane.key for lane in tight}
         self.notes = tuple(
@@ -142,6 +150,44 @@ class RoadMap:
             ) from error
         return cls(text, path.stem)
 
+    @classmethod
+    def side_by_side(cls, maps: Sequence[RoadMap]) -> RoadMap:
+        """One map of several, which keep apart; the first one stays where it is.
+
+        No road leads from one to another.
+
+        Raises:
+            RoadMapError: their roads have numbers of too many digits.
+        """
+        columns = math.ceil(math.sqrt(len(maps)))
+        boxes = [
+            np.concatenate([lane.outline_m for lane in part.lanes.values()]) for part in maps
+        ]
+        lows, highs = ([end(box, axis=0) for box in boxes] for end in (np.min, np.max))
+        parts = []
+        east_m = north_m = above_m = 0.0
+        for place, (part, low, high) in enumerate(zip(maps, lows, highs, strict=True)):
+            if place and place % columns == 0:
+                east_m, north_m = 0.0, above_m
+            # Corners are kept in a row, but for the first, which is not to move at all.
+            shift = np.round(lows[0] + (east_m, north_m) - low)
+            parts.append(Part(part.opendrive, float(shift[0]), float(shift[1])))
+            east_m += float(high[0] - low[0]) + _APART_M
+            above_m = max(above_m, north_m + float(high[1] - low[1]) + _APART_M)
+        name = "+".join(part.name for part in maps)
+        try:
+            return cls(merge(parts), name)
+        except OpenDriveError as error:
+            raise RoadMapError(f"maps {name}: {error}") from error
+
+    def part_of(self, road: int) -> int:
+        """Which of the maps that were put side by side a road is in, from 0."""
+        return 0 if self._id_stride is None else road // self._id_stride
+
+    def own_id(self, road: int) -> int:
+        """The number of a road in its own map, before maps were put side by side."""
+        return road if self._id_stride is None else road % self._id_stride
+
     @cached_property
     def lane_graph(self) -> networkx.DiGraph:
         """Graph of every lane that routes may use, with edges to the next lanes, in a fixed order.
@@ -168,6 +214,30 @@ class RoadMap:
                 if following not in self._tight:
                     graph.add_edge(key, following, length_m=self.lanes[key].length_m)
         return graph
+
+    @cached_property
+    def lane_changes(self) -> tuple[LaneChange, ...]:
+        """Where a car may change to a neighbouring lane: between lanes of `lane_graph`."""
+        return find_lane_changes(self._roomy)
+
+    @cached_property
+    def lanes_beside(self) -> tuple[LaneChange, ...]:
+        """The same as if no painted line forbade it."""
+        return find_lane_changes(self._roomy, whatever_is_painted=True)
+
+    @property
+    def _roomy(self) -> list[Lane]:
+        return [lane for key, lane in self.lanes.items() if key not in self._tight]
+
+    @cached_property
+    def lights(self) -> tuple[Signal, ...]:
+        """The traffic lights in the document's order; elsewhere they go by their numbers here."""
+        return tuple(signal for signal in self.signals if signal.is_light)
+
+    @cached_property
+    def stop_signs(self) -> tuple[Signal, ...]:
+        """The stop signs, also those painted on the road, in the document's order."""
+        return tuple(signal for signal in self.signals if signal.record.kind == STOP)
 
     @cached_property
     def places(self) -> LanePlaces:

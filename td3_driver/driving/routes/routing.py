@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding routes on a road map: at random, or from a start to a goal."""
+"""Where routes come from: drawn at random on a road map, or given."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import networkx
 import numpy as np
 
 from td3_driver.driving.purpose import Purpose
+from td3_driver.driving.routes.forks import forks
 from td3_driver.driving.routes.road_map import NARROWEST_M, Lane, LaneId, RoadMap
-from td3_driver.driving.routes.route import STEP_M, FloatArray, Route, distances
+from td3_driver.driving.routes.route import FloatArray, Route, distances
 from td3_driver.driving.routes.turning import too_tight
 
 # Routes start at this spacing along each lane, in blocks that each have one purpose.
@@ -25,6 +27,55 @@ HELD_OUT = {Purpose.EVALUATION: 5, Purpose.SELECTION: 20, Purpose.TUNING: 20}
 
 # For training, of several routes the one that bends most in its first metres is taken.
 BEND_WITHIN_M = 50.0
+_Link = tuple[LaneId, LaneId, float]  # a lane, the next one, and the distance driven before it, m
+
+
+class RouteSource(Protocol):
+    """Where a driver's routes come from, one for each episode."""
+
+    def draw(self, road_map: RoadMap, rng: np.random.Generator) -> Route:
+        """Return the next route.
+
+        Args:
+            road_map: the roads.
+            rng: decides all that is not given; the same state gives the same route, by which a
+                resumed run goes on as it would have.
+
+        Raises:
+            ValueError: there is no route on these roads.
+        """
+
+
+@dataclass(frozen=True)
+class RandomRoutes:
+    """Random routes that start where only drives of one purpose do.
+
+    Attributes:
+        length_m: wanted length, m; see `random_route`.
+        purpose: see `random_route`; for training, routes are those of `training_route`.
+        choices: see `training_route`.
+    """
+
+    length_m: float
+    purpose: Purpose
+    choices: int = 1
+
+    def draw(self, road_map: RoadMap, rng: np.random.Generator) -> Route:
+        """Return a random route; see `RouteSource`."""
+        if self.purpose is Purpose.TRAINING:
+            return training_route(road_map, rng, self.length_m, self.choices)
+        return random_route(road_map, rng, self.length_m, self.purpose)
+
+
+@dataclass(frozen=True)
+class GivenRoutes:
+    """Routes that are known beforehand, one or more, drawn at random."""
+
+    routes: Sequence[Route]
+
+    def draw(self, road_map: RoadMap, rng: np.random.Generator) -> Route:
+        """Return one of the routes; see `RouteSource`."""
+        return self.routes[int(rng.integers(len(self.routes)))]
 
 
 def random_route(
@@ -36,8 +87,8 @@ def random_route(
     """Return a random route of about `length_m` that starts on a lane outside junctions.
 
     Starts are divided by purpose: lanes are cut into blocks of `BLOCK_M`, shorter on a small map,
-    each for one purpose and always the same one on a map: `HELD_OUT`. The rest of a route may pass
-    blocks of any purpose.
+    each for one purpose and always the same one on a map, also on one that was put side by side
+    with others: `HELD_OUT`. The rest of a route may pass blocks of any purpose.
 
     Args:
         road_map: the roads.
@@ -81,76 +132,57 @@ def _drawn(
     graph = road_map.lane_graph
     best: FloatArray = np.empty((0, 2))
     best_m = start_z_m = 0.0
+    links: list[_Link] = []
     for _ in range(50):
         lane, offset_m = starts[int(rng.integers(len(starts)))]
-        line_m, drivable_m = _walk(graph, rng, lane, offset_m, length_m)
+        line_m, drivable_m, taken = _walk(graph, rng, lane, offset_m, length_m)
         driven_m = min(drivable_m, length_m)
         if driven_m > best_m and too_tight(_until(line_m, driven_m)):
             continue  # although each of its lanes alone is not
         if driven_m > best_m:
-            best, best_m, start_z_m = line_m, driven_m, _height_m(graph, lane, offset_m)
+            best, best_m, links = line_m, driven_m, taken
+            start_z_m = _height_m(graph, lane, offset_m)
         if best_m >= length_m:
             break
     least_m = min(length_m, SHORTEST_M)
     if best_m < least_m:
         raise ValueError(f"map {road_map.name}: no drivable stretch of {least_m:.0f} m")
-    return Route.along(best, best_m, start_z_m)
-
-
-def shortest_route(
-    road_map: RoadMap, start_m: tuple[float, float], goal_m: tuple[float, float]
-) -> Route:
-    """Return the shortest way along lanes between the lane points nearest to start and goal.
-
-    Args:
-        road_map: the roads.
-        start_m, goal_m: x and y in the ROS map frame, m.
-
-    Raises:
-        ValueError: no way leads there, or the goal is where the start is.
-    """
-    graph = road_map.lane_graph
-    lane, offset_m = _nearest_place(graph, start_m)
-    goal_lane, goal_offset_m = _nearest_place(graph, goal_m)
-    start_z_m = _height_m(graph, lane, offset_m)
-    ahead_m = goal_offset_m - offset_m
-    if lane == goal_lane and 0.0 <= ahead_m < STEP_M:
-        raise ValueError(f"route from {start_m} to {goal_m}: both are at the same place of a lane")
-    if lane == goal_lane and ahead_m > 0.0:
-        return Route.along(_from(graph.nodes[lane]["line_m"], offset_m), ahead_m, start_z_m)
-    ways = [
-        networkx.shortest_path(graph, successor, goal_lane, weight="length_m")
-        for successor in graph.successors(lane)
-        if networkx.has_path(graph, successor, goal_lane)
-    ]
-    if not ways:
-        raise ValueError(f"map {road_map.name}: no way along its lanes from {start_m} to {goal_m}")
-    lengths_m = [
-        sum(graph.edges[step]["length_m"] for step in itertools.pairwise(way)) for way in ways
-    ]
-    way = ways[int(np.argmin(lengths_m))]
-    lines = [graph.nodes[passed]["line_m"] for passed in way]
-    first = _from(graph.nodes[lane]["line_m"], offset_m)
-    length_m = _length(first) + min(lengths_m) + goal_offset_m
-    return Route.along(np.concatenate([first, *lines]), length_m, start_z_m)
+    return Route.along(best, best_m, start_z_m, forks(road_map, links))
 
 
 @functools.lru_cache(maxsize=8)
 def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], ...]:
-    """Return the starts for a purpose: lanes and distances from their beginnings, m."""
+    """Return the starts for a purpose: lanes and distances from their beginnings, m.
+
+    Of maps side by side each has those that it has alone.
+    """
+    found: list[tuple[LaneId, float]] = []
+    failure = None
+    for part in sorted({road_map.part_of(lane.road_id) for lane in road_map.lane_graph}):
+        try:
+            found += _starts_in(road_map, part, purpose)
+        except ValueError as error:
+            failure = error
+    if failure is not None and not found:
+        raise failure
+    return tuple(found)
+
+
+def _starts_in(road_map: RoadMap, part: int, purpose: Purpose) -> list[tuple[LaneId, float]]:
+    """Return the starts for a purpose in one of the maps that were put side by side."""
     # Finer on a small map.
     for spacing_m, block_m in (
         (START_SPACING_M, BLOCK_M),
         (START_SPACING_M, START_SPACING_M),
         (1.0, 1.0),
     ):
-        starts = _places_to_start(road_map, spacing_m)
+        starts = _places_to_start(road_map, part, spacing_m)
         block_of = {start: (start[0], start[1] // block_m * block_m) for start in starts}
         blocks = set(block_of.values())
         if len(blocks) >= len(Purpose):
             break
     # By rank, not by value: so every map of four blocks or more has some for each purpose.
-    ranked = sorted(blocks, key=_hash_of)
+    ranked = sorted(blocks, key=functools.partial(_hash_of, road_map))
     shares = HELD_OUT if len(ranked) >= len(Purpose) else {}
     chosen: set[tuple[LaneId, float]] = set()
     for other, one_in in shares.items():
@@ -166,16 +198,18 @@ def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], 
             f"junctions; expected at least {1 if purpose is Purpose.TRAINING else len(Purpose)} "
             f"to start routes for {purpose.value} in"
         )
-    return tuple(start for start in sorted(starts) if block_of[start] in chosen)
+    return [start for start in sorted(starts) if block_of[start] in chosen]
 
 
-def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, float]]:
+def _places_to_start(
+    road_map: RoadMap, part: int, spacing_m: float
+) -> list[tuple[LaneId, float]]:
     """Return all starts of routes, for any purpose."""
     graph = road_map.lane_graph
     wide = [
         (lane, start_m)
         for lane, data in graph.nodes(data=True)
-        if data["junction_id"] is None
+        if data["junction_id"] is None and road_map.part_of(lane.road_id) == part
         for start_m in np.arange(0.0, data["length_m"], spacing_m).tolist()
         if np.interp(start_m, data["lane"].along_m, data["lane"].width_m) >= NARROWEST_M
     ]
@@ -188,10 +222,11 @@ def _places_to_start(road_map: RoadMap, spacing_m: float) -> list[tuple[LaneId, 
     return with_room or wide
 
 
-def _hash_of(block: tuple[LaneId, float]) -> bytes:
+def _hash_of(road_map: RoadMap, block: tuple[LaneId, float]) -> bytes:
     """Return a hash that is as good as random, and the same in every process."""
     (road, section, lane), begin_m = block
-    return hashlib.sha256(f"{road} {section} {lane} {begin_m:g}".encode()).digest()
+    own = road_map.own_id(road)
+    return hashlib.sha256(f"{own} {section} {lane} {begin_m:g}".encode()).digest()
 
 
 def _walk(
@@ -200,22 +235,29 @@ def _walk(
     lane: LaneId,
     offset_m: float,
     length_m: float,
-) -> tuple[FloatArray, float]:
-    """Return (N, 2) points of a random way from a place, and the length that a car can follow, m.
+) -> tuple[FloatArray, float, list[_Link]]:
+    """Return a random way from a place.
 
     The way has at least `length_m`, unless the lanes end; a closing lane ends where it gets
     narrow.
+
+    Returns:
+        Its (N, 2) points; the length that a car can follow, m; and the links of lanes taken.
     """
     lines = [_from(graph.nodes[lane]["line_m"], offset_m)]
+    links: list[_Link] = []
     driven_m = _length(lines[0])
     while driven_m < length_m:
         ways = list(graph.successors(lane))
         if not ways:
-            return np.concatenate(lines), driven_m - _narrow_end_m(graph.nodes[lane]["lane"])
-        lane = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
+            narrow_m = _narrow_end_m(graph.nodes[lane]["lane"])
+            return np.concatenate(lines), driven_m - narrow_m, links
+        following = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
+        links.append((lane, following, driven_m))
+        lane = following
         lines.append(graph.nodes[lane]["line_m"])
         driven_m += graph.nodes[lane]["length_m"]
-    return np.concatenate(lines), driven_m
+    return np.concatenate(lines), driven_m, links
 
 
 def _until(line_m: FloatArray, length_m: float) -> FloatArray:
@@ -227,20 +269,6 @@ def _narrow_end_m(lane: Lane) -> float:
     """Return the length of a lane's end that is too narrow for a car, m."""
     wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
     return lane.length_m - float(lane.along_m[wide[-1]]) if len(wide) else 0.0
-
-
-def _nearest_place(graph: networkx.DiGraph, point_m: tuple[float, float]) -> tuple[LaneId, float]:
-    """Return the lane that passes nearest to a point, and the distance along it, m."""
-    place: tuple[LaneId, float] | None = None
-    nearest_m = math.inf
-    for lane, data in graph.nodes(data=True):
-        gaps_m = np.hypot(*(data["line_m"] - point_m).T)
-        nearest = int(np.argmin(gaps_m))
-        if gaps_m[nearest] < nearest_m:
-            nearest_m = float(gaps_m[nearest])
-            place = lane, _length(data["line_m"][: nearest + 1])
-    assert place is not None, "a RoadMap has a driving lane"
-    return place
 
 
 def _height_m(graph: networkx.DiGraph, lane: LaneId, offset_m: float) -> float:

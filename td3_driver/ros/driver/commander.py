@@ -68,6 +68,7 @@ class Commander:
         leaked: number of frames left unanswered, as the last command counted for them, too.
         alone: no other node commands the car or publishes its frames; else nothing is stored.
         silent: publish no command, as another driver's car would obey it.
+        in_force: the last command.
         latencies: times from an image's publication to its command.
     """
 
@@ -94,7 +95,7 @@ class Commander:
         self._session = session
         self._conditions = conditions
         self._clock = wires.node.get_clock()
-        self._in_force = FULL_BRAKE
+        self.in_force = FULL_BRAKE
         self._open: _Open | None = None
         self._commanded_ns = 0  # wall clock at the last command, ns
         self._human = False  # a human drove up to the last frame
@@ -168,23 +169,26 @@ class Commander:
         # A world that waits gets the command before it publishes the next tick, and obeys it
         # there.
         overtaken = seen.sent_ns < self._commanded_ns
-        disobeyed = seen.executed is not None and not seen.executed.moves_like(self._in_force)
+        disobeyed = seen.executed is not None and not seen.executed.moves_like(self.in_force)
         return overtaken or (disobeyed and self._commanded_ns > 0)
 
     def _observe(self, seen: Sighting) -> Report:
         """Show the frame to the session; brake if it has no usable picture or odometry."""
         ego = ego_state(seen.odometry)
-        try:
-            picture = pixels(seen.image)
-        except ImageError as error:
-            return self._blind("camera", f"{self._topics.image}: {error}; braking")
+        pictures = []
+        for topic, image in zip(self._topics.images, seen.images, strict=True):
+            try:
+                pictures.append(pixels(image))
+            except ImageError as error:
+                return self._blind("camera", f"{topic}: {error}; braking")
         if not ego.finite:
             return self._blind("odometry", f"{self._topics.of('odometry')}: not finite; braking")
         if not ego.plausible:
             where = f"({ego.pose.x_m:g}, {ego.pose.y_m:g}) m, {ego.speed_mps:g} m/s"
             return self._blind("odometry", f"{self._topics.of('odometry')}: {where}; braking")
         self._conditions.over(*_OF_FRAMES)
-        return self._session.observe(picture, ego, seen.human, seen.users)
+        picture, *beside = pictures
+        return self._session.observe(picture, ego, seen.human, seen.users, seen.lights, beside)
 
     def _blind(self, condition: str, text: str) -> Report:
         self._conditions.meet(condition, text)
@@ -230,7 +234,7 @@ class Commander:
         elif self.braking or order is Order.JUMPED:
             self._publish(Command(FULL_BRAKE), stamp)
         else:
-            self._publish(Command(self._in_force), stamp)
+            self._publish(Command(self.in_force), stamp)
 
     def brake(self) -> None:
         """Publish a full brake for the open frame, or with the time now if there is none."""
@@ -271,6 +275,6 @@ class Commander:
         message = CarlaEgoVehicleControl(header=Header(stamp=stamp))
         set_control(message, command.control)
         self._control.publish(message)
-        self._in_force = command.control
+        self.in_force = command.control
         self.braked = command.control == FULL_BRAKE
         self._open = None

@@ -10,13 +10,20 @@ from pathlib import Path
 from rclpy.logging import get_logging_directory
 
 from td3_driver.configuration import load_configuration
+from td3_driver.driving.judging.rules import RULES, STRICT
 from td3_driver.driving.messages.synchronisation import MODES, TOLERANCE_S, Sync
+from td3_driver.driving.routes.course_routes import CourseRoutes
+from td3_driver.driving.routes.route_files import FileRoutes, read_route_file
 from td3_driver.learner.reach import Reach, ReachError
+from td3_driver.measures import standard
+from td3_driver.measures.measuring import judges
+from td3_driver.online.folder import prepare_folder
 from td3_driver.online.meaning import of_policy
 from td3_driver.online.run import RunConfig
 from td3_driver.online.run_folder import RUNS, Wording, claim, new_folder, record
 from td3_driver.online.session import SessionConfig
 from td3_driver.replay.log import last_digest
+from td3_driver.ros import names
 from td3_driver.ros.parameters import parameter
 
 
@@ -25,18 +32,24 @@ class DriverParameters:
     """Parameters of `driver_node`; see each one's description."""
 
     role_name: str = parameter("ego_vehicle", "CARLA role name of the car, part of every topic.")
-    camera: str = parameter("rgb_front", "Id of the front camera, part of its topics.")
+    camera: str = parameter(
+        "rgb_front",
+        "Id of the front camera, part of its topics; where driving.view.cameras lists several, "
+        "the first of them.",
+    )
     control_id: str = parameter(
         "control", "Id of the car's actor.pseudo.control, which applies set_transform."
     )
     mode: str = parameter(
         "train",
         "train: explore, learn, write checkpoints; evaluate: drive greedily with the agent of "
-        "`resume`, unchanged; replay: watch a recording and publish `~/proposed_control` alone.",
-        choices=("train", "evaluate", "replay"),
+        "`resume`, unchanged; replay: watch a recording and publish `~/proposed_control` alone; "
+        "observe: measure whoever drives the car, and write that into `out`.",
+        choices=("train", "evaluate", "replay", "observe"),
     )
     preset: str = parameter("default", "Preset of networks, learning and reward.")
     config_file: str = parameter("", "YAML file laid over the preset; empty: none.", path=True)
+    blind: bool = parameter(False, "Black pictures: the twin that shows what pictures are worth.")
     autostart: bool = parameter(
         True, "Configure and activate at once; else a lifecycle manager does."
     )
@@ -109,12 +122,28 @@ class DriverParameters:
     prefill_share: float = parameter(
         0.5, "Share of demonstrations in each batch.", low=0.01, high=0.99
     )
+    routes: str = parameter(
+        "",
+        "Route file of the CARLA leaderboard's, 1.0 or 2.x, whose routes on the map are driven: "
+        "at random in mode train, in order in mode evaluate; empty: random routes.",
+        path=True,
+    )
+    out: str = parameter(
+        "",
+        "Modes evaluate and observe: folder for metrics.json and report.html, as of `td3_driver "
+        "evaluate`, whose routes and limits count then. Empty: results are only logged.",
+        path=True,
+    )
+    rules: str = parameter(
+        STRICT.name, "With `out`: by which rules drives are judged.", choices=tuple(RULES)
+    )
     seed: int = parameter(0, "Seed of networks, noise, sampling and routes.", low=0)
     device: str = parameter("cpu", "Where the learner computes.", choices=("cpu", "cuda"))
     # Two threads are 1.6 times as fast on an idle two-core machine, and twenty times as slow
     # when another process needs a core: OpenMP's threads spin while they wait for each other.
     learner_threads: int = parameter(
-        1, "Threads of the learner's arithmetic; runs repeat only with the same number.",
+        1,
+        "Threads of the learner's arithmetic; runs repeat only with the same number.",
         low=1,
         high=256,
     )
@@ -139,7 +168,8 @@ class DriverParameters:
     )
     control_period_s: float = parameter(
         0.05,
-        "In realtime, time from frame to frame, s: a command that takes longer is late.",
+        "Time from frame to frame, s: in realtime a command that takes longer is late; with `out` "
+        "drives are measured by it.",
         low=0.001,
         high=10.0,
     )
@@ -165,7 +195,7 @@ def synchronisation(given: DriverParameters) -> Sync:
     return Sync(mode, given.sync_tolerance_s)
 
 
-PATHS = ("checkpoint_dir", "resume", "prefill", "config_file")
+PATHS = ("checkpoint_dir", "resume", "prefill", "config_file", "routes", "out")
 _WORDS = Wording("checkpoint_dir:=", "resume:=", "overwrite:=true")
 
 
@@ -202,7 +232,9 @@ def run_config(given: DriverParameters) -> RunConfig:
     Raises:
         ValueError, OSError: they cannot be followed; one line says why.
     """
-    configuration = load_configuration(given.preset, given.config_file)
+    configuration = load_configuration(given.preset, given.config_file, blind=given.blind)
+    topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+    topics.seen_by(configuration.driving.view)  # checks that both name the same camera
     resume = Path(given.resume).resolve() if given.resume else None
     if resume is not None and not resume.is_file():
         raise FileNotFoundError(f"resume {resume}: no such file")
@@ -210,6 +242,19 @@ def run_config(given: DriverParameters) -> RunConfig:
     if prefill is not None and not prefill.is_file():
         raise FileNotFoundError(f"prefill {prefill}: no such file")
     learning = given.mode == "train"
+    file = FileRoutes(read_route_file(given.routes), not learning) if given.routes else None
+    routes: FileRoutes | CourseRoutes | None = file
+    judged_by, make_judge = None, None
+    if given.out:
+        if given.mode != "evaluate":
+            raise ValueError(f"parameter out: {given.out}; only mode evaluate has results")
+        prepare_folder(Path(given.out), "parameter out:")
+        length_m, step_s = configuration.driving.episode.route_length_m, given.control_period_s
+        routes = CourseRoutes(given.seed, length_m, file)
+        judged_by = standard.limits(length_m, step_s, standard.SPEED_LIMIT_MPS)
+        if file is not None:
+            judged_by = standard.RouteLimits(step_s=step_s)
+        make_judge = judges(RULES[given.rules])
     if resume is None and not learning:
         raise ValueError("parameter resume: empty; mode evaluate needs the checkpoint to drive")
     folder = _folder(given, resume)
@@ -236,6 +281,7 @@ def run_config(given: DriverParameters) -> RunConfig:
                 "seed": given.seed,
                 "stepping": given.stepping,
                 **({} if prefill is None else _about(prefill, given.prefill_share)),
+                **({} if file is None else {"routes": Path(given.routes).name}),
                 **configuration.to_mapping(),
             },
             meaning=of_policy(configuration.driving),
@@ -248,6 +294,9 @@ def run_config(given: DriverParameters) -> RunConfig:
         keep_every=given.keep_every,
         prefill=prefill,
         prefill_share=given.prefill_share,
+        routes=routes,
+        judged_by=judged_by,
+        make_judge=make_judge,
     )
 
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from builtin_interfaces.msg import Time
-from carla_msgs.msg import CarlaEgoVehicleStatus
+from carla_msgs.msg import (
+    CarlaEgoVehicleStatus,
+    CarlaTrafficLightInfoList,
+    CarlaTrafficLightStatusList,
+)
 from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -17,10 +21,24 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
 from td3_driver.driving.continuity import GAP_NS
-from td3_driver.driving.messages.decoding import control_of, road_users, stamp_ns
-from td3_driver.driving.messages.synchronisation import Pair, Pairing, Sync
+from td3_driver.driving.messages.decoding import (
+    control_of,
+    light_places,
+    light_states,
+    road_users,
+    stamp_ns,
+)
+from td3_driver.driving.messages.light_matching import SeenLights
+from td3_driver.driving.messages.synchronisation import (
+    CameraMatcher,
+    Pair,
+    Pairing,
+    PicturesTogether,
+    Sync,
+)
+from td3_driver.driving.messages.topics import LIGHTS_INFO, LIGHTS_STATUS
 from td3_driver.driving.road_users import NOBODY, RoadUsers
-from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.driving.types import FULL_BRAKE, Control, Lights
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
 from td3_driver.ros.versions import SENT_NS, with_info
@@ -38,9 +56,10 @@ class Sighting:
 
     Attributes:
         image, odometry: of the same stamp, the odometry interpolated where need be.
+        beside: of that stamp the images of the cameras beside the first.
         sent_ns: wall clock at which the image was published, ns.
         executed: the control executed in the step that led here; None if it is not known yet.
-        human, users: see `Driver.observe`.
+        human, users, lights: see `Driver.observe`.
     """
 
     image: Image
@@ -49,6 +68,13 @@ class Sighting:
     executed: Control | None
     human: Control | None
     users: RoadUsers
+    lights: Lights
+    beside: tuple[Image, ...] = ()
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Those of all cameras, the first one's first."""
+        return (self.image, *self.beside)
 
 
 Value = TypeVar("Value")
@@ -59,8 +85,12 @@ OnBareTick = Callable[[Time], None]
 class Intake:
     """Pairs image and odometry, and waits for the other messages of that tick.
 
+    Several cameras' images of one stamp count as one image, and only when all are there.
+
     These are other road users and the executed control, if their topics are published. If images
-    and odometry have stamps of their own there are no ticks: the newest message counts.
+    and odometry have stamps of their own there are no ticks: the newest message counts. It always
+    does of traffic lights: the bridge tells of them when one changes, before that tick's odometry,
+    and without a stamp.
 
     Args:
         wires: makes the subscriptions, in the order in which they are to be served.
@@ -77,9 +107,11 @@ class Intake:
     Attributes:
         active: messages are used; else they are dropped.
         override: a human drives.
-        image_s, odometry_s, frame_s: time.monotonic of the last of each, s.
+        images_s: by topic, time.monotonic of each camera's last image, s.
+        odometry_s, frame_s: the same of the last odometry and of the last frame.
         lone: the newest image or odometry, if it has no partner yet.
         cadence: the ticks in which the camera delivers.
+        lights: the traffic lights; it has to be told the map.
     """
 
     def __init__(
@@ -97,9 +129,11 @@ class Intake:
     ) -> None:
         self.active = False
         self.override = False
-        self.image_s = self.odometry_s = self.frame_s = time.monotonic()
+        self.odometry_s = self.frame_s = time.monotonic()
+        self.images_s = dict.fromkeys(topics.images, self.frame_s)
         self.lone: Image | Odometry | None = None
         self.cadence = Cadence()
+        self.lights = SeenLights()
         self._on_frame = on_frame
         self._on_bare_tick = on_bare_tick if lockstep else None
         self._look_again_after = wires.alarm(self._look_for_a_bare_tick)
@@ -107,6 +141,8 @@ class Intake:
         self._wants_status = lockstep and obeyed
         self._hears_of_status = False  # with the stamps of ticks, as from the bridge
         self._pairing = Pairing(sync, tell)
+        self._topics = topics
+        self._cameras = CameraMatcher(len(topics.images))
         self._sent_ns = 0
         self._held: Pair | None = None
         self._held_sent_ns = 0
@@ -120,6 +156,9 @@ class Intake:
         wires.listen(Bool, topics.manual_override, self._on_override, names.LATCHED_1)
         status = topics.of("vehicle_status")
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, names.VOLATILE_10)
+        latched = names.LATCHED_10
+        wires.listen(CarlaTrafficLightInfoList, LIGHTS_INFO, self._on_lights_info, latched)
+        wires.listen(CarlaTrafficLightStatusList, LIGHTS_STATUS, self._on_lights_status, latched)
         if users:
             wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
         # Both neighbours of an image are needed, however long the last frame took.
@@ -127,30 +166,49 @@ class Intake:
         odometry = names.VOLATILE_10 if neighbours else frames
         on_odometry = with_info(self._on_odometry)
         wires.listen(Odometry, topics.of("odometry"), on_odometry, odometry)
-        wires.listen(Image, topics.image, with_info(self._on_image), frames)
+        # The first camera's last: a world that publishes it last has then sent the rest.
+        for camera in reversed(range(len(topics.images))):
+            on_image = with_info(self._on_image_of(camera))
+            wires.listen(Image, topics.images[camera], on_image, frames)
 
     def begin(self) -> None:
         """Use incoming messages from now on."""
         self._pairing = Pairing(self._sync, self._tell)
+        self._cameras = CameraMatcher(len(self._topics.images))
         self.cadence = Cadence()
         self._held = self.lone = self._users_ns = None
         self._hears_of_status = False
         self._executed.clear()
         self._users_at.clear()
-        self.image_s = self.odometry_s = self.frame_s = time.monotonic()
+        self.odometry_s = self.frame_s = time.monotonic()
+        self.images_s = dict.fromkeys(self._topics.images, self.frame_s)
         self.active = True
+
+    @property
+    def image_s(self) -> float:
+        """time.monotonic of the last image of any camera, s."""
+        return max(self.images_s.values())
 
     def _on_override(self, message: Bool) -> None:
         self.override = message.data
 
-    def _on_image(self, message: Image, info: dict[str, int]) -> None:
-        if not self.active:
-            return
-        self.image_s = time.monotonic()
-        self._sent_ns = info[SENT_NS]
-        self.lone = message
-        self.cadence.picture(stamp_ns(message.header.stamp))
-        self._pairs(self._pairing.image(message, self._sent_ns))
+    def _on_image_of(self, camera: int) -> Callable[[Image, dict[str, int]], None]:
+        """Return what takes in the images of a camera."""
+        topic, alone = self._topics.images[camera], len(self._topics.images) == 1
+
+        def on_image(message: Image, info: dict[str, int]) -> None:
+            if not self.active:
+                return
+            self.images_s[topic] = time.monotonic()
+            self._sent_ns = info[SENT_NS]
+            picture = message if alone else self._cameras.image(camera, message)
+            if picture is None:
+                return
+            self.lone = message
+            self.cadence.picture(stamp_ns(message.header.stamp))
+            self._pairs(self._pairing.image(picture, self._sent_ns))
+
+        return on_image
 
     def _on_odometry(self, message: Odometry, info: dict[str, int]) -> None:
         if not self.active:
@@ -185,6 +243,12 @@ class Intake:
         self._users_s = time.monotonic()
         self._release_if_complete()
 
+    def _on_lights_info(self, message: CarlaTrafficLightInfoList) -> None:
+        self.lights.place(light_places(message))
+
+    def _on_lights_status(self, message: CarlaTrafficLightStatusList) -> None:
+        self.lights.show(light_states(message))
+
     @property
     def hears_of_users(self) -> bool:
         """Another node publishes the road users."""
@@ -216,7 +280,7 @@ class Intake:
         for pair in pairs if self._lockstep else pairs[-1:]:
             self._pair(*pair)
 
-    def _pair(self, image: Image, odometry: Odometry) -> None:
+    def _pair(self, image: Image | PicturesTogether, odometry: Odometry) -> None:
         self.frame_s = time.monotonic()
         self.lone = None
         self._release()  # the missing messages of a held frame will not come any more
@@ -246,7 +310,8 @@ class Intake:
     def _release(self) -> None:
         if self._held is None:
             return
-        (image, odometry), self._held = self._held, None
+        (picture, odometry), self._held = self._held, None
+        images = picture.images if isinstance(picture, PicturesTogether) else (picture,)
         stamp = stamp_ns(odometry.header.stamp)
         known = self.hears_of_users and self._knows_users(odometry)
         if self._pairing.own_stamps:
@@ -260,7 +325,10 @@ class Intake:
             drives = control_of(self._status.control) if done is None else done
             human = drives if drives.finite else FULL_BRAKE
         executed = done if done is not None and done.finite else None
-        self._on_frame(Sighting(image, odometry, self._held_sent_ns, executed, human, users))
+        lights, sent_ns = self.lights.shown, self._held_sent_ns
+        image, *beside = images
+        told = (sent_ns, executed, human, users, lights)
+        self._on_frame(Sighting(image, odometry, *told, beside=tuple(beside)))
 
 
 def _keep(values: dict[int, Value], stamp: int, value: Value) -> None:

@@ -21,6 +21,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver.driver_parameters import DriverParameters, check_paths
+from td3_driver.ros.driver.observe_pilot import ObservePilot
 from td3_driver.ros.driver.pilot import Pilot
 from td3_driver.ros.driver.playback_pilot import PlaybackPilot
 from td3_driver.ros.parameters import declare, read
@@ -38,9 +39,12 @@ PURPOSE = (
     "Drives a car in CARLA, through the CARLA bridge, or in the embedded world of world_node: "
     "answers each camera frame with one control command, learns from it in a process beside it "
     "(TD3), and writes checkpoints; or drives a checkpoint, and learns nothing (mode evaluate), "
-    "or only says what it would do (mode replay). Ctrl-C brakes and saves. A managed node, which "
-    "configures and activates itself unless autostart is false."
+    "or only says what it would do (mode replay), or measures another driver (mode observe). "
+    "Ctrl-C brakes and saves. A managed node, which configures and activates itself unless "
+    "autostart is false."
 )
+_AnyPilot = Pilot | PlaybackPilot | ObservePilot
+_PILOTS: dict[str, type[_AnyPilot]] = {"replay": PlaybackPilot, "observe": ObservePilot}
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
 
@@ -64,7 +68,7 @@ class DriverNode(LifecycleNode):
 
     def __init__(self) -> None:
         self.failure: Exception | None = None  # raised in a transition
-        self._pilot: Pilot | PlaybackPilot | None = None
+        self._pilot: _AnyPilot | None = None
         self._stop: Stop | None = None
         self._refusal: ForeseenError | None = None
         self._shut_down = False
@@ -128,8 +132,7 @@ class DriverNode(LifecycleNode):
             given = replace(read(self, DriverParameters), overwrite=self._overwrites)
             with foreseen():
                 check_paths(given, self._started)
-            made = PlaybackPilot if given.mode == "replay" else Pilot
-            self._pilot = made(self, given)
+            self._pilot = _PILOTS.get(given.mode, Pilot)(self, given)
             self._overwrites = False  # the folder now holds this process's own run
             self._follow(asdict(given))
         except ForeseenError as error:
@@ -139,7 +142,7 @@ class DriverNode(LifecycleNode):
             return _FAILURE
         return _SUCCESS if self._autostart else self._wait_for_agent(self._pilot)
 
-    def _wait_for_agent(self, pilot: Pilot | PlaybackPilot) -> TransitionCallbackReturn:
+    def _wait_for_agent(self, pilot: _AnyPilot) -> TransitionCallbackReturn:
         give_up_s = time.monotonic() + LOAD_WITHIN_S
         while not pilot.ready and pilot.exit_code is None and time.monotonic() < give_up_s:
             if self._stop is not None and self._stop.requested:

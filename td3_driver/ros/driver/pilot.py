@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
 
-from td3_driver.driving.messages.decoding import stamp_ns
+from td3_driver.driving.messages.decoding import (
+    angle_of_view_deg,
+    ego_state,
+    impact,
+    stamp_ns,
+)
 from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
+from td3_driver.driving.routes.route_files import RouteFileError
 from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
 from td3_driver.online.run_folder import point_newest
@@ -22,6 +30,7 @@ from td3_driver.ros.driver.conditions import Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters, run_config, synchronisation
 from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.driver.reports import Reports
+from td3_driver.ros.driver.results import results_of
 from td3_driver.ros.driver.watch import Watch
 from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import Wires
@@ -57,9 +66,13 @@ class Pilot:
         with foreseen():
             self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
             config = run_config(given)
+            self._topics = self._topics.seen_by(config.configuration.driving.view)
             self._folder = config.session.run
             self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
         self._driver, self._learner = self._run.driver, self._run.learner
+        self._routes = config.routes
+        self._view = config.configuration.driving.view
+        self._results = results_of(given, self._driver, config.routes)
         if self._folder is not None:
             self._logger.info(f"the run's folder is {self._folder.path}")
             if note := point_newest(self._folder.path):
@@ -144,10 +157,21 @@ class Pilot:
             self._reports.status,
             self._reports.wait_for_listeners,
             self._reports.log_results,
+            self._write_results,
             self._reports.log_timing,
             self._end_learner,
             self._wires.cut,
         )
+
+    def _write_results(self) -> None:
+        """Write the files of an evaluation, if it has any."""
+        if self._results is None:
+            return
+        try:
+            self._logger.info(self._results.write())
+        except OSError as error:
+            self.exit_code = 1
+            self._logger.error(f"parameter out: {error}")
 
     def _brake_if_moving(self) -> None:
         if not self._commander.braked:
@@ -174,6 +198,8 @@ class Pilot:
         wires, default = self._wires, names.VOLATILE_10
         # Served in this order, so that a collision counts for its own frame.
         wires.listen(CarlaWorldInfo, WORLD_INFO, self._on_world_info, names.LATCHED_10)
+        for image, info in zip(self._topics.images, self._topics.camera_infos, strict=True):
+            wires.listen(CameraInfo, info, partial(self._on_camera_info, image), default)
         collision = self._topics.of("collision")
         wires.listen(CarlaCollisionEvent, collision, self._on_collision, default)
         lockstep = self.given.stepping == "lockstep"
@@ -191,6 +217,7 @@ class Pilot:
         )
 
     def _on_frame(self, seen: Sighting) -> None:
+        executed = self._commander.in_force if seen.executed is None else seen.executed
         report = self._commander.take(seen, self._intake.cadence.period_s)
         # Before the command, which lets the world go on: a recording has the route with its frame.
         self._reports.route(seen.odometry.header)
@@ -198,20 +225,31 @@ class Pilot:
         if report.warning:
             self._logger.warning(report.warning)
         self._reports.frame(report, seen.odometry)
+        if self._results is not None:
+            self._results.take(ego_state(seen.odometry), executed, report)
+
+    def _on_camera_info(self, image: str, message: CameraInfo) -> None:
+        self._watch.camera(image, angle_of_view_deg(message), self._view.fov_deg)
 
     def _on_collision(self, message: CarlaCollisionEvent) -> None:
-        self._driver.collided(stamp_ns(message.header.stamp))
+        self._driver.collided(stamp_ns(message.header.stamp), impact(message))
 
     def _on_world_info(self, message: CarlaWorldInfo) -> None:
         try:
             road_map = RoadMap(message.opendrive, shown(message.map_name))
             lanes = len(road_map.lane_graph)  # takes 0.3 s for a town: not while a frame waits
+            planned = None if self._routes is None else self._routes.on(road_map)
             self._driver.set_map(road_map)
+            self._intake.lights.set_map(road_map)
+            if self._results is not None:
+                self._results.set_map(road_map, planned.notes if planned else ())
         except RoadMapError as error:
             self.end(1, f"{WORLD_INFO}: {error}")
+        except RouteFileError as error:
+            self.end(1, str(error))
         else:
             self._logger.info(f"driving in {road_map.name}, {lanes} lanes")
-            for note in road_map.notes:
+            for note in road_map.notes + (planned.notes if planned else ()):
                 self._logger.warning(note)
 
     # The learner.
@@ -229,6 +267,8 @@ class Pilot:
                 case Loaded():
                     self.session.take_over(event)
                     self._reports.loaded(event)
+                    if self._results is not None:
+                        self._results.loaded(event)
                     self._conditions.over("learning", "update")
                     self.ready = self._run.greeted(event)
                 case Saved():

@@ -64,6 +64,7 @@ class PlaybackPilot:
         with foreseen():
             trained = _trained(given.resume)
             topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
+            topics = topics.seen_by(trained.driving.view)
         self.ready = True
         self.exit_code: int | None = None
         self._node, self._logger = node, node.get_logger()
@@ -147,14 +148,19 @@ class PlaybackPilot:
 
     @property
     def _watched(self) -> str:
-        return f"{self._topics.image} and {self._topics.of('odometry')}"
+        return " and ".join(self._needed)
+
+    @property
+    def _needed(self) -> dict[str, type]:
+        """What a frame is made of: the message class by topic."""
+        return {**dict.fromkeys(self._topics.images, Image), self._topics.of("odometry"): Odometry}
 
     def _look_for_player(self) -> None:
         """Log when a player's topics are there: it may wait for that (`--start-paused`)."""
         if not self._intake.active:
             return
         look = self._node.get_publishers_info_by_topic
-        found = [look(topic) for topic in (self._topics.image, self._topics.of("odometry"))]
+        found = [look(topic) for topic in self._needed]
         players = {tuple(info.endpoint_gid) for infos in found for info in infos}
         if all(found) and not players <= self._players:
             self._logger.info(f"{names.READY_TO_PLAY} {self._watched}")
@@ -162,8 +168,7 @@ class PlaybackPilot:
             self._warn_at_s = float("inf")
         elif time.monotonic() > self._warn_at_s:
             self._warn_at_s = float("inf")
-            wanted = {self._topics.image: Image, self._topics.of("odometry"): Odometry}
-            self._logger.warning(absence(self._node, wanted))
+            self._logger.warning(absence(self._node, self._needed))
 
     def _look(self) -> None:
         self._intake.go_on(STATUS_PERIOD_S)
@@ -177,7 +182,9 @@ class PlaybackPilot:
             return
         self._world_info = message.opendrive
         try:
-            self._shadow.set_map(RoadMap(message.opendrive, shown(message.map_name)))
+            road_map = RoadMap(message.opendrive, shown(message.map_name))
+            self._shadow.set_map(road_map)
+            self._intake.lights.set_map(road_map)
         except RoadMapError as error:
             self.end(1, f"{WORLD_INFO}: {error}")
 
@@ -197,13 +204,16 @@ class PlaybackPilot:
         self._frames += 1
         self._transforms.publish(seen.odometry)
         began_s = time.monotonic()
-        try:
-            picture = pixels(seen.image)
-        except ImageError as error:
-            self._logger.warning(
-                f"{self._topics.image}: {error}; frame left out", throttle_duration_sec=10.0
-            )
-            return
+        pictures = []
+        for topic, image in zip(self._topics.images, seen.images, strict=True):
+            try:
+                pictures.append(pixels(image))
+            except ImageError as error:
+                self._logger.warning(
+                    f"{topic}: {error}; frame left out", throttle_duration_sec=10.0
+                )
+                return
+        picture, *beside = pictures
         ego = ego_state(seen.odometry)
         if not ego.plausible:
             self._logger.warning(
@@ -212,7 +222,9 @@ class PlaybackPilot:
             )
             return
         routes_come = self._node.count_publishers(ROUTE) > 0
-        action = self._shadow.see(picture, ego, seen.users, routes_come=routes_come)
+        action = self._shadow.see(
+            picture, ego, seen.users, seen.lights, beside, routes_come=routes_come
+        )
         if action is not None:
             self._propose(ego.stamp_ns, action)
             self._latencies.add(time.monotonic() - began_s)

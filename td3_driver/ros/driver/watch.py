@@ -17,6 +17,8 @@ from td3_driver.ros.driver.conditions import WARN, Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.driver.intake import Intake
 
+_ANGLE_TOLERANCE_DEG = 1.0
+
 
 class Watch:
     """Checks, each of which meets or ends its condition."""
@@ -49,7 +51,7 @@ class Watch:
         waited_s = time.monotonic() - self._intake.frame_s
         if self._commander.frames.frames or not 0.0 < limit_s < waited_s:
             return ""
-        topics = f"{self._topics.image} and {self._topics.of('odometry')}"
+        topics = " and ".join((*self._topics.images, self._topics.of("odometry")))
         return f"no frame on {topics} in {limit_s:.0f} s; is the bridge running?"
 
     def world_loss(self) -> str:
@@ -77,7 +79,8 @@ class Watch:
         if intake.lone is None or time.monotonic() - last_s <= limit_s:
             return ""
         has_image = isinstance(intake.lone, Image)
-        missing = self._topics.of("odometry") if has_image else self._topics.image
+        silent = min(intake.images_s, key=intake.images_s.__getitem__)
+        missing = self._topics.of("odometry") if has_image else silent
         self._commander.brake_for(intake.lone.header.stamp)
         intake.lone = None
         return f"{missing} silent for {limit_s:g} s"
@@ -90,13 +93,26 @@ class Watch:
             return ""
         self._commander.brake()
         heard_s = {
-            self._topics.image: self._intake.image_s,
+            **self._intake.images_s,
             self._topics.of("odometry"): self._intake.odometry_s,
         }
         silent = [topic for topic, last_s in heard_s.items() if now_s - last_s > limit_s]
         if not silent:
             return f"stamps of {' and '.join(heard_s)} do not match"
         return f"{' and '.join(silent)} silent for {limit_s:g} s"
+
+    def camera(self, topic: str, angle_deg: float, wanted_deg: float) -> None:
+        """Check that a camera's angle of view is the one that the policy sees through."""
+        first = topic == self._topics.image
+        condition = "angle_of_view" if first else f"angle_of_view of {topic}"
+        if abs(angle_deg - wanted_deg) <= _ANGLE_TOLERANCE_DEG:
+            self._conditions.over(condition)
+            return
+        self._conditions.hold(
+            condition,
+            f"{topic}: {angle_deg:.0f} degrees wide, but the policy's view is"
+            f" {wanted_deg:g}; set fov of the camera in the car's objects file, or of world_node",
+        )
 
     def override(self) -> None:
         """Check whether a human drives."""

@@ -7,6 +7,8 @@ metres: x forward, y left, z up, the origin on the ground under the middle.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -119,6 +121,30 @@ def wall_patch(
     return _one_face(face, color, glowing)
 
 
+def octagon(x: float, z: float, radius_m: float, color: Color) -> Mesh:
+    """An upright regular octagon round y = 0, seen as a `wall_patch`; three faces."""
+    near_m = math.tan(math.pi / 8.0) * radius_m
+    # From below: half of the width at each height.
+    rows = [(z + up, half) for up, half in zip(
+        (-radius_m, -near_m, near_m, radius_m), (near_m, radius_m, radius_m, near_m), strict=True
+    )]  # fmt: skip
+    side = 1.0 if x > 0.0 else -1.0
+    mesh = [
+        _one_face(
+            [(x, -side * below, low), (x, side * below, low), (x, side * above, high),
+             (x, -side * above, high)],
+            color,
+        )
+        for (low, below), (high, above) in itertools.pairwise(rows)
+    ]  # fmt: skip
+    return mesh[0] + mesh[1] + mesh[2]
+
+
+def underside(edges: tuple[float, float, float, float, float], color: Color) -> Mesh:
+    """A horizontal rectangle, as of a `frustum`, seen from below."""
+    return _one_face(_rectangle(edges)[::-1], color)
+
+
 def side_patch(
     x: tuple[float, float], y: float, z: tuple[float, float], color: Color
 ) -> Mesh:
@@ -177,15 +203,18 @@ def of_boxes(bodies: Bodies) -> Shapes:
     return placed(meshes, bodies.poses)
 
 
-def joined(one: Shapes, other: Shapes) -> Shapes:
-    """The solids of both in one."""
+def joined(*groups: Shapes) -> Shapes:
+    """The solids of one or more groups in one."""
+    if len(groups) == 1:
+        return groups[0]
+    before = np.cumsum([0, *(len(group.centers) for group in groups[:-1])]).tolist()
     return Shapes(
-        np.concatenate([one.faces, other.faces]),
-        np.concatenate([one.colors_bgr, other.colors_bgr]),
-        np.concatenate([one.glowing, other.glowing]),
-        np.concatenate([one.owners, other.owners + len(one.centers)]),
-        np.concatenate([one.centers, other.centers]),
-        np.concatenate([one.tags, other.tags]),
+        np.concatenate([group.faces for group in groups]),
+        np.concatenate([group.colors_bgr for group in groups]),
+        np.concatenate([group.glowing for group in groups]),
+        np.concatenate([g.owners + first for g, first in zip(groups, before, strict=True)]),
+        np.concatenate([group.centers for group in groups]),
+        np.concatenate([group.tags for group in groups]),
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import cv2
@@ -28,6 +29,32 @@ _LOWEST_M = 0.01
 
 class CameraError(ValueError):
     """A camera that cannot exist."""
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """A camera on the car by its `id`; the rest as of `Camera`."""
+
+    id: str
+    width_px: int
+    height_px: int
+    fov_deg: float
+    x_m: float
+    y_m: float
+    z_m: float
+    pitch_deg: float
+    yaw_deg: float
+    roll_deg: float
+
+    def make(self) -> Camera:
+        """The camera.
+
+        Raises:
+            CameraError: it cannot exist.
+        """
+        settings = asdict(self)
+        del settings["id"]
+        return Camera(**settings)
 
 
 class Camera:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
@@ -42,6 +44,16 @@ DIFFICULTIES: dict[str, RoadDifficulty] = {
     "city": Network(
         columns=(3, 3), rows=(3, 3), spacing_m=110.0, shift_m=16.0, lanes=2, roundabouts=0.4
     ),
+    "varied": Network(
+        columns=(3, 3),
+        rows=(3, 3),
+        spacing_m=110.0,
+        shift_m=16.0,
+        lanes=2,
+        roundabouts=0.4,
+        lane_width_m=(3.0, 4.0),
+        varied_paint=True,
+    ),
 }
 
 
@@ -69,6 +81,26 @@ def training_roads(number: int, difficulty: str = DEFAULT_DIFFICULTY) -> RoadMap
     return RoadMap(generate_opendrive(seed, difficulty), f"generated_{difficulty}_{seed}")
 
 
+def roads_of(named: Sequence[str], number: int, difficulty: str) -> RoadMap:
+    """The roads of a world: those that are named, side by side.
+
+    Args:
+        named: OpenDRIVE files, and difficulties, which stand for generated roads: those numbered
+            `number`, `number + 1` and so on. Empty: generated ones of `difficulty`.
+        number: see `training_roads`.
+        difficulty: see `training_roads`.
+
+    Raises:
+        ValueError, OSError: a file is no road network.
+    """
+    numbers = itertools.count(number)
+    maps = [
+        training_roads(next(numbers), name) if name in DIFFICULTIES else RoadMap.from_file(name)
+        for name in named or (difficulty,)
+    ]
+    return maps[0] if len(maps) == 1 else RoadMap.side_by_side(maps)
+
+
 def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIFFICULTY) -> str:
     """Roads without dead ends; the same arguments give the same text on every machine.
 
@@ -77,7 +109,8 @@ def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIF
     - easy: a closed road of 500 to 1000 m with left and right bends of at least 15 m radius;
     - curvy: 800 to 1600 m, more bends, of at least 9 m radius;
     - town: winding streets between T junctions and crossroads;
-    - city: the same with one or two lanes each way and with roundabouts.
+    - city: the same with one or two lanes each way and with roundabouts;
+    - varied: city with lanes of 3 to 4 m, and streets with other lines or none at their edges.
 
     Args:
         seed: any integer.

@@ -74,10 +74,14 @@ class Junctions:
     Args:
         document: has the streets, at the latest when its roads are adjusted.
         first_road_id: road ids are free from here on.
+        lane_width_m: of all lanes.
     """
 
-    def __init__(self, document: xodr.OpenDrive, first_road_id: int) -> None:
+    def __init__(
+        self, document: xodr.OpenDrive, first_road_id: int, lane_width_m: float = LANE_WIDTH_M
+    ) -> None:
         self._document = document
+        self._lane_width_m = lane_width_m
         self._next_road_id = first_road_id
         self._next_id = _FIRST_JUNCTION_ID
 
@@ -125,7 +129,7 @@ class Junctions:
             id=self._next_road_id,
             left_lanes=0,
             right_lanes=1,
-            lane_width=LANE_WIDTH_M,
+            lane_width=self._lane_width_m,
             center_road_mark=mark(xodr.RoadMarkType.solid, xodr.RoadMarkColor.white),
         )
         self._next_road_id += 1

@@ -23,7 +23,14 @@ from shapely.geometry import LineString
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.world.roads.junctions import Arm, Junctions, join
-from td3_driver.world.roads.opendrive import LANE_WIDTH_M, mark, paint, reproducible_text
+from td3_driver.world.roads.opendrive import (
+    LANE_WIDTH_M,
+    drawn_centre,
+    drawn_edges,
+    mark,
+    paint,
+    reproducible_text,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,6 +51,8 @@ class Network:
         shift_m: largest offset of a place from its grid point, east and north, m.
         lanes: most lanes each way of a street, 1 or 2.
         roundabouts: probability that a junction is one.
+        lane_width_m: narrowest and widest lanes; one width in a network.
+        varied_paint: each street's lines are drawn; else they are the usual ones.
 
     Raises:
         ValueError: no network is possible within the bounds.
@@ -55,6 +64,8 @@ class Network:
     shift_m: float
     lanes: int
     roundabouts: float
+    lane_width_m: tuple[float, float] = (LANE_WIDTH_M, LANE_WIDTH_M)
+    varied_paint: bool = False
 
     def __post_init__(self) -> None:
         # With three a T junction would leave the middle lane nowhere to go.
@@ -99,17 +110,22 @@ def draw_network(rng: random.Random, network: Network, name: str) -> str | None:
     grid = _draw_grid(rng, network)
     places = {cell: _draw_place(rng, network, grid, cell) for cell in grid}
     lanes = _draw_lanes(rng, network, grid)
+    narrowest_m, widest_m = network.lane_width_m
+    width_m = rng.uniform(narrowest_m, widest_m) if narrowest_m < widest_m else widest_m
     document = xodr.OpenDrive(name)
     arms: dict[_Cell, list[Arm]] = {cell: [] for cell in grid}
     for road_id, (start, end) in enumerate(grid.edges):
         reach_m = _reach_m(places[start], network), _reach_m(places[end], network)
         count = lanes[frozenset((start, end))]
-        for arm, cell in zip(
-            _street(road_id, places[start], places[end], reach_m, count), (start, end), strict=True
-        ):
+        street = _street(road_id, places[start], places[end], reach_m, count, width_m)
+        for arm, cell in zip(street, (start, end), strict=True):
             arms[cell].append(arm)
+        if network.varied_paint:
+            road = street[0].road
+            road.lanes.lanesections[0].centerlane.roadmark = [drawn_centre(rng)]
+            paint(road, drawn_edges(rng))
         document.add_road(arms[start][-1].road)
-    junctions = Junctions(document, first_road_id=grid.number_of_edges())
+    junctions = Junctions(document, grid.number_of_edges(), width_m)
     for cell, place in places.items():
         if place.kind == "bend":
             join(*arms[cell])
@@ -171,7 +187,12 @@ def _reach_m(place: _Place, network: Network) -> float:
 
 
 def _street(
-    road_id: int, start: _Place, end: _Place, reach_m: tuple[float, float], lanes: int
+    road_id: int,
+    start: _Place,
+    end: _Place,
+    reach_m: tuple[float, float],
+    lanes: int,
+    lane_width_m: float,
 ) -> tuple[Arm, Arm]:
     """Build a street between two places; returns its two ends."""
     leave_rad, arrive_rad = start.outward_rad(end.cell), end.outward_rad(start.cell) + math.pi
@@ -183,7 +204,7 @@ def _street(
         id=road_id,
         left_lanes=lanes,
         right_lanes=lanes,
-        lane_width=LANE_WIDTH_M,
+        lane_width=lane_width_m,
         center_road_mark=mark(xodr.RoadMarkType.broken, xodr.RoadMarkColor.yellow),
     )
     paint(road)

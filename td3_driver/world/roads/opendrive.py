@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import xml.etree.ElementTree as ElementTree
 
 from scenariogeneration import xodr
@@ -11,14 +12,29 @@ LANE_WIDTH_M = 3.5
 _LEAST_PER_M = 1e-6  # of curvature
 
 
-def paint(road: xodr.Road) -> None:
-    """White lines: solid at the edges, broken between the lanes of one direction."""
+def paint(road: xodr.Road, edges: xodr.RoadMarkType = xodr.RoadMarkType.solid) -> None:
+    """White lines: solid at the edges, if any, broken between the lanes of one direction."""
     section = road.lanes.lanesections[0]
     for side in (section.leftlanes, section.rightlanes):
         for lane in side[:-1]:
             lane.roadmark = [mark(xodr.RoadMarkType.broken, xodr.RoadMarkColor.white)]
         for lane in side[-1:]:
-            lane.roadmark = [mark(xodr.RoadMarkType.solid, xodr.RoadMarkColor.white)]
+            lane.roadmark = [mark(edges, xodr.RoadMarkColor.white)]
+
+
+def drawn_centre(rng: random.Random) -> xodr.RoadMark:
+    """A line between the directions as some country has it."""
+    kinds = xodr.RoadMarkType
+    return mark(
+        rng.choice((kinds.broken, kinds.solid, kinds.solid_solid)),
+        rng.choice((xodr.RoadMarkColor.yellow, xodr.RoadMarkColor.white)),
+    )
+
+
+def drawn_edges(rng: random.Random) -> xodr.RoadMarkType:
+    """Lines at a street's edges, or none."""
+    kinds = xodr.RoadMarkType
+    return rng.choice((kinds.solid, kinds.solid, kinds.broken, kinds.none))
 
 
 def mark(kind: xodr.RoadMarkType, color: xodr.RoadMarkColor) -> xodr.RoadMark:

@@ -13,8 +13,9 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
+from td3_driver.opendrive.lane import LaneId
 from td3_driver.world.bodies.boxes import box_corners
-from td3_driver.world.traffic.stretches import stretches_of
+from td3_driver.world.traffic.stretches import Stretch, stretches_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -30,6 +31,7 @@ _SWEPT_M = (6.2, 2.6)
 # Who has left the roads is on a lane of its own, far from all others and without an end.
 _OUTSIDE_M = np.array([(1e7, 1e7), (1e7 + 1.0, 1e7)])
 _ENDLESS_M = 1e9
+_BESIDE_M = 1e-3  # a place so near to an end is on the lane
 
 
 class LaneNetwork:
@@ -39,6 +41,7 @@ class LaneNetwork:
 
     Args:
         graph: `RoadMap.lane_graph`.
+        regulated: the map's speed limits count, too, where they are lower.
 
     Attributes:
         outside: number of the lane behind the ends, the last one; it leads into itself.
@@ -52,8 +55,12 @@ class LaneNetwork:
         entry_mps: (L,) the highest speed at which to enter a lane, m/s.
     """
 
-    def __init__(self, graph: networkx.DiGraph) -> None:
+    def __init__(self, graph: networkx.DiGraph, *, regulated: bool = False) -> None:
         stretches = stretches_of(graph)
+        self._stretches_with: dict[LaneId, list[tuple[int, float]]] = {}
+        for number, stretch in enumerate(stretches):
+            for key, begin_m in stretch.lanes:
+                self._stretches_with.setdefault(key, []).append((number, begin_m))
         self.outside = len(stretches)
         self.successors = [[*stretch.after] for stretch in stretches]
         sampled = [_resampled(stretch.line_m) for stretch in stretches]
@@ -63,8 +70,14 @@ class LaneNetwork:
         self._first: IntArray = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
         self._pieces: IntArray = counts.astype(np.int64) - 1
         self._points: FloatArray = np.concatenate([points for points, _ in sampled])
+        told_mps: list[FloatArray | float] = [math.inf] * len(sampled)
+        if regulated:
+            told_mps[:-1] = _told_limits(graph, stretches, sampled)
         self._limits_mps: FloatArray = np.concatenate(
-            [_speed_limits(points, length) for points, length in sampled]
+            [
+                _speed_limits(points, length, told)
+                for (points, length), told in zip(sampled, told_mps, strict=True)
+            ]
         )
         self.entry_mps: FloatArray = self._limits_mps[self._first]
         junctions = [-1 if s.junction_id is None else s.junction_id for s in stretches]
@@ -94,6 +107,21 @@ class LaneNetwork:
         """(...) speed limits, m/s, for the bends here and further on in these lanes."""
         index, _ = self._place(lane, s_m)
         return self._limits_mps[index]
+
+    def place_of(self, lane: LaneId, s_m: float) -> tuple[int, float] | None:
+        """The lane here, and the distance from its start, m, of a place on a lane of the map.
+
+        Where one lane leads into the next it is the end of the first. None: no lane here has it.
+        """
+        there = [
+            (begin_m + s_m, number)
+            for number, begin_m in self._stretches_with.get(lane, ())
+            if -_BESIDE_M <= begin_m + s_m <= self.length_m[number] + _BESIDE_M
+        ]
+        if not there:
+            return None
+        at_m, number = max(there)
+        return number, min(max(at_m, 0.0), float(self.length_m[number]))
 
     def _place(self, lane: IntArray, s_m: FloatArray) -> tuple[IntArray, FloatArray]:
         pieces = self._pieces[lane]
@@ -146,17 +174,52 @@ def _resampled(center_m: FloatArray) -> tuple[FloatArray, float]:
     return np.stack(points, axis=1), length_m
 
 
-def _speed_limits(points_m: FloatArray, length_m: float) -> FloatArray:
-    """(N,) speed limits along a lane, m/s: low in bends, falling in time before them."""
+def _told_limits(
+    graph: networkx.DiGraph, stretches: list[Stretch], sampled: list[tuple[FloatArray, float]]
+) -> list[FloatArray]:
+    """(N,) limits that the map tells along each stretch, m/s; one counts until the next."""
+    told: list[FloatArray] = []
+    for stretch, (points, length_m) in zip(stretches, sampled, strict=False):
+        along_m = np.linspace(0.0, length_m, len(points))
+        limits: FloatArray = np.full(len(points), np.nan)
+        for key, begin_m in stretch.lanes:
+            for limit in graph.nodes[key]["lane"].speed_limits:
+                here = (along_m >= begin_m + limit.begin_m) & (along_m <= begin_m + limit.end_m)
+                limits[here] = limit.limit_mps
+        last = np.maximum.accumulate(np.where(np.isnan(limits), 0, np.arange(len(limits))))
+        told.append(limits[last])
+    untold = [np.isnan(limits) for limits in told]
+    for limits, unknown in zip(told, untold, strict=True):
+        limits[unknown] = np.inf
+    ahead = [*range(len(stretches))]
+    while ahead:  # through all that tell none, the lowest where several lead into one
+        number = ahead.pop()
+        for following in stretches[number].after:
+            if untold[following][0] and told[number][-1] < told[following][0]:
+                told[following][untold[following]] = told[number][-1]
+                ahead.append(following)
+    return told
+
+
+def _speed_limits(
+    points_m: FloatArray, length_m: float, told_mps: FloatArray | float
+) -> FloatArray:
+    """(N,) speed limits along a lane, m/s: low in bends, falling in time before them.
+
+    Args:
+        points_m, length_m: the lane.
+        told_mps: the highest, (N,) or everywhere.
+    """
     piece_m = length_m / (len(points_m) - 1)
     reach = min(4, (len(points_m) - 1) // 2)  # over 2 m to each side: points are a little rough
-    limits = np.full(len(points_m), SPEED_LIMIT_MPS)
+    limits: FloatArray = np.full(len(points_m), SPEED_LIMIT_MPS)
     if reach:
         chords = points_m[reach:] - points_m[:-reach]
         yaw = np.unwrap(np.arctan2(chords[:, 1], chords[:, 0]))
         curvature = np.abs(yaw[reach:] - yaw[:-reach]) / (reach * piece_m)
         bend_mps = np.sqrt(_LATERAL_MPS2 / np.maximum(curvature, 1e-6))
         limits[reach:-reach] = np.clip(bend_mps, _SLOWEST_MPS, SPEED_LIMIT_MPS)
+    limits = np.minimum(limits, told_mps)
     gain = 2.0 * COMFORTABLE_BRAKE_MPS2 * piece_m
     for index in range(len(limits) - 2, -1, -1):
         limits[index] = min(limits[index], math.sqrt(limits[index + 1] ** 2 + gain))

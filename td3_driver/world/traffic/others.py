@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_driver.driving.routes.road_map import Lane, RoadMap
-from td3_driver.driving.types import Pose
+from td3_driver.driving.types import NO_LIGHTS, Lights, Pose
 from td3_driver.world.bodies.boxes import NOBODY, Bodies, Body, everybody
 from td3_driver.world.bodies.contact import Impulse, collide
 from td3_driver.world.bodies.solid import Solid
@@ -38,19 +38,29 @@ class Others:
     Args:
         road_map, lanes, surface: the roads.
         vehicles, walkers: number of vehicles and of pedestrians, 0 or more.
+        regulated: vehicles obey the map's lights, stop signs and speed limits.
 
     Attributes:
         parked: parked vehicles, which stay when the others are placed anew.
     """
 
     def __init__(
-        self, road_map: RoadMap, lanes: list[Lane], surface: Surface, vehicles: int, walkers: int
+        self,
+        road_map: RoadMap,
+        lanes: list[Lane],
+        surface: Surface,
+        vehicles: int,
+        walkers: int,
+        *,
+        regulated: bool = False,
     ) -> None:
         self._road_map = road_map
+        self._signals = road_map if regulated else None
         self._counts = vehicles, walkers
         self.parked = Parked()
-        self._network = LaneNetwork(road_map.lane_graph) if vehicles else None
-        self._crossings = find_crossings(lanes, surface) if walkers else None
+        graph = road_map.lane_graph
+        self._network = LaneNetwork(graph, regulated=regulated) if vehicles else None
+        self._crossings = find_crossings(lanes, surface, walkers) if walkers else None
         self._traffic: Traffic | None = None
         self._walkers: Walkers | None = None
         self._junction_at = lru_cache(_REMEMBERED)(self._find_junction)
@@ -65,7 +75,9 @@ class Others:
         self.parked.restart()
         if self._network is not None:
             taken_m = self.parked.bodies().poses[:, :2]
-            self._traffic = Traffic(self._network, vehicles, cars, rng, taken_m)
+            self._traffic = Traffic(
+                self._network, vehicles, cars, rng, taken_m, self._signals
+            )
         if self._crossings is not None:
             self._walkers = Walkers(self._crossings, walkers, cars, rng)
 
@@ -74,13 +86,16 @@ class Others:
         """Whether there are any to heed the cars."""
         return self._traffic is not None or self._walkers is not None
 
-    def step(self, dt_s: float, cars: Bodies, still: Bodies = NOBODY) -> None:
+    def step(
+        self, dt_s: float, cars: Bodies, still: Bodies = NOBODY, lights: Lights = NO_LIGHTS
+    ) -> None:
         """Simulate `dt_s`, s.
 
         Args:
             dt_s: simulated time, s.
             cars: the cars that are driven; nobody enters a junction that one is in or near.
             still: other ground to keep free.
+            lights: what the map's lights show.
         """
         self.parked.step(dt_s)
         if not self.heeding:
@@ -90,7 +105,7 @@ class Others:
             self._walkers.step(dt_s, everybody(heeded, self._vehicles_now()))
             heeded = everybody(heeded, self._walkers.ways())
         if self._traffic is not None:
-            self._traffic.step(dt_s, heeded, self._junctions_of(cars))
+            self._traffic.step(dt_s, heeded, self._junctions_of(cars), lights)
 
     def bodies(self) -> Bodies:
         """The bodies of traffic, pedestrians and parked vehicles."""

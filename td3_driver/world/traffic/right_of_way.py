@@ -15,6 +15,7 @@ IntArray = npt.NDArray[np.int64]
 _ASKING_M, _ASKING_S = 8.0, 2.5  # how far before the stop line a vehicle asks
 _ROOM_MARGIN_M = 3.0
 _CLEAR_MARGIN_M = 0.5
+_SAME_PLACE_M = 0.5  # a line where vehicles are held so near before a lane is that lane's
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -23,7 +24,8 @@ class RightOfWay:
 
     A vehicle is let in when it is the first at its stop line, no conflicting lane is occupied or
     granted, no vehicle that came earlier waits for a conflicting lane, and there is room for it
-    behind the junction. So a vehicle that was let in can always leave.
+    behind the junction. So a vehicle that was let in can always leave. Who is held before a lane,
+    by a light or a sign, neither asks for it nor keeps it.
 
     Args:
         network: the lanes.
@@ -39,23 +41,38 @@ class RightOfWay:
         self._rows = np.arange(count)
         self._granted: IntArray = np.zeros(count, np.int64)  # up to this ordinal it may drive
         self._asked_at: IntArray = np.full(count, _NEVER)
+        self._held_m: FloatArray = np.full(count, np.inf)
         self._now = 0
 
     def stop_lines(self) -> FloatArray:
-        """(N,) distances from the front to the next lane not granted, m; inf without one."""
-        return self._next_closed()[1]
+        """(N,) distances from the front to the next lane not granted, m; inf without one.
 
-    def update(self, speed_mps: FloatArray, gap_m: FloatArray, closed_junctions: set[int]) -> None:
+        Those behind a place where the vehicle is held are not told.
+        """
+        stop_m = self._next_closed()[1]
+        return np.where(stop_m < self._held_m, stop_m, np.inf)
+
+    def update(
+        self,
+        speed_mps: FloatArray,
+        gap_m: FloatArray,
+        closed_junctions: set[int],
+        held_m: FloatArray,
+    ) -> None:
         """Grant lanes to vehicles that may enter now.
 
         Args:
             speed_mps: (N,) speeds.
             gap_m: (N,) distance from the front to the vehicle ahead, inf without one.
             closed_junctions: ids of junctions that nobody may enter.
+            held_m: (N,) distance from the front to where the vehicle is held, inf if it is not.
         """
         self._now += 1
+        self._held_m = held_m - _SAME_PLACE_M
+        self._give_back()
         slots, stop_m = self._next_closed()
         asking = (stop_m < _ASKING_M + _ASKING_S * speed_mps) & (stop_m < gap_m)
+        asking &= stop_m < self._held_m
         self._asked_at = np.where(asking, np.minimum(self._asked_at, self._now), _NEVER)
         if not asking.any():
             return
@@ -74,6 +91,13 @@ class RightOfWay:
     def forget(self, index: int) -> None:
         """Revoke all that was granted to a vehicle that left the roads."""
         self._granted[index], self._asked_at[index] = 0, _NEVER
+
+    def _give_back(self) -> None:
+        """Revoke lanes behind the places where vehicles are held."""
+        routes = self._routes
+        begin_m = routes.edges_m[:, :-1][:, AHEAD] - (routes.s_m + self._half_m)[:, None]
+        before = (begin_m < self._held_m[:, None]).sum(axis=1)
+        self._granted = np.minimum(self._granted, routes.ordinals[:, BEHIND] + before)
 
     def _next_closed(self) -> tuple[IntArray, FloatArray]:
         """The slot (N,) of the next lane that is not granted, and the distance (N,) to it, m."""

@@ -29,6 +29,8 @@ class Stretch:
         after: the numbers of the stretches that it leads into.
         begins: no lane leads into it.
         edge: no lane leads into the lanes beside it either: the road begins there.
+        lanes: the lanes that it is of, in order, each with where it begins on the scale of the
+            stretch, m: before its start if an end, or what another stretch has, is cut off.
     """
 
     line_m: FloatArray
@@ -36,6 +38,7 @@ class Stretch:
     after: tuple[int, ...]
     begins: bool
     edge: bool
+    lanes: tuple[tuple[LaneId, float], ...]
 
 
 def stretches_of(graph: networkx.DiGraph) -> list[Stretch]:
@@ -44,13 +47,15 @@ def stretches_of(graph: networkx.DiGraph) -> list[Stretch]:
     number = {chain[0]: index for index, chain in enumerate(chains)}
     whole = [
         Stretch(
-            _line(graph, chain),
+            line_m,
             graph.nodes[chain[0]]["junction_id"],
             tuple(number[key] for key in graph.successors(chain[-1])),
             begins=not graph.in_degree(chain[0]),
             edge=_begins_a_road(graph, chain[0]),
+            lanes=lanes,
         )
         for chain in chains
+        for line_m, lanes in [_line(graph, chain)]
     ]
     return _cut(whole)
 
@@ -79,13 +84,19 @@ def _chains(graph: networkx.DiGraph) -> list[list[LaneId]]:
     return chains
 
 
-def _line(graph: networkx.DiGraph, chain: list[LaneId]) -> FloatArray:
+def _line(
+    graph: networkx.DiGraph, chain: list[LaneId]
+) -> tuple[FloatArray, tuple[tuple[LaneId, float], ...]]:
+    """The middle of a chain of lanes, (N, 2) m, and where along it each of them begins."""
     lanes: list[Lane] = [graph.nodes[key]["lane"] for key in chain]
     line_m = np.concatenate([lane.line_m for lane in lanes])
     wide = np.flatnonzero(np.concatenate([lane.width_m for lane in lanes]) >= NARROWEST_M)
     first = wide[0] if not graph.in_degree(chain[0]) and len(wide) > 1 else 0
     last = wide[-1] if not graph.out_degree(chain[-1]) and len(wide) > 1 else len(line_m) - 1
-    return line_m[first : last + 1]
+    starts = np.cumsum([0, *(len(lane.line_m) for lane in lanes[:-1])])
+    along_m = distances(line_m)
+    begins_m = (along_m[starts] - along_m[first]).tolist()
+    return line_m[first : last + 1], tuple(zip(chain, begins_m, strict=True))
 
 
 def _begins_a_road(graph: networkx.DiGraph, key: LaneId) -> bool:
@@ -118,8 +129,15 @@ def _cut(stretches: list[Stretch]) -> list[Stretch]:
         numbers = [number, *(len(stretches) + len(added) + n for n in range(len(pieces) - 1))]
         ways = [*((n,) for n in numbers[1:]), stretch.after]
         parts = [
-            replace(stretch, line_m=line_m, after=after, begins=False, edge=False)
-            for line_m, after in zip(pieces, ways, strict=True)
+            replace(
+                stretch,
+                line_m=line_m,
+                after=after,
+                begins=False,
+                edge=False,
+                lanes=tuple((key, begin_m - cut_m) for key, begin_m in stretch.lanes),
+            )
+            for line_m, after, cut_m in zip(pieces, ways, [0.0, *cuts_m], strict=True)
         ]
         found[number] = replace(parts[0], begins=stretch.begins, edge=stretch.edge)
         added += parts[1:]

@@ -3,7 +3,8 @@
 
 They keep their distance by the Intelligent Driver Model (Treiber, Hennecke and Helbing, "Congested
 traffic states in empirical observations and microscopic simulations", Physical Review E 62, 2000),
-turn at random where the road parts, and enter a junction when `right_of_way.py` lets them. They
+turn at random where the road parts, and enter a junction when `right_of_way.py` lets them. Where
+there are lights they obey them, stop signs and the map's speed limits (`stop_lines.py`). They
 follow the middle of their lane exactly, and see every other body as a leader where it is in their
 way. Where a lane ends they leave the roads, and others come onto them where one begins.
 """
@@ -16,12 +17,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.types import Pose
+from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.types import NO_LIGHTS, Lights, Pose
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.traffic.lane_network import COMFORTABLE_BRAKE_MPS2, LaneNetwork
 from td3_driver.world.traffic.lane_routes import AHEAD, BEHIND, LaneRoutes
 from td3_driver.world.traffic.placing import NOWHERE, draw_places, room_among
 from td3_driver.world.traffic.right_of_way import RightOfWay
+from td3_driver.world.traffic.stop_lines import StopLines, braking
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -72,6 +75,7 @@ class Traffic:
         cars: poses of the cars that are driven; nobody begins near them.
         rng: draws everything.
         taken_m: (M, 2) places that are taken already.
+        signals: the map whose lights and stop signs they obey, if they do.
 
     Attributes:
         routes: the routes of the vehicles.
@@ -87,6 +91,7 @@ class Traffic:
         cars: Sequence[Pose],
         rng: np.random.Generator,
         taken_m: FloatArray = NOWHERE,
+        signals: RoadMap | None = None,
     ) -> None:
         lanes, s_m = _places(network)
         points_m = network.points(lanes, s_m)
@@ -100,6 +105,8 @@ class Traffic:
         self._half_m = self._sizes_m[:, 0] / 2.0
         self._colors_bgr = _COLORS_BGR[rng.integers(len(_COLORS_BGR), size=count)]
         self._haste = rng.uniform(*_HASTE, count)
+        if signals is not None:  # who obeys lights keeps to limits, too
+            self._haste = np.minimum(self._haste, 1.0)
         self._rng = rng
         self._actor_ids = FIRST_ACTOR_ID + self._rows
         self._next_id = FIRST_ACTOR_ID + count
@@ -111,25 +118,43 @@ class Traffic:
             rng,
         )
         self._right_of_way = RightOfWay(network, self.routes, self._sizes_m[:, 0])
+        self._stop_lines: StopLines | None = None
         self._speed_mps: FloatArray = 0.5 * self._wanted_speed() * ~self.routes.outside
+        if signals is not None:
+            self._stop_lines = StopLines(network, signals, self.routes, self._sizes_m[:, 0])
+            self._speed_mps = np.minimum(self._speed_mps, self._stop_lines.stopping_mps())
         self._poses = self._places_now()
         self._yaw_rates_radps: FloatArray = np.zeros(count)
         self._accelerations_mps2: FloatArray = np.zeros((count, 2))
 
-    def step(self, dt_s: float, others: Bodies, closed_junctions: set[int]) -> None:
+    def step(
+        self,
+        dt_s: float,
+        others: Bodies,
+        closed_junctions: set[int],
+        lights: Lights = NO_LIGHTS,
+    ) -> None:
         """Drive for `dt_s`.
 
         Args:
             dt_s: simulated time, s.
             others: the cars that are driven, and the ground that everybody else needs.
             closed_junctions: OpenDRIVE's ids of junctions that nobody enters now.
+            lights: what the lights of `signals` show.
         """
         wanted_mps = self._wanted_speed()
         gap_m, leader_mps = self._leaders()
         acceleration = self._idm(wanted_mps, gap_m, leader_mps)
         for gap, speed in self._in_the_way(others):
             acceleration = np.minimum(acceleration, self._idm(wanted_mps, gap, speed))
-        self._right_of_way.update(self._speed_mps, gap_m, closed_junctions)
+        held_m: FloatArray = np.full(len(self._rows), np.inf)
+        if self._stop_lines is not None:
+            held_m = self._stop_lines.held(lights, self._speed_mps)
+            stop = self._idm(wanted_mps, held_m, np.zeros_like(held_m))
+            # The model brakes hard for what it sees late, as a light that changes.
+            needed = np.maximum(braking(self._speed_mps, held_m), COMFORTABLE_BRAKE_MPS2)
+            acceleration = np.minimum(acceleration, np.maximum(stop, -needed))
+        self._right_of_way.update(self._speed_mps, gap_m, closed_junctions, held_m)
         stop_m = self._right_of_way.stop_lines()
         stop = self._idm(wanted_mps, stop_m, np.zeros_like(stop_m))
         acceleration = np.minimum(acceleration, stop)
@@ -201,6 +226,8 @@ class Traffic:
         """Turn a vehicle into a new one on another lane."""
         self.routes.put(index, lane, s_m)
         self._right_of_way.forget(index)
+        if self._stop_lines is not None:
+            self._stop_lines.forget(index)
         self._speed_mps[index] = speed_mps
         self._poses = self._places_now()
         self._yaw_rates_radps[index], self._accelerations_mps2[index] = 0.0, 0.0

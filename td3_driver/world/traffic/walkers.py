@@ -18,14 +18,15 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.ground.lane_paint import places_along
 from td3_driver.world.ground.surface import LANE, OBSTACLE, Surface
-from td3_driver.world.traffic.placing import draw_places
+from td3_driver.world.traffic.placing import draw_places, room_among
 
 FloatArray = npt.NDArray[np.float64]
 
 FIRST_ACTOR_ID = 2000
 MASS_KG = 75.0
 
-_SPACING_M = 15.0
+# Crossings are as far apart as there is room for the pedestrians.
+_SPACINGS_M = (15.0, 7.5, 3.75)
 _FROM_KERB_M = 1.3  # where they wait, on the pavement
 _WIDEST_ROAD_M = 20.0
 _STEP_M = 0.25
@@ -47,11 +48,22 @@ class Crossings:
     ends_m: FloatArray
 
 
-def find_crossings(lanes: list[Lane], surface: Surface) -> Crossings:
-    """All places where a straight line leads over the lanes to a pavement on the other side."""
+def find_crossings(lanes: list[Lane], surface: Surface, count: int) -> Crossings:
+    """Places where a straight line leads over the lanes to a pavement on the other side.
+
+    There are at least as many as `count` pedestrians need, if the roads have them.
+    """
+    for spacing_m in _SPACINGS_M:
+        crossings = _crossings_at(lanes, surface, spacing_m)
+        if room_among(crossings.starts_m) >= count:
+            break
+    return crossings
+
+
+def _crossings_at(lanes: list[Lane], surface: Surface, spacing_m: float) -> Crossings:
     starts, ends = [], []
     reach = np.arange(0.0, _WIDEST_ROAD_M, _STEP_M)
-    for place in places_along(lanes, _SPACING_M):
+    for place in places_along(lanes, spacing_m):
         across = np.array([-np.sin(place.yaw_rad), np.cos(place.yaw_rad)])
         if place.lane.edge_on_left:
             across = -across

@@ -38,7 +38,7 @@ figure_style = matplotlib.rc_context(
 """Decorates functions that draw a figure for `picture`."""
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("td3_driver.evaluation"),
+    loader=PackageLoader("td3_driver.reports"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -47,7 +47,7 @@ _TEMPLATES = Environment(
 
 
 def render(template: str, **context: object) -> str:
-    """Render a template of `evaluation/templates/`, e.g. `evaluate.html.jinja`.
+    """Render a template of `reports/templates/`, e.g. `evaluate.html.jinja`.
 
     Templates extend `base.html.jinja` with the blocks `title` and `content`.
     """

@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of each episode, their means with 95 % intervals, and one score."""
+"""Measures of each episode, and one score."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
+
+from td3_driver.driving.judging.infractions import COLLISIONS, Infraction, Kind
+from td3_driver.driving.judging.rules import Rules
 
 FloatArray = NDArray[np.float64]
 
-# The CARLA leaderboard's factors (leaderboard.carla.org, "Driving score"), by what was hit.
-COLLISION_FACTORS = {"pedestrian": 0.50, "vehicle": 0.60, "static": 0.65}
 # A car that never came further than this along its route never pulled away.
 STARTED_M = 2.0
-RESAMPLES = 10_000
-_WILSON_Z = 1.959963984540054  # 95 %, two-sided
 
 # The score's factors are one half at these values.
 HALF_RMSE_M = 0.5
@@ -36,7 +35,9 @@ class Trace:
         speed_limit_mps: the speed to drive and not to exceed, m/s.
         reason: why the episode ended, as in `episode.Outcome`.
         completion: share of the route that was driven, in [0, 1].
-        struck: what the car collided with, keys of `COLLISION_FACTORS`.
+        rules: by which the drive was judged.
+        infractions: those of the drive, as `Judge.infractions`.
+        not_measured: the kinds of infractions that could not be found, and why.
         route_m: (M, 2) float64, the route's points, ROS map frame.
         poses: (N + 1, 3) float64, x and y in m and yaw in rad, ROS map frame.
         s_m: (N + 1,) float64, place along the route, m.
@@ -48,6 +49,7 @@ class Trace:
         ttc_s: (N + 1,) float64, time to collision with the road user ahead, s; inf where there is
             none or the gap grows; see `road_users.Leader`.
         terminated: the episode ended in a terminal state; else it was truncated.
+        lights_crossed: how many traffic lights the car crossed, whatever they showed.
     """
 
     step_s: float
@@ -55,7 +57,9 @@ class Trace:
     speed_limit_mps: float
     reason: str
     completion: float
-    struck: tuple[str, ...]
+    rules: Rules
+    infractions: tuple[Infraction, ...]
+    not_measured: Mapping[Kind, str]
     route_m: FloatArray
     poses: FloatArray
     s_m: FloatArray
@@ -65,6 +69,12 @@ class Trace:
     rewards: FloatArray
     ttc_s: FloatArray
     terminated: bool
+    lights_crossed: int = 0
+
+    @property
+    def struck(self) -> tuple[Kind, ...]:
+        """The collisions that count, by what the car collided with."""
+        return tuple(each.kind for each in self.infractions if each.kind in COLLISIONS)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,9 @@ class EpisodeMetrics:
 
     `steer_rate_rms` (1/s) and `mean_abs_steer_change` (per step) are of the steer in
     `Trace.actions`. `distance_m` is along the route. `min_ttc_s` is None if the car never came
-    closer to a road user ahead.
+    closer to a road user ahead. `infractions` counts those of each kind that the rules know; None:
+    not measured. `driving_score_2_0` is by the penalty of the CARLA leaderboard 2.0, where that of
+    2.1 counts, else None. `outside_lanes_share` is that of the driven way.
     """
 
     reason: str
@@ -95,6 +107,10 @@ class EpisodeMetrics:
     mean_abs_steer_change: float
     never_started: bool
     min_ttc_s: float | None
+    infraction_penalty: float
+    driving_score_2_0: float | None
+    infractions: dict[str, int | None]
+    outside_lanes_share: float
 
 
 def measure(trace: Trace) -> EpisodeMetrics:
@@ -103,7 +119,8 @@ def measure(trace: Trace) -> EpisodeMetrics:
     speed_mps, lateral_m = trace.speed_mps[1:], trace.lateral_m[1:]
     steer_change = np.diff(trace.actions[:, 0])
     jerk_mps3 = np.diff(trace.speed_mps, n=2) / trace.step_s**2
-    penalty = math.prod(COLLISION_FACTORS[kind] for kind in trace.struck)
+    penalty, older = trace.rules.penalty(trace.infractions), trace.rules.older
+    counted = Counter(each.kind for each in trace.infractions)
     driving_score = trace.completion * penalty
     tracking_m = _rms(lateral_m)
     abs_change = _mean(np.abs(steer_change))
@@ -115,7 +132,8 @@ def measure(trace: Trace) -> EpisodeMetrics:
     )
     return EpisodeMetrics(
         reason=trace.reason,
-        success=trace.reason == "route_end" and not trace.struck,
+        success=trace.reason == "route_end"
+        and not (trace.struck and trace.rules.collisions_fail),
         route_length_m=trace.route_length_m,
         completion=trace.completion,
         driving_score=driving_score,
@@ -133,6 +151,15 @@ def measure(trace: Trace) -> EpisodeMetrics:
         mean_abs_steer_change=abs_change,
         never_started=trace.completion * trace.route_length_m < STARTED_M,
         min_ttc_s=float(trace.ttc_s.min()) if np.isfinite(trace.ttc_s).any() else None,
+        infraction_penalty=penalty,
+        driving_score_2_0=None if older is None else trace.completion * older(trace.infractions),
+        infractions={
+            kind.value: None if kind in trace.not_measured else counted[kind]
+            for kind in trace.rules.kinds
+        },
+        outside_lanes_share=sum(
+            (each.share for each in trace.infractions if each.kind == Kind.OUTSIDE), 0.0
+        ),
     )
 
 
@@ -166,127 +193,6 @@ def quality(*, rmse_m: float, steer_change: float, overspeed_mps: float, pace: f
         * _falling(overspeed_mps, HALF_OVERSPEED_MPS)
         * min(max(pace, 0.0), 1.0)
     )
-
-
-Number = Callable[[EpisodeMetrics], float]
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class _Ratio:
-    """A sum over episodes divided by another sum; with `root` its square root.
-
-    It is not a mean of the episodes' own ratios: an episode without any distance has no rate, and
-    its collisions would be lost. Means over time weight an episode by its number of steps, so that
-    one that ends at once does not count like a whole drive.
-    """
-
-    total: Number
-    over: Number
-    root: bool = False
-
-    def __call__(self, totals: FloatArray, overs: FloatArray) -> FloatArray:
-        """The ratio of both sums over the last axis."""
-        ratio = totals.sum(axis=-1) / overs.sum(axis=-1)
-        return np.asarray(np.sqrt(ratio) if self.root else ratio)
-
-
-def _per_episode(value: Number) -> _Ratio:
-    return _Ratio(value, lambda episode: 1.0)
-
-
-def _per_step(value: Number) -> _Ratio:
-    return _Ratio(lambda episode: value(episode) * episode.steps, _steps)
-
-
-def _rms_of_steps(value: Number) -> _Ratio:
-    return _Ratio(lambda episode: value(episode) ** 2 * episode.steps, _steps, root=True)
-
-
-def _steps(episode: EpisodeMetrics) -> float:
-    return float(episode.steps)
-
-
-_MEANS = {
-    "success_rate": _per_episode(lambda episode: float(episode.success)),
-    "route_completion": _per_episode(lambda episode: episode.completion),
-    "driving_score": _per_episode(lambda episode: episode.driving_score),
-    "score": _per_episode(lambda episode: episode.score),
-    "collisions_per_km": _Ratio(
-        lambda episode: float(episode.collisions), lambda episode: episode.distance_m / 1e3
-    ),
-    "lateral_rmse_m": _rms_of_steps(lambda episode: episode.lateral_rmse_m),
-    "mean_speed_mps": _per_step(lambda episode: episode.mean_speed_mps),
-    "jerk_rms_mps3": _rms_of_steps(lambda episode: episode.jerk_rms_mps3),
-    "steer_rate_rms": _rms_of_steps(lambda episode: episode.steer_rate_rms),
-    "mean_abs_steer_change": _per_step(lambda episode: episode.mean_abs_steer_change),
-}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes and its 95 % interval.
-
-    The mean is None for a rate over no distance; so is its interval. The interval is None for one
-    episode alone, but for `success_rate` and `collisions_per_km`.
-    """
-
-    mean: float | None
-    interval: Interval | None
-
-
-def summarise(episodes: Sequence[EpisodeMetrics], seed: int = 0) -> dict[str, Estimate]:
-    """Means over episodes with 95 % confidence intervals.
-
-    The interval of `success_rate` is Wilson's (1927), that of `collisions_per_km` Garwood's (1936)
-    for rare events, both of which say how little a few drives without a failure prove. The others
-    are percentiles of a bootstrap over episodes (Efron 1979), `RESAMPLES` of them, drawn with
-    `seed`.
-
-    Raises:
-        ValueError: no episode.
-    """
-    if not episodes:
-        raise ValueError("metrics: no episode to summarise")
-    count = len(episodes)
-    drawn = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
-    estimates = {}
-    for name, ratio in _MEANS.items():
-        totals = np.array([ratio.total(episode) for episode in episodes])
-        overs = np.array([ratio.over(episode) for episode in episodes])
-        events, over = round(float(totals.sum())), float(overs.sum())
-        if not over:
-            estimates[name] = Estimate(None, None)
-            continue
-        interval: Interval | None = None
-        if name == "success_rate":
-            interval = wilson(events, count)
-        elif name == "collisions_per_km":
-            low, high = garwood(events)
-            interval = (low / over, high / over)
-        elif count > 1:
-            low, high = np.percentile(ratio(totals[drawn], overs[drawn]), (2.5, 97.5))
-            interval = (float(low), float(high))
-        estimates[name] = Estimate(float(ratio(totals, overs)), interval)
-    return estimates
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's 95 % score interval of a rate."""
-    rate, z2 = successes / trials, _WILSON_Z**2
-    middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
-    half = _WILSON_Z * spread / (1 + z2 / trials)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
-def garwood(events: int) -> Interval:
-    """Garwood's exact 95 % interval of the expected number of events where so many were seen.
-
-    A Poisson count's limits are quantiles of the gamma distribution.
-    """
-    low = float(gammaincinv(events, 0.025)) if events else 0.0
-    return low, float(gammaincinv(events + 1, 0.975))
 
 
 def _falling(value: float, half: float) -> float:

@@ -11,8 +11,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from td3_driver.evaluation.evaluate import Drive
-from td3_driver.evaluation.page import figure_style
+from td3_driver.driving.judging.infractions import Kind
+from td3_driver.measures.drives import Drive
+from td3_driver.reports.page import figure_style
 
 # Seen on light and on dark screens alike.
 _LANE, _GOOD, _BAD = "#8a909c", "#3b82d6", "#d43a2f"
@@ -22,16 +23,17 @@ _WORST_ERROR_M = 1.0
 
 @figure_style
 def on_the_map(drives: Sequence[Drive], size_in: tuple[float, float]) -> Figure:
-    """Drives on one map, coloured by their distance from the route; a cross where one failed."""
+    """Drives on one map, coloured by their distance from the route; crosses where they failed."""
     figure = Figure(figsize=size_in, layout="constrained")
     axes = figure.add_subplot(aspect="equal")
     axes.grid(visible=False)
-    lanes = drives[0].course.road_map.lane_graph.nodes(data="line_m")
+    lanes = drives[0].road_map.lane_graph.nodes(data="line_m")
     axes.add_collection(LineCollection([line_m for _, line_m in lanes], colors=_LANE, alpha=0.5))
     for drive in drives:
         colored = _colored_path(drive)
         axes.add_collection(colored)
         _mark_ends(axes, drive)
+    _mark_infractions(axes, drives)
     figure.colorbar(colored, ax=axes, label="distance from the route (m)", shrink=0.8)
     axes.autoscale_view()
     axes.set_xlabel("x, east (m)")
@@ -72,6 +74,18 @@ def _colored_path(drive: Drive) -> LineCollection:
     )
     colored.set_clim(0.0, _WORST_ERROR_M)
     return colored
+
+
+def _mark_infractions(axes: Axes, drives: Sequence[Drive]) -> None:
+    """A diamond at each infraction, in a colour of its kind."""
+    found = [each for drive in drives for each in drive.trace.infractions]
+    for number, kind in enumerate(Kind):
+        at_m = [(each.x_m, each.y_m) for each in found if each.kind == kind]
+        if at_m:
+            color, label = f"C{number % 10}", kind.value.replace("_", " ")
+            axes.plot(*np.array(at_m).T, "D", color=color, ms=5.0, mew=0.0, label=label)
+    if found:
+        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
 
 
 def _mark_ends(axes: Axes, drive: Drive) -> None:

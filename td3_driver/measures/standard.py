@@ -8,7 +8,7 @@ else a wider `off_road_m` or a lower target speed would make a better driver.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from td3_driver.driving.episode import EpisodeConfig
 from td3_driver.driving.reward import BLOCKED_SHARE, RewardConfig
@@ -50,6 +50,24 @@ def limits(length_m: float, step_s: float, speed_limit_mps: float) -> EpisodeCon
         stuck_steps=round(STUCK_S / step_s),
         reward=replace(_REWARD, target_speed_mps=speed_limit_mps),
     )
+
+
+@dataclass(frozen=True)
+class RouteLimits(EpisodeConfig):
+    """The limits for any route: `limits` of its length.
+
+    Attributes:
+        step_s: time between two frames, s.
+    """
+
+    off_road_m: float = _LIMITS.off_road_m
+    wrong_way_rad: float = _LIMITS.wrong_way_rad
+    reward: RewardConfig = _REWARD
+    step_s: float = 0.05
+
+    def for_route(self, length_m: float) -> EpisodeConfig:
+        """Return the limits of a route of this length, m."""
+        return limits(length_m, self.step_s, self.reward.target_speed_mps)
 
 
 def to_mapping() -> dict[str, float]:
