@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from builtin_interfaces.msg import Time
@@ -168,7 +169,7 @@ class Intake:
         wires.listen(Odometry, topics.of("odometry"), on_odometry, odometry)
         # The first camera's last: a world that publishes it last has then sent the rest.
         for camera in reversed(range(len(topics.images))):
-            on_image = with_info(self._on_image_of(camera))
+            on_image = with_info(partial(self._on_image, camera))
             wires.listen(Image, topics.images[camera], on_image, frames)
 
     def begin(self) -> None:
@@ -192,23 +193,18 @@ class Intake:
     def _on_override(self, message: Bool) -> None:
         self.override = message.data
 
-    def _on_image_of(self, camera: int) -> Callable[[Image, dict[str, int]], None]:
-        """Return what takes in the images of a camera."""
-        topic, alone = self._topics.images[camera], len(self._topics.images) == 1
-
-        def on_image(message: Image, info: dict[str, int]) -> None:
-            if not self.active:
-                return
-            self.images_s[topic] = time.monotonic()
-            self._sent_ns = info[SENT_NS]
-            picture = message if alone else self._cameras.image(camera, message)
-            if picture is None:
-                return
-            self.lone = message
-            self.cadence.picture(stamp_ns(message.header.stamp))
-            self._pairs(self._pairing.image(picture, self._sent_ns))
-
-        return on_image
+    def _on_image(self, camera: int, message: Image, info: dict[str, int]) -> None:
+        if not self.active:
+            return
+        self.images_s[self._topics.images[camera]] = time.monotonic()
+        self._sent_ns = info[SENT_NS]
+        alone = len(self._topics.images) == 1
+        picture = message if alone else self._cameras.image(camera, message)
+        if picture is None:
+            return
+        self.lone = message
+        self.cadence.picture(stamp_ns(message.header.stamp))
+        self._pairs(self._pairing.image(picture, self._sent_ns))
 
     def _on_odometry(self, message: Odometry, info: dict[str, int]) -> None:
         if not self.active:
