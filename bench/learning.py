@@ -28,12 +28,13 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import act
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import WHOLE_VIEW, Picture, Situation, Vector, ViewConfig
+from td3_driver.driving.observation import Situation, Vector
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.routing import RandomRoutes
+from td3_driver.driving.view import WHOLE_VIEW, Picture, ViewConfig
 from td3_driver.evaluation.closed_loop import drive
 from td3_driver.measures import standard
 from td3_driver.online.meaning import of_experience

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import yaml
 
 from td3_driver.agent.config import AgentConfig
-from td3_driver.driving.observation import Mount
 from td3_driver.driving.roles import DrivingConfig
+from td3_driver.driving.view import Mount
 from td3_driver.share import preset_names, share_directory
 
 T = TypeVar("T")

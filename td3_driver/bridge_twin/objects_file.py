@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the bridge's `objects.json`: the ego car and its sensors.
+"""Reads and writes the bridge's `objects.json`: the ego car and its sensors.
 
 The format is that of carla_spawn_objects: metres, degrees, right-handed axes (pitch positive looks
 down); every further key of a sensor is an attribute of CARLA's blueprint.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_driver.driving.types import Pose
+from td3_driver.driving.view import Mount, ViewConfig
 from td3_driver.world.camera.camera import CameraConfig
 
 VEHICLE = "vehicle.tesla.model3"
@@ -153,6 +154,39 @@ def _camera(given: CameraConfig) -> Sensor:
     }
     at = (given.x_m, given.y_m, given.z_m, given.roll_deg, given.pitch_deg, given.yaw_deg)
     return Sensor(CAMERA, given.id, Mounting(*at), attributes)
+
+
+def write_car(
+    usual: Path, view: ViewConfig, folder: Path, size_px: tuple[int, int] | None = None
+) -> Path:
+    """Write an objects file into a folder, its car with a view's cameras; return its path.
+
+    Args:
+        usual: the objects file, whose last object is a car with one camera.
+        view: where cameras are and how they look.
+        folder: where to write it, by the same name.
+        size_px: width and height of the pictures, if other than in the file.
+    """
+    car = json.loads(usual.read_text())
+    sensors = car["objects"][-1]["sensors"]
+    (number,) = (number for number, sensor in enumerate(sensors) if "fov" in sensor)
+    camera = {**sensors[number], "fov": view.fov_deg}
+    if size_px is not None:
+        camera["image_size_x"], camera["image_size_y"] = size_px
+    cameras = [camera]
+    if view.cameras:
+        # The first camera's last: who has its picture has the rest.
+        cameras = [_mounted(camera, mount) for mount in (*view.beside, view.cameras[0])]
+    sensors[number : number + 1] = cameras
+    file = folder / usual.name
+    file.write_text(json.dumps(car, indent=2))
+    return file
+
+
+def _mounted(camera: Mapping[str, Any], mount: Mount) -> dict[str, Any]:
+    """Return a camera as an entry of an objects file, at its place on the car."""
+    place = dict(zip(("x", "y", "z", "pitch", "yaw"), mount.pose, strict=True))
+    return {**camera, "id": mount.id, "spawn_point": {**place, "roll": 0.0}}
 
 
 def read_car(path: Path, role_name: str, camera: str) -> Car:

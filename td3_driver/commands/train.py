@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from td3_driver.arguments import (
     DIFFICULTIES,
@@ -30,7 +29,6 @@ from td3_driver.arguments import (
 )
 
 if TYPE_CHECKING:
-    from td3_driver.driving.observation import Mount, ViewConfig
     from td3_driver.online.run_folder import RunFolder
     from td3_driver.ros.train.carla import CarlaOptions
 
@@ -161,6 +159,7 @@ def _domain(text: str) -> str:
 
 def _train(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither ROS nor shapely.
+    from td3_driver.bridge_twin.objects_file import write_car
     from td3_driver.configuration import load_configuration
     from td3_driver.online.run_folder import record
     from td3_driver.ros.recorder_node import recorder_parameters
@@ -213,10 +212,10 @@ def _train(args: argparse.Namespace) -> int:
         place = world.town
     run = _folder(args, place)  # last, when nothing else is wrong
     if isinstance(world, CarlaOptions):
-        world = replace(world, objects_file=_car_seen_through(view, run))
+        world = replace(world, objects_file=write_car(_car(), view, run.path))
     elif view.cameras:
         size_px = WorldConfig.image_width, WorldConfig.image_height  # as `evaluate`'s
-        file = _car_seen_through(view, run, size_px)
+        file = write_car(_car(), view, run.path, size_px)
         world = {**world, "objects_definition_file": str(file), "camera": view.cameras[0].id}
     record(run, {"world": world.record() if isinstance(world, CarlaOptions) else world})
     driver = {
@@ -265,7 +264,6 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
         ValueError: an option cannot be used with a server that runs.
     """
     from td3_driver.ros.train.carla import LOCAL, CarlaError, CarlaOptions, find_bridge, listens
-    from td3_driver.share import share_directory
     from td3_driver.world.roads.generation import roads_of
 
     bridge = find_bridge()
@@ -302,43 +300,15 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
         server=server,
         town=args.town or town,
         role_name=ROLE_NAME,
-        objects_file=share_directory() / "config" / "ego_vehicle.json",
+        objects_file=_car(),
         lockstep=args.stepping == "lockstep",
     )
 
 
-def _car_seen_through(
-    view: ViewConfig, run: RunFolder, size_px: tuple[int, int] | None = None
-) -> Path:
-    """Return the objects file of a car with the view's cameras, in the run's folder.
-
-    `size_px`: width and height of their pictures, if other than in the file that we ship.
-    """
+def _car() -> Path:
     from td3_driver.share import share_directory
 
-    usual = share_directory() / "config" / "ego_vehicle.json"
-    car = json.loads(usual.read_text())
-    sensors = car["objects"][-1]["sensors"]
-    (number,) = (number for number, sensor in enumerate(sensors) if "fov" in sensor)
-    camera = {**sensors[number], "fov": view.fov_deg}
-    if size_px is not None:
-        camera["image_size_x"], camera["image_size_y"] = size_px
-    if view.cameras:
-        # The first camera's last: who has its picture has the rest.
-        cameras = [_mounted(camera, mount) for mount in (*view.beside, view.cameras[0])]
-    else:
-        cameras = [camera]
-    sensors[number : number + 1] = cameras
-    file = run.path / usual.name
-    file.write_text(json.dumps(car, indent=2))
-    return file
-
-
-def _mounted(camera: Mapping[str, Any], mount: Mount) -> dict[str, Any]:
-    """Return a camera as an entry of an objects file, at its place on the car."""
-    x, y, z, pitch, yaw = mount.pose
-    place = {"x": x, "y": y, "z": z, "roll": 0.0, "pitch": pitch, "yaw": yaw}
-    return {**camera, "id": mount.id, "spawn_point": place}
+    return share_directory() / "config" / "ego_vehicle.json"
 
 
 def _evaluator(args: argparse.Namespace, run: RunFolder) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from td3_driver.driving.episode import Episode, EpisodeConfig, Outcome
 from td3_driver.driving.judging.infractions import UNKNOWN, Impact, Moment
 from td3_driver.driving.judging.judge import Judge
-from td3_driver.driving.observation import Picture, Situation, frame_of
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reset import Reset, ResetRequest
 from td3_driver.driving.reward import Action
@@ -38,6 +38,7 @@ from td3_driver.driving.safety import (
     safe_action,
 )
 from td3_driver.driving.types import FULL_BRAKE, NO_LIGHTS, Control, EgoState, Lights
+from td3_driver.driving.view import Picture, frame_of
 
 _COLLISIONS_KEPT = 100
 MakeJudge = Callable[[RoadMap, Route, Moment], Judge]

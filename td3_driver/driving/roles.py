@@ -8,18 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
-from td3_driver.driving.observation import (
-    Observation,
-    Perception,
-    Picture,
-    Situation,
-    Vector,
-    ViewConfig,
-)
+from td3_driver.driving.observation import Observation, Perception, Situation, Vector
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.spaces import Spaces, spaces
 from td3_driver.driving.types import Control, Pose
+from td3_driver.driving.view import Picture, ViewConfig
 
 # With the values at which they change nothing: a list of the usual camera alone does not, either.
 _YOUNGER_OF_VIEW: Mapping[str, Sequence[object]] = {

@@ -7,13 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from td3_driver.driving.observation import (
-    FRAME_COUNT,
-    ViewConfig,
-    privileged_layout,
-    vector_layout,
-)
+from td3_driver.driving.observation import FRAME_COUNT, privileged_layout, vector_layout
 from td3_driver.driving.safety import ACTION_LAYOUT
+from td3_driver.driving.view import ViewConfig
 
 
 @dataclass(frozen=True)

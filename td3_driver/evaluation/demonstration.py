@@ -11,11 +11,12 @@ import numpy as np
 
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import Picture, Situation, Vector
+from td3_driver.driving.observation import Situation, Vector
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Policy
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.safety import ACTION_DIM
+from td3_driver.driving.view import Picture
 from td3_driver.evaluation.closed_loop import drive
 from td3_driver.evaluation.policies import InformedPursuit
 from td3_driver.online.meaning import of_experience

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from td3_driver import signals
 from td3_driver.bags.writing import open_writer
 from td3_driver.driving.judging.rules import STRICT, Rules
-from td3_driver.driving.observation import WHOLE_VIEW, ViewConfig
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.roles import DrivingConfig, Policy
 from td3_driver.driving.routes.course_routes import course_seed
@@ -23,6 +22,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.routes.route_files import PlannedRoute, Weather
 from td3_driver.driving.routes.routing import GivenRoutes, RandomRoutes, RouteSource
+from td3_driver.driving.view import WHOLE_VIEW, ViewConfig
 from td3_driver.evaluation.closed_loop import Frame, drive_route
 from td3_driver.evaluation.drive_recorder import DriveRecorder
 from td3_driver.measures import standard

@@ -14,11 +14,11 @@ from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import ActorPolicy
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
-from td3_driver.driving.observation import Picture
 from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.roles import Command, Report
 from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.driving.types import Control, EgoState, Lights
+from td3_driver.driving.view import Picture
 from td3_driver.learner.client import LearnerClient, Then
 from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
 from td3_driver.learner.reach import Reach

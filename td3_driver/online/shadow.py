@@ -18,7 +18,7 @@ import numpy as np
 from td3_driver.driving.continuity import GAP_NS
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.messages.synchronisation import driven
-from td3_driver.driving.observation import Picture, Situation, frame_of
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.roles import DrivingConfig, Policy
@@ -29,6 +29,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import ACTION_DIM, safe_action
 from td3_driver.driving.types import NO_LIGHTS, EgoState, Lights
+from td3_driver.driving.view import Picture, frame_of
 from td3_driver.online.timing import Cadence
 
 REMEMBERED = 20  # frames that are remembered, as their command or route may still come

@@ -23,7 +23,7 @@ from td3_driver.driving.continuity import GAP_NS, furthest_m
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
 from td3_driver.driving.messages.synchronisation import PICTURES_KEPT
-from td3_driver.driving.observation import Picture, Situation, ViewConfig, frame_of
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.map_matching import driven_route
@@ -32,6 +32,7 @@ from td3_driver.driving.routes.regulations import Regulations
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import ACTION_DIM, action_of
 from td3_driver.driving.types import Control, EgoState
+from td3_driver.driving.view import Picture, ViewConfig, frame_of
 from td3_driver.playback.drive_log import DriveLog
 from td3_driver.playback.progress import Progress
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from td3_driver.driving.observation import ViewConfig
+from td3_driver.driving.view import ViewConfig
 
 VOLATILE_10 = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # In lock-step the embedded world is ten times as fast as the bridge: this depth gives a recorder

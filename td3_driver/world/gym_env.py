@@ -14,13 +14,14 @@ import gymnasium
 import numpy as np
 
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.observation import Picture, Situation
+from td3_driver.driving.observation import Situation
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.reward import Action
 from td3_driver.driving.roles import Command, DrivingConfig, Report
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.spaces import Spaces
 from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.driving.view import Picture
 from td3_driver.world.loop import advance
 from td3_driver.world.roads.generation import generate_opendrive, road_seed
 from td3_driver.world.simulation import Simulation, WorldConfig

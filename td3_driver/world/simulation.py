@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.observation import ViewConfig
 from td3_driver.driving.routes.road_map import NARROWEST_M, RoadMap
 from td3_driver.driving.types import NO_LIGHTS, Control, EgoState, Lights, Pose
+from td3_driver.driving.view import ViewConfig
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.vehicle import MODEL_3

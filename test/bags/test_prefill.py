@@ -19,8 +19,8 @@ from td3_driver.agent.demonstrations import Demonstrations
 from td3_driver.bags.reading import BagError
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.checkpoints.provenance import package_version
-from td3_driver.driving.observation import ViewConfig
 from td3_driver.driving.roles import DrivingConfig
+from td3_driver.driving.view import ViewConfig
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.online.meaning import of_experience
 from td3_driver.playback.prefill import Prefilled, prefill

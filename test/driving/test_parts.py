@@ -13,10 +13,7 @@ from td3_driver.driving.demand import NO_DEMAND, Demand
 from td3_driver.driving.episode import Episode, EpisodeConfig
 from td3_driver.driving.observation import (
     FrameStack,
-    Mount,
     Perception,
-    ViewConfig,
-    frame_of,
     privileged_observation,
     vector_observation,
 )
@@ -27,6 +24,7 @@ from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.safety import SafetyConfig, control_of, safe_action
 from td3_driver.driving.types import EgoState, Pose, wrap_angle
+from td3_driver.driving.view import Mount, ViewConfig, frame_of
 
 EAST = Route(np.array([(0.0, 0.0), (100.0, 0.0)]))
 

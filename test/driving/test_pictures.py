@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from td3_driver.driving.messages.pictures import ImageError, compressed_pixels, pixels
-from td3_driver.driving.observation import ViewConfig, frame_of
+from td3_driver.driving.view import ViewConfig, frame_of
 
 HEIGHT, WIDTH = 96, 128
 

@@ -17,13 +17,14 @@ from td3_driver.driving.demand import NO_DEMAND, SIGHT_M, Demand
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import Episode, Outcome
 from td3_driver.driving.lookout import STOPPED_MPS
-from td3_driver.driving.observation import Picture, Vector
+from td3_driver.driving.observation import Vector
 from td3_driver.driving.reward import Action, reward_terms
 from td3_driver.driving.road_users import FRONT_M
 from td3_driver.driving.routes.regulations import Regulations
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route, RoutePlace
 from td3_driver.driving.types import NO_LIGHTS, EgoState, Lights, LightState, Pose
+from td3_driver.driving.view import Picture
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.policies import BASELINES, Pursuit
 from td3_driver.measures import standard

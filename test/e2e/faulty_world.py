@@ -25,9 +25,9 @@ from std_srvs.srv import Trigger
 from td3_driver.bridge_twin.messages import TickMessages
 from td3_driver.driving.messages.decoding import control_of, pose_of, stamp_ns
 from td3_driver.driving.messages.topics import WORLD_INFO
-from td3_driver.driving.observation import WHOLE_VIEW, ViewConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control
+from td3_driver.driving.view import WHOLE_VIEW, ViewConfig
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import MESSAGES, stamp_of
 from td3_driver.world.roads.generation import generate_opendrive

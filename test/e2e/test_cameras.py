@@ -13,8 +13,8 @@ import pytest
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.messages.decoding import stamp_ns
-from td3_driver.driving.observation import Mount, ViewConfig
 from td3_driver.driving.types import FULL_BRAKE
+from td3_driver.driving.view import Mount, ViewConfig
 from td3_driver.online.meaning import of_experience
 from td3_driver.playback.prefill import prefill
 from td3_driver.playback.progress import Progress

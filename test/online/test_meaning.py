@@ -6,16 +6,12 @@ import pytest
 
 from td3_driver.configuration import ConfigurationError, configuration_from
 from td3_driver.driving.demand import NO_DEMAND, Demand
-from td3_driver.driving.observation import (
-    FrameStack,
-    frame_of,
-    vector_layout,
-    vector_observation,
-)
+from td3_driver.driving.observation import FrameStack, vector_layout, vector_observation
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.safety import action_of
 from td3_driver.driving.types import Control, EgoState, Pose
+from td3_driver.driving.view import frame_of
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.replay.meaning import differences, flat
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from td3_driver.driving.observation import Mount, ViewConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control, Pose
+from td3_driver.driving.view import Mount, ViewConfig
 from td3_driver.world.camera.camera import CameraConfig, CameraError
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from td3_driver.driving.observation import ViewConfig, frame_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import LightState, Pose
+from td3_driver.driving.view import ViewConfig, frame_of
 from td3_driver.world.camera.appearance import PLAIN, Look, random_look
 from td3_driver.world.camera.camera import Camera
 from td3_driver.world.camera.signposts import Signposts

@@ -12,10 +12,10 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from td3_driver.agent.health import RANGES, complaints
-from td3_driver.driving import results
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.roles import Report
 from td3_driver.learner.messages import Loaded, Saved
+from td3_driver.online import episode_text
 from td3_driver.online.run import Run
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import path_message
@@ -129,7 +129,7 @@ class Reports:
     def log_results(self) -> None:
         """Log the results of an evaluation."""
         if self._drives:
-            self._logger.info(f"results:\n{results.table(self._drives)}")
+            self._logger.info(f"results:\n{episode_text.table(self._drives)}")
 
     def log_timing(self) -> None:
         """Log a summary of how frames were answered."""
@@ -188,11 +188,11 @@ class Reports:
     def _log_episode(self, ended: EpisodeSummary) -> None:
         session = self._run.session
         if session.learning:
-            self._logger.info(f"episode {ended.number + 1}: {results.line(ended)}")
+            self._logger.info(f"episode {ended.number + 1}: {episode_text.line(ended)}")
             return
         self._drives.append(ended)
         total = f" of {session.episodes}" if session.episodes else ""
-        self._logger.info(f"drive {len(self._drives)}{total}: {results.line(ended)}")
+        self._logger.info(f"drive {len(self._drives)}{total}: {episode_text.line(ended)}")
 
     def _publish_reward(self, terms: dict[str, float]) -> None:
         """Publish the reward and its terms; the dimension's label names them in order."""
