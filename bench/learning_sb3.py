@@ -72,7 +72,7 @@ class _Judge(BaseCallback):
     def __init__(self, args: argparse.Namespace, driving: Any) -> None:
         super().__init__()
         self._args, self._driving = args, driving
-        self._worlds = unseen_worlds(None, fov_deg=driving.view.fov_deg)
+        self._worlds = unseen_worlds(None, driving.view)
         self._began, self._spent = time.monotonic(), 0.0
 
     def _on_step(self) -> bool:
@@ -142,8 +142,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     configuration = load_configuration(args.preset)
-    fov_deg = configuration.driving.view.fov_deg
-    world = WorldConfig(seed=args.seed, appearance="mixed", fov_deg=fov_deg)  # as there
+    view = configuration.driving.view
+    world = WorldConfig(seed=args.seed, appearance="mixed").through(view)  # as there
     env = DrivingEnv(world_seed=args.seed, driving=configuration.driving, world=world)
     agent = model(args.algorithm, env, configuration.agent, args.seed)
     agent.learn(args.steps, callback=_Judge(args, configuration.driving))

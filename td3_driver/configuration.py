@@ -82,17 +82,23 @@ def configuration_from(mapping: Mapping[str, Any], source: str) -> Configuration
     if agent.privileged not in (0, privileged):
         raise ConfigurationError(
             f"{source}: agent: privileged {agent.privileged} does not fit; with driving:"
-            f" privileged_critic {str(driving.privileged_critic).lower()} it is {privileged}"
+            f" privileged_critic {str(driving.privileged_critic).lower()}, advised"
+            f" {str(driving.advised).lower()} it is {privileged}"
         )
     factors, elements = len(agent.vector_scale), driving.spaces.row[1]
     if factors not in (0, elements):
         raise ConfigurationError(
             f"{source}: agent: vector_scale has {factors} factors, but with driving: end_to_end"
             f" {str(driving.end_to_end).lower()}, regulations {str(driving.regulations).lower()},"
-            f" privileged_critic {str(driving.privileged_critic).lower()} the vector has"
-            f" {elements} elements; give one factor each, or none"
+            f" privileged_critic {str(driving.privileged_critic).lower()}, advised"
+            f" {str(driving.advised).lower()} the vector has {elements} elements; give one factor"
+            " each, or none"
         )
-    return Configuration(replace(agent, privileged=privileged), driving)
+    if agent.advised and not driving.advised:
+        raise ConfigurationError(
+            f"{source}: agent: advised true does not fit; set driving: advised, which it follows"
+        )
+    return Configuration(replace(agent, privileged=privileged, advised=driving.advised), driving)
 
 
 def _preset(name: str) -> dict[str, Any]:

@@ -7,8 +7,12 @@ import math
 
 import numpy as np
 
-from td3_driver.driving.reward import Action
+from td3_driver.driving.demand import Demand
+from td3_driver.driving.reward import Action, RewardConfig
+from td3_driver.driving.road_users import Leader
 from td3_driver.driving.routes.route import Route, RoutePlace
+from td3_driver.driving.routes.turning import MAX_WHEEL_RAD
+from td3_driver.driving.safety import SafetyConfig
 from td3_driver.driving.types import EgoState
 
 
@@ -75,3 +79,46 @@ class PurePursuit:
             np.clip(self._speed_error_integral_m + 0.05 * error_mps, -2.0, 2.0)
         )
         return 0.4 * error_mps + 0.1 * self._speed_error_integral_m
+
+
+class InformedPursuit:
+    """Pure pursuit that keeps to the safe speed behind whoever is ahead, and before a red light.
+
+    It is told all this, and sees nothing. Its collisions are those that keeping a distance does
+    not avoid.
+
+    Args:
+        reward: the target speed, and what is a safe one.
+        safety: what a steer action of 1 does.
+    """
+
+    def __init__(self, reward: RewardConfig, safety: SafetyConfig) -> None:
+        self._reward = reward
+        self._full_action_wheel_rad = safety.max_steer * MAX_WHEEL_RAD
+        self.begin()
+
+    def begin(self) -> None:
+        """Reset the speed controller."""
+        self._pursuit = PurePursuit(
+            self._reward.target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
+        )
+
+    def act(
+        self,
+        ego: EgoState,
+        route: Route,
+        place: RoutePlace,
+        leader: Leader | None,
+        demand: Demand,
+    ) -> Action:
+        """Return the action at one frame, see `PurePursuit.act`; call it once for each.
+
+        Args:
+            ego: the car.
+            route: the route.
+            place: where the car is on it.
+            leader: the road user in the way, if any.
+            demand: what lights, signs and limits ask.
+        """
+        safe_mps = self._reward.safe_speed_mps(leader, demand)
+        return self._pursuit.act(ego, route, place, safe_mps)

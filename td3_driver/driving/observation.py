@@ -6,11 +6,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_driver.driving.controllers import InformedPursuit
 from td3_driver.driving.demand import NO_DEMAND, SIGHT_M, Demand
 from td3_driver.driving.episode import Episode
 from td3_driver.driving.reward import Action
@@ -31,6 +32,8 @@ GAP_SCALE_M = 50.0
 _AHEAD_M = WAYPOINT_SPACING_M * np.arange(1, WAYPOINT_COUNT + 1)
 Vector = NDArray[np.float32]
 
+_NOTHING: Vector = np.empty(0, np.float32)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -45,7 +48,7 @@ class Observation:
 
     image: Picture
     vector: Vector
-    privileged: Vector = field(default_factory=lambda: np.empty(0, np.float32))
+    privileged: Vector = field(default_factory=lambda: _NOTHING)
 
     @property
     def stored(self) -> Vector:
@@ -158,6 +161,7 @@ def privileged_layout(*, end_to_end: bool) -> list[str]:
     ]
 
 
+ADVICE_LAYOUT = ("advised action: steer, 1 right", "advised action: throttle, brake below 0")
 _TURN_LAYOUT = "next turn at a junction: 1 left, -1 right, ±0.5 keep left or right, 0 none"
 _MOTION_LAYOUT = [
     "previous action: steer, 1 right",
@@ -202,11 +206,19 @@ class Perception:
         end_to_end: see `vector_observation`.
         regulations: tell what lights, signs and limits ask.
         privileged: tell a critic what the reward depends on, see `privileged_observation`.
+        adviser: tell it last of all what this driver would do.
     """
 
-    def __init__(self, *, end_to_end: bool, regulations: bool, privileged: bool) -> None:
+    def __init__(
+        self,
+        *,
+        end_to_end: bool,
+        regulations: bool,
+        privileged: bool,
+        adviser: InformedPursuit | None = None,
+    ) -> None:
         self._end_to_end, self._regulations = end_to_end, regulations
-        self._privileged = privileged
+        self._privileged, self._adviser = privileged, adviser
         self._stack = FrameStack()
 
     def begin(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
@@ -218,6 +230,8 @@ class Perception:
             ego: the car at the same stamp.
         """
         self._stack.reset(frame)
+        if self._adviser is not None:
+            self._adviser.begin()
         return self._situation(episode, ego)
 
     def go_on(self, episode: Episode, frame: Picture, ego: EgoState) -> Situation:
@@ -235,9 +249,9 @@ class Perception:
             demand=demand if self._regulations else None,
             previous_action=episode.previous_action,
         )
-        seen = Observation(self._stack.stacked(), vector)
+        told: list[NDArray[np.float32]] = []
         if self._privileged:
-            told = privileged_observation(
+            privileged = privileged_observation(
                 ego,
                 route,
                 place,
@@ -245,5 +259,8 @@ class Perception:
                 end_to_end=self._end_to_end,
                 previous_action=episode.previous_action,
             )
-            seen = replace(seen, privileged=told)
+            told.append(privileged)
+        if self._adviser is not None:
+            told.append(self._adviser.act(ego, route, place, episode.leader, demand))
+        seen = Observation(self._stack.stacked(), vector, np.concatenate([_NOTHING, *told]))
         return Situation(seen, ego, route, place, episode.leader, demand)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from td3_driver.driving.controllers import InformedPursuit
 from td3_driver.driving.episode import EpisodeConfig, EpisodeSummary, Outcome
 from td3_driver.driving.observation import Observation, Perception, Situation, Vector
 from td3_driver.driving.reward import Action
@@ -35,6 +36,9 @@ class DrivingConfig:
             red light or a stop sign ends an episode, and the vector tells what they ask.
         privileged_critic: the critic is told what the reward depends on and the policy is not;
             see `observation.privileged_observation`.
+        advised: it is told, too, what a driver would do who knows the way and who is ahead
+            (`controllers.InformedPursuit`), and the policy is drawn to that; see the agent's
+            `imitation_weight`.
     """
 
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
@@ -43,16 +47,18 @@ class DrivingConfig:
     end_to_end: bool = False
     regulations: bool = False
     privileged_critic: bool = False
+    advised: bool = False
 
     @property
     def spaces(self) -> Spaces:
         """The observations and actions of an agent that drives with these settings."""
-        return spaces(self.view, **self._told)
+        return spaces(self.view, **self._told, advised=self.advised)
 
     @property
     def perception(self) -> Perception:
         """What makes the observations of an agent that drives with these settings."""
-        return Perception(**self._told)
+        adviser = InformedPursuit(self.episode.reward, self.safety) if self.advised else None
+        return Perception(**self._told, adviser=adviser)
 
     def to_mapping(self) -> dict[str, Any]:
         """The settings as plain data, as files have them.

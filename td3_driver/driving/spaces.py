@@ -7,7 +7,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from td3_driver.driving.observation import FRAME_COUNT, privileged_layout, vector_layout
+from td3_driver.driving.observation import (
+    ADVICE_LAYOUT,
+    FRAME_COUNT,
+    privileged_layout,
+    vector_layout,
+)
 from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.driving.view import ViewConfig
 
@@ -78,8 +83,11 @@ class Spaces:
         return words
 
 
-def spaces(view: ViewConfig, *, end_to_end: bool, regulations: bool, privileged: bool) -> Spaces:
+def spaces(
+    view: ViewConfig, *, end_to_end: bool, regulations: bool, privileged: bool, advised: bool
+) -> Spaces:
     """Return the spaces of `Driver` and its policy; see `DrivingConfig`."""
     vector = vector_layout(end_to_end=end_to_end, regulations=regulations)
     told = privileged_layout(end_to_end=end_to_end) if privileged else []
-    return Spaces(view, tuple(vector), tuple(told), ACTION_LAYOUT)
+    advice = ADVICE_LAYOUT if advised else ()
+    return Spaces(view, tuple(vector), (*told, *advice), ACTION_LAYOUT)

@@ -7,53 +7,44 @@ from collections.abc import Callable
 
 import numpy as np
 
-from td3_driver.driving.controllers import PurePursuit
+from td3_driver.driving import controllers
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
+from td3_driver.driving.road_users import Leader
 from td3_driver.driving.roles import DrivingConfig, Policy
-from td3_driver.driving.routes.turning import MAX_WHEEL_RAD
 from td3_driver.driving.safety import ACTION_DIM
 
 HELD_STEPS = 10  # white noise only shakes a car; an action held for half a second moves it
 
 
-class Pursuit:
-    """Pure pursuit (`driving.controllers.PurePursuit`); it knows its place on the route.
+class InformedPursuit:
+    """`driving.controllers.InformedPursuit`, which knows its place and whoever is ahead.
 
-    Where regulations count it keeps them.
+    It knows the traffic from `/carla/<role>/objects`, which the learned policy never sees.
     """
 
     def __init__(self, config: DrivingConfig) -> None:
-        self._reward = config.episode.reward
-        self._full_action_wheel_rad = config.safety.max_steer * MAX_WHEEL_RAD
-        self.begin_episode()
+        self._controller = controllers.InformedPursuit(config.episode.reward, config.safety)
 
     def begin_episode(self) -> None:
         """Reset the speed controller."""
-        self._controller = PurePursuit(
-            self._reward.target_speed_mps, full_action_wheel_rad=self._full_action_wheel_rad
-        )
+        self._controller.begin()
 
     def act(self, situation: Situation) -> Action:
         """The controller's action."""
-        return self._within(situation, self._reward.safe_speed_mps(None, situation.demand))
+        return self._act(situation, situation.leader)
 
-    def _within(self, situation: Situation, at_most_mps: float) -> Action:
+    def _act(self, situation: Situation, leader: Leader | None) -> Action:
         ego, route, place = situation.ego, situation.route, situation.place
-        return self._controller.act(ego, route, place, at_most_mps)
+        return self._controller.act(ego, route, place, leader, situation.demand)
 
 
-class InformedPursuit(Pursuit):
-    """Pure pursuit that keeps to the safe speed behind the road user ahead.
-
-    It knows the traffic from `/carla/<role>/objects`, which the learned policy never sees
-    (`Leader.safe_speed_mps`). Its collisions are those that keeping a distance does not avoid.
-    """
+class Pursuit(InformedPursuit):
+    """Pure pursuit that is blind to traffic. Where regulations count it keeps them."""
 
     def act(self, situation: Situation) -> Action:
-        """The controller's action, at no more than the safe speed."""
-        safe_mps = self._reward.safe_speed_mps(situation.leader, situation.demand)
-        return self._within(situation, safe_mps)
+        """The controller's action, as if nobody were ahead."""
+        return self._act(situation, None)
 
 
 class Random:

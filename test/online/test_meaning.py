@@ -115,8 +115,8 @@ def test_a_vector_scale_of_another_length_is_refused() -> None:
         configuration_from(given, "config mine.yaml")
     assert str(refused.value) == (
         "config mine.yaml: agent: vector_scale has 23 factors, but with driving: end_to_end"
-        " false, regulations true, privileged_critic false the vector has 26 elements; give one"
-        " factor each, or none"
+        " false, regulations true, privileged_critic false, advised false the vector has 26"
+        " elements; give one factor each, or none"
     )
 
 

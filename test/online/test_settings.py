@@ -72,6 +72,7 @@ LEARNING: dict[str, Any] = {
     "pre_tanh_penalty": 0.5,
     "smoothness_penalty": 5.0,
     "imitation_weight": 2.0,
+    "advised": True,
     "random_shift": 1,
     "replay_capacity": 512,
     "learning_starts": 10,
