@@ -257,21 +257,20 @@ class ActorCritic(ABC):
         return loss
 
     def _unlike(self, action: Tensor, data: TensorBatch, critic_state: Tensor) -> Tensor:
-        """Return the mean square distance to those shown or advised actions that are better.
+        """Return the mean square distance to what was advised, or shown.
 
-        Better by the critic: the Q-filter of Nair et al. 2018, "Overcoming Exploration in
-        Reinforcement Learning with Demonstrations". Advice on the policy's own observations is
-        DAgger's (Ross, Gordon and Bagnell 2011); what a human did instead counts more.
+        Advice on the policy's own observations is DAgger's (Ross, Gordon and Bagnell 2011); where
+        an action was shown, that counts instead. Without advice only those shown actions count
+        that the critic finds better: the Q-filter of Nair et al. 2018, "Overcoming Exploration in
+        Reinforcement Learning with Demonstrations".
         """
+        if self.config.advised:
+            advice = data.vectors[:, -self.action_dim :]
+            return F.mse_loss(action, torch.where(data.shown[:, None] > 0.0, data.actions, advice))
         with torch.no_grad():
-            wanted, counted = data.actions, data.shown
-            if self.config.advised:
-                advice = data.vectors[:, -self.action_dim :]
-                wanted = torch.where(data.shown[:, None] > 0.0, wanted, advice)
-                counted = torch.ones_like(counted)
-            better, own = (self.critic.first(critic_state, a) for a in (wanted, action))
-            counted = counted * (better > own)
-        return ((action - wanted).square().mean(dim=1) * counted).mean()
+            shown, own = (self.critic.first(critic_state, a) for a in (data.actions, action))
+            counted = data.shown * (shown > own)
+        return ((action - data.actions).square().mean(dim=1) * counted).mean()
 
     def _actor_measures(self, loss: Tensor, pre_tanh: Tensor, state: Tensor) -> dict[str, Tensor]:
         magnitude = pre_tanh.detach().abs()

@@ -179,7 +179,8 @@ class AgentConfig:
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
     pre_tanh_penalty: float = _number(0.0, 0.0)  # on mean(pre_tanh^2), keeps tanh alive
     smoothness_penalty: float = _number(0.0, 0.0)  # on mean((pi(s_t) - pi'(s_t+n))^2)
-    # On the mean square distance to shown or advised actions that the critic finds better.
+    # On the mean square distance to advised actions, else to shown ones that the critic finds
+    # better.
     imitation_weight: float = _number(0.0, 0.0)
     advised: bool = _flag(False)  # the last privileged numbers are the advised action
     random_shift: int = _integer(0, 0)  # pixels, +-; 0 is off (DrQ, Kostrikov et al. 2020)

@@ -79,6 +79,22 @@ def test_only_better_demonstrated_actions_pull() -> None:
         assert agent._unlike(action, data, state) == pytest.approx(float(wanted), rel=1e-5)
 
 
+@AGENTS
+def test_all_advice_pulls_and_what_was_shown_counts_instead(
+    kind: type[ActorCritic], algorithm: str
+) -> None:
+    agent = agent_of(kind, algorithm, imitation_weight=5.0, advised=True)
+    data = agent._staging.fill(batch_of(2, SHOWN), torch.float32, 0, torch.Generator())
+    state = joined_state(agent.critic_cnn, data.images, data.vectors)
+    action = torch.full_like(data.actions, 0.25)
+    valued(agent, 1.0)
+    advice, shown = data.vectors[:-SHOWN, -ACTION:], data.actions[-SHOWN:]
+    wanted = torch.cat((advice, shown))
+    assert not torch.equal(wanted, data.actions)
+    expected = float((wanted - 0.25).square().mean())
+    assert agent._unlike(action, data, state) == pytest.approx(expected, rel=1e-5)
+
+
 def test_training_says_which_transitions_are_shown() -> None:
     agents = [agent_of(TD3Agent, "td3", imitation_weight=weight) for weight in (0.0, 5.0)]
     shown = Demonstrations(fill(100, seed=7), 0.5, torch.device("cpu"))

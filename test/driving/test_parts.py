@@ -18,7 +18,7 @@ from td3_driver.driving.observation import (
     vector_observation,
 )
 from td3_driver.driving.reset import GIVE_UP_FRAMES, Reset
-from td3_driver.driving.reward import RewardConfig, reward_terms
+from td3_driver.driving.reward import Action, RewardConfig, reward_terms
 from td3_driver.driving.road_users import Leader
 from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.route import Route, RoutePlace
@@ -194,6 +194,29 @@ def test_what_a_critic_is_told_is_stored_and_not_seen(end_to_end: bool) -> None:
     assert (seen.vector.shape, seen.stored.shape) == (config.spaces.policy[1:2], shape)
     assert action.tolist() == pytest.approx([seen.stored[i] for i in _places(config, "previous")])
     assert len(config.spaces.meaning()["privileged"]) == seen.privileged.size  # type: ignore[arg-type]
+
+
+def test_advice_is_the_last_that_a_critic_is_told_and_not_seen() -> None:
+    """Whoever is ahead counts in it, and a new episode begins with a new speed controller."""
+    config = DrivingConfig(end_to_end=True, privileged_critic=True, advised=True)
+    perception, silent = config.perception, replace(config, advised=False).perception
+    state = EgoState(0, Pose(10.0, 0.5, 0.1), 6.0)
+    frame = np.zeros((84, 84), np.uint8)
+    first: list[Action] = []
+    for _ in range(2):
+        episode = Episode(0, EAST, state, EpisodeConfig())
+        seen = perception.begin(episode, frame, state).observation
+        other = silent.begin(episode, frame, state).observation
+        assert np.array_equal(seen.vector, other.vector)
+        assert np.array_equal(seen.privileged[:-2], other.privileged)
+        first.append(seen.privileged[-2:])
+        perception.go_on(episode, frame, state)
+    assert np.array_equal(*first)
+    assert first[0][0] > 0.0  # it is left of the middle: to the right
+    assert first[0][1] > 0.0
+    episode.leader = Leader(4.0, 0.0)
+    assert perception.go_on(episode, frame, state).observation.privileged[-1] < 0.0
+    assert len(config.spaces.privileged) == seen.privileged.size
 
 
 def _places(config: DrivingConfig, word: str) -> list[int]:

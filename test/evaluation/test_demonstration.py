@@ -80,6 +80,20 @@ def test_end_to_end_its_way_is_kept_for_the_critic(tmp_path: Path) -> None:
     assert np.abs(vectors[:, spaces.vector_dim :]).max() > 0.1
 
 
+def test_end_to_end_each_observation_has_advice_also_where_the_car_was_pushed(
+    tmp_path: Path,
+) -> None:
+    """Advice is what the informed pursuit does: where it was not pushed, it did that."""
+    replay = shown(tmp_path, "end_to_end")
+    batch = replay.sample(2000, np.random.default_rng(0))
+    advice, quiet = batch.vectors[:, -2:], batch.shown == 1.0
+    assert 0.5 < quiet.mean() < 0.9
+    assert np.abs(advice).max() <= 1.0
+    assert np.allclose(advice[quiet], batch.actions[quiet], atol=1e-5)
+    pushed = np.abs(advice[~quiet] - batch.actions[~quiet]).max(axis=1) > 1e-3
+    assert pushed.mean() > 0.9
+
+
 def test_the_same_seed_shows_the_same(tmp_path: Path) -> None:
     one, again, other = (
         shown(tmp_path / name, "default", s)
