@@ -17,6 +17,7 @@ from td3_driver.commands import (
     demonstrate,
     doctor,
     evaluate,
+    fleet,
     prefill,
     replay,
     train,
@@ -24,7 +25,9 @@ from td3_driver.commands import (
 )
 from td3_driver.console import readers_may_leave
 
-COMMANDS = (train, evaluate, benchmark, replay, prefill, demonstrate, checkpoint, world, doctor)
+COMMANDS = (
+    train, fleet, evaluate, benchmark, replay, prefill, demonstrate, checkpoint, world, doctor,
+)  # fmt: skip
 
 
 def main() -> None:

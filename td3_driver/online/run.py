@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import ActorPolicy
@@ -28,7 +29,6 @@ from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.session import LATEST, Session, SessionConfig
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
-from td3_driver.replay.meaning import Meaning
 
 REALTIME_NICENESS = 10
 
@@ -96,7 +96,9 @@ class Run:
             run=session.run.name if session.run else "",
             # In lock-step driving waits for the learner; in real time it comes first.
             niceness=0 if config.session.lockstep else REALTIME_NICENESS,
-            demonstrations=_demonstrations(config, meaning),
+            demonstrations=demonstrations(
+                config.prefill, config.configuration, config.session.settings
+            ),
             demonstration_share=config.prefill_share,
         )
         learning = config.session.learning
@@ -160,15 +162,25 @@ class Run:
         }
 
 
-def _demonstrations(config: RunConfig, meaning: Meaning) -> Replay | None:
-    path = config.prefill
+def demonstrations(
+    path: Path | None, configuration: Configuration, settings: Mapping[str, Any]
+) -> Replay | None:
+    """Read a file of demonstrations that fits a run; None without a path.
+
+    `settings`: what the run was started with, of which advice names preset and config.
+
+    Raises:
+        ValueError: it cannot be read, holds nothing, or its numbers mean something else.
+    """
     if path is None:
         return None
+    driving = configuration.driving
     try:
-        replay = replay_file.load(path, *config.configuration.driving.spaces.row, meaning)
+        replay = replay_file.load(path, *driving.spaces.row, of_experience(driving))
     except CheckpointError as error:
-        given = config.session.settings
-        options = [f" --{name} {given[name]}" for name in ("preset", "config") if given.get(name)]
+        options = [
+            f" --{name} {settings[name]}" for name in ("preset", "config") if settings.get(name)
+        ]
         command = f"td3_driver prefill BAG... --out {path}{''.join(options)}"
         raise ValueError(f"prefill {error}; one for this run is made by: {command}") from error
     if not replay.transitions:

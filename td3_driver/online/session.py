@@ -273,16 +273,20 @@ class Session:
         }
 
     def _log_episode(self, ended: EpisodeSummary) -> None:
-        scalars = {
-            "episode/return": ended.total_reward,
-            "episode/completion": ended.completion,
-            "episode/steps": float(ended.steps),
-            "episode/mean_speed_mps": ended.mean_speed_mps,
-            "episode/lateral_rmse_m": ended.lateral_rmse_m,
-            "episode/success": float(ended.success),
-            "episode/interventions": float(ended.interventions),
-        }
-        scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
         executed = zip(ACTION_LAYOUT, self._replay.newest_actions(ended.steps).T, strict=True)
         histograms = {f"action/{name}": values for name, values in executed if values.size}
-        self._learner.log(Log(self.env_steps, scalars, histograms))
+        self._learner.log(Log(self.env_steps, episode_scalars(ended), histograms))
+
+
+def episode_scalars(ended: EpisodeSummary) -> dict[str, float]:
+    """Return an ended episode's numbers by their names in TensorBoard."""
+    scalars = {
+        "episode/return": ended.total_reward,
+        "episode/completion": ended.completion,
+        "episode/steps": float(ended.steps),
+        "episode/mean_speed_mps": ended.mean_speed_mps,
+        "episode/lateral_rmse_m": ended.lateral_rmse_m,
+        "episode/success": float(ended.success),
+        "episode/interventions": float(ended.interventions),
+    }
+    return scalars | {f"reward/{name}": value for name, value in ended.terms.items()}

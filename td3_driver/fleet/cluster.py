@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Ray cluster for a run: one of its own on this machine, or one that is there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Ray's own switches, which it reads when it is imported: nothing is reported to anybody.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+
+_STORE_BYTES = 512 * 2**20
+
+
+class ClusterError(ValueError):
+    """A cluster cannot be had; one line says why and what to do."""
+
+
+@contextmanager
+def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[None]:
+    """Within, be connected to a cluster.
+
+    Args:
+        address: "auto" or "HOST:PORT" of one that is there; None: one of this run alone, which
+            nobody else reaches, and which ends with the block, and with this process.
+        run: the run's name; actors of several runs do not meet.
+        cpus, gpus: of a cluster of its own: what it may hand out. Its actors divide the machine
+            among themselves, whatever this says.
+
+    Raises:
+        ClusterError: there is no cluster at the address, or it refuses us.
+    """
+    if address is not None:
+        try:
+            ray.init(address, namespace=run, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())
+            raise ClusterError(
+                f"--address {address}: no Ray cluster there ({said[:200]}); start one with"
+                " ray start --head, or leave out --address"
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    folder = tempfile.mkdtemp(prefix="td3_fleet_")  # short: it holds sockets
+    try:
+        ray.init(
+            "local",
+            namespace=run,
+            num_cpus=cpus,
+            num_gpus=int(gpus) or None,
+            include_dashboard=False,
+            object_store_memory=_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=folder,
+            _node_ip_address="127.0.0.1",
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)

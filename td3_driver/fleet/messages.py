@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What collectors and the learner tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from td3_driver.driving.episode import EpisodeSummary
+from td3_driver.fleet.blocks import Block
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a collector has driven since its last one.
+
+    Attributes:
+        block: the rows that became complete.
+        steps: environment steps driven.
+        version: of the weights that it drove with, at the end.
+        ended: the episodes that ended meanwhile.
+    """
+
+    block: Block
+    steps: int
+    version: int
+    ended: tuple[EpisodeSummary, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The learner's answer to a delivery, once it has learned from it.
+
+    Attributes:
+        env_steps: steps of the whole fleet.
+        version: of the newest weights, the number of updates that made them.
+        weights: those weights in a list, as `publish` handed them on: with Ray a reference, which
+            is not followed before somebody asks for it.
+        over: all steps are driven.
+    """
+
+    env_steps: int
+    version: int
+    weights: list[Any]
+    over: bool
+
+
+@dataclass(frozen=True)
+class CollectorStatus:
+    """What the learner knows of one collector.
+
+    Attributes:
+        steps: environment steps that it has delivered.
+        age_updates: updates made since the weights that it last drove with: how stale they were.
+        heard_s: time.monotonic of its last delivery, s; None: none yet.
+        waits: it waits for the learner.
+        last: the episode that it ended last.
+    """
+
+    steps: int
+    age_updates: int
+    heard_s: float | None
+    waits: bool
+    last: EpisodeSummary | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The learner's state, for whoever watches the run.
+
+    Attributes:
+        env_steps: steps of the whole fleet, those of a resumed run included.
+        updates: updates made.
+        episodes: episodes ended.
+        transitions: transitions learned from so far, in this process.
+        now_s: time.monotonic at the learner, s.
+        collectors: by number.
+        saved: name and step of the newest checkpoint that was written; None: none yet.
+        unsaved: why the last save failed; empty: it did not.
+        failed: why the learner learns no more; empty: it does.
+    """
+
+    env_steps: int
+    updates: int
+    episodes: int
+    transitions: int
+    now_s: float
+    collectors: dict[int, CollectorStatus]
+    saved: tuple[str, int] | None = None
+    unsaved: str = ""
+    failed: str = ""
