@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from td3_driver.arguments import (
     Commands,
@@ -20,8 +22,14 @@ from td3_driver.arguments import (
     usage_error,
 )
 
+if TYPE_CHECKING:
+    from td3_driver.configuration import Configuration
+    from td3_driver.fleet.bridges import Bridge
+
 DEFAULT_STEPS, DEFAULT_SAVE_FREQ = 20_000, 2000
 DEFAULT_WORLDS = 2
+# A collector waits for the learner where that is behind; its bridge has to bear it.
+ANSWER_WITHIN_S, LEARNER_TIMEOUT_S, STARTUP_TIMEOUT_S = 0.8, 60.0, 120.0
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -34,7 +42,25 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--worlds", type=positive, default=DEFAULT_WORLDS, metavar="N", help="worlds at once")
+    add(
+        "--worlds",
+        type=positive,
+        metavar="N",
+        help=f"worlds at once; default: {DEFAULT_WORLDS}, with --bridges one for each",
+    )
+    add(
+        "--world",
+        choices=("embedded", "ros"),
+        default="embedded",
+        help="embedded: each collector steps a world in its own process; ros: it is a driver_node"
+        " behind one of the --bridges",
+    )
+    add(
+        "--bridges",
+        type=Path,
+        metavar="FILE.yaml",
+        help="with --world ros: the bridges, by ROS domain, and what starts them",
+    )
     add(
         "--address",
         metavar="auto|HOST:PORT",
@@ -83,8 +109,9 @@ def _fleet(args: argparse.Namespace) -> int:
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
     try:
-        from td3_driver.fleet.collector import CollectorSpec, noise_scales
+        from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
         from td3_driver.fleet.learner import FleetSpec
+        from td3_driver.fleet.ros_collector import RosCollectorSpec
         from td3_driver.fleet.run import FleetOptions, run
     except ModuleNotFoundError as error:
         if error.name != "ray":
@@ -98,6 +125,10 @@ def _fleet(args: argparse.Namespace) -> int:
         configuration = replace(configuration, agent=agent)
     maps = tuple(absolute(args.map))
     roads_of(maps, args.seed, args.difficulty)  # a map's error is said before anything starts
+    bridges = _bridges(args)
+    if isinstance(bridges, str):
+        return usage_error(args, bridges)
+    worlds = len(bridges) or args.worlds or DEFAULT_WORLDS
     view, around = configuration.driving.view, surroundings(args)
     world = WorldConfig(seed=args.seed, **around).through(view)
     # The policy is judged in the plain light.
@@ -106,7 +137,7 @@ def _fleet(args: argparse.Namespace) -> int:
         "preset": args.preset,
         "config": str(args.config.resolve()) if args.config else "",
         "seed": args.seed,
-        "worlds": args.worlds,
+        "worlds": worlds,
         "driving": configuration.driving.to_mapping(),
     }
     folder = claimed_folder(args, ":".join(args.map) or args.difficulty)
@@ -127,10 +158,68 @@ def _fleet(args: argparse.Namespace) -> int:
         prefill=args.prefill.resolve() if args.prefill else None,
         prefill_share=args.prefill_share,
     )
-    collectors = tuple(
+    scales = noise_scales(worlds)
+    collectors: tuple[CollectorSpec | RosCollectorSpec, ...] = tuple(
         CollectorSpec(number, configuration, world, maps, args.difficulty, scale)
-        for number, scale in enumerate(noise_scales(args.worlds))
+        for number, scale in enumerate(scales)
     )
+    if bridges:
+        config = _collectors_config(configuration, folder.path)
+        collectors = tuple(
+            RosCollectorSpec(
+                number,
+                bridge,
+                {
+                    "preset": args.preset,
+                    "config_file": str(config),
+                    "checkpoint_dir": str(folder.path / f"collector_{number}"),
+                    "overwrite": True,
+                    "seed": own_seed(args.seed, number),
+                    "exploration": scale,
+                    "role_name": bridge.role_name,
+                    "camera": bridge.camera,
+                    "stepping": bridge.stepping,
+                    "answer_within_s": ANSWER_WITHIN_S,
+                    "learner_timeout_s": LEARNER_TIMEOUT_S,
+                    "startup_timeout_s": STARTUP_TIMEOUT_S,
+                },
+            )
+            for number, (bridge, scale) in enumerate(zip(bridges, scales, strict=True))
+        )
     return run(
-        FleetOptions(learner, collectors, folder, args.address, args.learner_gpus, judged_in)
+        FleetOptions(
+            learner,
+            collectors,
+            folder,
+            args.address,
+            args.learner_gpus,
+            maps,
+            args.difficulty,
+            judged_in,
+        )
     )
+
+
+def _bridges(args: argparse.Namespace) -> tuple[Bridge, ...] | str:
+    """Return the bridges of `--world ros`, none for the embedded, or what is wrong."""
+    from td3_driver.fleet.bridges import read_bridges
+
+    if args.world == "embedded":
+        return () if args.bridges is None else f"--bridges {args.bridges}: needs --world ros"
+    if args.bridges is None:
+        return "--world ros: needs --bridges, the file that names them"
+    found = read_bridges(args.bridges)
+    if args.worlds not in (None, len(found)):
+        return f"--worlds {args.worlds}: --bridges {args.bridges} names {len(found)}"
+    return found
+
+
+def _collectors_config(configuration: Configuration, folder: Path) -> Path:
+    """Write the settings for the nodes, which hand on every step, from the first one on."""
+    import yaml
+
+    settings = configuration.to_mapping()
+    settings["agent"] |= {"learning_starts": 0, "updates_per_step": 1.0}
+    path = folder / "collectors.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path

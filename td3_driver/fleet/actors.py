@@ -70,7 +70,7 @@ class CollectorActor:
         """
         collector = Collector(spec)
         lost, under_way = 0, deque[Any]()
-        learner, answer = _found()
+        learner, answer = found_learner()
         while not answer.over:
             _take(collector, answer)
             delivery = collector.drive(BLOCK_STEPS)
@@ -82,7 +82,7 @@ class CollectorActor:
             except RayActorError:
                 lost += 1 + len(under_way)
                 under_way.clear()
-                learner, answer = _found()
+                learner, answer = found_learner()
         return lost
 
 
@@ -92,13 +92,7 @@ def start_learner(gpus: float) -> Any:
     return made.options(name=LEARNER, num_cpus=1, num_gpus=gpus, max_concurrency=CALLS).remote()
 
 
-def start_collector() -> Any:
-    """Start a collector's actor, wherever the cluster has room."""
-    made: Any = ray.remote(CollectorActor)
-    return made.options(num_cpus=1).remote()
-
-
-def _found() -> tuple[ActorHandle[Any], Answer]:
+def found_learner() -> tuple[ActorHandle[Any], Answer]:
     """Wait for the learner; who ends the run ends whoever waits, too."""
     while True:
         try:

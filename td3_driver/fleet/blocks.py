@@ -62,6 +62,11 @@ class Outgoing:
         arrays = replay.arrays()
         self._columns = {name: array for name, array in arrays.items() if name != "counters"}
 
+    @property
+    def waiting(self) -> int:
+        """The number of rows that `take` would return."""
+        return max(self._replay.rows_written - 1 - self._taken, 0)
+
     def take(self) -> Block:
         """Return the rows since the last call, but for the newest, whose action is yet to come.
 

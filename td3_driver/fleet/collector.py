@@ -14,11 +14,11 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import ActorPolicy
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver
-from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.evaluation.closed_loop import drive
 from td3_driver.fleet.blocks import Outgoing
 from td3_driver.fleet.messages import Delivery
 from td3_driver.online.actor import OnlineActor
+from td3_driver.online.session import episode_scalars
 from td3_driver.replay.buffer import Replay
 from td3_driver.world.roads.generation import roads_of
 from td3_driver.world.simulation import Simulation, WorldConfig
@@ -51,7 +51,12 @@ class CollectorSpec:
     @property
     def seed(self) -> int:
         """The collector's own seed."""
-        return self.world.seed + _SEEDS * self.number
+        return own_seed(self.world.seed, self.number)
+
+
+def own_seed(seed: int, number: int) -> int:
+    """Return a collector's seed from the run's."""
+    return seed + _SEEDS * number
 
 
 def noise_scales(worlds: int) -> list[float]:
@@ -106,10 +111,10 @@ class Collector:
 
     def drive(self, steps: int) -> Delivery:
         """Drive a number of environment steps, and as many frames between episodes as it takes."""
-        driven, ended = 0, list[EpisodeSummary]()
+        driven, ended = 0, list[dict[str, float]]()
         while driven < steps:
             report = next(self._frames).report
             driven += report.outcome is not None
             if report.ended is not None:
-                ended.append(report.ended)
+                ended.append(episode_scalars(report.ended))
         return Delivery(self._outgoing.take(), driven, self._version, tuple(ended))

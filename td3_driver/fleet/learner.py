@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from td3_driver.agent.policy import ActorPolicy
 from td3_driver.checkpoints.checkpoint import LATEST
 from td3_driver.configuration import Configuration
-from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.fleet.blocks import Incoming
 from td3_driver.fleet.messages import Answer, CollectorStatus, Delivery, Status
 from td3_driver.learner.messages import (
@@ -43,7 +42,6 @@ from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.run import demonstrations
 from td3_driver.online.run_folder import TENSORBOARD
-from td3_driver.online.session import episode_scalars
 from td3_driver.online.update_debt import UpdateDebt
 from td3_driver.replay.buffer import Replay
 
@@ -100,7 +98,7 @@ class _Known:
     age_updates: int = 0
     heard_s: float | None = None
     waiting: int = 0
-    last: EpisodeSummary | None = None
+    last_return: float | None = None
 
 
 @dataclass
@@ -211,7 +209,7 @@ class FleetLearner:
         """How far it is."""
         known = {
             number: CollectorStatus(
-                each.steps, each.age_updates, each.heard_s, each.waiting > 0, each.last
+                each.steps, each.age_updates, each.heard_s, each.waiting > 0, each.last_return
             )
             for number, each in list(self._known.items())
         }
@@ -266,11 +264,10 @@ class FleetLearner:
         known.steps += delivery.steps
         known.age_updates, known.heard_s = self._updates - delivery.version, time.monotonic()
         self._env_steps += delivery.steps
-        for ended in delivery.ended:
-            known.last = ended
+        for episode in delivery.episodes:
+            known.last_return = episode["episode/return"]
             self._episodes += 1
-            scalars = episode_scalars(ended)
-            scalars |= {"fleet/weight_age_updates": float(known.age_updates)}
+            scalars = episode | {"fleet/weight_age_updates": float(known.age_updates)}
             self._learner.answer(Log(self._env_steps, scalars))
         due = max((self._debt.step() for _ in range(steps)), default=0)
         while due and not self._ending.is_set():

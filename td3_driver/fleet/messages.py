@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.fleet.blocks import Block
 
 
@@ -18,13 +17,13 @@ class Delivery:
         block: the rows that became complete.
         steps: environment steps driven.
         version: of the weights that it drove with, at the end.
-        ended: the episodes that ended meanwhile.
+        episodes: the numbers of those that ended meanwhile, see `session.episode_scalars`.
     """
 
     block: Block
     steps: int
     version: int
-    ended: tuple[EpisodeSummary, ...] = ()
+    episodes: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,14 @@ class CollectorStatus:
         age_updates: updates made since the weights that it last drove with: how stale they were.
         heard_s: time.monotonic of its last delivery, s; None: none yet.
         waits: it waits for the learner.
-        last: the episode that it ended last.
+        last_return: of the episode that it ended last; None: none yet.
     """
 
     steps: int
     age_updates: int
     heard_s: float | None
     waits: bool
-    last: EpisodeSummary | None
+    last_return: float | None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ class Progress:
 
     def _rates(self, elapsed_s: float, before: Status, now: Status) -> str:
         elapsed_s = max(elapsed_s, 1e-3)
-        returns = [each.last.total_reward for each in now.collectors.values() if each.last]
+        returns = [
+            each.last_return for each in now.collectors.values() if each.last_return is not None
+        ]
         words = [
             f", {len(now.collectors)} worlds",
             f"{(now.env_steps - before.env_steps) / elapsed_s:.0f} steps/s",
@@ -99,7 +101,7 @@ class Progress:
         for number, each in sorted(now.collectors.items()):
             former = before.collectors.get(number)
             rate = (each.steps - (former.steps if former else 0)) / max(elapsed_s, 1e-3)
-            earned = f"{each.last.total_reward:.0f}" if each.last else "-"
+            earned = "-" if each.last_return is None else f"{each.last_return:.0f}"
             end = "  given up" if number in given_up else ""
             lines.append(
                 f"  {number:>9}  {rate:7.1f}  {earned:>6}  {each.age_updates:>20}"

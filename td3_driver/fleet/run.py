@@ -14,12 +14,13 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 
 from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
-from td3_driver.fleet.actors import evaluate, start_collector, start_learner
+from td3_driver.fleet.actors import CollectorActor, evaluate, start_learner
 from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.collector import CollectorSpec
 from td3_driver.fleet.learner import FleetSpec
 from td3_driver.fleet.messages import Status
 from td3_driver.fleet.progress import Progress
+from td3_driver.fleet.ros_collector import RosCollectorActor, RosCollectorSpec
 from td3_driver.online.run_folder import LOG, RunFolder
 from td3_driver.world.simulation import WorldConfig
 
@@ -43,14 +44,16 @@ class FleetOptions:
         run: the folder that was claimed.
         address: of a cluster, or None.
         learner_gpus: GPUs that the learner gets, in part if the cluster divides them.
-        judged_in: the world in which checkpoints are driven.
+        maps, difficulty, judged_in: the roads and the world in which checkpoints are driven.
     """
 
     learner: FleetSpec
-    collectors: tuple[CollectorSpec, ...]
+    collectors: tuple[CollectorSpec | RosCollectorSpec, ...]
     run: RunFolder
     address: str | None
     learner_gpus: float
+    maps: tuple[str, ...]
+    difficulty: str
     judged_in: WorldConfig
 
 
@@ -76,7 +79,7 @@ class Failures:
 class Member:
     """A collector of the fleet, and its actor at present."""
 
-    spec: CollectorSpec
+    spec: CollectorSpec | RosCollectorSpec
     actor: Any = None
     running: Any = None  # reference of its `run`
     begun_s: float = 0.0
@@ -91,7 +94,9 @@ class Member:
 
     def begin(self) -> None:
         """Start its actor, wherever the cluster has room."""
-        self.actor = start_collector()
+        kind = CollectorActor if isinstance(self.spec, CollectorSpec) else RosCollectorActor
+        made: Any = ray.remote(kind)
+        self.actor = made.options(num_cpus=1).remote()
         self.running = self.actor.run.remote(self.spec)
         self.begun_s = time.monotonic()
 
@@ -291,10 +296,9 @@ class Fleet:
             return False
         self._evaluated.add(name)
         options = self._options
-        spec = options.collectors[0]
         running = evaluate.remote(
             options.run.path, options.run.path / name, options.run.name, self._began_ns,
-            spec.maps, spec.difficulty, options.judged_in,
+            options.maps, options.difficulty, options.judged_in,
         )  # fmt: skip
         self._evaluating = name, running
         return True

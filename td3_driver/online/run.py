@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.course_routes import CourseRoutes
 from td3_driver.driving.routes.route_files import FileRoutes
 from td3_driver.driving.routes.routing import RandomRoutes, RouteSource
-from td3_driver.learner.client import LearnerClient
+from td3_driver.learner import process as learner
+from td3_driver.learner.client import LearnerClient, Serve
 from td3_driver.learner.messages import Loaded
 from td3_driver.learner.process import LearnerSpec
 from td3_driver.learner.resume import RunSettings
@@ -51,6 +52,7 @@ class RunConfig:
         prefill_share: the demonstrations' share of each batch, in (0, 1).
         routes: the routes of a file or of an evaluation to drive; None: random ones.
         judged_by, make_judge: by what drives are judged, see `Driver`; None: the configuration.
+        serve: what the learner's process does; the fleet's hands on what is driven, instead.
     """
 
     configuration: Configuration
@@ -66,6 +68,11 @@ class RunConfig:
     routes: FileRoutes | CourseRoutes | None = None
     judged_by: EpisodeConfig | None = None
     make_judge: MakeJudge | None = None
+    serve: Serve = learner.run
+
+    def served_by(self, serve: Serve) -> RunConfig:
+        """The run whose learner is elsewhere, and saves there what it learns from all."""
+        return replace(self, serve=serve, session=replace(self.session, saves=False))
 
 
 class Run:
@@ -118,7 +125,7 @@ class Run:
             judged_by=config.judged_by,
             make_judge=config.make_judge,
         )
-        self.learner = LearnerClient(spec, on_event)
+        self.learner = LearnerClient(spec, on_event, config.serve)
         self.session = Session(
             config.session,
             agent,

@@ -54,6 +54,7 @@ class SessionConfig:
         run: the run's claim on its folder; None: nothing is written.
         lockstep: act only when the weights contain every update owed so far, so that runs repeat.
         learning: make updates and checkpoints; else the agent drives unchanged.
+        saves: make checkpoints; else the learner does, unasked.
         episodes: number of episodes after which the run ends; 0: no end.
         save_replay: save the replay with each checkpoint (but for the frequent `latest.pth`).
         settings: the resolved configuration, kept in every checkpoint.
@@ -67,6 +68,7 @@ class SessionConfig:
     run: RunFolder | None
     lockstep: bool
     learning: bool = True
+    saves: bool = True
     episodes: int = 0
     save_replay: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -172,12 +174,17 @@ class Session:
         if not self.learning:
             then(Refused("mode evaluate changes nothing, and saves nothing"))
             return
+        if not self._config.saves:
+            then(Refused("the fleet's learner saves what it learns from all its worlds"))
+            return
         path = path or self._config.checkpoint_dir / f"td3_{self.env_steps}.pth"
         rows = self._replay.rows_written if self._config.save_replay else None
         self._save(path, rows, then)
 
     def save_latest(self) -> None:
-        """Ask for `latest.pth`, without the replay."""
+        """Ask for `latest.pth`, without the replay; nothing where the learner saves unasked."""
+        if not self._config.saves:
+            return
         self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
@@ -258,6 +265,8 @@ class Session:
 
     def _save_if_due(self) -> None:
         every = self._config.save_freq
+        if not self._config.saves:
+            return
         if self.finished or (every > 0 and self.env_steps % every == 0):
             self.save(then=self._due())
         elif self.env_steps % AUTOSAVE_STEPS == 0:

@@ -19,7 +19,7 @@ N_STEP, DISCOUNT = 3, 0.9
 
 
 class Drives:
-    """Episodes of one collector, whose every row says whose it is, which episode and which step."""
+    """Episodes of one collector, whose every row says whose it is, its episode and its step."""
 
     def __init__(self, collector: int, seed: int) -> None:
         self._collector, self._rng = collector, np.random.default_rng(seed)

@@ -46,8 +46,7 @@ def collector(configuration: Configuration) -> Collector:
 def collector_of(configuration: Configuration, number: int = 0, seed: int = 3) -> Collector:
     world = WorldConfig(seed=seed, image_width=84, image_height=84)
     world = world.through(configuration.driving.view)
-    made = Collector(CollectorSpec(number, configuration, world, (), "easy", 1.0))
-    return made
+    return Collector(CollectorSpec(number, configuration, world, (), "easy", 1.0))
 
 
 def spec_of(configuration: Configuration, folder: Path, **changes: Any) -> FleetSpec:
