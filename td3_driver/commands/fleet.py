@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 DEFAULT_STEPS, DEFAULT_SAVE_FREQ = 20_000, 2000
 DEFAULT_WORLDS = 2
 # A collector waits for the learner where that is behind; its bridge has to bear it.
-ANSWER_WITHIN_S, LEARNER_TIMEOUT_S, STARTUP_TIMEOUT_S = 0.8, 60.0, 120.0
+ANSWER_WITHIN_S, LEARNER_TIMEOUT_S = 0.8, 60.0
+STARTUP_TIMEOUT_S, WORLD_TIMEOUT_S = 120.0, 10.0
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -169,10 +170,10 @@ def _fleet(args: argparse.Namespace) -> int:
             RosCollectorSpec(
                 number,
                 bridge,
+                folder.path / f"collector_{number}",
                 {
                     "preset": args.preset,
                     "config_file": str(config),
-                    "checkpoint_dir": str(folder.path / f"collector_{number}"),
                     "overwrite": True,
                     "seed": own_seed(args.seed, number),
                     "exploration": scale,
@@ -182,6 +183,7 @@ def _fleet(args: argparse.Namespace) -> int:
                     "answer_within_s": ANSWER_WITHIN_S,
                     "learner_timeout_s": LEARNER_TIMEOUT_S,
                     "startup_timeout_s": STARTUP_TIMEOUT_S,
+                    "world_timeout_s": WORLD_TIMEOUT_S,
                 },
             )
             for number, (bridge, scale) in enumerate(zip(bridges, scales, strict=True))

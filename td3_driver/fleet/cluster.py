@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,12 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
         ClusterError: there is no cluster at the address, or it refuses us.
     """
     if address is not None:
+        if os.environ.get("RAY_AUTH_MODE") != "token":
+            print(
+                "fleet: the cluster has no authentication (RAY_AUTH_MODE=token): whoever reaches"
+                " it can run programs there; see docs/fleet.md",
+                file=sys.stderr,
+            )
         try:
             ray.init(address, namespace=run, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -51,6 +59,9 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
             ray.shutdown()
         return
     folder = tempfile.mkdtemp(prefix="td3_fleet_")  # short: it holds sockets
+    # Ray listens on the machine's own address whatever it is told: whoever has no token, which
+    # only this process and its children know, is turned away.
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         ray.init(
             "local",
@@ -62,7 +73,6 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
             log_to_driver=False,
             logging_level=logging.ERROR,
             _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
         )
         yield
     finally:
