@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from td3_driver.checkpoints import checkpoint
+from td3_driver.ros.train.domains import claim
 
 from .running import Process, wait_until
 
@@ -154,6 +156,41 @@ def test_a_lost_head_ends_everything_and_the_run_is_gone_on_with(folder: Path) -
     again.end_of_all()
 
 
+def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) -> None:
+    domains = [claim(), claim()]
+    world = [sys.executable, "-m", "td3_driver.bridge_twin.world_node", "--ros-args"]
+    bridges = [
+        {
+            "domain": domain,
+            "start": [*world, "-p", f"seed:={domain}", "-p", "control_patience_s:=10.0"],
+        }
+        for domain in domains
+    ]
+    file = folder / "bridges.yaml"
+    file.write_text(yaml.safe_dump({"bridges": bridges}))
+    fleet = Fleet(
+        folder, "--world", "ros", "--bridges", str(file), "--steps", "1000000",
+        "--save-freq", "200",
+    )  # fmt: skip
+    fleet.wait_for("evaluation: td3_")
+    os.kill(fleet.pids("td3_driver.fleet.driver_node")[0], signal.SIGKILL)
+    fleet.wait_for("restarted, RuntimeError: driver ended with code -9")
+    known = len(fleet.lines)
+    os.kill(fleet.pids("world_node")[0], signal.SIGKILL)
+    fleet.wait_for("restarted, RuntimeError: bridge ended with code -9", after=known)
+    wait_until(
+        lambda: len(fleet.pids("td3_driver.fleet.driver_node")) == 2,
+        what=lambda: "two drivers",
+    )
+    known = len(fleet.lines)
+    fleet.wait_for("evaluation: td3_", after=known)
+    os.kill(fleet.process.pid, signal.SIGINT)
+    assert fleet.wait() == 0, fleet.output
+    assert "Traceback" not in fleet.output
+    assert "driving in" in (fleet.folder / "collector_1" / "log.txt").read_text()
+    fleet.end_of_all()
+
+
 def test_killed_itself_it_leaves_no_process(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000")
     wait_until(lambda: len(fleet.pids(COLLECTOR)) == 2, what=lambda: "two collectors")
@@ -172,6 +209,9 @@ def test_killed_itself_it_leaves_no_process(folder: Path) -> None:
         (["--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster there"),
         (["--resume", "nowhere.pth"], "--resume nowhere.pth: no such file"),
         (["--map", "nowhere.xodr"], "nowhere.xodr"),
+        (["--world", "ros"], "--world ros: needs --bridges"),
+        (["--bridges", "b.yaml"], "--bridges b.yaml: needs --world ros"),
+        (["--world", "ros", "--bridges", "small.yaml"], "expected bridges: and a list of them"),
         (["--utd", "much"], "--utd: much: expected a number from 0 on"),
         (["--preset", "end_to_end", "--prefill", "small.yaml"], "prefill small.yaml"),
     ],
