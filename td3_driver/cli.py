@@ -20,13 +20,15 @@ from td3_driver.commands import (
     fleet,
     prefill,
     replay,
+    sweep,
     train,
     world,
 )
 from td3_driver.console import readers_may_leave
 
 COMMANDS = (
-    train, fleet, evaluate, benchmark, replay, prefill, demonstrate, checkpoint, world, doctor,
+    train, fleet, evaluate, benchmark, sweep, replay, prefill, demonstrate, checkpoint, world,
+    doctor,
 )  # fmt: skip
 
 

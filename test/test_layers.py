@@ -36,8 +36,8 @@ ROOMS = {
     "evaluation": "agent arguments bags bridge_twin checkpoints configuration console driving"
     " measures online replay reports signals world",
     "playback": "agent bags checkpoints driving online replay reports",
-    "fleet": "agent checkpoints configuration driving evaluation learner online replay ros"
-    " signals world",
+    "fleet": "agent checkpoints configuration driving evaluation learner measures online replay"
+    " reports ros signals world",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
     " fleet interchange online playback ros share signals text world",
     "cli": "commands console signals",
