@@ -46,6 +46,9 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
 
         return carla_server.measure(arguments.rounds)
     if name == "fleet":
+        from td3_driver.fleet.cluster import prepare
+
+        prepare(None)
         from bench import fleet
 
         return fleet.measure(arguments.rounds)

@@ -109,6 +109,9 @@ def _fleet(args: argparse.Namespace) -> int:
         return usage_error(
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
+    from td3_driver.fleet.cluster import prepare
+
+    prepare(args.address)
     try:
         from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
         from td3_driver.fleet.learner import FleetSpec

@@ -34,6 +34,9 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _sweep(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor Ray.
+    from td3_driver.fleet.cluster import prepare
+
+    prepare(args.address)
     from td3_driver.fleet.sweep import read_sweep, run
 
     sweep = read_sweep(args.file)

@@ -7,26 +7,43 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Ray's own switches, which it reads when it is imported: nothing is reported to anybody.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-import ray
-
 _STORE_BYTES = 512 * 2**20
+_KNOCK_S = 5.0
+_TOKEN = secrets.token_hex(32)
 
 
 class ClusterError(ValueError):
     """A cluster cannot be had; one line says why and what to do."""
 
 
+def prepare(address: str | None) -> None:
+    """Set Ray's switches, which it reads when it is imported: call this before.
+
+    Nothing is reported to anybody. Ray listens on the machine's own address whatever it is told:
+    for a cluster of its own, a token is made that only this process and its children know. Whoever
+    has none is turned away.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_TOKEN)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError if nobody listens there: Ray itself asks for minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), _KNOCK_S).close()
+
+
 @contextmanager
 def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[None]:
-    """Within, be connected to a cluster.
+    """Within, be connected to a cluster; `prepare` came before.
 
     Args:
         address: "auto" or "HOST:PORT" of one that is there; None: one of this run alone, which
@@ -38,6 +55,8 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
     Raises:
         ClusterError: there is no cluster at the address, or it refuses us.
     """
+    import ray  # not before `prepare`
+
     if address is not None:
         if os.environ.get("RAY_AUTH_MODE") != "token":
             print(
@@ -46,8 +65,9 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
                 file=sys.stderr,
             )
         try:
+            _knock(address)
             ray.init(address, namespace=run, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())
             raise ClusterError(
                 f"--address {address}: no Ray cluster there ({said[:200]}); start one with"
@@ -59,9 +79,6 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
             ray.shutdown()
         return
     folder = tempfile.mkdtemp(prefix="td3_fleet_")  # short: it holds sockets
-    # Ray listens on the machine's own address whatever it is told: whoever has no token, which
-    # only this process and its children know, is turned away.
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         ray.init(
             "local",
