@@ -40,7 +40,7 @@ class Progress:
     def log(self, line: str) -> None:
         """Print a line above the bar, and keep it."""
         self._bar.write(line, file=sys.stderr)
-        self._keep(line)
+        self.keep(line)
 
     def show(self, status: Status, restarts: Mapping[int, int], given_up: Collection[int]) -> None:
         """Show how far the run is."""
@@ -53,7 +53,7 @@ class Progress:
         if self._before is None:
             self._before = now_s, status
         if now_s - self._table_s >= TABLE_EVERY_S:
-            self._keep(self._table(now_s - before_s, before, status, restarts, given_up))
+            self.keep(self._table(now_s - before_s, before, status, restarts, given_up))
             self._before, self._table_s = (now_s, status), now_s
 
     def summary(self, folder: Path) -> str:
@@ -109,6 +109,7 @@ class Progress:
             )
         return "\n".join(lines)
 
-    def _keep(self, text: str) -> None:
+    def keep(self, text: str) -> None:
+        """Write to the log file alone."""
         self._file.write(f"{text}\n")
         self._file.flush()

@@ -56,6 +56,10 @@ class _Said:
             self.why = f": {line.rpartition('[td3_driver]: ')[2]}"
 
 
+class PartEndedError(RuntimeError):
+    """The bridge or the driver of a collector has ended; one line says how."""
+
+
 class RosCollectorActor:
     """Runs the processes of one collector, as a Ray actor."""
 
@@ -63,7 +67,7 @@ class RosCollectorActor:
         """Let it drive until the learner has enough; returns 0.
 
         Raises:
-            RuntimeError: the bridge or the driver has ended.
+            PartEndedError: the bridge or the driver has ended.
         """
         os.environ["ROS_DOMAIN_ID"] = str(spec.bridge.domain)
         if spec.bridge.start:  # what is started here need not be seen from elsewhere
@@ -89,6 +93,6 @@ class RosCollectorActor:
                     learner, _ = found_learner()
                 for name, part in parts.items():
                     if part.exit_code is not None:
-                        raise RuntimeError(f"{name} ended with code {part.exit_code}{said.why}")
+                        raise PartEndedError(f"{name} ended with code {part.exit_code}{said.why}")
                 time.sleep(_LOOK_EVERY_S)
         return 0

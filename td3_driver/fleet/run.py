@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from contextlib import ExitStack
@@ -14,13 +15,19 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 
 from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.fleet.actors import CollectorActor, evaluate, start_learner
 from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.collector import CollectorSpec
 from td3_driver.fleet.learner import FleetSpec
 from td3_driver.fleet.messages import Status
 from td3_driver.fleet.progress import Progress
-from td3_driver.fleet.ros_collector import RosCollectorActor, RosCollectorSpec
+from td3_driver.fleet.ros_collector import (
+    PartEndedError,
+    RosCollectorActor,
+    RosCollectorSpec,
+)
+from td3_driver.learner.surroundings import UnfitError
 from td3_driver.online.run_folder import LOG, RunFolder
 from td3_driver.world.simulation import WorldConfig
 
@@ -134,6 +141,9 @@ def run(options: FleetOptions) -> int:
         except FleetError as error:
             progress.log(f"fleet: {error}")
             return 1
+        except RayTaskError as error:
+            progress.log(f"fleet: internal error, ending:\n{error}")
+            return 1
         except RayError as error:
             progress.log(f"fleet: the cluster is lost ({type(error).__name__}); {_go_on(options)}")
             return 1
@@ -171,7 +181,9 @@ class Fleet:
         try:
             self._begin_learner(self._options.learner)
         except RayTaskError as error:
-            raise error.cause if isinstance(error.cause, ValueError) else error  # noqa: B904
+            if isinstance(error.cause, (ValueError, OSError, CheckpointError, UnfitError)):
+                raise ValueError(str(error.cause)) from error
+            raise
         for member in self._members:
             member.begin()
 
@@ -219,6 +231,7 @@ class Fleet:
     def _begin_learner(self, spec: FleetSpec) -> None:
         self._learner = start_learner(self._options.learner_gpus)
         self._status = ray.get(self._learner.begin.remote(spec))
+        self._learner_begun_s = time.monotonic()
 
     def _restart_learner(self, error: Exception) -> None:
         if self._failures.again():
@@ -246,6 +259,8 @@ class Fleet:
             try:
                 lost = ray.get(member.running)
             except RayError as error:
+                if isinstance(error, RayTaskError) and not isinstance(error.cause, PartEndedError):
+                    self._progress.keep(f"collector {member.number}: internal error:\n{error}")
                 self._restart(member, _reason(error))
             else:
                 member.end()
@@ -255,7 +270,8 @@ class Fleet:
                     member.begin()  # the learner went back to an earlier step meanwhile
             return
         known = self._status.collectors.get(member.number)
-        now_s, since_s, limit_s = time.monotonic(), member.begun_s, START_S
+        now_s, limit_s = time.monotonic(), START_S
+        since_s = max(member.begun_s, self._learner_begun_s)
         if known is not None and known.heard_s is not None:
             heard_s = now_s - (self._status.now_s - known.heard_s)
             if heard_s > since_s:
@@ -266,7 +282,8 @@ class Fleet:
 
     def _restart(self, member: Member, reason: str) -> None:
         member.end()
-        ray.get(self._learner.forget.remote(member.number))
+        with contextlib.suppress(RayActorError):  # the learner has gone, too: seen soon
+            ray.get(self._learner.forget.remote(member.number))
         if member.failures.again():
             member.given_up = reason
             self._progress.log(f"collector {member.number}: given up, {reason}")
@@ -306,7 +323,8 @@ class Fleet:
 
 def _reason(error: RayError) -> str:
     """Return why a part failed, in one line."""
-    if isinstance(error, RayTaskError):
-        cause = error.cause
-        return " ".join(f"{type(cause).__name__}: {cause}".split())[:300]
-    return "its process ended"
+    if not isinstance(error, RayTaskError):
+        return "its process ended"
+    cause = error.cause
+    said = " ".join(str(cause).split())[:300]
+    return said if isinstance(cause, PartEndedError) else f"{type(cause).__name__}: {said}"
