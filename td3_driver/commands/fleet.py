@@ -109,7 +109,7 @@ def _fleet(args: argparse.Namespace) -> int:
         return usage_error(
             args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
         )
-    from td3_driver.fleet.cluster import prepare
+    from td3_driver.fleet.cluster import knock, prepare
 
     prepare(args.address)
     try:
@@ -120,7 +120,7 @@ def _fleet(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise ValueError("Ray is not installed; install what setup/fleet.txt names") from None
+        raise ValueError("Ray is not installed; requirements.txt names its version") from None
 
     check_run(args)
     configuration = load_configuration(args.preset, args.config)
@@ -144,6 +144,8 @@ def _fleet(args: argparse.Namespace) -> int:
         "worlds": worlds,
         "driving": configuration.driving.to_mapping(),
     }
+    if args.address is not None:
+        knock(args.address)
     folder = claimed_folder(args, ":".join(args.map) or args.difficulty)
     record(folder, {"fleet": settings | around})
     point_newest(folder.path)
@@ -220,11 +222,11 @@ def _bridges(args: argparse.Namespace) -> tuple[Bridge, ...] | str:
 
 
 def _collectors_config(configuration: Configuration, folder: Path) -> Path:
-    """Write the settings for the nodes, which hand on every step, from the first one on."""
+    """Write the settings for the nodes."""
     import yaml
 
     settings = configuration.to_mapping()
-    settings["agent"] |= {"learning_starts": 0, "updates_per_step": 1.0}
+    settings["agent"]["updates_per_step"] = 1.0  # so often it is asked whether there is a block
     path = folder / "collectors.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path

@@ -23,7 +23,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE.yaml", help="what to run; docs/fleet.md#sweeps")
     add("--out", type=Path, metavar="DIR", help="folder of the results; default: FILE's name")
-    add("--at-once", type=positive, metavar="N", help="trials at once; default: one a core")
+    add("--at-once", type=positive, metavar="N", help="trials at once, here; default: one a core")
     add(
         "--address",
         metavar="auto|HOST:PORT",
@@ -37,7 +37,12 @@ def _sweep(args: argparse.Namespace) -> int:
     from td3_driver.fleet.cluster import prepare
 
     prepare(args.address)
-    from td3_driver.fleet.sweep import read_sweep, run
+    try:
+        from td3_driver.fleet.sweep import read_sweep, run
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ValueError("Ray is not installed; requirements.txt names its version") from None
 
     sweep = read_sweep(args.file)
     out = args.out or args.file.with_suffix("")

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import courses
@@ -52,38 +52,33 @@ class LearnerActor:
     def status(self) -> Status:
         return self._learner.status()
 
-    def finish(self) -> Status:
-        return self._learner.finish()
+    def finish(self, hurry: bool) -> Status:
+        return self._learner.finish(hurry=hurry)
 
 
 class CollectorActor:
     """`Collector`, which drives until the learner has enough."""
 
-    def pid(self) -> int:
-        """The process, for messages."""
-        return os.getpid()
-
-    def run(self, spec: CollectorSpec) -> int:
-        """Drive until the run is over; return the number of deliveries that were lost.
+    def run(self, spec: CollectorSpec) -> None:
+        """Drive until the run is over.
 
         The learner is looked for by its name: after a failure it may be another actor.
         """
         collector = Collector(spec)
-        lost, under_way = 0, deque[Any]()
+        under_way = deque[Any]()
         learner, answer = found_learner()
         while not answer.over:
-            _take(collector, answer)
-            delivery = collector.drive(BLOCK_STEPS)
-            under_way.append(learner.offer.remote(spec.number, delivery))
-            if len(under_way) <= _UNDER_WAY:
-                continue
             try:
-                answer = ray.get(under_way.popleft())
-            except RayActorError:
-                lost += 1 + len(under_way)
+                _take(collector, answer)
+                delivery = collector.drive(BLOCK_STEPS)
+                under_way.append(learner.offer.remote(spec.number, delivery))
+                if len(under_way) > _UNDER_WAY:
+                    answer = ray.get(under_way.popleft())
+            except RayTaskError:
+                raise
+            except RayError:  # the learner has gone, with what was under way and its weights
                 under_way.clear()
                 learner, answer = found_learner()
-        return lost
 
 
 def start_learner(gpus: float) -> Any:

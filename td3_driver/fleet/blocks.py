@@ -10,7 +10,7 @@ episode, into another's; sampling, saving and resuming know nothing of collector
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,15 @@ class Outgoing:
     """The rows of a collector's replay that are still to be handed on.
 
     Args:
-        replay: the collector's; it must hold what is driven between two calls of `take`.
+        replay: the collector's; half of it holds what is driven between two calls of `take`.
+
+    Attributes:
+        dropped: rows that were not handed on, because the replay was about to overwrite them.
     """
 
     def __init__(self, replay: Replay) -> None:
         self._replay, self._taken = replay, 0
+        self.dropped = 0
         arrays = replay.arrays()
         self._columns = {name: array for name, array in arrays.items() if name != "counters"}
 
@@ -70,15 +74,12 @@ class Outgoing:
     def take(self) -> Block:
         """Return the rows since the last call, but for the newest, whose action is yet to come.
 
-        Raises:
-            RuntimeError: some were overwritten already.
+        If some of them are overwritten already, none is returned: they count in `dropped`.
         """
         first, end = self._taken, max(self._replay.rows_written - 1, self._taken)
-        if self._replay.rows_written - first > self._replay.capacity:
-            raise RuntimeError(
-                f"{self._replay.rows_written - first} rows were driven since the last block, more"
-                f" than the {self._replay.capacity} that the collector's replay keeps"
-            )
+        if self._replay.rows_written - first > self._replay.capacity // 2:
+            self.dropped += end - first
+            first = end
         slots = np.arange(first, end) % self._replay.capacity
         self._taken = end
         return Block(first, {name: column[slots] for name, column in self._columns.items()})
@@ -103,8 +104,10 @@ class Incoming:
         The last row's transition waits for the next block, which has its successor. Where blocks
         are missing, it is dropped and its episode counts as truncated before it.
         """
-        if not block.rows:
-            return 0
+        most = self._replay.margin - self._reach - 1
+        return sum(self._add(part) for part in _parts(block, most))
+
+    def _add(self, block: Block) -> int:
         if block.first != self._expected:
             self.close()
         self._expected = block.first + block.rows
@@ -132,6 +135,12 @@ class Incoming:
             return None
         count = min(int(columns["ages"][-1]), self._reach, len(columns["ages"]) - 1) + 1
         return {name: column[-count:].copy() for name, column in columns.items()}
+
+
+def _parts(block: Block, most: int) -> Iterator[Block]:
+    for start in range(0, block.rows, most):
+        part = {name: column[start : start + most] for name, column in block.columns.items()}
+        yield Block(block.first + start, part)
 
 
 def _joined(one: Columns, other: Columns) -> Columns:

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from td3_driver.signals import ENDING
 
 _STORE_BYTES = 512 * 2**20
 _KNOCK_S = 5.0
@@ -34,11 +38,27 @@ def prepare(address: str | None) -> None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_TOKEN)
 
 
-def _knock(address: str) -> None:
-    """Raise OSError or ValueError if nobody listens there: Ray itself asks for minutes."""
-    if address != "auto":
-        host, _, port = address.rpartition(":")
+def knock(address: str) -> None:
+    """Look whether somebody listens at an address: Ray itself asks for minutes.
+
+    Raises:
+        ClusterError: nobody does.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
         socket.create_connection((host, int(port)), _KNOCK_S).close()
+    except (OSError, ValueError) as error:
+        raise _nothing_at(address, error) from error
+
+
+def _nothing_at(address: str, error: Exception) -> ClusterError:
+    said = " ".join(str(error).split())
+    return ClusterError(
+        f"--address {address}: no Ray cluster there ({said[:200]}); start one with ray start"
+        " --head, or leave out --address"
+    )
 
 
 @contextmanager
@@ -64,15 +84,11 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
                 " it can run programs there; see docs/fleet.md",
                 file=sys.stderr,
             )
+        knock(address)
         try:
-            _knock(address)
             ray.init(address, namespace=run, log_to_driver=False)
         except (OSError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            raise ClusterError(
-                f"--address {address}: no Ray cluster there ({said[:200]}); start one with"
-                " ray start --head, or leave out --address"
-            ) from error
+            raise _nothing_at(address, error) from error
         try:
             yield
         finally:
@@ -80,17 +96,21 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
         return
     folder = tempfile.mkdtemp(prefix="td3_fleet_")  # short: it holds sockets
     try:
+        # A signal to the group (systemd, timeout, a terminal that closes) is for this process
+        # alone, which ends the others in order. They inherit what is blocked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         ray.init(
             "local",
             namespace=run,
             num_cpus=cpus,
-            num_gpus=int(gpus) or None,
+            num_gpus=math.ceil(gpus) or None,
             include_dashboard=False,
             object_store_memory=_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.ERROR,
             _temp_dir=folder,
         )
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield
     finally:
         ray.shutdown()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from td3_driver.world.simulation import Simulation, WorldConfig
 BLOCK_STEPS = 32  # of a delivery
 _KEPT_ROWS = 1024
 _SEEDS = 1_000_003  # apart, so that those of one collector's parts are no other's
+_ATTEMPTS = 17
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class CollectorSpec:
         maps: OpenDRIVE files and difficulties, side by side; empty: generated roads.
         difficulty: of generated roads.
         noise_scale: by what its exploration noise is multiplied.
+        attempt: differs whenever it begins anew, so that it does not drive the same again.
     """
 
     number: int
@@ -47,16 +49,17 @@ class CollectorSpec:
     maps: tuple[str, ...]
     difficulty: str
     noise_scale: float
+    attempt: int = 0
 
     @property
     def seed(self) -> int:
         """The collector's own seed."""
-        return own_seed(self.world.seed, self.number)
+        return own_seed(self.world.seed, self.number, self.attempt)
 
 
-def own_seed(seed: int, number: int) -> int:
-    """Return a collector's seed from the run's."""
-    return seed + _SEEDS * number
+def own_seed(seed: int, number: int, attempt: int = 0) -> int:
+    """Return a collector's seed from the run's; see `CollectorSpec`."""
+    return seed + _SEEDS * number + _ATTEMPTS * attempt
 
 
 def noise_scales(worlds: int) -> list[float]:
@@ -97,7 +100,7 @@ class Collector:
         road = spec.world.seed + spec.number * max(len(spec.maps), 1)
         roads = roads_of(spec.maps, road, spec.difficulty)
         driver = Driver(driving, self._actor, replay, seed + 2)
-        self._frames = drive(driver, Simulation(spec.world, roads))
+        self._frames = drive(driver, Simulation(replace(spec.world, seed=seed), roads))
 
     @property
     def version(self) -> int:
@@ -117,4 +120,5 @@ class Collector:
             driven += report.outcome is not None
             if report.ended is not None:
                 ended.append(episode_scalars(report.ended))
-        return Delivery(self._outgoing.take(), driven, self._version, tuple(ended))
+        block = self._outgoing.take()
+        return Delivery(block, driven, self._version, tuple(ended), self._outgoing.dropped)

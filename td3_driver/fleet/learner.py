@@ -23,6 +23,7 @@ from td3_driver.agent.policy import ActorPolicy
 from td3_driver.checkpoints.checkpoint import LATEST
 from td3_driver.configuration import Configuration
 from td3_driver.fleet.blocks import Incoming
+from td3_driver.fleet.collector import BLOCK_STEPS
 from td3_driver.fleet.messages import Answer, CollectorStatus, Delivery, Status
 from td3_driver.learner.messages import (
     Event,
@@ -47,6 +48,7 @@ from td3_driver.replay.buffer import Replay
 
 # `latest.pth` is written this often, so that a killed learner loses little.
 AUTOSAVE_S = 30.0
+_SMALLEST_MARGIN = 2 * BLOCK_STEPS  # of the replay, rows
 _UPDATES_AT_ONCE = 32  # between two looks at whether the run is to end
 
 _LOG = logging.getLogger(__name__)
@@ -89,6 +91,10 @@ class FleetSpec:
     prefill_share: float = 0.5
 
 
+class UnfitBlockError(ValueError):
+    """A delivery cannot be learned from; one line says why."""
+
+
 @dataclass
 class _Known:
     """What is known of one collector."""
@@ -98,6 +104,7 @@ class _Known:
     age_updates: int = 0
     heard_s: float | None = None
     waiting: int = 0
+    dropped: int = 0
     last_return: float | None = None
 
 
@@ -107,6 +114,7 @@ class _Job:
 
     work: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
+    refused: str = ""  # why it cannot be done; the learner goes on
 
 
 class FleetLearner:
@@ -136,6 +144,12 @@ class FleetLearner:
         self._env_steps = self._episodes = self._updates = 0
         self._saved: tuple[str, int] | None = None
         self._unsaved = self._failed = ""
+        self._lost: tuple[str, ...] = ()
+        if self._replay.margin < _SMALLEST_MARGIN:
+            raise ValueError(
+                f"agent.replay_capacity {agent.replay_capacity}: too small for a fleet; expected"
+                f" at least {16 * _SMALLEST_MARGIN}"
+            )
         self._resuming = False
         self._resumed: Loaded | Refused | None = None
         self._version, self._published = -1, list[Any]()
@@ -177,6 +191,8 @@ class FleetLearner:
         assert isinstance(loaded, Loaded)
         self._env_steps, self._episodes = loaded.env_steps, loaded.episodes
         self._updates = loaded.total_it
+        told = (loaded.lost, loaded.settings if loaded.changed else "")
+        self._lost = tuple(line for line in told if line)
 
     # What others ask.
 
@@ -209,7 +225,12 @@ class FleetLearner:
         """How far it is."""
         known = {
             number: CollectorStatus(
-                each.steps, each.age_updates, each.heard_s, each.waiting > 0, each.last_return
+                each.steps,
+                each.age_updates,
+                each.heard_s,
+                each.waiting > 0,
+                each.last_return,
+                each.dropped,
             )
             for number, each in list(self._known.items())
         }
@@ -223,13 +244,19 @@ class FleetLearner:
             self._saved,
             self._unsaved,
             self._failed,
+            self._lost,
         )
 
-    def finish(self) -> Status:
-        """Learn no more, and write a last checkpoint; return when it is written."""
-        self._ending.set()
+    def finish(self, *, hurry: bool = False) -> Status:
+        """Write a last checkpoint and end; return when it is written.
+
+        `hurry`: without the updates that are still owed, and what was delivered meanwhile.
+        """
+        if hurry:
+            self._ending.set()
         self._jobs.put(None)
         self._thread.join()
+        self._ending.set()
         if not self._failed:
             self._save(f"td3_{self._env_steps}.pth", with_replay=self._spec.save_replay)
         self._learner.close()
@@ -242,15 +269,18 @@ class FleetLearner:
             while not job.done.wait(0.2):
                 if self._ending.is_set() or self._failed:
                     break
-        if self._failed:
-            raise RuntimeError(self._failed)
+        if self._failed or job.refused:
+            raise RuntimeError(self._failed or job.refused)
 
     # The learning thread.
 
     def _learn(self) -> None:
         try:
             while (job := self._jobs.get()) is not None and not self._ending.is_set():
-                job.work()
+                try:
+                    job.work()
+                except UnfitBlockError as error:
+                    job.refused = str(error)
                 job.done.set()
         except BaseException as error:  # noqa: BLE001 whoever waits is told
             _LOG.exception("the learner failed")
@@ -260,8 +290,12 @@ class FleetLearner:
         return self._known.setdefault(collector, _Known(Incoming(self._replay)))
 
     def _take_in(self, known: _Known, delivery: Delivery) -> None:
-        steps = known.incoming.add(delivery.block)
+        try:
+            known.incoming.add(delivery.block)
+        except ValueError as error:
+            raise UnfitBlockError(f"a delivery does not fit: {error}") from error
         known.steps += delivery.steps
+        known.dropped = delivery.dropped
         known.age_updates, known.heard_s = self._updates - delivery.version, time.monotonic()
         self._env_steps += delivery.steps
         for episode in delivery.episodes:
@@ -269,7 +303,7 @@ class FleetLearner:
             self._episodes += 1
             scalars = episode | {"fleet/weight_age_updates": float(known.age_updates)}
             self._learner.answer(Log(self._env_steps, scalars))
-        due = max((self._debt.step() for _ in range(steps)), default=0)
+        due = max((self._debt.step() for _ in range(delivery.steps)), default=0)
         while due and not self._ending.is_set():
             count = min(due, _UPDATES_AT_ONCE)
             self._learner.answer(Train(count, None))

@@ -18,12 +18,14 @@ class Delivery:
         steps: environment steps driven.
         version: of the weights that it drove with, at the end.
         episodes: the numbers of those that ended meanwhile, see `session.episode_scalars`.
+        dropped: rows that it could not hand on so far.
     """
 
     block: Block
     steps: int
     version: int
     episodes: tuple[dict[str, float], ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class CollectorStatus:
         heard_s: time.monotonic of its last delivery, s; None: none yet.
         waits: it waits for the learner.
         last_return: of the episode that it ended last; None: none yet.
+        dropped: rows that it could not hand on.
     """
 
     steps: int
@@ -61,6 +64,7 @@ class CollectorStatus:
     heard_s: float | None
     waits: bool
     last_return: float | None
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,13 @@ class Status:
         env_steps: steps of the whole fleet, those of a resumed run included.
         updates: updates made.
         episodes: episodes ended.
-        transitions: transitions learned from so far, in this process.
+        transitions: transitions in the replay so far, resumed ones included.
         now_s: time.monotonic at the learner, s.
         collectors: by number.
         saved: name and step of the newest checkpoint that was written; None: none yet.
         unsaved: why the last save failed; empty: it did not.
         failed: why the learner learns no more; empty: it does.
+        resumed: what of a resumed run was lost, and which of its settings no longer apply.
     """
 
     env_steps: int
@@ -88,3 +93,4 @@ class Status:
     saved: tuple[str, int] | None = None
     unsaved: str = ""
     failed: str = ""
+    resumed: tuple[str, ...] = ()

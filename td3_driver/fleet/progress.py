@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -35,7 +36,8 @@ class Progress:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def log(self, line: str) -> None:
         """Print a line above the bar, and keep it."""
@@ -111,5 +113,6 @@ class Progress:
 
     def keep(self, text: str) -> None:
         """Write to the log file alone."""
-        self._file.write(f"{text}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # a full disk ends no run; checkpoints say it
+            self._file.write(f"{text}\n")
+            self._file.flush()

@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection
 from typing import Any, BinaryIO
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
-from td3_driver.fleet.actors import LEARNER
+from td3_driver.fleet.actors import found_learner
 from td3_driver.fleet.blocks import Outgoing
 from td3_driver.fleet.collector import BLOCK_STEPS
 from td3_driver.fleet.messages import Answer, Delivery
@@ -72,10 +72,11 @@ class _Serving:
     def __init__(self, collector: int, spec: LearnerSpec, events: Connection) -> None:
         self._collector, self._spec, self._events = collector, spec, events
         self._outgoing = Outgoing(spec.replay)
-        self._learner: Any = ray.get_actor(LEARNER)
+        self._learner: Any
+        self._answer: Answer
+        self._learner, self._answer = found_learner()
         self._under_way: deque[Any] = deque()
         self._episodes: list[dict[str, float]] = []
-        self._answer: Answer = ray.get(self._learner.newest.remote())
         self._version = -1
         self._take_weights()
         events.send(
@@ -92,8 +93,10 @@ class _Serving:
             match request:
                 case Train():
                     self._hand_on()
-                    version = self._spec.weights.version
-                    self._events.send(Trained(self._answer.version, version))
+                    answer, version = self._answer, self._spec.weights.version
+                    self._events.send(
+                        Trained(answer.version, version, env_steps=answer.env_steps)
+                    )
                 case Save() | Load():
                     self._events.send(Refused("the fleet's learner saves and loads"))
                 case Log():
@@ -106,11 +109,20 @@ class _Serving:
         if self._outgoing.waiting < BLOCK_STEPS:
             return
         block = self._outgoing.take()
-        delivery = Delivery(block, block.steps, self._version, tuple(self._episodes))
+        delivery = Delivery(
+            block, block.steps, self._version, tuple(self._episodes), self._outgoing.dropped
+        )
         self._episodes.clear()
-        self._under_way.append(self._learner.offer.remote(self._collector, delivery))
-        while len(self._under_way) > _UNDER_WAY:
-            self._answer = ray.get(self._under_way.popleft())
+        try:
+            self._under_way.append(self._learner.offer.remote(self._collector, delivery))
+            while len(self._under_way) > _UNDER_WAY:
+                self._answer = ray.get(self._under_way.popleft())
+                self._take_weights()
+        except RayTaskError:
+            raise
+        except RayError:  # the learner has gone, and with it what was under way and its weights
+            self._under_way.clear()
+            self._learner, self._answer = found_learner()
             self._take_weights()
 
     def _take_weights(self) -> None:

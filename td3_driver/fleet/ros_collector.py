@@ -7,6 +7,7 @@ They are processes of this one, and end with it.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,16 +15,20 @@ from pathlib import Path
 from typing import IO, Any
 
 import ray
+import yaml
+from ray.exceptions import RayError
 
-from td3_driver.fleet.actors import found_learner
+from td3_driver.fleet import keeper as keeping
+from td3_driver.fleet.actors import LEARNER
 from td3_driver.fleet.bridges import Bridge
+from td3_driver.fleet.messages import Answer
 from td3_driver.online.run_folder import LOG
 from td3_driver.ros.tether import tethered
-from td3_driver.ros.train.children import Child, Process
+from td3_driver.ros.train.children import Process
 from td3_driver.ros.train.domains import this_machine_only
 
 _LOOK_EVERY_S = 1.0
-_DRIVER_STOP_S, _BRIDGE_STOP_S = 15.0, 20.0
+_STOP_S = 5.0  # more than what a keeper takes
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,11 @@ class PartEndedError(RuntimeError):
 class RosCollectorActor:
     """Runs the processes of one collector, as a Ray actor."""
 
-    def run(self, spec: RosCollectorSpec) -> int:
-        """Let it drive until the learner has enough; returns 0.
+    def __init__(self) -> None:
+        self._learner: Any = None
+
+    def run(self, spec: RosCollectorSpec) -> None:
+        """Let it drive until the learner has enough.
 
         Raises:
             PartEndedError: the bridge or the driver has ended.
@@ -76,23 +84,38 @@ class RosCollectorActor:
         spec.folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             said = _Said(stack.enter_context((spec.folder / LOG).open("a", encoding="utf-8")))
-            parts: dict[str, Process] = {}
+            commands = {"driver": self._driver(spec, where.gcs_address, where.namespace)}
             if spec.bridge.start:
-                parts["bridge"] = Process([*tethered(), *spec.bridge.start], said.line)
-                stack.callback(parts["bridge"].stop, _BRIDGE_STOP_S)
-            parts["driver"] = Child(
-                "td3_driver.fleet.driver_node",
-                {**spec.parameters, "checkpoint_dir": str(spec.folder)},
-                said.line,
-                arguments=[where.gcs_address, where.namespace, str(spec.number)],
-            )
-            stack.callback(parts["driver"].stop, _DRIVER_STOP_S)
-            learner: Any = None
-            while learner is None or not ray.get(learner.newest.remote()).over:
-                if learner is None:
-                    learner, _ = found_learner()
+                commands = {"bridge": list(spec.bridge.start), **commands}
+            parts: dict[str, Process] = {}
+            for name, command in commands.items():
+                lock = str(spec.folder / f".{name}.lock")
+                keeper = [sys.executable, "-m", "td3_driver.fleet.keeper", lock]
+                parts[name] = Process([*tethered(), *keeper, *command], said.line)
+                stack.callback(parts[name].stop, keeping.END_S + _STOP_S)
+            while not self._over():
                 for name, part in parts.items():
                     if part.exit_code is not None:
-                        raise PartEndedError(f"{name} ended with code {part.exit_code}{said.why}")
+                        raise PartEndedError(
+                            f"the {name} of {spec.bridge} ended with code"
+                            f" {part.exit_code}{said.why}"
+                        )
                 time.sleep(_LOOK_EVERY_S)
-        return 0
+
+    def _driver(self, spec: RosCollectorSpec, address: str, run: str) -> list[str]:
+        file = spec.folder / "driver.yaml"
+        parameters = {**spec.parameters, "checkpoint_dir": str(spec.folder)}
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        start = [sys.executable, "-m", "td3_driver.start", "td3_driver.fleet.driver_node"]
+        return [*start, address, run, str(spec.number), "--ros-args", "--params-file", str(file)]
+
+    def _over(self) -> bool:
+        """Whether the run is; without a learner, for the moment, it is not."""
+        try:
+            if self._learner is None:
+                self._learner = ray.get_actor(LEARNER)
+            answer: Answer = ray.get(self._learner.newest.remote())
+        except (ValueError, RayError):
+            self._learner = None
+            return False
+        return answer.over

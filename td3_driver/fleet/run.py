@@ -6,12 +6,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorAlreadyExistsError,
+    GetTimeoutError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 
 from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
@@ -33,12 +41,15 @@ from td3_driver.world.simulation import WorldConfig
 
 LOOK_EVERY_S = 0.5
 STATUS_WITHIN_S = 60.0  # the learner answers beside its updates
+FORGET_WITHIN_S = 30.0
+BEGIN_WITHIN_S = 600.0  # room for the learner, and a large replay to be read
+NO_ROOM_S = 20.0  # then the user is told what is waited for
 HUNG_S = 60.0  # without a delivery, though the learner waits for one
 START_S = 180.0  # likewise of a collector that has just begun
-FINISH_S = 60.0
+FINISH_S, HURRIED_S = 180.0, 30.0
 LAST_EVALUATION_S = 180.0
-# So many failures within so long, and a part of the run is given up.
-MOST_FAILURES, FAILURES_WITHIN_S = 5, 600.0
+# So many failures within so long, or so many in a row without a step, and a part is given up.
+MOST_FAILURES, FAILURES_WITHIN_S, MOST_FRUITLESS = 5, 600.0, 3
 
 
 @dataclass(frozen=True)
@@ -68,18 +79,28 @@ class FleetError(Exception):
     """The run cannot go on; one line says why."""
 
 
+class AskedToEndError(Exception):
+    """A signal came while something was waited for."""
+
+
 class Failures:
-    """The times at which a part of the run failed."""
+    """The failures of a part of the run."""
 
     def __init__(self) -> None:
         self._times_s: deque[float] = deque(maxlen=MOST_FAILURES)
+        self._fruitless = 0
 
-    def again(self) -> bool:
-        """Count a failure; return whether it is one too many."""
+    def again(self, *, fruitless: bool) -> bool:
+        """Count a failure; return whether it is one too many.
+
+        `fruitless`: nothing came of it since it began.
+        """
         now_s = time.monotonic()
         self._times_s.append(now_s)
+        self._fruitless = self._fruitless + 1 if fruitless else 0
         full = len(self._times_s) == MOST_FAILURES
-        return full and now_s - self._times_s[0] < FAILURES_WITHIN_S
+        often = full and now_s - self._times_s[0] < FAILURES_WITHIN_S
+        return often or self._fruitless >= MOST_FRUITLESS
 
 
 @dataclass
@@ -90,7 +111,9 @@ class Member:
     actor: Any = None
     running: Any = None  # reference of its `run`
     begun_s: float = 0.0
+    begun_steps: int = 0  # of its own, as the learner counts them
     restarts: int = 0
+    dropped: int = 0  # as was said last
     given_up: str = ""
     failures: Failures = field(default_factory=Failures)
 
@@ -99,12 +122,14 @@ class Member:
         """Its number."""
         return self.spec.number
 
-    def begin(self) -> None:
+    def begin(self, attempt: int) -> None:
         """Start its actor, wherever the cluster has room."""
-        kind = CollectorActor if isinstance(self.spec, CollectorSpec) else RosCollectorActor
-        made: Any = ray.remote(kind)
+        spec = self.spec
+        made: Any = ray.remote(RosCollectorActor)
+        if isinstance(spec, CollectorSpec):
+            spec, made = replace(spec, attempt=attempt), ray.remote(CollectorActor)
         self.actor = made.options(num_cpus=1).remote()
-        self.running = self.actor.run.remote(self.spec)
+        self.running = self.actor.run.remote(spec)
         self.begun_s = time.monotonic()
 
     def end(self) -> None:
@@ -131,13 +156,15 @@ def run(options: FleetOptions) -> int:
             cluster(options.address, options.run.name, cpus, options.learner_gpus)
         )
         signals.handle(lambda number, _: asked.append(number))  # Ray has put in its own
-        fleet = Fleet(options, progress)
+        fleet = Fleet(options, progress, lambda: bool(asked))
         try:
             fleet.begin()
             while not asked and not fleet.over:
                 fleet.look()
                 time.sleep(LOOK_EVERY_S)
             return fleet.finish(hurry=bool(asked))
+        except AskedToEndError:
+            return fleet.finish(hurry=True)
         except FleetError as error:
             progress.log(f"fleet: {error}")
             return 1
@@ -155,50 +182,73 @@ def _go_on(options: FleetOptions) -> str:
 
 
 class Fleet:
-    """Learner, collectors and evaluation of one run."""
+    """Learner, collectors and evaluation of one run.
 
-    def __init__(self, options: FleetOptions, progress: Progress) -> None:
-        self._options, self._progress = options, progress
+    Args:
+        options: see there.
+        progress: where it is shown.
+        asked: whether somebody wants the run to end.
+    """
+
+    def __init__(
+        self, options: FleetOptions, progress: Progress, asked: Callable[[], bool]
+    ) -> None:
+        self._options, self._progress, self._asked = options, progress, asked
         self._members = [Member(spec) for spec in options.collectors]
         self._failures = Failures()  # of the learner
         self._began_ns = time.time_ns()
-        self._evaluating: tuple[str, Any] | None = None
-        self._evaluated: set[str] = set()
-        self._learner: Any
-        self._status: Status
+        self._evaluating: tuple[Path, Any] | None = None
+        self._evaluated_ns: set[int] = set()
+        self._learner: Any = None
+        self._status: Status | None = None
+        self._learner_begun_s = 0.0
+        self._unsaved = ""
 
     @property
     def over(self) -> bool:
         """All steps are driven."""
-        return self._status.env_steps >= self._options.learner.steps
+        return self._steps >= self._options.learner.steps
+
+    @property
+    def _steps(self) -> int:
+        return 0 if self._status is None else self._status.env_steps
 
     def begin(self) -> None:
         """Start everything.
 
         Raises:
             ValueError: the learner cannot begin.
+            AskedToEndError: somebody wants the run to end.
         """
         try:
             self._begin_learner(self._options.learner)
         except RayTaskError as error:
-            if isinstance(error.cause, (ValueError, OSError, CheckpointError, UnfitError)):
+            if isinstance(error.cause, _MISTAKES):
                 raise ValueError(str(error.cause)) from error
             raise
+        assert self._status is not None
+        for line in self._status.resumed:
+            self._progress.log(f"resumed: {line}")
         for member in self._members:
-            member.begin()
+            member.begin(self._steps)
 
     def look(self) -> None:
         """See how everything is, restart what failed, and show it.
 
         Raises:
             FleetError: too much failed.
+            AskedToEndError: somebody wants the run to end.
         """
         try:
-            self._status = ray.get(self._learner.status.remote(), timeout=STATUS_WITHIN_S)
-            if self._status.failed:
-                raise FleetError(f"the learner failed: {self._status.failed}")
+            self._status = self._wait(self._learner.status.remote(), STATUS_WITHIN_S)
         except (RayActorError, GetTimeoutError) as error:
             self._restart_learner(error)
+        assert self._status is not None
+        if self._status.failed:
+            raise FleetError(f"the learner failed: {self._status.failed}")
+        if self._status.unsaved != self._unsaved:
+            self._unsaved = self._status.unsaved
+            self._progress.log(f"not saved: {self._unsaved}" if self._unsaved else "saved again")
         for member in self._members:
             if not member.given_up:
                 self._look_at(member)
@@ -207,69 +257,119 @@ class Fleet:
         given_up = {member.number for member in self._members if member.given_up}
         self._progress.show(self._status, restarts, given_up)
         if len(given_up) == len(self._members):
-            raise FleetError("every collector was given up")
+            raise FleetError(f"every collector was given up; {_go_on(self._options)}")
 
     def finish(self, *, hurry: bool) -> int:
-        """Save, end everything, and evaluate what is left unless there is no time."""
+        """Save, end everything, and evaluate what is left unless there is no time.
+
+        Raises:
+            FleetError: the learner did not end in time.
+        """
         for member in self._members:
             member.end()
+        if self._status is None:  # it had not begun
+            return 0 if hurry else 1
         try:
-            self._status = ray.get(self._learner.finish.remote(), timeout=FINISH_S)
-        except (RayError, GetTimeoutError) as error:
+            asked = self._learner.finish.remote(hurry)
+            self._status = status = ray.get(asked, timeout=HURRIED_S if hurry else FINISH_S)
+        except (RayActorError, GetTimeoutError) as error:
             raise FleetError(
                 f"the learner did not end ({type(error).__name__}); {_go_on(self._options)}"
             ) from error
         until_s = time.monotonic() + (0.0 if hurry else LAST_EVALUATION_S)
-        while self._evaluate() and time.monotonic() < until_s:
+        while self._evaluate():
+            if self._asked() or time.monotonic() > until_s:
+                self._progress.log("evaluation: what is left is passed over")
+                break
             time.sleep(LOOK_EVERY_S)
-        self._progress.show(self._status, {}, set())
+        self._progress.show(status, {}, set())
         self._progress.log(self._progress.summary(self._options.run.path))
-        if self._status.unsaved:
-            self._progress.log(f"fleet: not saved: {self._status.unsaved}")
-        return 1 if self._status.unsaved or self._status.failed else 0
+        for line in filter(None, (status.unsaved, status.failed)):
+            self._progress.log(f"fleet: what was learned last is not saved: {line}")
+        return 1 if status.unsaved or status.failed else 0
+
+    def _wait(self, reference: Any, within_s: float, told: str = "") -> Any:
+        """Return what an actor answers; `told` is logged if that takes a while.
+
+        Raises:
+            GetTimeoutError: it does not answer in time.
+            AskedToEndError: somebody wants the run to end.
+        """
+        began_s, said = time.monotonic(), not told
+        while (spent_s := time.monotonic() - began_s) < within_s:
+            ended, _ = ray.wait([reference], timeout=LOOK_EVERY_S)
+            if ended:
+                return ray.get(reference)
+            if self._asked():
+                raise AskedToEndError
+            if not said and spent_s > NO_ROOM_S:
+                self._progress.log(told)
+                said = True
+        raise GetTimeoutError(f"no answer in {within_s:.0f} s")
 
     def _begin_learner(self, spec: FleetSpec) -> None:
-        self._learner = start_learner(self._options.learner_gpus)
-        self._status = ray.get(self._learner.begin.remote(spec))
+        gpus = self._options.learner_gpus
+        self._learner = start_learner(gpus)
+        needs = f"1 CPU and {gpus:g} GPUs" if gpus else "1 CPU"
+        told = f"fleet: waiting for the learner to begin; it needs a node with {needs} free"
+        self._status = self._wait(self._learner.begin.remote(spec), BEGIN_WITHIN_S, told)
         self._learner_begun_s = time.monotonic()
 
     def _restart_learner(self, error: Exception) -> None:
-        if self._failures.again():
-            raise FleetError(f"the learner fails again and again; {_go_on(self._options)}")
-        folder = self._options.run.path
-        newest = checkpoint.newest(folder)
-        self._progress.log(
-            f"learner lost ({type(error).__name__}); it goes on with"
-            f" {newest.name if newest else 'a new agent'}"
-        )
-        ray.kill(self._learner)
-        spec = replace(self._options.learner, resume=newest)
-        for _ in range(MOST_FAILURES):
+        why: Exception = error
+        while not self._failures.again(fruitless=why is not error):
+            newest = self._newest()
+            self._progress.log(
+                f"learner lost ({type(why).__name__}); it goes on with"
+                f" {newest.name if newest else 'a new agent'}"
+            )
+            with contextlib.suppress(RayError):
+                ray.kill(self._learner)
             try:
-                self._begin_learner(spec)
-            except ValueError:  # its name is not free yet
+                self._begin_learner(replace(self._options.learner, resume=newest))
+            except ActorAlreadyExistsError:  # its name is not free yet
                 time.sleep(LOOK_EVERY_S)
+                why = error
+            except (RayActorError, GetTimeoutError) as failed:
+                why = failed
+            except RayTaskError as refused:
+                raise FleetError(f"the learner cannot go on: {refused.cause}") from refused
             else:
                 return
-        raise FleetError(f"the learner does not start again; {_go_on(self._options)}")
+        raise FleetError(f"the learner fails again and again; {_go_on(self._options)}")
+
+    def _newest(self) -> Path | None:
+        """The checkpoint to go on from: the newest with its replay, where that is saved."""
+        folder, given = self._options.run.path, self._options.learner
+        if given.save_replay:
+            found = {int(path.stem[4:]): path for path in folder.glob("td3_*.replay")}
+            for step in sorted(found, reverse=True):
+                if (kept := found[step].with_suffix(".pth")).exists():
+                    return kept
+        return checkpoint.newest(folder) or given.resume
 
     def _look_at(self, member: Member) -> None:
+        assert self._status is not None
+        known = self._status.collectors.get(member.number)
+        if known is not None and known.dropped > member.dropped:
+            member.dropped = known.dropped
+            self._progress.log(
+                f"collector {member.number}: {known.dropped} rows so far were not handed on in"
+                " time, and are lost"
+            )
         ended, _ = ray.wait([member.running], timeout=0)
         if ended:
             try:
-                lost = ray.get(member.running)
+                ray.get(member.running)
             except RayError as error:
                 if isinstance(error, RayTaskError) and not isinstance(error.cause, PartEndedError):
                     self._progress.keep(f"collector {member.number}: internal error:\n{error}")
                 self._restart(member, _reason(error))
             else:
                 member.end()
-                if lost:
-                    self._progress.log(f"collector {member.number}: {lost} deliveries were lost")
-                if not self.over:
-                    member.begin()  # the learner went back to an earlier step meanwhile
+                if not self.over:  # the learner went back to an earlier step meanwhile
+                    member.begin(self._steps)
             return
-        known = self._status.collectors.get(member.number)
         now_s, limit_s = time.monotonic(), START_S
         since_s = max(member.begun_s, self._learner_begun_s)
         if known is not None and known.heard_s is not None:
@@ -281,23 +381,28 @@ class Fleet:
             self._restart(member, f"nothing heard for {limit_s:.0f} s")
 
     def _restart(self, member: Member, reason: str) -> None:
+        assert self._status is not None
         member.end()
-        with contextlib.suppress(RayActorError):  # the learner has gone, too: seen soon
-            ray.get(self._learner.forget.remote(member.number))
-        if member.failures.again():
+        with contextlib.suppress(RayActorError, RayTaskError, GetTimeoutError):
+            # If the learner has gone, too, or has failed, the next look finds it.
+            self._wait(self._learner.forget.remote(member.number), FORGET_WITHIN_S)
+        known = self._status.collectors.get(member.number)
+        steps = 0 if known is None else known.steps
+        if member.failures.again(fruitless=steps <= member.begun_steps):
             member.given_up = reason
             self._progress.log(f"collector {member.number}: given up, {reason}")
             return
+        member.begun_steps = steps
         member.restarts += 1
         self._progress.log(
             f"collector {member.number}: restarted, {reason}; its open episode is truncated"
         )
-        member.begin()
+        member.begin(self._steps + member.restarts)
 
     def _evaluate(self) -> bool:
-        """Have the newest checkpoint driven, one at a time; whether something is under way."""
+        """Have checkpoints driven, one at a time, in their order; whether one is under way."""
         if self._evaluating is not None:
-            name, running = self._evaluating
+            path, running = self._evaluating
             ended, _ = ray.wait([running], timeout=0)
             if not ended:
                 return True
@@ -305,20 +410,26 @@ class Fleet:
             try:
                 self._progress.log(f"evaluation: {ray.get(running)}")
             except RayError as error:
-                self._progress.log(f"evaluation: {name}: passed over ({_reason(error)})")
-        if self._status.saved is None:
-            return False
-        name, _ = self._status.saved
-        if name in self._evaluated or not name.startswith("td3_"):
-            return False
-        self._evaluated.add(name)
-        options = self._options
-        running = evaluate.remote(
-            options.run.path, options.run.path / name, options.run.name, self._began_ns,
-            options.maps, options.difficulty, options.judged_in,
-        )  # fmt: skip
-        self._evaluating = name, running
-        return True
+                self._progress.log(f"evaluation: {path.name}: passed over ({_reason(error)})")
+        pending = []
+        for path in self._options.run.path.glob("td3_*.pth"):
+            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                pending.append((path.stat().st_mtime_ns, path))
+        for written_ns, path in sorted(pending):
+            if written_ns > self._began_ns and written_ns not in self._evaluated_ns:
+                self._evaluated_ns.add(written_ns)
+                options = self._options
+                running = evaluate.remote(
+                    options.run.path, path, options.run.name, self._began_ns, options.maps,
+                    options.difficulty, options.judged_in,
+                )  # fmt: skip
+                self._evaluating = path, running
+                return True
+        return False
+
+
+# Of the user's, not of the program.
+_MISTAKES = (ValueError, OSError, CheckpointError, UnfitError)
 
 
 def _reason(error: RayError) -> str:

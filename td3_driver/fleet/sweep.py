@@ -11,16 +11,17 @@
       no LayerNorm: {agent: {critic_layernorm: false}}
     map: [Town01.xodr]             # to learn on; without it generated roads
     judge_map: [Town02.xodr]       # to be judged on; likewise
-    prefill: drives.replay
+    prefill: drives.replay         # on a cluster, paths that all its nodes share
     blind: false
     traffic: 0
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from td3_driver.configuration import load_configuration
 from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.curves import page, table
 from td3_driver.fleet.trial import Trial
+from td3_driver.replay.log import last_digest
 from td3_driver.reports.results import write_text
 
 ROWS, PAGE = "sweep.jsonl", "sweep.html"
@@ -148,11 +150,11 @@ def _checked(name: str, value: Any, usual: Any, where: str) -> Any:
 def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
     """Run the trials that are still to be run, and write table and page; return the exit code.
 
-    Each evaluation is kept at once, in `sweep.jsonl`; a trial that was not finished begins anew.
+    A trial's evaluations are kept in `sweep.jsonl` when it has ended.
 
     Args:
         sweep: what is to be run.
-        out: folder of the results; those there count, if they are of the same trials.
+        out: folder of the results; those there count, if they are of trials with these settings.
         address: of a Ray cluster; None: one of its own.
         cpus: trials at once, on a cluster of its own.
 
@@ -162,8 +164,8 @@ def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
     """
     out.mkdir(parents=True, exist_ok=True)
     rows = finished(out / ROWS, sweep)
-    done = {(row["name"], row["seed"]) for row in rows}
-    open_trials = [one for one in sweep.trials() if (one.name, one.seed) not in done]
+    done = {row["trial"] for row in rows}
+    open_trials = [one for one in sweep.trials() if identity(one) not in done]
     failed = 0
     with cluster(address, "sweep", cpus, 0.0):
         task: Any = ray.remote(_rows_of)
@@ -198,17 +200,33 @@ def finished(path: Path, sweep: Sweep) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        ended = {(row["name"], row["seed"]) for row in rows if row["steps"] >= sweep.steps}
-        wanted = {(trial.name, trial.seed) for trial in sweep.trials()} & ended
-        return [row for row in rows if (row["name"], row["seed"]) in wanted]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise SweepError(f"{path}: not the results of a sweep ({error})") from error
+    wanted = {identity(trial) for trial in sweep.trials()}
+    rows, foreign = [], 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+            rows += [row] if row["trial"] in wanted else []
+        except (ValueError, KeyError, TypeError):  # half a line, of a killed sweep; or another's
+            foreign += 1
+    if foreign > 1:
+        raise SweepError(f"{path}: not the results of a sweep; give another --out")
+    ended = {row["trial"] for row in rows if row["steps"] >= sweep.steps}
+    return [row for row in rows if row["trial"] in ended]
+
+
+def identity(trial: Trial) -> str:
+    """Return what is the same for trials of the same settings, whatever their file looked like."""
+    configuration = load_configuration(trial.preset, trial.overlay)
+    settings = {**asdict(trial), "overlay": configuration.to_mapping()}
+    if trial.prefill is not None:
+        settings["prefill"] = last_digest(trial.prefill)
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rows_of(trial: Trial) -> Sequence[dict[str, Any]]:
-    return list(trial.rows())
+    name = identity(trial)
+    return [{**row, "trial": name} for row in trial.rows()]
 
 
 def _reason(error: RayError) -> str:

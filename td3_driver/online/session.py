@@ -20,7 +20,7 @@ from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.driving.types import Control, EgoState, Lights
 from td3_driver.driving.view import Picture
 from td3_driver.learner.client import LearnerClient, Then
-from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
+from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
 from td3_driver.learner.reach import Reach
 from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
@@ -106,6 +106,7 @@ class Session:
         self._learner = learner
         self._weights = weights
         self._weights_version = -1
+        self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
         self._debt = UpdateDebt(agent, replay, math.inf if config.lockstep else REALTIME_DEBT)
         self._snapshot = self._run_state()
@@ -154,7 +155,7 @@ class Session:
         report = self._driver.observe(pixels, ego, human, users, lights, beside)
         if report.outcome is not None:
             self.env_steps += 1
-            self._actor.env_steps = self.env_steps
+            self._actor.env_steps = max(self.env_steps, self._fleet_steps)
             if self.learning and self.updating:
                 self._ask_for_updates()
         self._snapshot = self._run_state()
@@ -222,6 +223,11 @@ class Session:
         if read is not None:
             self._weights_version, flat = read
             self._policy.load_flat(flat)
+
+    def trained(self, event: Trained) -> None:
+        """Act with the weights of updates that are done."""
+        self._fleet_steps = event.env_steps
+        self.take_weights()
 
     def saved(self, event: Saved) -> None:
         """Note that a checkpoint was written."""

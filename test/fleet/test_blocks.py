@@ -124,11 +124,28 @@ def test_a_collector_that_begins_anew_goes_on_in_no_former_episode() -> None:
     check(learner.sample(500, np.random.default_rng(0), N_STEP, DISCOUNT))
 
 
-def test_what_was_overwritten_before_it_was_taken_is_said() -> None:
+def test_what_was_overwritten_before_it_was_taken_is_counted() -> None:
     drives = Drives(0, 1)
-    drives.drive(300, ends=0.0)
-    with pytest.raises(RuntimeError, match="301 rows were driven since the last block"):
-        drives.outgoing.take()
+    learner = Replay(4096, (STACK, SIDE, SIDE), 3, 1)
+    incoming = Incoming(learner)
+    drives.drive(20, ends=0.0)
+    incoming.add(drives.outgoing.take())
+    drives.drive(200, ends=0.0)
+    lost = drives.outgoing.take()
+    assert (lost.rows, drives.outgoing.dropped) == (0, 200)
+    incoming.add(lost)
+    drives.drive(20, ends=0.0)
+    incoming.add(drives.outgoing.take())
+    batch = learner.sample(2000, np.random.default_rng(0), 1, DISCOUNT)
+    assert set(batch.vectors[:, 2]) == {*range(19), *range(220, 239)}
+
+
+def test_a_block_of_any_length_is_written_in_parts() -> None:
+    learner = Replay(512, (STACK, SIDE, SIDE), 3, 1)  # whose margin is 32 rows
+    drives, incoming = Drives(0, 1), Incoming(learner)
+    drives.drive(100, ends=0.0)
+    assert incoming.add(drives.outgoing.take()) == 99
+    check(learner.sample(500, np.random.default_rng(0), N_STEP, DISCOUNT))
 
 
 def test_rows_of_another_shape_are_refused() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import ray
 
 from td3_driver.fleet import sweep as sweeps
 from td3_driver.fleet.curves import interquartile_mean, page, summary, table
@@ -53,23 +55,35 @@ def test_its_trials_are_run_once_and_shown(
     assert "data:image/svg+xml" in text
     assert "wide" in text
     # One trial was not finished: it alone is run again, and comes to the same.
-    kept = [row for row in rows if (row["name"], row["seed"]) != ("wide", 4)]
-    half = next(row for row in rows if (row["name"], row["seed"], row["steps"]) == ("wide", 4, 20))
-    (out / ROWS).write_text("".join(json.dumps(row) + "\n" for row in (*kept, half)))
-    ran: list[str] = []
-    monkeypatch.setattr(sweeps, "_rows_of", lambda trial: list(trial.rows()))
-    asked = Sweep.trials
+    lines = (out / ROWS).read_text().splitlines(keepends=True)
+    unfinished = rows[-1]["trial"]
+    kept = [line for line, row in zip(lines, rows, strict=True) if row["trial"] != unfinished]
+    (out / ROWS).write_text("".join(kept) + lines[-2] + lines[-1][:20])
+    ran: list[int] = []
+    asked = ray.wait
 
-    def noted(self: Sweep) -> list[sweeps.Trial]:
-        ran.append("asked")
-        return asked(self)
+    def noted(references: list[Any], **rest: Any) -> Any:
+        ran.append(len(references))
+        return asked(references, **rest)
 
-    monkeypatch.setattr(Sweep, "trials", noted)
+    monkeypatch.setattr(ray, "wait", noted)
     assert run(sweep, out, None, 2) == 0
-    again = sweeps.finished(out / ROWS, sweep)
-    timeless = [{k: v for k, v in row.items() if k != "minutes"} for row in again]
-    for row in rows:
-        assert {k: v for k, v in row.items() if k != "minutes"} in timeless
+    assert max(ran) == 1
+    timed = {"minutes": 0.0}
+    again = {json.dumps(row | timed) for row in sweeps.finished(out / ROWS, sweep)}
+    assert again == {json.dumps(row | timed) for row in rows}
+
+
+def test_results_of_other_settings_do_not_count(tmp_path: Path) -> None:
+    trial = Sweep().trials()[0]
+    row = {"trial": sweeps.identity(trial), "name": trial.name, "seed": 0, "steps": trial.steps}
+    (tmp_path / ROWS).write_text(json.dumps(row) + "\n")
+    assert sweeps.finished(tmp_path / ROWS, Sweep()) == [row]
+    other = {"as it is": {"agent": {"batch_size": 33}}}
+    for changed in (Sweep(steps=2000), Sweep(traffic=3), Sweep(overlays=other), Sweep(blind=True)):
+        assert sweeps.finished(tmp_path / ROWS, changed) == []
+    same = {"as it is": {"agent": {"batch_size": 32}}}  # which it is anyway
+    assert sweeps.finished(tmp_path / ROWS, Sweep(overlays=same)) == [row]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +115,7 @@ def test_a_mistake_is_said_in_a_line(content: str, said: str, tmp_path: Path) ->
 
 def test_results_of_others_are_not_taken_for_its_own(tmp_path: Path) -> None:
     file = tmp_path / ROWS
-    file.write_text("notes of mine\n")
+    file.write_text("notes of mine\nand more\n")
     with pytest.raises(SweepError, match="not the results of a sweep"):
         sweeps.finished(file, Sweep())
 

@@ -268,7 +268,7 @@ class Pilot:
                 break
             match event:
                 case Trained():
-                    self.session.take_weights()
+                    self.session.trained(event)
                     self._watch.updates(self._learner)
                 case Loaded():
                     self.session.take_over(event)

@@ -125,7 +125,6 @@ class Child(Program):
         parameters: the node's parameters.
         on_line: called from a thread with each line that it logs.
         keeps: as of `Process`.
-        arguments: its arguments before those of ROS.
     """
 
     END = signal.SIGINT
@@ -136,13 +135,11 @@ class Child(Program):
         parameters: Mapping[str, object],
         on_line: Callable[[str], None],
         keeps: Sequence[int] = (),
-        arguments: Sequence[str] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="td3_driver_")
         file = Path(self._folder.name) / "parameters.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
-        ros = ["--ros-args", "--params-file", str(file)]
-        super().__init__(module, [*arguments, *ros], on_line, keeps)
+        super().__init__(module, ["--ros-args", "--params-file", str(file)], on_line, keeps)
 
     def stop(self, within_s: float) -> int:
         """Stop as `Process.stop`, and delete the file of its parameters."""
