@@ -99,18 +99,23 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
         # A signal to the group (systemd, timeout, a terminal that closes) is for this process
         # alone, which ends the others in order. They inherit what is blocked.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        ray.init(
-            "local",
-            namespace=run,
-            num_cpus=cpus,
-            num_gpus=math.ceil(gpus) or None,
-            include_dashboard=False,
-            object_store_memory=_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=folder,
-        )
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            ray.init(
+                "local",
+                namespace=run,
+                num_cpus=cpus,
+                num_gpus=math.ceil(gpus) or None,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=folder,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())
+            raise ClusterError(f"Ray cannot be started in {folder}: {said[:300]}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield
     finally:
         ray.shutdown()

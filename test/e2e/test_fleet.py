@@ -30,6 +30,8 @@ agent:
 """
 # A collector that hangs is to be missed while a test waits.
 PROGRAM = """
+from td3_driver.fleet.cluster import prepare
+prepare(None)
 import td3_driver.fleet.run as run
 run.HUNG_S = 8.0
 from td3_driver.cli import main
