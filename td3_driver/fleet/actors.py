@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import courses
@@ -56,7 +59,29 @@ class LearnerActor:
         return self._learner.finish(hurry=hurry)
 
 
-class CollectorActor:
+class Located:
+    """An actor whose process can be found: one that is stopped does not end by Ray alone."""
+
+    def where(self) -> tuple[str, int]:
+        """Its node, and its process there."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+
+def kill(node: str, pid: int) -> Any:
+    """Kill an actor's process on its node, if it is there; return a reference to wait for."""
+    there = NodeAffinitySchedulingStrategy(node, soft=True)
+    task: Any = ray.remote(_kill)
+    return task.options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote(node, pid)
+
+
+def _kill(node: str, pid: int) -> None:
+    if ray.get_runtime_context().get_node_id() == node:  # else the node has gone, too
+        with contextlib.suppress(OSError):
+            if b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes():  # not another's by now
+                os.kill(pid, signal.SIGKILL)
+
+
+class CollectorActor(Located):
     """`Collector`, which drives until the learner has enough."""
 
     def run(self, spec: CollectorSpec) -> None:

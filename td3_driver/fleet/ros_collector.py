@@ -19,7 +19,7 @@ import yaml
 from ray.exceptions import RayError
 
 from td3_driver.fleet import keeper as keeping
-from td3_driver.fleet.actors import LEARNER
+from td3_driver.fleet.actors import LEARNER, Located
 from td3_driver.fleet.bridges import Bridge
 from td3_driver.fleet.messages import Answer
 from td3_driver.online.run_folder import LOG
@@ -65,7 +65,7 @@ class PartEndedError(RuntimeError):
     """The bridge or the driver of a collector has ended; one line says how."""
 
 
-class RosCollectorActor:
+class RosCollectorActor(Located):
     """Runs the processes of one collector, as a Ray actor."""
 
     def __init__(self) -> None:

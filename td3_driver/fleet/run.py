@@ -24,7 +24,7 @@ from ray.exceptions import (
 from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
-from td3_driver.fleet.actors import CollectorActor, evaluate, start_learner
+from td3_driver.fleet.actors import CollectorActor, evaluate, kill, start_learner
 from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.collector import CollectorSpec
 from td3_driver.fleet.learner import FleetSpec
@@ -47,6 +47,7 @@ NO_ROOM_S = 20.0  # then the user is told what is waited for
 HUNG_S = 60.0  # without a delivery, though the learner waits for one
 START_S = 180.0  # likewise of a collector that has just begun
 FINISH_S, HURRIED_S = 180.0, 30.0
+KILLED_S = 5.0
 LAST_EVALUATION_S = 180.0
 # So many failures within so long, or so many in a row without a step, and a part is given up.
 MOST_FAILURES, FAILURES_WITHIN_S, MOST_FRUITLESS = 5, 600.0, 3
@@ -109,6 +110,7 @@ class Member:
 
     spec: CollectorSpec | RosCollectorSpec
     actor: Any = None
+    where: Any = None  # reference of its node and process
     running: Any = None  # reference of its `run`
     begun_s: float = 0.0
     begun_steps: int = 0  # of its own, as the learner counts them
@@ -129,14 +131,20 @@ class Member:
         if isinstance(spec, CollectorSpec):
             spec, made = replace(spec, attempt=attempt), ray.remote(CollectorActor)
         self.actor = made.options(num_cpus=1).remote()
+        self.where = self.actor.where.remote()
         self.running = self.actor.run.remote(spec)
         self.begun_s = time.monotonic()
 
-    def end(self) -> None:
-        """Kill its actor, and with it its world."""
+    def end(self) -> Any:
+        """Kill its actor, and with it its world; return a reference to wait for, or None."""
+        killed = None
         if self.actor is not None:
+            begun, _ = ray.wait([self.where], timeout=0)
             ray.kill(self.actor)
-        self.actor = self.running = None
+            with contextlib.suppress(RayError):  # it had ended before it said where it is
+                killed = kill(*ray.get(self.where)) if begun else None
+        self.actor = self.running = self.where = None
+        return killed
 
 
 def run(options: FleetOptions) -> int:
@@ -265,8 +273,9 @@ class Fleet:
         Raises:
             FleetError: the learner did not end in time.
         """
-        for member in self._members:
-            member.end()
+        killed = [reference for member in self._members if (reference := member.end())]
+        if killed:
+            ray.wait(killed, num_returns=len(killed), timeout=KILLED_S)
         if self._status is None:  # it had not begun
             return 0 if hurry else 1
         try:
