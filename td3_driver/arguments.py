@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Commands = argparse._SubParsersAction  # the type of `add_subparsers`'s result
 
 # As in world/roads/generation.py, whose import is too slow for `--help`.
-DIFFICULTIES = ("easy", "curvy", "multilane", "town", "city", "varied")
+DIFFICULTIES = ("easy", "curvy", "town", "city", "varied")
 # As in world/camera/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
 # As in driving/judging/rules.py.
@@ -55,8 +55,7 @@ def add_difficulty(parser: argparse.ArgumentParser) -> None:
         "--difficulty",
         choices=DIFFICULTIES,
         default=DIFFICULTIES[0],
-        help="of generated roads: loops with bends, with more and tighter ones, with up to four"
-        " lanes each way and other lines, streets with"
+        help="of generated roads: loops with bends, with more and tighter ones, streets with"
         " junctions, the same with up to two lanes each way and roundabouts, and those with other"
         " lane widths and lines",
     )

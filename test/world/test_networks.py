@@ -94,28 +94,6 @@ def has_roundabout(road_map: RoadMap) -> bool:
     return False
 
 
-def test_multilane_roads_have_up_to_four_lanes_each_way_and_each_goes_once_around() -> None:
-    widest = Counter(
-        max((lane.lane_id * side for lane in road_map.lane_graph), default=0)
-        for road_map in maps("multilane")
-        for side in (-1, 1)
-    )
-    assert max(widest) == 4
-    assert min(widest) >= 1
-    assert len(widest) >= 3
-    for road_map in maps("multilane"):
-        graph = road_map.lane_graph
-        around = list(networkx.simple_cycles(graph))
-        assert sum(map(len, around)) == len(graph)
-        for cycle in around:
-            assert len({lane.lane_id for lane in cycle}) == 1
-            line_m = np.concatenate([graph.nodes[lane]["line_m"] for lane in cycle])
-            assert heading_changes(Route.along(line_m).points_m).max() < 1.0 / 20.0
-        widths_m = np.concatenate([lane.width_m for _, lane in graph.nodes(data="lane")])
-        assert 3.0 <= widths_m.min() <= widths_m.max() <= 4.0
-        assert np.ptp(widths_m) < 0.05
-
-
 def test_curvy_is_curvier_than_easy() -> None:
     def sharpest(difficulty: str) -> float:
         lines_m = [
@@ -146,7 +124,7 @@ def test_only_streets_are_asphalt(networks: list[RoadMap]) -> None:
 def test_text_is_a_function_of_seed_and_difficulty() -> None:
     for name in NETWORKS:
         assert generate_opendrive(4, DIFFICULTIES[name]) == maps(name)[4].opendrive
-    assert len({road_map.opendrive for name in DIFFICULTIES for road_map in maps(name)}) == 30
+    assert len({road_map.opendrive for name in DIFFICULTIES for road_map in maps(name)}) == 25
 
 
 def test_bounds_of_ones_own_are_kept() -> None:

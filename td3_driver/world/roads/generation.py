@@ -38,16 +38,6 @@ DIFFICULTIES: dict[str, RoadDifficulty] = {
         spiral_m=(5.0, 10.0),
         length_m=(800.0, 1600.0),
     ),
-    "multilane": Loop(
-        corners=(5, 8),
-        distance_m=(110.0, 240.0),
-        radius_m=(40.0, 120.0),
-        spiral_m=(8.0, 20.0),
-        length_m=(700.0, 1500.0),
-        lanes=(1, 4),
-        lane_width_m=(3.0, 4.0),
-        varied_paint=True,
-    ),
     "town": Network(
         columns=(3, 4), rows=(3, 3), spacing_m=85.0, shift_m=14.0, lanes=1, roundabouts=0.0
     ),
@@ -118,7 +108,6 @@ def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIF
 
     - easy: a closed road of 500 to 1000 m with left and right bends of at least 15 m radius;
     - curvy: 800 to 1600 m, more bends, of at least 9 m radius;
-    - multilane: 700 to 1500 m, one to four lanes each way, of 3 to 4 m, other lines or none;
     - town: winding streets between T junctions and crossroads;
     - city: the same with one or two lanes each way and with roundabouts;
     - varied: city with lanes of 3 to 4 m, and streets with other lines or none at their edges.

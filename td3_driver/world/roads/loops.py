@@ -17,14 +17,7 @@ from scenariogeneration import xodr
 
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import distances
-from td3_driver.world.roads.opendrive import (
-    LANE_WIDTH_M,
-    drawn_centre,
-    drawn_edges,
-    mark,
-    paint,
-    reproducible_text,
-)
+from td3_driver.world.roads.opendrive import LANE_WIDTH_M, mark, paint, reproducible_text
 
 _MIN_LINE_M = 10.0
 # Two roads' hedges (see surface.py) must not stand on each other's lanes.
@@ -42,9 +35,6 @@ class Loop:
         radius_m: of the bends' arcs, m.
         spiral_m: length of the transition into and out of each arc, m.
         length_m: once around, m.
-        lanes: of each direction, drawn for each.
-        lane_width_m: of all lanes of a loop.
-        varied_paint: each loop's lines are drawn; else they are the usual ones.
     """
 
     corners: tuple[int, int]
@@ -52,9 +42,6 @@ class Loop:
     radius_m: tuple[float, float]
     spiral_m: tuple[float, float]
     length_m: tuple[float, float]
-    lanes: tuple[int, int] = (1, 1)
-    lane_width_m: tuple[float, float] = (LANE_WIDTH_M, LANE_WIDTH_M)
-    varied_paint: bool = False
 
 
 def draw_loop(rng: random.Random, loop: Loop, name: str) -> str | None:
@@ -62,32 +49,8 @@ def draw_loop(rng: random.Random, loop: Loop, name: str) -> str | None:
     corners = _draw_corners(rng, loop)
     if corners is None:
         return None
-    text = _opendrive_of(corners, _draw_cross_section(rng, loop), name)
-    return text if _is_drivable_loop(text, loop) else None
-
-
-@dataclass(frozen=True)
-class _CrossSection:
-    """Lanes of each direction, their width, and the lines: between directions, at the edges."""
-
-    left: int
-    right: int
-    width_m: float
-    centre: xodr.RoadMark
-    edges: xodr.RoadMarkType
-
-
-def _draw_cross_section(rng: random.Random, loop: Loop) -> _CrossSection:
-    left = right = loop.lanes[0]
-    if loop.lanes[0] < loop.lanes[1]:
-        left, right = rng.randint(*loop.lanes), rng.randint(*loop.lanes)
-    narrowest_m, widest_m = loop.lane_width_m
-    width_m = rng.uniform(narrowest_m, widest_m) if narrowest_m < widest_m else widest_m
-    centre = mark(xodr.RoadMarkType.broken, xodr.RoadMarkColor.yellow)
-    edges = xodr.RoadMarkType.solid
-    if loop.varied_paint:
-        centre, edges = drawn_centre(rng), drawn_edges(rng)
-    return _CrossSection(left, right, width_m, centre, edges)
+    text = _opendrive_of(corners, name)
+    return text if _is_drivable_loop(text, loop.length_m) else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +126,7 @@ def _line_lengths(corners: list[_Corner]) -> list[float]:
     ]
 
 
-def _opendrive_of(corners: list[_Corner], across: _CrossSection, name: str) -> str:
+def _opendrive_of(corners: list[_Corner], name: str) -> str:
     """One road per corner (its straight and its curve), linked into a ring."""
     document = xodr.OpenDrive(name)
     count = len(corners)
@@ -172,12 +135,10 @@ def _opendrive_of(corners: list[_Corner], across: _CrossSection, name: str) -> s
         road = xodr.create_road(
             [xodr.Line(line_m), *corner.curve()],
             id=index,
-            left_lanes=across.left,
-            right_lanes=across.right,
-            lane_width=across.width_m,
-            center_road_mark=across.centre,
+            lane_width=LANE_WIDTH_M,
+            center_road_mark=mark(xodr.RoadMarkType.broken, xodr.RoadMarkColor.yellow),
         )
-        paint(road, across.edges)
+        paint(road)
         reach_m = line_m + corner.tangent_m()
         road.planview.set_start_point(
             corner.x_m - reach_m * math.cos(corner.heading_in_rad),
@@ -192,7 +153,7 @@ def _opendrive_of(corners: list[_Corner], across: _CrossSection, name: str) -> s
     return reproducible_text(document)
 
 
-def _is_drivable_loop(text: str, loop: Loop) -> bool:
+def _is_drivable_loop(text: str, length_m: tuple[float, float]) -> bool:
     """Whether the loop has the wanted length and keeps clear of itself."""
     graph = RoadMap(text, "loop").lane_graph
     first = LaneId(0, 0, -1)
@@ -203,22 +164,17 @@ def _is_drivable_loop(text: str, loop: Loop) -> bool:
     if math.dist(closed_m[0], closed_m[-1]) > _SAMPLING_M:
         return False  # it ends somewhere
     along_m = distances(closed_m)
-    if not loop.length_m[0] <= along_m[-1] <= loop.length_m[1]:
+    if not length_m[0] <= along_m[-1] <= length_m[1]:
         return False
     at_m = np.arange(0.0, along_m[-1], _SAMPLING_M)
-    points_m = np.stack([np.interp(at_m, along_m, part) for part in closed_m.T], axis=1)
-    return _keeps_clear(points_m, 2.0 * (loop.lanes[1] - 1) * loop.lane_width_m[1])
+    return _keeps_clear(np.stack([np.interp(at_m, along_m, part) for part in closed_m.T], axis=1))
 
 
-def _keeps_clear(points_m: npt.NDArray[np.float64], wider_m: float) -> bool:
-    """Whether a closed line of (N, 2) points `_SAMPLING_M` apart never comes close to itself.
-
-    `wider_m`: by how much the road is wider than one of a lane each way, m.
-    """
+def _keeps_clear(points_m: npt.NDArray[np.float64]) -> bool:
+    """Whether a closed line of (N, 2) points `_SAMPLING_M` apart never comes close to itself."""
     count = len(points_m)
     steps = np.abs(np.arange(count)[:, None] - np.arange(count)[None, :])
     along_m = np.minimum(steps, count - steps) * _SAMPLING_M
     apart_m = np.linalg.norm(points_m[:, None] - points_m[None, :], axis=2)
     # Twice the clearance along the road admits the tightest hairpin and nothing closer.
-    clearance_m = _MIN_CLEARANCE_M + wider_m
-    return bool((apart_m[along_m > 2.5 * clearance_m] > clearance_m).all())
+    return bool((apart_m[along_m > 2.5 * _MIN_CLEARANCE_M] > _MIN_CLEARANCE_M).all())
