@@ -30,7 +30,7 @@ DEFAULT_STEPS, DEFAULT_SAVE_FREQ = 20_000, 2000
 DEFAULT_WORLDS = 2
 # A collector waits for the learner where that is behind; its bridge has to bear it.
 ANSWER_WITHIN_S, LEARNER_TIMEOUT_S = 0.8, 60.0
-STARTUP_TIMEOUT_S, WORLD_TIMEOUT_S = 120.0, 10.0
+STARTUP_TIMEOUT_S, WORLD_TIMEOUT_S = 120.0, 30.0
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

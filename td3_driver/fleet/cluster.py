@@ -34,6 +34,8 @@ def prepare(address: str | None) -> None:
     has none is turned away.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray would kill a worker's children outright, and orphan theirs: keepers end both in order.
+    os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")
     if address is None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_TOKEN)
 

@@ -56,6 +56,7 @@ class Fleet(Process):
             [sys.executable, "-c", PROGRAM, *common, *options],
             {MARK: self.mark, "TMPDIR": str(folder)},
         )
+        STARTED.append(self)
 
     def pids(self, named: str = "") -> list[int]:
         """The processes of this fleet whose command line has this text."""
@@ -74,29 +75,42 @@ class Fleet(Process):
                 found.append(int(entry.name))
         return found
 
+    def learns_on(self) -> None:
+        """Wait for the next checkpoint."""
+        known = set(self.folder.glob("td3_*.pth"))
+        wait_until(
+            lambda: (
+                not known.issuperset(self.folder.glob("td3_*.pth"))
+                or self.process.poll() is not None
+            ),
+            what=lambda: f"a checkpoint: {self.output[-2000:]}",
+        )
+        assert self.process.poll() is None, self.output
+
     def end_of_all(self) -> None:
         """Wait until no process is left."""
         wait_until(lambda: not self.pids(), what=lambda: f"the ends of {self.pids()}")
 
 
+STARTED: list[Fleet] = []
+
+
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A short path: it holds sockets."""
+def folder() -> Iterator[Path]:
+    """A short path: it holds sockets. What a failed test leaves is killed."""
     path = Path("/tmp") / f"fleet_{secrets.token_hex(4)}"
     path.mkdir()
     yield path
+    for fleet in STARTED:
+        for pid in fleet.pids():
+            os.kill(pid, signal.SIGKILL)
+    STARTED.clear()
     assert not list(path.glob("td3_fleet_*")), "Ray's folder is left"
 
 
 def shared() -> set[str]:
     """What is in shared memory, but for DDS."""
     return {name for name in os.listdir("/dev/shm") if "fastrtps" not in name}
-
-
-def steps_of(fleet: Fleet) -> int:
-    """The last step that the bar has shown."""
-    shown = re.findall(r"(\d+)/\d+ \[", "\n".join(fleet.lines[-3:]))
-    return int(shown[-1]) if shown else 0
 
 
 def test_it_learns_saves_and_leaves_nothing(folder: Path) -> None:
@@ -118,7 +132,7 @@ def test_it_learns_saves_and_leaves_nothing(folder: Path) -> None:
 
 def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000", "--save-freq", "200")
-    fleet.wait_for("evaluation: td3_")
+    fleet.learns_on()
     first = min(fleet.pids(COLLECTOR))
     os.kill(first, signal.SIGKILL)
     fleet.wait_for("restarted, its process ended; its open episode is truncated")
@@ -133,8 +147,7 @@ def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder:
     fleet.wait_for("steps/s", after=known + 5)
     os.kill(min(fleet.pids(COLLECTOR)), signal.SIGSTOP)
     fleet.wait_for("restarted, nothing heard for 8 s", after=known)
-    known = len(fleet.lines)
-    fleet.wait_for("evaluation: td3_", after=known)  # so it learns and saves
+    fleet.learns_on()
     os.kill(fleet.process.pid, signal.SIGINT)
     assert fleet.wait() == 0, fleet.output
     assert "environment steps" in fleet.output
@@ -145,7 +158,7 @@ def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder:
 
 def test_a_lost_head_ends_everything_and_the_run_is_gone_on_with(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000", "--save-freq", "200")
-    fleet.wait_for("evaluation: td3_")
+    fleet.learns_on()
     os.kill(fleet.pids("gcs_server")[0], signal.SIGKILL)
     assert fleet.wait() == 1, fleet.output
     assert "go on with --resume" in fleet.output
@@ -174,7 +187,7 @@ def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) ->
         folder, "--world", "ros", "--bridges", str(file), "--steps", "1000000",
         "--save-freq", "200",
     )  # fmt: skip
-    fleet.wait_for("evaluation: td3_")
+    fleet.learns_on()
     os.kill(fleet.pids("td3_driver.fleet.driver_node")[0], signal.SIGKILL)
     fleet.wait_for("ended with code 137")
     known = len(fleet.lines)
@@ -184,8 +197,7 @@ def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) ->
         lambda: len(fleet.pids("td3_driver.fleet.driver_node")) == 2,
         what=lambda: "two drivers",
     )
-    known = len(fleet.lines)
-    fleet.wait_for("evaluation: td3_", after=known)
+    fleet.learns_on()
     os.kill(fleet.process.pid, signal.SIGINT)
     assert fleet.wait() == 0, fleet.output
     assert "Traceback" not in fleet.output
