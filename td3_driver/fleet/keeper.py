@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from td3_driver import signals
+from td3_driver.ros.tether import tethered
 
 END_S = 10.0  # from being asked to being killed
 _LOOK_EVERY_S = 0.05
@@ -33,7 +34,7 @@ def main() -> None:
             if asked:
                 sys.exit(0)
             time.sleep(_LOOK_EVERY_S)
-        child = subprocess.Popen(sys.argv[2:], start_new_session=True)
+        child = subprocess.Popen([*tethered(), *sys.argv[2:]], start_new_session=True)
         while child.poll() is None and not asked:
             time.sleep(_LOOK_EVERY_S)
         _end(child.pid)

@@ -71,7 +71,8 @@ class Fleet(Process):
                 state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
             except OSError:  # it has ended meanwhile
                 continue
-            if ours and named in line and state != "Z":
+            kept = bool(named) and "fleet.keeper" in line  # it has its command's words
+            if ours and named in line and not kept and state != "Z":
                 found.append(int(entry.name))
         return found
 
