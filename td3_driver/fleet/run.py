@@ -25,7 +25,7 @@ from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.fleet.actors import CollectorActor, evaluate, kill, start_learner
-from td3_driver.fleet.cluster import cluster
+from td3_driver.fleet.cluster import ClusterError, cluster, knock
 from td3_driver.fleet.collector import CollectorSpec
 from td3_driver.fleet.learner import FleetSpec
 from td3_driver.fleet.messages import Status
@@ -247,6 +247,11 @@ class Fleet:
             FleetError: too much failed.
             AskedToEndError: somebody wants the run to end.
         """
+        try:
+            # Where the head has gone Ray's library ends this process after a minute, unsaid.
+            knock(ray.get_runtime_context().gcs_address)
+        except ClusterError:
+            raise FleetError(f"the cluster's head is lost; {_go_on(self._options)}") from None
         try:
             self._status = self._wait(self._learner.status.remote(), STATUS_WITHIN_S)
         except (RayActorError, GetTimeoutError) as error:
