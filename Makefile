@@ -55,8 +55,8 @@ soak: $(READY)
 	@$(VENV)/bin/python -m test.soak $(ARGS)
 
 # The peers (Stable-Baselines3, cpprb) live in an environment of their own, which has no ROS.
-BENCH_VENV = $(if $(filter world carla,$(ARGS)),$(VENV),$(BENCH))
-bench: $(if $(filter world carla,$(ARGS)),$(READY),$(BENCH)/.ready)
+BENCH_VENV = $(if $(filter world carla fleet,$(ARGS)),$(VENV),$(BENCH))
+bench: $(if $(filter world carla fleet,$(ARGS)),$(READY),$(BENCH)/.ready)
 	@PYTHONPATH=. $(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 $(BENCH)/.ready: bench/requirements.txt

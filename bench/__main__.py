@@ -45,6 +45,13 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
         from bench import carla_server
 
         return carla_server.measure(arguments.rounds)
+    if name == "fleet":
+        from td3_driver.fleet.cluster import prepare
+
+        prepare(None)
+        from bench import fleet
+
+        return fleet.measure(arguments.rounds)
     from bench import gym_compare
 
     return gym_compare.measure(arguments.threads)
@@ -57,10 +64,11 @@ def main() -> None:
         "what",
         nargs="?",
         default="all",
-        choices=("all", *_QUICK, "memory", "saving", "gym", "world", "carla"),
+        choices=("all", *_QUICK, "memory", "saving", "gym", "world", "carla", "fleet"),
         help=f"all (the default) is {', '.join(_QUICK)}; "
         "memory and saving take minutes and 8 GB, gym hours; "
-        "world is the embedded world's speed, carla its speed as a CARLA server: both need .venv",
+        "world is the embedded world's speed, carla its speed as a CARLA server, fleet what one"
+        " learner takes in: these need .venv",
     )
     parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")

@@ -23,13 +23,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from bench.learning import judge, unseen_worlds
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.networks import CNN
 from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import ACTION_DIM
+from td3_driver.fleet.trial import judge, unseen_worlds
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.simulation import WorldConfig
 
@@ -72,7 +72,7 @@ class _Judge(BaseCallback):
     def __init__(self, args: argparse.Namespace, driving: Any) -> None:
         super().__init__()
         self._args, self._driving = args, driving
-        self._worlds = unseen_worlds(None, driving.view)
+        self._worlds = unseen_worlds((), driving.view)
         self._began, self._spent = time.monotonic(), 0.0
 
     def _on_step(self) -> bool:

@@ -8,7 +8,10 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from td3_driver.online.run_folder import RunFolder
 
 Commands = argparse._SubParsersAction  # the type of `add_subparsers`'s result
 
@@ -105,6 +108,92 @@ def add_surroundings(
         " mixed: random in half of them"
         + ("; without it plain, or the weather of the --routes" if appearance is None else ""),
     )
+
+
+def add_run(parser: argparse.ArgumentParser, *, steps: int, save_freq: int) -> None:
+    """Add the options of a run that learns: its length, folder, files, seed and settings."""
+    add = parser.add_argument
+    add(
+        "--steps",
+        type=positive,
+        default=steps,
+        metavar="N",
+        help="environment steps (0.05 s each) in total; resumed ones count",
+    )
+    add(
+        "--save-freq",
+        type=positive,
+        default=save_freq,
+        metavar="N",
+        help="environment steps between checkpoints td3_<step>.pth",
+    )
+    add(
+        "--checkpoint-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run; without it that of --resume, else a new one,"
+        " runs/<when>_<map or difficulty>_<preset>_s<seed>, to which runs/latest leads",
+    )
+    add("--overwrite", action="store_true", help="delete another run that --checkpoint-dir holds")
+    add(
+        "--save-replay",
+        action="store_true",
+        help="save the replay too, so that --resume goes on bit for bit (7.2 kB a step)",
+    )
+    add("--resume", type=Path, metavar="FILE", help="checkpoint to go on from")
+    add(
+        "--prefill",
+        type=Path,
+        metavar="FILE",
+        help="demonstrations to learn from too, made by td3_driver prefill",
+    )
+    add(
+        "--prefill-share",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="share of demonstrations in each batch, 0.01 to 0.99",
+    )
+    add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
+    add(
+        "--preset",
+        default="default",
+        metavar="NAME",
+        help="networks, learning and reward: a file of config/presets",
+    )
+    add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
+
+
+def check_run(args: argparse.Namespace) -> None:
+    """Check the files of `add_run`.
+
+    Raises:
+        FileNotFoundError: one is not there.
+    """
+    for option in ("resume", "prefill"):
+        path = getattr(args, option)
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"--{option} {path}: no such file")
+
+
+def claimed_folder(args: argparse.Namespace, place: str) -> RunFolder:
+    """Claim the folder of a run by `add_run`'s options.
+
+    `place`: where is driven, for the name of a new folder.
+
+    Raises:
+        RunFolderError, OSError: the run cannot have it.
+    """
+    from td3_driver.online.run_folder import Wording, claim, new_folder
+
+    if args.checkpoint_dir is not None:
+        folder = args.checkpoint_dir.resolve()
+    elif args.resume is not None:
+        folder = args.resume.resolve().parent
+    else:
+        folder = new_folder(place, args.preset, args.seed)
+    words = Wording("--checkpoint-dir", "--resume", "--overwrite")
+    return claim(folder, args.resume, words, overwrite=args.overwrite)
 
 
 def add_routes(parser: argparse.ArgumentParser, how: str) -> None:

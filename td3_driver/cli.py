@@ -17,14 +17,19 @@ from td3_driver.commands import (
     demonstrate,
     doctor,
     evaluate,
+    fleet,
     prefill,
     replay,
+    sweep,
     train,
     world,
 )
 from td3_driver.console import readers_may_leave
 
-COMMANDS = (train, evaluate, benchmark, replay, prefill, demonstrate, checkpoint, world, doctor)
+COMMANDS = (
+    train, fleet, evaluate, benchmark, sweep, replay, prefill, demonstrate, checkpoint, world,
+    doctor,
+)  # fmt: skip
 
 
 def main() -> None:

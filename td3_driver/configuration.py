@@ -38,9 +38,12 @@ class Configuration:
 
 
 def load_configuration(
-    preset: str, overrides: str | Path | None = None, *, blind: bool = False
+    preset: str,
+    overrides: str | Path | Mapping[str, Any] | None = None,
+    *,
+    blind: bool = False,
 ) -> Configuration:
-    """Load a preset and apply a user's YAML file on top of it; `blind`: black pictures.
+    """Load a preset and apply a user's YAML file, or what it holds; `blind`: black pictures.
 
     Raises:
         ConfigurationError: unknown preset, unreadable file, unknown key or bad value.
@@ -51,7 +54,10 @@ def load_configuration(
         )
     merged = _preset(preset)
     source = f"preset {preset}"
-    if overrides:
+    if isinstance(overrides, Mapping):
+        merged = _merge(merged, overrides)
+        source = f"preset {preset} and what is laid over it"
+    elif overrides:
         merged = _merge(merged, _read(Path(overrides)))
         source = f"config {overrides}"
     if blind:

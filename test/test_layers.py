@@ -36,8 +36,10 @@ ROOMS = {
     "evaluation": "agent arguments bags bridge_twin checkpoints configuration console driving"
     " measures online replay reports signals world",
     "playback": "agent bags checkpoints driving online replay reports",
+    "fleet": "agent checkpoints configuration driving evaluation learner measures online replay"
+    " reports ros signals world",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
-    " interchange online playback ros share signals text world",
+    " fleet interchange online playback ros share signals text world",
     "cli": "commands console signals",
 }  # fmt: skip
 ROS = {
@@ -48,7 +50,7 @@ ROS = {
 SPEAK_ROS = {"ros", "bridge_twin"}
 KNOW_TORCH = {
     "agent", "replay", "checkpoints", "interchange", "learner", "online", "ros", "evaluation",
-    "playback",
+    "playback", "fleet",
 }  # fmt: skip
 NEVER = {
     "opendrive": {"cv2", "networkx"},

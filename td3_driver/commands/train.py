@@ -18,11 +18,11 @@ from td3_driver.arguments import (
     add_difficulty,
     add_maps,
     add_routes,
+    add_run,
     add_surroundings,
-    not_negative,
+    check_run,
+    claimed_folder,
     port,
-    positive,
-    share,
     surroundings,
     usage_error,
     world_parameters,
@@ -53,47 +53,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "--steps",
-        type=positive,
-        default=DEFAULT_STEPS,
-        metavar="N",
-        help="environment steps (0.05 s each) in total; resumed ones count",
-    )
-    add(
-        "--save-freq",
-        type=positive,
-        default=1000,
-        metavar="N",
-        help="environment steps between checkpoints td3_<step>.pth",
-    )
-    add(
-        "--checkpoint-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder of the run; without it that of --resume, else a new one,"
-        " runs/<when>_<map or difficulty>_<preset>_s<seed>, to which runs/latest leads",
-    )
-    add("--overwrite", action="store_true", help="delete another run that --checkpoint-dir holds")
-    add(
-        "--save-replay",
-        action="store_true",
-        help="save the replay too, so that --resume goes on bit for bit (7.2 kB a step)",
-    )
-    add("--resume", type=Path, metavar="FILE", help="checkpoint to go on from")
-    add(
-        "--prefill",
-        type=Path,
-        metavar="FILE",
-        help="demonstrations to learn from too, made by td3_driver prefill",
-    )
-    add(
-        "--prefill-share",
-        type=share,
-        default=0.5,
-        metavar="SHARE",
-        help="share of demonstrations in each batch, 0.01 to 0.99",
-    )
+    add_run(parser, steps=DEFAULT_STEPS, save_freq=1000)
     add("--record", type=Path, metavar="DIR", help="record the drive into a new bag (MCAP)")
     add(
         "--world",
@@ -116,19 +76,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="with --world carla: town to load; without it --map, else that of a server started"
         f" here, else {DEFAULT_TOWN}",
     )
-    add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where the learner computes")
     add_maps(parser)
     add_routes(parser, "drawn at random")
     add_difficulty(parser)
     # A policy that knows one light only fails in the next; evaluation keeps to the plain one.
     add_surroundings(parser, appearance="mixed")
-    add(
-        "--preset",
-        default="default",
-        metavar="NAME",
-        help="networks, learning and reward: a file of config/presets",
-    )
     add(
         "--stepping",
         choices=("lockstep", "realtime"),
@@ -142,7 +95,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="ROS domain of the run; auto: one that nobody on this machine uses; default:"
         " ROS_DOMAIN_ID, or 0",
     )
-    add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
     add(
         "--blind",
         action="store_true",
@@ -178,10 +130,7 @@ def _train(args: argparse.Namespace) -> int:
         print(f"ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}", file=sys.stderr)
     configuration = load_configuration(args.preset, args.config, blind=args.blind)
     view = configuration.driving.view
-    if args.resume is not None and not args.resume.is_file():
-        raise FileNotFoundError(f"--resume {args.resume}: no such file")
-    if args.prefill is not None and not args.prefill.is_file():
-        raise FileNotFoundError(f"--prefill {args.prefill}: no such file")
+    check_run(args)
     if args.routes is not None and not args.map and args.world == "embedded":
         return usage_error(args, "--routes: needs --map, the OpenDRIVE file of their town")
     if args.routes is not None:
@@ -210,7 +159,7 @@ def _train(args: argparse.Namespace) -> int:
     place = ":".join(args.map) or args.difficulty
     if isinstance(world, CarlaOptions):
         place = world.town
-    run = _folder(args, place)  # last, when nothing else is wrong
+    run = claimed_folder(args, place)  # last, when nothing else is wrong
     if isinstance(world, CarlaOptions):
         world = replace(world, objects_file=write_car(_car(), view, run.path))
     elif view.cameras:
@@ -329,17 +278,3 @@ def _world_words(args: argparse.Namespace) -> list[str]:
     if args.map:
         words += ["--map", *absolute(args.map)]
     return words
-
-
-def _folder(args: argparse.Namespace, place: str) -> RunFolder:
-    """Claim the folder of the run."""
-    from td3_driver.online.run_folder import Wording, claim, new_folder
-
-    if args.checkpoint_dir is not None:
-        folder = args.checkpoint_dir.resolve()
-    elif args.resume is not None:
-        folder = args.resume.resolve().parent
-    else:
-        folder = new_folder(place, args.preset, args.seed)
-    words = Wording("--checkpoint-dir", "--resume", "--overwrite")
-    return claim(folder, args.resume, words, overwrite=args.overwrite)

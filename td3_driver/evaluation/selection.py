@@ -221,7 +221,8 @@ def _say(line: str) -> None:
     print(f"evaluation: {line}", flush=True)
 
 
-def _in_words(path: Path, row: dict[str, Any]) -> str:
+def in_words(path: Path, row: dict[str, Any]) -> str:
+    """Return a line about an evaluated checkpoint."""
     return (
         f"{path.name}: completion {100.0 * row['route_completion']:.0f} %, lateral RMSE"
         f" {row['lateral_rmse_m']:.2f} m, {row['mean_speed_mps']:.1f} m/s, score"
@@ -249,7 +250,7 @@ def _watch(selection: Selection, plots: _Plots) -> None:
                 _say(f"{path.name}: passed over ({error})")
             else:
                 plots.add(row)
-                _say(_in_words(path, row))
+                _say(in_words(path, row))
         over = over or _over()
 
 

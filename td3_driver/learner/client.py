@@ -44,6 +44,8 @@ STOP_TIMEOUT_S = 10.0
 MOST_OUTSTANDING = 100
 
 Then = Callable[[Event], None]
+# Runs a learner, or what stands for one, in a process of its own: see `process.run`.
+Serve = Callable[[LearnerSpec, socket.socket, Connection], None]
 
 
 @contextmanager
@@ -74,6 +76,7 @@ class LearnerClient:
     Args:
         spec: what the process needs to start.
         on_event: called from a thread when there is an event to `poll`; must not block.
+        serve: what the process does; it can be pickled.
 
     Attributes:
         total_it: number of updates made.
@@ -84,14 +87,16 @@ class LearnerClient:
         trained_s: time.monotonic of the last finished updates, s; None: none yet.
     """
 
-    def __init__(self, spec: LearnerSpec, on_event: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: LearnerSpec, on_event: Callable[[], None], serve: Serve = learner.run
+    ) -> None:
         # spawn: a fork would copy the locks of a live DDS participant in an unknown state.
         context = multiprocessing.get_context("spawn")
         requests, ours = socket.socketpair()
         events, theirs = context.Pipe(duplex=False)
         self._outbox = Outbox(ours)
         self._process = context.Process(
-            target=learner.run, args=(spec, requests, theirs), daemon=True
+            target=serve, args=(spec, requests, theirs), daemon=True
         )
         with _deaf_to_signals():
             self._process.start()

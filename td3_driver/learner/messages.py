@@ -67,7 +67,8 @@ class Trained:
     """The updates of one `Train` are done, and the weights of version `version` published.
 
     `discarded` counts the updates so far that were not finite and changed nothing; with `halted`
-    there were too many in a row, and no more are made until a checkpoint is loaded.
+    there were too many in a row, and no more are made until a checkpoint is loaded. `env_steps`
+    are those of a whole fleet; 0 where the driver's own count is all.
     """
 
     total_it: int
@@ -75,6 +76,7 @@ class Trained:
     losses: dict[str, float] = field(default_factory=dict)
     discarded: int = 0
     halted: bool = False
+    env_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -92,22 +92,20 @@ class LearnerSpec:
 
 
 class Learner:
-    """Serves requests until the driver has gone or a `Stop` comes.
+    """Answers requests, wherever they come from.
 
     Args:
         spec: how to learn.
-        requests: the stream of pickled `Request`s.
-        events: the connection for `Event`s.
+        send: takes its `Event`s, from any thread, one at a time.
 
     Raises:
         UnfitError: the device or the folder of `spec` cannot be used.
     """
 
-    def __init__(self, spec: LearnerSpec, requests: BinaryIO, events: Connection) -> None:
+    def __init__(self, spec: LearnerSpec, send: Callable[[Event], None]) -> None:
         check_device(spec.device)
         self._spec = spec
-        self._requests = requests
-        self._events = events
+        self._take = send
         sizes = (spec.state_dim, spec.action_dim)
         self._agent: Algorithm = algorithm.create(
             spec.settings.agent, *sizes, device=spec.device, seed=spec.seed
@@ -125,21 +123,22 @@ class Learner:
         self._writer = summary_writer(spec.log_dir) if spec.log_dir else None
         self._send(self._loaded(None, {}))
 
-    def serve(self) -> None:
-        """Answer requests strictly in order, so that a save holds the state at its request."""
-        while True:
-            request = self._receive()
-            match request:
-                case Train():
-                    self._train(request)
-                case Save():
-                    self._save(request)
-                case Load():
-                    self._load(request)
-                case Log():
-                    self._log(request)
-                case Stop():
-                    return
+    def serve(self, requests: BinaryIO) -> None:
+        """Answer a stream of pickled requests until a `Stop` comes."""
+        while not isinstance(request := _next(requests), Stop):
+            self.answer(request)
+
+    def answer(self, request: Train | Save | Load | Log) -> None:
+        """Answer a request; strictly in order, so that a save holds the state at its request."""
+        match request:
+            case Train():
+                self._train(request)
+            case Save():
+                self._save(request)
+            case Load():
+                self._load(request)
+            case Log():
+                self._log(request)
 
     def close(self) -> None:
         """Finish writing the requested files."""
@@ -181,7 +180,7 @@ class Learner:
         self._agent.env_steps, self._agent.episodes = request.env_steps, request.episodes
         payload = self._agent.checkpoint_payload(request.run)
         payload["provenance"]["run"] = self._spec.run
-        self._files.submit(self._answer, lambda: self._written(request, payload))
+        self._files.submit(self._report, lambda: self._written(request, payload))
 
     def _written(self, request: Save, payload: dict[str, Any]) -> Event:
         reach = self._spec.reach
@@ -197,7 +196,7 @@ class Learner:
             self._retain(path.parent)
         return Saved(path, request.env_steps)
 
-    def _answer(self, work: Callable[[], Event]) -> None:
+    def _report(self, work: Callable[[], Event]) -> None:
         """Do some work and send the event it returns, or `Refused` if it fails."""
         try:
             event = work()
@@ -220,7 +219,7 @@ class Learner:
 
     def _load(self, request: Load) -> None:
         self._files.submit(_nothing).result()  # a requested save may write the file that is loaded
-        self._answer(lambda: self._load_now(request))
+        self._report(lambda: self._load_now(request))
 
     def _load_now(self, request: Load) -> Event:
         path = self._path_of(request)
@@ -259,19 +258,20 @@ class Learner:
             _LOG.error("TensorBoard: cannot write (%s); this run logs no more", error)
             self._writer = None
 
-    def _receive(self) -> Request:
-        try:
-            request: Request = pickle.load(self._requests)
-        except (EOFError, OSError, pickle.UnpicklingError) as error:  # also within a request
-            raise _DriverGoneError from error
-        return request
-
     def _send(self, event: Event) -> None:
         try:
             with self._sending:
-                self._events.send(event)
+                self._take(event)
         except OSError as error:
             raise _DriverGoneError from error
+
+
+def _next(requests: BinaryIO) -> Request:
+    try:
+        request: Request = pickle.load(requests)
+    except (EOFError, OSError, pickle.UnpicklingError) as error:  # also within a request
+        raise _DriverGoneError from error
+    return request
 
 
 def _nothing() -> None:
@@ -292,10 +292,10 @@ def run(spec: LearnerSpec, requests: socket.socket, events: Connection) -> None:
     # TensorBoard writes in a thread of its own, and raises its errors with the next entry.
     threading.excepthook = lambda failed: _LOG.error("%s: %s", failed.thread, failed.exc_value)
     try:
-        learner = Learner(spec, requests.makefile("rb"), events)
+        learner = Learner(spec, events.send)
         yield_processor(spec.niceness)  # not before: until now the driver has to wait
         try:
-            learner.serve()
+            learner.serve(requests.makefile("rb"))
         finally:
             learner.close()
     except _DriverGoneError:

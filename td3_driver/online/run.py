@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import ActorPolicy
@@ -17,7 +18,8 @@ from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.course_routes import CourseRoutes
 from td3_driver.driving.routes.route_files import FileRoutes
 from td3_driver.driving.routes.routing import RandomRoutes, RouteSource
-from td3_driver.learner.client import LearnerClient
+from td3_driver.learner import process as learner
+from td3_driver.learner.client import LearnerClient, Serve
 from td3_driver.learner.messages import Loaded
 from td3_driver.learner.process import LearnerSpec
 from td3_driver.learner.resume import RunSettings
@@ -28,7 +30,6 @@ from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.session import LATEST, Session, SessionConfig
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
-from td3_driver.replay.meaning import Meaning
 
 REALTIME_NICENESS = 10
 
@@ -51,6 +52,7 @@ class RunConfig:
         prefill_share: the demonstrations' share of each batch, in (0, 1).
         routes: the routes of a file or of an evaluation to drive; None: random ones.
         judged_by, make_judge: by what drives are judged, see `Driver`; None: the configuration.
+        serve: what the learner's process does; the fleet's hands on what is driven, instead.
     """
 
     configuration: Configuration
@@ -66,6 +68,11 @@ class RunConfig:
     routes: FileRoutes | CourseRoutes | None = None
     judged_by: EpisodeConfig | None = None
     make_judge: MakeJudge | None = None
+    serve: Serve = learner.run
+
+    def served_by(self, serve: Serve) -> RunConfig:
+        """The run whose learner is elsewhere, and saves there what it learns from all."""
+        return replace(self, serve=serve, session=replace(self.session, saves=False))
 
 
 class Run:
@@ -96,7 +103,9 @@ class Run:
             run=session.run.name if session.run else "",
             # In lock-step driving waits for the learner; in real time it comes first.
             niceness=0 if config.session.lockstep else REALTIME_NICENESS,
-            demonstrations=_demonstrations(config, meaning),
+            demonstrations=demonstrations(
+                config.prefill, config.configuration, config.session.settings
+            ),
             demonstration_share=config.prefill_share,
         )
         learning = config.session.learning
@@ -116,7 +125,7 @@ class Run:
             judged_by=config.judged_by,
             make_judge=config.make_judge,
         )
-        self.learner = LearnerClient(spec, on_event)
+        self.learner = LearnerClient(spec, on_event, config.serve)
         self.session = Session(
             config.session,
             agent,
@@ -160,15 +169,25 @@ class Run:
         }
 
 
-def _demonstrations(config: RunConfig, meaning: Meaning) -> Replay | None:
-    path = config.prefill
+def demonstrations(
+    path: Path | None, configuration: Configuration, settings: Mapping[str, Any]
+) -> Replay | None:
+    """Read a file of demonstrations that fits a run; None without a path.
+
+    `settings`: what the run was started with, of which advice names preset and config.
+
+    Raises:
+        ValueError: it cannot be read, holds nothing, or its numbers mean something else.
+    """
     if path is None:
         return None
+    driving = configuration.driving
     try:
-        replay = replay_file.load(path, *config.configuration.driving.spaces.row, meaning)
+        replay = replay_file.load(path, *driving.spaces.row, of_experience(driving))
     except CheckpointError as error:
-        given = config.session.settings
-        options = [f" --{name} {given[name]}" for name in ("preset", "config") if given.get(name)]
+        options = [
+            f" --{name} {settings[name]}" for name in ("preset", "config") if settings.get(name)
+        ]
         command = f"td3_driver prefill BAG... --out {path}{''.join(options)}"
         raise ValueError(f"prefill {error}; one for this run is made by: {command}") from error
     if not replay.transitions:

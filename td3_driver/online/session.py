@@ -20,7 +20,7 @@ from td3_driver.driving.safety import ACTION_LAYOUT
 from td3_driver.driving.types import Control, EgoState, Lights
 from td3_driver.driving.view import Picture
 from td3_driver.learner.client import LearnerClient, Then
-from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved
+from td3_driver.learner.messages import Event, Load, Loaded, Log, Refused, Save, Saved, Trained
 from td3_driver.learner.reach import Reach
 from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
@@ -54,6 +54,7 @@ class SessionConfig:
         run: the run's claim on its folder; None: nothing is written.
         lockstep: act only when the weights contain every update owed so far, so that runs repeat.
         learning: make updates and checkpoints; else the agent drives unchanged.
+        saves: make checkpoints; else the learner does, unasked.
         episodes: number of episodes after which the run ends; 0: no end.
         save_replay: save the replay with each checkpoint (but for the frequent `latest.pth`).
         settings: the resolved configuration, kept in every checkpoint.
@@ -67,6 +68,7 @@ class SessionConfig:
     run: RunFolder | None
     lockstep: bool
     learning: bool = True
+    saves: bool = True
     episodes: int = 0
     save_replay: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +106,7 @@ class Session:
         self._learner = learner
         self._weights = weights
         self._weights_version = -1
+        self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
         self._debt = UpdateDebt(agent, replay, math.inf if config.lockstep else REALTIME_DEBT)
         self._snapshot = self._run_state()
@@ -152,7 +155,7 @@ class Session:
         report = self._driver.observe(pixels, ego, human, users, lights, beside)
         if report.outcome is not None:
             self.env_steps += 1
-            self._actor.env_steps = self.env_steps
+            self._actor.env_steps = max(self.env_steps, self._fleet_steps)
             if self.learning and self.updating:
                 self._ask_for_updates()
         self._snapshot = self._run_state()
@@ -172,12 +175,17 @@ class Session:
         if not self.learning:
             then(Refused("mode evaluate changes nothing, and saves nothing"))
             return
+        if not self._config.saves:
+            then(Refused("the fleet's learner saves what it learns from all its worlds"))
+            return
         path = path or self._config.checkpoint_dir / f"td3_{self.env_steps}.pth"
         rows = self._replay.rows_written if self._config.save_replay else None
         self._save(path, rows, then)
 
     def save_latest(self) -> None:
-        """Ask for `latest.pth`, without the replay."""
+        """Ask for `latest.pth`, without the replay; nothing where the learner saves unasked."""
+        if not self._config.saves:
+            return
         self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
@@ -215,6 +223,11 @@ class Session:
         if read is not None:
             self._weights_version, flat = read
             self._policy.load_flat(flat)
+
+    def trained(self, event: Trained) -> None:
+        """Act with the weights of updates that are done."""
+        self._fleet_steps = event.env_steps
+        self.take_weights()
 
     def saved(self, event: Saved) -> None:
         """Note that a checkpoint was written."""
@@ -258,6 +271,8 @@ class Session:
 
     def _save_if_due(self) -> None:
         every = self._config.save_freq
+        if not self._config.saves:
+            return
         if self.finished or (every > 0 and self.env_steps % every == 0):
             self.save(then=self._due())
         elif self.env_steps % AUTOSAVE_STEPS == 0:
@@ -273,16 +288,20 @@ class Session:
         }
 
     def _log_episode(self, ended: EpisodeSummary) -> None:
-        scalars = {
-            "episode/return": ended.total_reward,
-            "episode/completion": ended.completion,
-            "episode/steps": float(ended.steps),
-            "episode/mean_speed_mps": ended.mean_speed_mps,
-            "episode/lateral_rmse_m": ended.lateral_rmse_m,
-            "episode/success": float(ended.success),
-            "episode/interventions": float(ended.interventions),
-        }
-        scalars |= {f"reward/{name}": value for name, value in ended.terms.items()}
         executed = zip(ACTION_LAYOUT, self._replay.newest_actions(ended.steps).T, strict=True)
         histograms = {f"action/{name}": values for name, values in executed if values.size}
-        self._learner.log(Log(self.env_steps, scalars, histograms))
+        self._learner.log(Log(self.env_steps, episode_scalars(ended), histograms))
+
+
+def episode_scalars(ended: EpisodeSummary) -> dict[str, float]:
+    """Return an ended episode's numbers by their names in TensorBoard."""
+    scalars = {
+        "episode/return": ended.total_reward,
+        "episode/completion": ended.completion,
+        "episode/steps": float(ended.steps),
+        "episode/mean_speed_mps": ended.mean_speed_mps,
+        "episode/lateral_rmse_m": ended.lateral_rmse_m,
+        "episode/success": float(ended.success),
+        "episode/interventions": float(ended.interventions),
+    }
+    return scalars | {f"reward/{name}": value for name, value in ended.terms.items()}

@@ -12,6 +12,7 @@ number; there are no locks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,32 @@ class Replay:
         fence()  # readers must not see the row's number before its contents
         self._counters[0] = row + 1
         fence()  # nor the next row's contents, over their old row, before this number
+
+    def extend(self, rows: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write whole rows that were written elsewhere, at most `margin` of them.
+
+        Args:
+            rows: The columns of `arrays`, each with as many entries as there are rows. The first
+                row's age is 0, and the last has no action.
+
+        Raises:
+            ValueError: If a column has another shape, or there are too many rows.
+        """
+        count = len(rows["flags"])
+        if not 0 < count <= self.margin:
+            raise ValueError(f"rows: {count} are not in 1 .. {self.margin}, the replay's margin")
+        columns = {name: view for name, view in self.arrays().items() if name != "counters"}
+        for name, view in columns.items():
+            if rows[name].shape != (count, *view.shape[1:]):
+                raise ValueError(f"{name}: shape {rows[name].shape} is not that of {count} rows")
+        slots = np.arange(self.rows_written, self.rows_written + count) % self.capacity
+        for name, view in columns.items():
+            view[slots] = rows[name]
+        self._next_age = None
+        self._counters[1] += np.count_nonzero(rows["flags"])
+        fence()
+        self._counters[0] += count
+        fence()
 
     def newest_actions(self, count: int) -> npt.NDArray[np.float32]:
         """(N, A) the actions in the newest `count` + 1 rows: an episode of `count` steps."""

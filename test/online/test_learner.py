@@ -48,19 +48,18 @@ class Served:
             keep_every=0, replay=self.replay, weights=SharedWeights(policy.parameter_count),
             reach=Reach(folder), run="",
         )  # fmt: skip
-        self._requests = io.BytesIO()
         self._ours: Connection
         self._ours, theirs = multiprocessing.Pipe()
-        self._learner = Learner(spec, self._requests, theirs)
+        self._learner = Learner(spec, theirs.send)
         assert isinstance(self._ours.recv(), Loaded)  # its greeting
 
     def ask(self, *requests: Any) -> list[Event]:
         """The answers to requests that are made all at once."""
-        self._requests = self._learner._requests = io.BytesIO()
+        stream = io.BytesIO()
         for request in (*requests, Stop()):
-            pickle.dump(request, self._requests)
-        self._requests.seek(0)
-        self._learner.serve()
+            pickle.dump(request, stream)
+        stream.seek(0)
+        self._learner.serve(stream)
         return [self._ours.recv() for _ in requests]
 
     def close(self) -> None:

@@ -322,9 +322,9 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
     )  # fmt: skip
     ours, theirs = multiprocessing.Pipe()
     requests = io.BytesIO()
-    learner = Learner(spec, requests, theirs)
+    learner = Learner(spec, theirs.send)
     ask(requests, Load(path, replay=at_start), Train(6, None), Stop())
-    learner.serve()
+    learner.serve(requests)
     _, loaded = ours.recv(), ours.recv()
     assert isinstance(loaded, Loaded)
     assert loaded.settings == (
@@ -338,7 +338,7 @@ def test_the_learner_keeps_its_settings_whoever_asks(at_start: bool, tmp_path: P
     for key, part in components(expected):
         assert same(part.state_dict(), dict(components(learner._agent))[key].state_dict()), key
     ask(requests, Load(tmp_path / "nowhere.pth", replay=False), Stop())
-    learner.serve()
+    learner.serve(requests)
     ours.recv()  # Trained
     assert isinstance(ours.recv(), Refused)
     learner.close()

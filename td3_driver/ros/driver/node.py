@@ -19,6 +19,7 @@ import torch
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from td3_driver.learner.client import Serve
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver.driver_parameters import DriverParameters, check_paths
 from td3_driver.ros.driver.observe_pilot import ObservePilot
@@ -44,7 +45,10 @@ PURPOSE = (
     "autostart is false."
 )
 _AnyPilot = Pilot | PlaybackPilot | ObservePilot
-_PILOTS: dict[str, type[_AnyPilot]] = {"replay": PlaybackPilot, "observe": ObservePilot}
+_PILOTS: dict[str, type[PlaybackPilot | ObservePilot]] = {
+    "replay": PlaybackPilot,
+    "observe": ObservePilot,
+}
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
 
@@ -64,9 +68,14 @@ def _transition(callback: _Transition) -> _Transition:
 
 
 class DriverNode(LifecycleNode):
-    """Lifecycle, parameters and the end of the process; driving itself is `Pilot`'s."""
+    """Lifecycle, parameters and the end of the process; driving itself is `Pilot`'s.
 
-    def __init__(self) -> None:
+    Args:
+        serve: in mode train, what the learner's process does, if it is not to learn there.
+    """
+
+    def __init__(self, serve: Serve | None = None) -> None:
+        self._serve_learner = serve
         self.failure: Exception | None = None  # raised in a transition
         self._pilot: _AnyPilot | None = None
         self._stop: Stop | None = None
@@ -132,7 +141,7 @@ class DriverNode(LifecycleNode):
             given = replace(read(self, DriverParameters), overwrite=self._overwrites)
             with foreseen():
                 check_paths(given, self._started)
-            self._pilot = _PILOTS.get(given.mode, Pilot)(self, given)
+            self._pilot = self._made(given)
             self._overwrites = False  # the folder now holds this process's own run
             self._follow(asdict(given))
         except ForeseenError as error:
@@ -141,6 +150,11 @@ class DriverNode(LifecycleNode):
                 self.get_logger().error(str(error))
             return _FAILURE
         return _SUCCESS if self._autostart else self._wait_for_agent(self._pilot)
+
+    def _made(self, given: DriverParameters) -> _AnyPilot:
+        if kind := _PILOTS.get(given.mode):
+            return kind(self, given)
+        return Pilot(self, given, self._serve_learner if given.mode == "train" else None)
 
     def _wait_for_agent(self, pilot: _AnyPilot) -> TransitionCallbackReturn:
         give_up_s = time.monotonic() + LOAD_WITHIN_S
@@ -209,10 +223,15 @@ class DriverNode(LifecycleNode):
 def main() -> None:
     """Entry point of `driver_node`."""
     check("driver_node", PURPOSE, DriverParameters)
+    drive()
+
+
+def drive(serve: Serve | None = None) -> None:
+    """Run the node to its end, and exit; see `DriverNode`."""
     # One thread: the world, this node and the learner may share two cores.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    run_node(DriverNode, lambda node, executor, stop: node.spin(executor, stop))
+    run_node(lambda: DriverNode(serve), lambda node, executor, stop: node.spin(executor, stop))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from td3_driver.driving.messages.decoding import (
 from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.routes.route_files import RouteFileError
+from td3_driver.learner.client import Serve
 from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
 from td3_driver.online.run_folder import point_newest
@@ -47,6 +48,7 @@ class Pilot:
     Args:
         node: the node that has the topics and services.
         given: its parameters.
+        serve: what the learner's process does, if it is not to learn there.
 
     Attributes:
         ready: the agent is loaded.
@@ -56,7 +58,9 @@ class Pilot:
         ForeseenError: the parameters cannot be followed; one line says why.
     """
 
-    def __init__(self, node: Node, given: DriverParameters) -> None:
+    def __init__(
+        self, node: Node, given: DriverParameters, serve: Serve | None = None
+    ) -> None:
         self.given = given
         self.ready = False
         self.exit_code: int | None = None
@@ -66,6 +70,8 @@ class Pilot:
         with foreseen():
             self._topics = names.EgoTopics(given.role_name, given.camera, given.control_id)
             config = run_config(given)
+            if serve is not None:
+                config = config.served_by(serve)
             self._topics = self._topics.seen_by(config.configuration.driving.view)
             self._folder = config.session.run
             self._run = Run(config, self._wires.bell(self.hear_learner).trigger)
@@ -262,7 +268,7 @@ class Pilot:
                 break
             match event:
                 case Trained():
-                    self.session.take_weights()
+                    self.session.trained(event)
                     self._watch.updates(self._learner)
                 case Loaded():
                     self.session.take_over(event)
