@@ -46,6 +46,7 @@ WITHOUT_KEY = {
     "onnx": "onnx",
     "onnxscript": "onnxscript",
     "pyclothoids": "scenariogeneration",
+    "ray": "ray",
     "scenariogeneration": "scenariogeneration",
     "vehiclemodels": "commonroad-vehicle-models",
 }

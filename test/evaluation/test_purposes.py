@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import learning
 from td3_driver import cli
 from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import courses
+from td3_driver.fleet.trial import unseen_worlds
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.roads.generation import road_seed
 
@@ -42,12 +42,12 @@ def test_the_roads_that_are_driven_are_those_of_the_purpose() -> None:
         {simulation_of(given, car_of(given)).road_map.opendrive}
         for given in (WorldParameters(seed=0), WorldParameters(seed=1))
     ]
-    found.append({world.road_map.opendrive for world in learning.unseen_worlds(None)})
+    found.append({world.road_map.opendrive for world in unseen_worlds(())})
     found += [judged(Purpose.SELECTION, 0), judged(Purpose.EVALUATION, 0)]
     found.append(judged(Purpose.EVALUATION, 1))
     for one, other in itertools.combinations(found, 2):
         assert not one & other
-    tuned = {world.road_map.name for world in learning.unseen_worlds(None)}
+    tuned = {world.road_map.name for world in unseen_worlds(())}
     assert tuned == {"generated_1000000", "generated_1000001"}
 
 
