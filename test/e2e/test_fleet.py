@@ -114,6 +114,7 @@ def shared() -> set[str]:
     return {name for name in os.listdir("/dev/shm") if "fastrtps" not in name}
 
 
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_it_learns_saves_and_leaves_nothing(folder: Path) -> None:
     before = shared()
     fleet = Fleet(folder, "--steps", "700", "--save-freq", "300", "--save-replay")
@@ -131,6 +132,7 @@ def test_it_learns_saves_and_leaves_nothing(folder: Path) -> None:
     assert shared() <= before | {"lttng-ust-wait-6", "lttng-ust-wait-6-0"}
 
 
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000", "--save-freq", "200")
     fleet.learns_on()
@@ -157,6 +159,7 @@ def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder:
     fleet.end_of_all()
 
 
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_a_lost_head_ends_everything_and_the_run_is_gone_on_with(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000", "--save-freq", "200")
     fleet.learns_on()
@@ -172,6 +175,7 @@ def test_a_lost_head_ends_everything_and_the_run_is_gone_on_with(folder: Path) -
     again.end_of_all()
 
 
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) -> None:
     domains = [claim(), claim()]
     world = [sys.executable, "-m", "td3_driver.bridge_twin.world_node", "--ros-args"]
@@ -206,6 +210,7 @@ def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) ->
     fleet.end_of_all()
 
 
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_killed_itself_it_leaves_no_process(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000")
     wait_until(lambda: len(fleet.pids(COLLECTOR)) == 2, what=lambda: "two collectors")
