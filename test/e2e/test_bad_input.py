@@ -133,7 +133,7 @@ def test_demonstrations_that_mean_something_else(tmp_path: Path, folder: Path) -
     code, lines = in_processes("train", *options)
     assert code == 1
     (said,) = [line for line in lines if str(file) in line]
-    assert "was saved from a buffer whose columns.vectors[1] is 23 (this run: 29)" in said
+    assert "was saved from a buffer whose columns.vectors[1] is 23 (this run: 31)" in said
     assert said.endswith(f"td3_driver prefill BAG... --out {file} --preset end_to_end")
     assert not list(folder.glob("*.pth"))
 
