@@ -69,7 +69,6 @@ class FleetSpec:
         steps: environment steps of the whole fleet, resumed ones included.
         save_freq: steps between checkpoints, at least.
         save_replay: save the replay with each numbered checkpoint.
-        keep_last, keep_every: which numbered checkpoints are kept, see `checkpoint.retain`.
         resume: checkpoint to go on from, or None.
         prefill, prefill_share: demonstrations, and their share of each batch.
     """
@@ -84,8 +83,6 @@ class FleetSpec:
     steps: int
     save_freq: int
     save_replay: bool
-    keep_last: int = 0
-    keep_every: int = 0
     resume: Path | None = None
     prefill: Path | None = None
     prefill_share: float = 0.5
@@ -142,7 +139,6 @@ class FleetLearner:
         self._debt = UpdateDebt(agent, self._replay)
         self._known: dict[int, _Known] = {}
         self._env_steps = self._episodes = self._updates = 0
-        self._saved: tuple[str, int] | None = None
         self._unsaved = self._failed = ""
         self._lost: tuple[str, ...] = ()
         if self._replay.margin < _SMALLEST_MARGIN:
@@ -164,8 +160,8 @@ class FleetLearner:
                 seed=spec.seed,
                 threads=spec.threads,
                 log_dir=spec.folder / TENSORBOARD,
-                keep_last=spec.keep_last,
-                keep_every=spec.keep_every,
+                keep_last=0,
+                keep_every=0,
                 replay=self._replay,
                 weights=self._weights,
                 reach=Reach(spec.folder),
@@ -241,7 +237,6 @@ class FleetLearner:
             self._replay.transitions,
             time.monotonic(),
             known,
-            self._saved,
             self._unsaved,
             self._failed,
             self._lost,
@@ -342,7 +337,7 @@ class FleetLearner:
                 if event.halted:
                     raise RuntimeError(f"{event.discarded} updates were not finite")
             case Saved():
-                self._saved, self._unsaved = (event.path.name, event.env_steps), ""
+                self._unsaved = ""
             case Refused() if self._resuming:
                 self._resumed = event
             case Refused():

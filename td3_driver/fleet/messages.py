@@ -78,7 +78,6 @@ class Status:
         transitions: transitions in the replay so far, resumed ones included.
         now_s: time.monotonic at the learner, s.
         collectors: by number.
-        saved: name and step of the newest checkpoint that was written; None: none yet.
         unsaved: why the last save failed; empty: it did not.
         failed: why the learner learns no more; empty: it does.
         resumed: what of a resumed run was lost, and which of its settings no longer apply.
@@ -90,7 +89,6 @@ class Status:
     transitions: int
     now_s: float
     collectors: dict[int, CollectorStatus]
-    saved: tuple[str, int] | None = None
     unsaved: str = ""
     failed: str = ""
     resumed: tuple[str, ...] = ()

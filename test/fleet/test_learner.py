@@ -136,8 +136,7 @@ def test_it_goes_on_from_its_checkpoint_with_its_replay(
     drive(first, collector, 192)
     before = first.finish()
     path = folder / "td3_192.pth"
-    assert before.saved == (path.name, 192)
-    assert checkpoint.newest(folder) is not None
+    assert checkpoint.read(path)["env_steps"] == 192
     again = FleetLearner(spec_of(configuration, folder, resume=path))
     status = again.status()
     assert (status.env_steps, status.updates) == (192, before.updates)
