@@ -79,7 +79,7 @@ class Progress:
             each.last_return for each in now.collectors.values() if each.last_return is not None
         ]
         words = [
-            f", {len(now.collectors)} worlds",
+            f"{len(now.collectors)} worlds",
             f"{(now.env_steps - before.env_steps) / elapsed_s:.0f} steps/s",
             f"{(now.updates - before.updates) / elapsed_s:.0f} updates/s",
             f"episode {now.episodes}",
@@ -97,7 +97,7 @@ class Progress:
         given_up: Collection[int],
     ) -> str:
         lines = [
-            f"step {now.env_steps}{self._rates(elapsed_s, before, now)}",
+            f"step {now.env_steps}, {self._rates(elapsed_s, before, now)}",
             "  collector  steps/s  return  weight age (updates)  restarts",
         ]
         for number, each in sorted(now.collectors.items()):
