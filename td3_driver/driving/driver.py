@@ -92,6 +92,8 @@ class Driver:
         self._rng_before_route = self.rng.bit_generator.state
         self._actions: list[list[float]] = []  # of this episode
         self._redrive: deque[list[float]] | None = None
+        self._redecide: Action | None = None  # a restored action whose step is not stored yet
+        self._decided = False  # the frame last observed
         self._recorded = False
         self._situation: Situation | None = None
         self._perception = config.perception
@@ -117,7 +119,7 @@ class Driver:
         self.episode = None
         self._situation = None
         self._reset = None
-        self._redrive = None
+        self._redrive = self._redecide = None
         self._actions = []
         self._interrupted = False
 
@@ -128,6 +130,7 @@ class Driver:
         way.
         """
         self._situation = None
+        self._redecide = None
         if self._redrive is not None:
             self.abandon_episode()
         self._interrupted = self.episode is not None
@@ -136,10 +139,13 @@ class Driver:
         """Return the run's state, in plain Python types; see `restore`."""
         begun = self.episode is not None or self._redrive is not None
         drawn = begun or self._reset is not None
+        ahead = [] if self._redecide is None else [self._redecide.tolist()]
         return {
             "episodes": self.episodes,
             "routes_rng": self._rng_before_route if drawn else self.rng.bit_generator.state,
-            "actions": [*self._actions, *(self._redrive or ())] if begun else None,
+            "actions": [*self._actions, *(self._redrive or ()), *ahead] if begun else None,
+            # Whether the last action is of the frame last observed: its step is not stored yet.
+            "decided": bool(ahead) or (self._redrive is None and self._decided),
         }
 
     def restore(self, state: dict[str, Any], *, redrive: bool, recorded: bool) -> None:
@@ -152,13 +158,16 @@ class Driver:
         Args:
             state: a result of `state`.
             redrive: drive an unfinished episode again; else start its route anew.
-            recorded: the store holds that episode's transitions so far.
+            recorded: the store holds that episode's transitions so far. An action that was decided
+                for the last of its frames is decided again, and its step stored.
         """
         self.abandon_episode()
         self.episodes = state["episodes"]
         self.rng.bit_generator.state = self._rng_before_route = state["routes_rng"]
         if redrive and state["actions"] is not None:
             self._redrive = deque(state["actions"])
+            if state.get("decided"):  # earlier versions saved before they decided
+                self._redecide = np.array(self._redrive.pop(), np.float32)
         self._recorded = recorded
 
     def collided(self, stamp_ns: int, impact: Impact = UNKNOWN) -> None:
@@ -185,7 +194,7 @@ class Driver:
             lights: what the map's traffic lights show at the same stamp.
             beside: the other cameras' pictures, see `frame_of`.
         """
-        self._request = ResetRequest()
+        self._request, self._decided = ResetRequest(), False
         drivers = [control for control in (self._human, human) if control is not None]
         intervention = bool(drivers)
         self._human = human
@@ -212,17 +221,21 @@ class Driver:
         if self._situation is None:
             return Command(FULL_BRAKE, self._request.place, self._request.halt)
         if self._human is not None:  # so that the car keeps its motion when the human lets go
-            self._action = action_of(self._human, self._config.safety)
+            self._action, self._redecide = action_of(self._human, self._config.safety), None
             control = self._human
         else:
             self._action = self._decide(self._situation)
             control = control_of(self._action, self._config.safety)
         self._actions.append(self._action.tolist())
+        self._decided = True
         return Command(control)
 
     def _decide(self, situation: Situation) -> Action:
         if self._redrive:
             return np.array(self._redrive.popleft(), np.float32)
+        if self._redrive is None and self._redecide is not None:
+            again, self._redecide = self._redecide, None
+            return again
         wanted = self._policy.act(situation)
         self.refused_actions += not np.all(np.isfinite(wanted))
         return safe_action(wanted)

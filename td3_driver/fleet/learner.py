@@ -298,7 +298,9 @@ class FleetLearner:
             self._episodes += 1
             scalars = episode | {"fleet/weight_age_updates": float(known.age_updates)}
             self._learner.answer(Log(self._env_steps, scalars))
-        due = max((self._debt.step() for _ in range(delivery.steps)), default=0)
+        for _ in range(delivery.steps):
+            self._debt.step()
+        due = self._debt.whole
         while due and not self._ending.is_set():
             count = min(due, _UPDATES_AT_ONCE)
             self._learner.answer(Train(count, None))

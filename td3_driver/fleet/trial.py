@@ -194,7 +194,8 @@ def learn(
         if frame.report.outcome is None:
             continue
         agent.env_steps += 1
-        due = debt.step()
+        debt.step()
+        due = debt.whole
         debt.pay(due)
         for _ in range(due):
             agent.train(replay, demonstrations=demonstrations)

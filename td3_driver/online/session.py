@@ -52,7 +52,7 @@ class SessionConfig:
         checkpoint_dir: folder of the checkpoints; without learning, of the one that was loaded.
         reach: the files that requests may name.
         run: the run's claim on its folder; None: nothing is written.
-        lockstep: act only when the weights contain every update owed so far, so that runs repeat.
+        lockstep: act only when the weights contain every update asked for, so that runs repeat.
         learning: make updates and checkpoints; else the agent drives unchanged.
         saves: make checkpoints; else the learner does, unasked.
         episodes: number of episodes after which the run ends; 0: no end.
@@ -151,13 +151,13 @@ class Session:
         lights: Lights,
         beside: Sequence[Picture] = (),
     ) -> Report:
-        """Take in one frame and ask the learner for the work that is due; see `Driver.observe`."""
+        """Take in one frame and save what is due; see `Driver.observe`."""
         report = self._driver.observe(pixels, ego, human, users, lights, beside)
         if report.outcome is not None:
             self.env_steps += 1
             self._actor.env_steps = max(self.env_steps, self._fleet_steps)
             if self.learning and self.updating:
-                self._ask_for_updates()
+                self._debt.step()
         self._snapshot = self._run_state()
         if report.ended is not None:
             self._episodes_ended += 1
@@ -167,8 +167,16 @@ class Session:
         return report
 
     def decide(self) -> Command:
-        """Return the command for the frame last observed."""
-        return self._driver.decide()
+        """Return the command for the frame last observed, and ask for the updates that it owes.
+
+        They are made while the world goes on to the next frame: in lock-step, whatever the
+        machine's load, a command comes from the weights after the updates of the frame before.
+        """
+        command = self._driver.decide()
+        if self.learning and self.updating:
+            self._ask_for_updates()
+        self._snapshot = self._run_state()
+        return command
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
         """Ask for a checkpoint, by default `td3_<step>.pth`; `then` gets `Saved` or `Refused`."""
@@ -259,7 +267,7 @@ class Session:
         self._snapshot = self._run_state()
 
     def _ask_for_updates(self) -> None:
-        count, lockstep = self._debt.step(), self._config.lockstep
+        count, lockstep = self._debt.whole, self._config.lockstep
         if not lockstep and self._learner.outstanding >= REALTIME_OUTSTANDING:
             return
         if count:

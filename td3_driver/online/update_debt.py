@@ -25,12 +25,19 @@ class UpdateDebt:
         self.owed = 0.0
         self._config, self._replay, self._most = config, replay, most
 
-    def step(self) -> int:
-        """Count a step; return the number of whole updates that are owed now."""
-        if self._replay.transitions < self._config.learning_starts:
-            return 0
-        self.owed = min(self.owed + self._config.updates_per_step, self._most)
-        return math.floor(self.owed)
+    @property
+    def whole(self) -> int:
+        """The number of whole updates to make now: none before learning starts."""
+        return math.floor(self.owed) if self._starts else 0
+
+    def step(self) -> None:
+        """Count a step."""
+        if self._starts:
+            self.owed = min(self.owed + self._config.updates_per_step, self._most)
+
+    @property
+    def _starts(self) -> bool:
+        return self._replay.transitions >= self._config.learning_starts
 
     def pay(self, updates: int) -> None:
         """Subtract updates that were made, or asked for."""

@@ -207,9 +207,12 @@ def judged(frames: list[closed_loop.Frame]) -> list[tuple[float, float, float]]:
     ]
 
 
+@pytest.mark.parametrize("decided", [True, False])
 @pytest.mark.parametrize("cut", [3, 40, 71, 150, 151, 200])
-def test_a_drive_resumes_anywhere_to_the_last_bit(roads: RoadMap, cut: int) -> None:
-    """Before, in and between episodes: what follows equals the drive that never stopped."""
+def test_a_drive_resumes_anywhere_to_the_last_bit(
+    roads: RoadMap, cut: int, decided: bool
+) -> None:
+    """Before, in and between episodes, before and after the newest frame's decision."""
     _, whole = frames_of(Dice(1), roads, None, 600)
     policy = Dice(1)
     driver = Driver(DrivingConfig(), policy, None, seed=8)
@@ -220,8 +223,9 @@ def test_a_drive_resumes_anywhere_to_the_last_bit(roads: RoadMap, cut: int) -> N
         rngs.append(policy.rng.bit_generator.state)
     resumed = Dice(1)
     resumed.rng.bit_generator.state = rngs[-1]
-    if state["actions"]:  # a session saves before it decides on the newest frame
+    if state["decided"] and not decided:  # as if saved before the decision on the newest frame
         state["actions"].pop()
+        state["decided"] = False
         resumed.rng.bit_generator.state = rngs[-2]
     _, rest = frames_of(resumed, roads, state, 800)
     before = len(judged(whole[:cut]))
