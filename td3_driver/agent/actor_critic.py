@@ -12,7 +12,7 @@ import functools
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from td3_driver.agent import snapshot
+from td3_driver.agent import precision, snapshot
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, SideStream, recorded
 from td3_driver.agent.demonstrations import Demonstrations
@@ -115,9 +115,15 @@ class ActorCritic(ABC):
         )
         self._aside, self._twin, self._target_twin = (SideStream(self.device) for _ in range(3))
         self._frames: DeviceFrames | None = None
+        # Walking through modules for their weights takes a millisecond an update.
+        parts = {name: getattr(self, name) for name in self.components}
+        self._weights = {
+            name: [*part.parameters()] for name, part in parts.items() if isinstance(part, nn.Module)
+        }
         self._prepare_steps()
 
     def _prepare_steps(self) -> None:
+        self._precision = precision.of_images(self.config.precision, self.device)
         names = (name for name in self.components if name.endswith("_optimizer"))
         optimizers = [getattr(self, name) for name in names]
         self._critic_step = recorded(self._update_critic, self.device, optimizers)
@@ -198,7 +204,7 @@ class ActorCritic(ABC):
         """
         self.total_it += 1
         dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
-        data = self._staging.fill(batch, dtype, shift, self.noise_generator)
+        data = self._staging.fill(batch, dtype, shift, self.noise_generator, self._precision)
         measures = dict(self._critic_step(data))
         if self.total_it % self.policy_freq == 0:
             measures |= self._actor_step(data)
@@ -283,20 +289,20 @@ class ActorCritic(ABC):
 
     def _descend(self, loss: Tensor, *names: str) -> dict[str, Tensor]:
         """Make one Adam step of the named networks only; return their gradients' norms."""
-        networks = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        for network in networks.values():
-            network.zero_grad(set_to_none=True)
-        inputs = [weight for network in networks.values() for weight in network.parameters()]
+        networks = {name: self._weights[name] for name in names if name in self._weights}
+        inputs = [weight for weights in networks.values() for weight in weights]
+        for weight in inputs:
+            weight.grad = None
         loss.backward(inputs=inputs)  # type: ignore[no-untyped-call]
-        norms = {f"{name}_grad_norm": gradient_norm(network) for name, network in networks.items()}
+        norms = {f"{name}_grad_norm": gradient_norm(weights) for name, weights in networks.items()}
         skip = (~(loss.detach() + sum(norms.values())).isfinite()).to(torch.float32)
         streams = (self._aside, self._twin, self._target_twin)[: len(norms)]
-        for stream, (name, network), norm in zip(
+        for stream, (name, weights), norm in zip(
             streams, networks.items(), norms.values(), strict=True
         ):
             with stream.working():
                 if clip := self.config.gradient_clip:
-                    nn.utils.clip_grads_with_norm_(network.parameters(), clip, norm)
+                    nn.utils.clip_grads_with_norm_(weights, clip, norm)
                 step_unless(skip, getattr(self, f"{name}_optimizer"))
         for stream in streams:
             stream.join()
@@ -308,10 +314,9 @@ class ActorCritic(ABC):
         targets: list[Tensor] = []
         sources: list[Tensor] = []
         for name in snapshot.NETWORKS:
-            network, target = getattr(self, name), getattr(self, f"{name}_target", None)
-            if network is not None and target is not None:
-                sources.extend(network.parameters())
-                targets.extend(target.parameters())
+            if name in self._weights and f"{name}_target" in self._weights:
+                sources.extend(self._weights[name])
+                targets.extend(self._weights[f"{name}_target"])
         torch._foreach_lerp_(targets, sources, self.tau)
 
     # Persistence.
@@ -391,9 +396,9 @@ class ActorCritic(ABC):
                 _LOG.info("  %s %s", key, done)
 
 
-def gradient_norm(network: nn.Module) -> Tensor:
-    """Return the L2 norm of all the network's gradients, a scalar."""
-    return nn.utils.get_total_norm([w.grad for w in network.parameters() if w.grad is not None])
+def gradient_norm(weights: Sequence[nn.Parameter]) -> Tensor:
+    """Return the L2 norm of all the weights' gradients, a scalar."""
+    return nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
 
 
 def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tensor]:

@@ -174,6 +174,9 @@ class AgentConfig:
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
 
+    # How CNNs compute while learning, on the CPU; "auto": bf16 where that is fast.
+    precision: str = _choice("float32", "float32", "bf16", "auto")
+
     # Additions to both, all off by default.
     n_step: int = _integer(1, 1)
     gradient_clip: float = _number(0.0, 0.0)  # largest gradient norm of a network; 0 is off
@@ -240,7 +243,7 @@ class AgentConfig:
         know it can read the files.
         """
         settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
-        for name in ("algorithm", "privileged"):
+        for name in ("algorithm", "privileged", "precision"):
             if settings[name] == getattr(AgentConfig, name):
                 del settings[name]
         return settings

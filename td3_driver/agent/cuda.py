@@ -128,12 +128,17 @@ class DeviceStaging:
         self._key: tuple[object, ...] | None = None
 
     def fill(
-        self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
+        self,
+        batch: Batch,
+        dtype: torch.dtype,
+        shift: int,
+        generator: torch.Generator,
+        pixels: torch.dtype | None = None,
     ) -> TensorBatch:
         """Fill the tensors as `Staging.fill` does, with the same draws for the same generator."""
-        key = (*shape_key(batch, dtype), shift)
+        key = (*shape_key(batch, dtype), shift, pixels)
         if key != self._key:
-            self._prepare(batch, dtype, shift)
+            self._prepare(batch, dtype, shift, pixels or dtype)
             self._key = key
         here = self._parcel.open()
         if batch.images is not None:
@@ -150,7 +155,9 @@ class DeviceStaging:
             self._convert(self._data)
         return self._data
 
-    def _prepare(self, batch: Batch, dtype: torch.dtype, shift: int) -> None:
+    def _prepare(
+        self, batch: Batch, dtype: torch.dtype, shift: int, pixels: torch.dtype
+    ) -> None:
         size, kind = len(batch.vectors), torch.empty((), dtype=dtype).numpy().dtype
         arrays: dict[str, ArrayType] = {
             name: (getattr(batch, name).shape, kind) for name in NUMBERS
@@ -161,7 +168,7 @@ class DeviceStaging:
         there = self._parcel.there
         numbers = {name: there[name] for name in (*NUMBERS, "noise")}
         numbers["following"] = torch.empty_like(there["actions"])
-        self._data = TensorBatch(*empty_pixels(batch, dtype, self._device), **numbers)
+        self._data = TensorBatch(*empty_pixels(batch, pixels, self._device), **numbers)
         shape = (2, *(batch.images.shape if batch.images is not None else (0,)))
         self._bytes = torch.empty(shape, dtype=torch.uint8, device=self._device)
 

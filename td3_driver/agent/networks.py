@@ -56,15 +56,20 @@ def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tenso
 
     Args:
         cnn: The network's own CNN, None where there are no images.
-        image: (B, C, H, W) uint8, or float already in [-1, 1]; unused without a CNN.
+        image: (B, C, H, W) uint8, or float already in [-1, 1]; unused without a CNN. For
+            bfloat16 the CNN computes in that type.
         vector: (B, V) float.
 
     Returns:
         (B, F + V) float; the vector alone without a CNN.
     """
-    if cnn is None:
+    if cnn is None or image is None:
         return vector
-    return torch.cat((cnn(image), vector), dim=1)
+    if image.dtype != torch.bfloat16:
+        return torch.cat((cnn(image), vector), dim=1)
+    with torch.autocast(image.device.type, torch.bfloat16, cache_enabled=False):
+        features = cnn(image)
+    return torch.cat((features.to(vector.dtype), vector), dim=1)
 
 
 def target_of(network: Network) -> Network:

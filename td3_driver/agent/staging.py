@@ -7,8 +7,10 @@ The shifts are those of DrQ (Kostrikov, Yarats and Fergus 2020).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,6 +21,8 @@ from td3_driver.replay.batch import IMAGES, NUMBERS, Batch
 @dataclass(frozen=True)
 class TensorBatch:
     """A `Batch` as tensors of the networks' device and dtype; images are in [-1, 1].
+
+    Images may be bfloat16 besides, for the CNNs to compute in.
 
     Attributes:
         noise: (N, B, A), standard normal, for all random draws of an update.
@@ -51,9 +55,15 @@ class Staging:
         self._noises = noises
         self._key: tuple[object, ...] | None = None
         self._data: TensorBatch | None = None
+        self._exact: Tensor | None = None  # pixels before they are rounded
 
     def fill(
-        self, batch: Batch, dtype: torch.dtype, shift: int, generator: torch.Generator
+        self,
+        batch: Batch,
+        dtype: torch.dtype,
+        shift: int,
+        generator: torch.Generator,
+        pixels: torch.dtype | None = None,
     ) -> TensorBatch:
         """Convert a batch's bytes and numbers once, for all networks.
 
@@ -63,30 +73,37 @@ class Staging:
             shift: Largest random image shift in pixels; 0 for none.
             generator: A CPU generator of the shifts, which differ between images and next images,
                 and then of the noise.
+            pixels: dtype of the images, if another.
 
         Returns:
             The same object as last time if the shapes are the same; valid until the next call.
         """
-        key = shape_key(batch, dtype)
+        key = (*shape_key(batch, dtype), pixels)
         if self._data is None or key != self._key:
-            self._data, self._key = self._empty(batch, dtype), key
+            self._data, self._key = self._empty(batch, dtype, pixels or dtype), key
         data = self._data
         for name in IMAGES:
-            source, pixels = getattr(batch, name), getattr(data, name)
+            source, target = getattr(batch, name), getattr(data, name)
             if source is not None:
                 images = torch.as_tensor(source)
-                write_pixels(random_shift(images, shift, generator) if shift else images, pixels)
+                moved = random_shift(images, shift, generator) if shift else images
+                if self._exact is None:
+                    write_pixels(moved, target)
+                else:  # rounded once, at the end
+                    target.copy_(write_pixels(moved, self._exact))
         for name in NUMBERS:
             getattr(data, name).copy_(torch.from_numpy(getattr(batch, name)))
         data.noise.normal_(generator=generator)
         return data
 
-    def _empty(self, batch: Batch, dtype: torch.dtype) -> TensorBatch:
+    def _empty(self, batch: Batch, dtype: torch.dtype, pixels: torch.dtype) -> TensorBatch:
         shapes = {name: getattr(batch, name).shape for name in NUMBERS}
         shapes["noise"] = (self._noises, *batch.actions.shape)
         shapes["following"] = batch.actions.shape
         numbers = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
-        return TensorBatch(*empty_pixels(batch, dtype, torch.device("cpu")), **numbers)
+        cpu = torch.device("cpu")
+        self._exact = None if pixels == dtype else empty_pixels(batch, dtype, cpu)[0]
+        return TensorBatch(*empty_pixels(batch, pixels, cpu), **numbers)
 
 
 def shape_key(batch: Batch, dtype: torch.dtype) -> tuple[object, ...]:
@@ -120,12 +137,25 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
     offsets = draw_offsets(len(images), pixels, generator)
     # One copy per sample is five to eight times as fast as one gather, which works by elements.
     height, width = images.shape[2:]
-    edges = ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))
-    padded = np.pad(images.numpy(), edges, mode="edge")
+    padded = _with_edges(images.numpy(), pixels)
     shifted = np.empty_like(padded, shape=images.shape)
     for index, (row, column) in enumerate(offsets.T.tolist()):
         shifted[index] = padded[index, :, row : row + height, column : column + width]
     return torch.from_numpy(shifted)
+
+
+def _with_edges(images: npt.NDArray[Any], pixels: int) -> npt.NDArray[Any]:
+    """Repeat the edges of (B, C, H, W) images outwards; a fifth of the time of np.pad."""
+    batch, channels, height, width = images.shape
+    shape = (batch, channels, height + 2 * pixels, width + 2 * pixels)
+    padded = np.empty_like(images, shape=shape)
+    inner = padded[:, :, pixels : pixels + height]
+    inner[..., pixels : pixels + width] = images
+    inner[..., :pixels] = images[..., :1]
+    inner[..., pixels + width :] = images[..., -1:]
+    padded[:, :, :pixels] = inner[:, :, :1]
+    padded[:, :, pixels + height :] = inner[:, :, -1:]
+    return padded
 
 
 def draw_offsets(batch: int, pixels: int, generator: torch.Generator) -> Tensor:
