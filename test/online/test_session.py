@@ -176,6 +176,53 @@ def test_what_is_due_is_done_at_its_step_and_resumed_bit_for_bit(
     ]
 
 
+def test_a_save_that_is_asked_for_while_updates_run_is_resumed_bit_for_bit(
+    begin: Begin, tmp_path: Path
+) -> None:
+    """Then the command in force is from the weights before those that the file holds."""
+    whole = begin(steps=50, save_replay=True)
+    whole.steps(29)
+    while whole.session.env_steps == 29:  # its updates are asked for with the frame's command
+        whole.frame()
+    command = whole.session.decide()
+    whole.session.save(tmp_path / "asked.pth")
+    tick = whole.world.step(command.control)
+    whole.wait_for(lambda: whole.session.may_decide)
+    whole.session.observe(tick.image, tick.ego, None, NOBODY, NO_LIGHTS)
+    whole.steps(50)
+    whole.settle()
+    asked = saved(tmp_path / "asked.pth")
+    assert asked["env_steps"] == 30
+    assert asked["run"]["driver"]["decided"]
+    expected = saved(tmp_path / "td3_50.pth")
+    (tmp_path / "td3_50.pth").unlink()
+    again = begin(steps=50, save_replay=True, resume=tmp_path / "asked.pth")
+    assert again.session.env_steps == 30
+    again.steps(50)
+    again.settle()
+    found = saved(tmp_path / "td3_50.pth")
+    assert {key for key in expected if not same(expected[key], found[key])} <= {"replay"}
+
+
+def test_updates_are_asked_for_with_the_command_of_their_frame(begin: Begin) -> None:
+    """So that they run while the world goes on, and the next command waits for them."""
+    driving = begin()
+    driving.steps(30)
+    driving.settle()
+    made = [driving.learner.total_it]
+    for _ in range(2):  # half an update a step
+        assert driving.learner.outstanding == 0
+        command = driving.session.decide()
+        asked = driving.learner.outstanding
+        assert driving.session.may_decide == (asked == 0)
+        driving.wait_for(lambda: driving.session.may_decide)
+        made.append(driving.learner.total_it)
+        assert made[-1] == made[-2] + asked
+        tick = driving.world.step(command.control)
+        driving.session.observe(tick.image, tick.ego, None, NOBODY, NO_LIGHTS)
+    assert made[-1] == made[0] + 1
+
+
 def test_latest_is_renewed_between_checkpoints(begin: Begin, tmp_path: Path) -> None:
     driving = begin()
     driving.session.updating = False
