@@ -35,7 +35,7 @@ from td3_driver.world.roads.opendrive import (
 FloatArray = npt.NDArray[np.float64]
 
 _TILT_RAD = 0.15  # how far a place's arms may be turned together
-_REACH_M = {1: 17.0, 2: 22.0}  # from a junction's middle to the ends of its streets, by lanes
+_REACH_M = {1: 17.0, 2: 22.0, 3: 27.0}  # from a junction's middle to the ends of its streets, by lanes
 _ROUNDABOUT_REACH_M = 34.0
 _MIN_RADIUS_M = 4.5  # of the tightest lane: what a car's steering still follows
 _MIN_APART_M = 14.0  # middles of streets that do not lead into each other
@@ -49,7 +49,7 @@ class Network:
         columns, rows: fewest and most places of the grid in each direction.
         spacing_m: between neighbouring places, m.
         shift_m: largest offset of a place from its grid point, east and north, m.
-        lanes: most lanes each way of a street, 1 or 2.
+        lanes: most lanes each way of a street, 1 to 3.
         roundabouts: probability that a junction is one.
         lane_width_m: narrowest and widest lanes; one width in a network.
         varied_paint: each street's lines are drawn; else they are the usual ones.
@@ -68,9 +68,8 @@ class Network:
     varied_paint: bool = False
 
     def __post_init__(self) -> None:
-        # With three a T junction would leave the middle lane nowhere to go.
         if self.lanes not in _REACH_M:
-            raise ValueError(f"roads: {self.lanes} lanes each way; expected 1 or 2")
+            raise ValueError(f"roads: {self.lanes} lanes each way; expected 1 to 3")
         if self.columns[0] < 2 or self.rows[0] < 2 or self.columns[1] * self.rows[1] < 6:
             raise ValueError(
                 f"roads: {self.columns} columns and {self.rows} rows of places; expected at "
