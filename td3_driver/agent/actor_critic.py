@@ -212,7 +212,10 @@ class ActorCritic(ABC):
 
     @abstractmethod
     def _target_value(self, data: TensorBatch) -> Tensor:
-        """Return (B,) targets for both critics' values of (s, a); sets `data.following`."""
+        """Return targets for both critics' values of (s, a), and set `data.following`.
+
+        (B,) numbers, or with `critic_atoms` (B, N) probabilities.
+        """
 
     @abstractmethod
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:
@@ -222,10 +225,15 @@ class ActorCritic(ABC):
         with self._aside.working(), torch.no_grad():
             target = self._target_value(data)
         state = joined_state(self.critic_cnn, data.images, data.vectors)
-        q1, q2 = self.critic(state, data.actions, self._twin.working)
+        outputs = self.critic.outputs(state, data.actions, self._twin.working)
         self._twin.join()
         self._aside.join()
-        loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
+        q1, q2 = (self.critic.value(output) for output in outputs)
+        if (atoms := self.critic.atoms) is None:
+            loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
+        else:
+            loss = atoms.loss(outputs[0], target) + atoms.loss(outputs[1], target)
+            target = target @ atoms.values
         norms = self._descend(loss, "critic", "critic_cnn")
         q1, q2 = q1.detach(), q2.detach()
         return {

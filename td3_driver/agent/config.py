@@ -28,6 +28,13 @@ def _as_integer(value: object, low: int) -> int:
     return value
 
 
+def _as_range(value: object) -> tuple[float, ...]:
+    low, high = (_as_number(item) for item in _as_sequence(value))
+    if low >= high:
+        raise ValueError(value)
+    return low, high
+
+
 def _as_sequence(value: object) -> tuple[object, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError(value)
@@ -153,6 +160,8 @@ class AgentConfig:
     trunk: str = _fixed(_choice("relu", "relu", "layernorm_tanh"))
     hidden_sizes: tuple[int, ...] = _fixed(_sizes((256, 256)))
     critic_layernorm: bool = _fixed(_flag(False))
+    # TD3's critics: 0 is one number; else a distribution over so many values of `critic_range`.
+    critic_atoms: int = _fixed(_integer(0, 0))
     # Numbers after the vector that only the critic sees, while learning.
     privileged: int = _fixed(_integer(0, 0))
     # Factor on each vector input, then on each privileged one; () is all ones.
@@ -173,6 +182,10 @@ class AgentConfig:
     noise_clip: float = _number(0.5, 0.0)  # in units of the action
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
+
+    critic_range: tuple[float, ...] = _setting(
+        (-50.0, 100.0), "two numbers, the smaller one first", _as_range
+    )
 
     # How CNNs compute while learning, on the CPU; "auto": bf16 where that is fast.
     precision: str = _choice("float32", "float32", "bf16", "auto")
@@ -214,6 +227,10 @@ class AgentConfig:
                 f"conv_layers: {_plain(self.conv_layers)} leaves nothing of an image of"
                 f" image_size {self.image_size}; use smaller kernels or strides, or larger images"
             )
+        if self.critic_atoms == 1 or (self.critic_atoms and self.algorithm != "td3"):
+            raise ValueError(
+                f"critic_atoms: {self.critic_atoms} is not 0 or, with algorithm td3, at least 2"
+            )
         if self.random_shift >= self.image_size:
             raise ValueError(
                 f"random_shift: {self.random_shift} is not an integer < image_size"
@@ -243,8 +260,8 @@ class AgentConfig:
         know it can read the files.
         """
         settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
-        for name in ("algorithm", "privileged", "precision"):
-            if settings[name] == getattr(AgentConfig, name):
+        for name in ("algorithm", "privileged", "precision", "critic_atoms", "critic_range"):
+            if settings[name] == _plain(getattr(AgentConfig, name)):
                 del settings[name]
         return settings
 

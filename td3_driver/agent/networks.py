@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from td3_driver.agent.config import AgentConfig
+from td3_driver.agent.value_distribution import Atoms
 
 Network = TypeVar("Network", bound=nn.Module)
 _LOG_STD = (-5.0, 2.0)  # bounds of a policy's log standard deviation, before tanh
@@ -278,8 +279,10 @@ class Critic(nn.Module):
         inputs = state_dim + config.privileged + action_dim
         features = state_dim - vector_dim
         self.input = _StateInput(features, vector_dim, config.privileged, config)
-        self.q1 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
-        self.q2 = _mlp(inputs, config.hidden_sizes, 1, config.critic_layernorm)
+        outputs = config.critic_atoms or 1
+        self.q1 = _mlp(inputs, config.hidden_sizes, outputs, config.critic_layernorm)
+        self.q2 = _mlp(inputs, config.hidden_sizes, outputs, config.critic_layernorm)
+        self.atoms = Atoms(outputs, *config.critic_range) if config.critic_atoms else None
         if config.orthogonal_init:
             self.apply(_orthogonal)
 
@@ -293,13 +296,26 @@ class Critic(nn.Module):
 
         The second is computed within `beside()`, so that a GPU can do both at once.
         """
+        first, second = self.outputs(state, action, beside)
+        return self.value(first), self.value(second)
+
+    def outputs(
+        self,
+        state: Tensor,
+        action: Tensor,
+        beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[Tensor, Tensor]:
+        """Likewise, but (B, N) logits of the values where there are `critic_atoms`, else (B, 1)."""
         x = torch.cat((self.input(state), action), dim=1)
         with beside():
-            second = self.q2(x).squeeze(1)
-        return self.q1(x).squeeze(1), second
+            second = self.q2(x)
+        return self.q1(x), second
+
+    def value(self, output: Tensor) -> Tensor:
+        """Return the (B,) values of one of the `outputs`."""
+        return output.squeeze(1) if self.atoms is None else self.atoms.mean(output)
 
     def first(self, state: Tensor, action: Tensor) -> Tensor:
         """Return only the first value, (B,), which is all that the actor's loss needs."""
         x = torch.cat((self.input(state), action), dim=1)
-        value: Tensor = self.q1(x).squeeze(1)
-        return value
+        return self.value(self.q1(x))

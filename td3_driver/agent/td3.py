@@ -28,7 +28,10 @@ class TD3Agent(ActorCritic):
         self.actor_cnn_target = target_of(self.actor_cnn) if self.actor_cnn else None
 
     def _target_value(self, data: TensorBatch) -> Tensor:
-        """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise), y in the paper."""
+        """R + bootstrap * min(Q1', Q2')(s', pi'(s') + clipped noise), y in the paper.
+
+        With `critic_atoms` the probabilities of that, by the distribution of smaller mean.
+        """
         with self._target_twin.working():
             state = joined_state(self.critic_cnn_target, data.next_images, data.next_vectors)
         actor_state = self._actor_state(self.actor_cnn_target, data.next_images, data.next_vectors)
@@ -36,8 +39,12 @@ class TD3Agent(ActorCritic):
         noise = (data.noise[0] * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
         action = (action + noise).clamp_(-self.max_action, self.max_action)
         self._target_twin.join()
-        q1, q2 = self.critic_target(state, action, self._target_twin.working)
+        outputs = self.critic_target.outputs(state, action, self._target_twin.working)
         self._target_twin.join()
+        q1, q2 = (self.critic_target.value(output) for output in outputs)
+        if (atoms := self.critic_target.atoms) is not None:
+            smaller = torch.where((q1 < q2)[:, None], *outputs)
+            return atoms.projected(smaller, data.returns, data.bootstrap)
         return data.returns + data.bootstrap * torch.minimum(q1, q2)
 
     def _update_actor(self, data: TensorBatch) -> dict[str, Tensor]:

@@ -221,7 +221,7 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
     assert then["actor_optimizer_state_dict"]["param_groups"][0]["lr"] == 1e-4
 
 
-@pytest.mark.parametrize("preset", ["origin"])
+@pytest.mark.parametrize("preset", ["origin", "fast"])
 def test_other_presets_start(preset: str, tmp_path: Path) -> None:
     file = tmp_path / "quick.yaml"
     file.write_text("agent: {learning_starts: 30}\ndriving: {episode: {max_steps: 30}}\n")
