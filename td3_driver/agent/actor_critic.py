@@ -118,7 +118,9 @@ class ActorCritic(ABC):
         # Walking through modules for their weights takes a millisecond an update.
         parts = {name: getattr(self, name) for name in self.components}
         self._weights = {
-            name: [*part.parameters()] for name, part in parts.items() if isinstance(part, nn.Module)
+            name: [*part.parameters()]
+            for name, part in parts.items()
+            if isinstance(part, nn.Module)
         }
         self._prepare_steps()
 

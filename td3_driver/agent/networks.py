@@ -305,7 +305,7 @@ class Critic(nn.Module):
         action: Tensor,
         beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> tuple[Tensor, Tensor]:
-        """Likewise, but (B, N) logits of the values where there are `critic_atoms`, else (B, 1)."""
+        """Return both values as (B, 1), or as (B, N) logits where there are `critic_atoms`."""
         x = torch.cat((self.input(state), action), dim=1)
         with beside():
             second = self.q2(x)

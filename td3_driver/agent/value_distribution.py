@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A value as a distribution over fixed atoms, learned by classification.
 
-C51 (Bellemare, Dabney and Munos 2017, "A Distributional Perspective on Reinforcement Learning"), as
-FastTD3's critics have it (Seo et al. 2025, arXiv 2505.22642).
+C51 (Bellemare, Dabney and Munos 2017, "A Distributional Perspective on Reinforcement Learning"),
+as FastTD3's critics have it (Seo et al. 2025, arXiv 2505.22642).
 """
 
 from __future__ import annotations
