@@ -148,19 +148,21 @@ class Learner:
                 self._writer.close()
 
     def _train(self, request: Train) -> None:
-        losses: dict[str, float] = {}
-        for _ in range(request.count):
-            if self._halted:
-                break
-            measures = self._agent.train(
-                self._spec.replay, rows=request.rows, demonstrations=self._demonstrations
+        agent, made = self._agent, []
+        for _ in range(0 if self._halted else request.count):
+            made.append(
+                agent.train(
+                    self._spec.replay, rows=request.rows, demonstrations=self._demonstrations
+                )
             )
+        version = self._publish()  # waits for a device, which must not wait for us between updates
+        losses: dict[str, float] = {}
+        for number, measures in enumerate(made, agent.total_it - len(made) + 1):
             self._count_nonfinite(measures)
             losses |= measures
-            if self._agent.total_it % LOSS_LOG_UPDATES == 0:
+            if number % LOSS_LOG_UPDATES == 0:
                 scalars = {f"learner/{name}": value for name, value in losses.items()}
-                self._log(Log(self._agent.total_it, scalars))
-        version = self._publish()
+                self._log(Log(number, scalars))
         self._send(Trained(self._agent.total_it, version, losses, self._discarded, self._halted))
 
     @property

@@ -2,7 +2,7 @@
 """Takes in frames and answers each with exactly one command.
 
 Nothing here blocks. A frame is answered as soon as the session may decide; in lock-step that is
-when the learner, in its own process, has made the owed updates.
+when the learner, in its own process, has made the updates owed for the frame before.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class DriverParameters:
     )
     stepping: str = parameter(
         "lockstep",
-        "lockstep: the world waits for each command, and acting waits for every update owed; "
-        "realtime: acting never waits.",
+        "lockstep: the world waits for each command, and acting waits for all updates of the "
+        "frame before; realtime: acting never waits.",
         choices=("lockstep", "realtime"),
     )
     sync: str = parameter(
