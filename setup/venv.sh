@@ -3,6 +3,7 @@
 # Makes the virtual environment in which everything runs: real ROS 2 from wheels, the bridge's
 # message types built from interfaces/, and this package. Needs Python 3.10-3.12, gcc, g++, make.
 # venv.sh [FOLDER [SET]]: the versions of setup/SET.txt take the place of requirements.txt's.
+# venv.sh FOLDER SET more: adds what requirements-more.txt has; SET may be "".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv="$PWD/${1:-.venv}"
@@ -41,21 +42,34 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"]
 [ -f "$include/Python.h" ] ||
   fail "no Python.h in $include (Debian, Ubuntu: apt install python3-dev)"
 
-say "a virtual environment with $("$python" --version) in $venv (a few minutes, once)"
-rm -rf "$venv"
-"$python" -m venv "$venv"
-bin="$venv/bin"
-
-say "packages"
-packages="$venv/requirements.txt"
-awk -F== 'FILENAME != "requirements.txt" { named[tolower($1)]; ros = ros || /^ros-/; print; next }
-  !(tolower($1) in named) && !(ros && /^ros-/)' ${set:+"$set"} requirements.txt >"$packages"
-if ! logged "$bin/pip" install --disable-pip-version-check -r "$packages"; then
+# FILE [OPTION...]: installs its versions, or the set's where that has others.
+install() {
+  local file="$1" pinned="$venv/$1"
+  awk -F== -v set="$set" 'FILENAME == set { if (/^ros-/) { ros = 1; print } else its[tolower($1)] = $0; next }
+    tolower($1) in its { print its[tolower($1)]; its[tolower($1)] = ""; next }
+    !(ros && /^ros-/)' ${set:+"$set"} "$file" >"$pinned"
+  logged "$bin/pip" install --disable-pip-version-check -r "$pinned" "${@:2}" && return
   if grep -qE 'NewConnectionError|name resolution|Network is unreachable|timed out' "$log"; then
     fail "no network: pip does not reach its package index (see $log)"
   fi
-  fail "pip could not install ${set:+$set over }requirements.txt: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+  fail "pip could not install ${set:+$set over }$file: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+}
+
+bin="$venv/bin"
+if [ "${3:-}" = more ]; then
+  say "packages beyond those of training"
+  install requirements-more.txt --constraint "$venv/requirements.txt"
+  touch "$venv/.ready-whole"
+  say "ready"
+  exit
 fi
+
+say "a virtual environment with $("$python" --version) in $venv (a few minutes, once)"
+rm -rf "$venv"
+"$python" -m venv "$venv"
+
+say "packages"
+install requirements.txt
 
 # The wheels' CMake targets name the include folders of the machine that built them.
 site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
