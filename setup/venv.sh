@@ -88,11 +88,12 @@ grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i 
 
 # While the other packages come. In a group of its own, which ends with this script.
 build_interfaces() {
+  export MAKEFLAGS="-j$(nproc)"  # else make would wait for pip to leave the processor alone
   export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
   colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
     --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
     --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
-    -DBUILD_TESTING=OFF >"$venv/interfaces.log" 2>&1
+    -DBUILD_TESTING=OFF -DWITHOUT_CPP=ON >"$venv/interfaces.log" 2>&1
 }
 say "packages and message types"
 set -m
@@ -102,6 +103,7 @@ set +m
 trap 'kill -- "-$building" 2>/dev/null || true' EXIT
 install requirements.txt
 wait "$building" || fail "building interfaces failed (see $venv/interfaces.log)"
+trap - EXIT
 
 say "td3_driver"
 logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||

@@ -107,7 +107,9 @@ def test_any_message_is_read_as_rclpy_reads_it(message: ObjectArray) -> None:
 
 def test_the_other_byte_order_is_read_too() -> None:
     data = serialize_message(traffic(2))
-    turned = bytes(STORE.serialize_cdr(STORE.deserialize_cdr(data, KIND), KIND, little_endian=False))
+    turned = bytes(
+        STORE.serialize_cdr(STORE.deserialize_cdr(data, KIND), KIND, little_endian=False)
+    )
     assert turned[:2] == b"\0\0"
     assert_same(read(turned), by_rclpy(data))
 
