@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import numpy.typing as npt
 
 from td3_driver.driving.messages.decoding import MOST_OBJECTS, users_of, yaw_of_quaternion
 from td3_driver.driving.road_users import RoadUsers
@@ -55,6 +56,16 @@ OBJECT = np.dtype(
 SHAPE = {
     "frame_length": len(MAP_FRAME), "polygon_length": 0, "dimensions_length": 3, "prism_length": 0,
 }  # fmt: skip
+
+
+def write(time_ns: int, table: npt.NDArray[np.void]) -> bytes:
+    """Return the message of a stamp, ns, with a table (N,) of `OBJECT`, which gets it too."""
+    sec, nanosec = divmod(time_ns, 1_000_000_000)
+    for name, value in SHAPE.items():
+        table[name] = value
+    table["sec"], table["nanosec"], table["frame_id"] = sec, nanosec, MAP_FRAME
+    frame = len(MAP_FRAME), MAP_FRAME
+    return HEAD.pack(LITTLE_ENDIAN, sec, nanosec, *frame, len(table)) + table.tobytes()
 
 
 def read(data: bytes) -> tuple[int, RoadUsers] | None:
