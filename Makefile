@@ -57,8 +57,8 @@ soak: $(WHOLE)
 	@$(VENV)/bin/python -m test.soak $(ARGS)
 
 # The peers (Stable-Baselines3, cpprb) live in an environment of their own, which has no ROS.
-BENCH_VENV = $(if $(filter world carla fleet,$(ARGS)),$(VENV),$(BENCH))
-bench: $(if $(filter world carla fleet,$(ARGS)),$(WHOLE),$(BENCH)/.ready)
+BENCH_VENV = $(if $(filter world start carla fleet,$(ARGS)),$(VENV),$(BENCH))
+bench: $(if $(filter world start carla fleet,$(ARGS)),$(WHOLE),$(BENCH)/.ready)
 	@PYTHONPATH=. $(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 $(BENCH)/.ready: bench/requirements.txt
