@@ -8,8 +8,8 @@ SET ?=
 VENV := .venv$(SET:%=-%)
 READY := $(VENV)/.ready
 WHOLE := $(VENV)/.ready-whole
-SETUP_INPUTS := requirements.txt requirements-ros.txt setup.py setup.cfg package.xml setup/venv.sh $(SET:%=setup/%.txt) \
-  $(shell find interfaces -type f)
+SETUP_INPUTS := requirements.txt requirements-ros.txt setup.py setup.cfg package.xml setup/venv.sh \
+  $(SET:%=setup/%.txt) $(shell find interfaces -type f)
 
 BENCH := .venv-bench
 
