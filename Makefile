@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# The first target sets up .venv (once); afterwards each command starts at once.
+# The first target sets up .venv (once); afterwards each command starts at once. `train` needs less
+# of it than the others, and the first call of `train` does not install the rest.
 PYTHON ?=
 ARGS ?=
 # Other versions, in an environment of their own: SET=kilted, ubuntu-22.04, ubuntu-24.04.
 SET ?=
 VENV := .venv$(SET:%=-%)
 READY := $(VENV)/.ready
-SETUP_INPUTS := requirements.txt setup.py setup.cfg package.xml setup/venv.sh $(SET:%=setup/%.txt) \
-  $(shell find interfaces -type f)
+WHOLE := $(VENV)/.ready-whole
+SETUP_INPUTS := requirements.txt requirements-ros.txt setup.py setup.cfg package.xml setup/venv.sh \
+  $(SET:%=setup/%.txt) $(shell find interfaces -type f)
 
 BENCH := .venv-bench
 
@@ -28,7 +30,7 @@ train: $(READY)
 # Files of tests that start processes: two at a time keep two cores busy. The longest come first
 # (test/conftest.py), so that both ends come together.
 PROCESSES := test/e2e test/bridge test/bags test/ros test/real_bridge
-test: $(READY) lint
+test: $(WHOLE) lint
 ifeq ($(ARGS),)
 	@$(VENV)/bin/python -m pytest -n auto --dist loadfile $(PROCESSES:%=--ignore=%)
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PROCESSES)
@@ -37,26 +39,26 @@ else
 endif
 
 # The long ones too: a hundred generated maps, a hundred routes in CARLA's towns.
-test-all: $(READY) lint
+test-all: $(WHOLE) lint
 	@$(VENV)/bin/python -m pytest -m "long or not long" $(ARGS)
 
-lint: $(READY)
+lint: $(WHOLE)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
-setup: $(READY)
+setup: $(WHOLE)
 
 # 300 kills at random moments of a saving trainer; every file must verify afterwards.
-fuzz: $(READY)
+fuzz: $(WHOLE)
 	@$(VENV)/bin/python test/checkpoints/fuzz_kill.py $(if $(ARGS),$(ARGS),--kills 300)
 
 # An hour of training under random faults: what grows, what is lost (docs/reliability.md).
-soak: $(READY)
+soak: $(WHOLE)
 	@$(VENV)/bin/python -m test.soak $(ARGS)
 
 # The peers (Stable-Baselines3, cpprb) live in an environment of their own, which has no ROS.
-BENCH_VENV = $(if $(filter world carla fleet,$(ARGS)),$(VENV),$(BENCH))
-bench: $(if $(filter world carla fleet,$(ARGS)),$(READY),$(BENCH)/.ready)
+BENCH_VENV = $(if $(filter world start carla fleet,$(ARGS)),$(VENV),$(BENCH))
+bench: $(if $(filter world start carla fleet,$(ARGS)),$(WHOLE),$(BENCH)/.ready)
 	@PYTHONPATH=. $(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 $(BENCH)/.ready: bench/requirements.txt
@@ -65,7 +67,10 @@ $(BENCH)/.ready: bench/requirements.txt
 	@touch $@
 
 $(READY): $(SETUP_INPUTS)
-	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV) $(SET)
+	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV) "$(SET)"
+
+$(WHOLE): $(READY) requirements-more.txt
+	@PYTHON="$(PYTHON)" bash setup/venv.sh $(VENV) "$(SET)" more
 
 clean:
 	rm -rf .venv .venv-* build install log *.egg-info

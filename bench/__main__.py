@@ -41,6 +41,10 @@ def _measure(name: str, arguments: argparse.Namespace) -> Section:
         from bench import world
 
         return world.measure(arguments.rounds)
+    if name == "start":
+        from bench import start
+
+        return start.measure(arguments.rounds)
     if name == "carla":
         from bench import carla_server
 
@@ -64,11 +68,11 @@ def main() -> None:
         "what",
         nargs="?",
         default="all",
-        choices=("all", *_QUICK, "memory", "saving", "gym", "world", "carla", "fleet"),
+        choices=("all", *_QUICK, "memory", "saving", "gym", "world", "start", "carla", "fleet"),
         help=f"all (the default) is {', '.join(_QUICK)}; "
         "memory and saving take minutes and 8 GB, gym hours; "
-        "world is the embedded world's speed, carla its speed as a CARLA server, fleet what one"
-        " learner takes in: these need .venv",
+        "world is the embedded world's speed, carla its speed as a CARLA server, start how long"
+        " train takes to its first step, fleet what one learner takes in: these need .venv",
     )
     parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")

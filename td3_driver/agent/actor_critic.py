@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from td3_driver.agent import precision, snapshot
+from td3_driver.agent import snapshot
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, SideStream, recorded
 from td3_driver.agent.demonstrations import Demonstrations
@@ -30,7 +30,7 @@ from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.measures import Measures
 from td3_driver.agent.networks import CNN, Critic, actor_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, act, vector_length
-from td3_driver.agent.staging import Staging, TensorBatch
+from td3_driver.agent.staging import Staging, TensorBatch, pixels_of
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.replay.batch import Batch
@@ -125,7 +125,7 @@ class ActorCritic(ABC):
         self._prepare_steps()
 
     def _prepare_steps(self) -> None:
-        self._precision = precision.of_images(self.config.precision, self.device)
+        self._pixels = pixels_of(self.config.precision, self.device)
         names = (name for name in self.components if name.endswith("_optimizer"))
         optimizers = [getattr(self, name) for name in names]
         self._critic_step = recorded(self._update_critic, self.device, optimizers)
@@ -206,7 +206,7 @@ class ActorCritic(ABC):
         """
         self.total_it += 1
         dtype, shift = next(self.critic.parameters()).dtype, self.config.random_shift
-        data = self._staging.fill(batch, dtype, shift, self.noise_generator, self._precision)
+        data = self._staging.fill(batch, dtype, shift, self.noise_generator, self._pixels)
         measures = dict(self._critic_step(data))
         if self.total_it % self.policy_freq == 0:
             measures |= self._actor_step(data)

@@ -106,6 +106,24 @@ class Staging:
         return TensorBatch(*empty_pixels(batch, pixels, cpu), **numbers)
 
 
+def pixels_of(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the type in which a batch's pixels are, and its CNNs compute; None: the weights' own.
+
+    Args:
+        precision: A setting of `AgentConfig`. "auto" is bfloat16 where the CPU multiplies it in
+            hardware, else float32: without, it is slower. Weights and driving stay float32.
+        device: The device that learns.
+    """
+    if precision == "auto":
+        precision = "bf16" if device.type == "cpu" and _cpu_has_bf16() else "float32"
+    return torch.bfloat16 if precision == "bf16" else None
+
+
+def _cpu_has_bf16() -> bool:
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def shape_key(batch: Batch, dtype: torch.dtype) -> tuple[object, ...]:
     """Return a key that is equal for batches whose tensors have the same shapes and type."""
     return dtype, batch.images is None, batch.vectors.shape, batch.actions.shape

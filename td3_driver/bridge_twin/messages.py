@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.bridge_twin.objects import ObjectArrays
+from td3_driver.bridge_twin.objects import objects_of
 from td3_driver.bridge_twin.objects_file import CAMERA, VEHICLE, Car, Mounting, Sensor
 from td3_driver.driving.messages.encoding import (
     Messages,
@@ -66,7 +66,6 @@ class TickMessages:
         self._role = role_name
         self._fixed_delta_s = config.fixed_delta_s
         self._camera_infos = {each.id: _camera_info(messages, each) for each in config.cameras}
-        self._objects = ObjectArrays(messages, EGO_ID)
 
     def carla_status(self, frame: int, *, synchronous_mode: bool, running: bool) -> Any:
         """carla_msgs/CarlaStatus: CARLA's count of frames, and whether the world runs."""
@@ -179,11 +178,9 @@ class TickMessages:
         message.crossed_lane_markings = self._messages.sequence(crossed)
         return message
 
-    def objects(self, tick: Tick, *, with_ego: bool) -> Any:
-        """derived_object_msgs/ObjectArray: all road users; the next call changes the message."""
-        header = self._header(tick, MAP_FRAME)
-        objects = self._objects.everybody if with_ego else self._objects.others
-        return objects(tick, header)
+    def objects(self, tick: Tick, *, with_ego: bool) -> bytes:
+        """derived_object_msgs/ObjectArray, serialized: all road users."""
+        return objects_of(tick, EGO_ID if with_ego else None)
 
     def lights_info(self, lights: Iterable[TrafficLight]) -> Any:
         """carla_msgs/CarlaTrafficLightInfoList: places in the map, and the boxes in which vehicles

@@ -24,7 +24,7 @@ from td3_driver.driving.types import NO_LIGHTS
 from td3_driver.world.simulation import Tick, WorldConfig
 from td3_driver.world.traffic_lights import TrafficLights
 
-# A topic, and what makes the message, which is good until the next tick.
+# A topic, and what makes the message or its bytes.
 Publication = tuple[Topic, Callable[[], Any]]
 _OfTick = Callable[[Tick], Iterator[Publication]]
 

@@ -22,7 +22,7 @@ from td3_driver.world.simulation import Tick, WorldConfig
 # By default each publisher brings two event handlers that every wait for a command goes through,
 # a tenth of a step in all; of a quality of service that does not match, the subscriber warns.
 _NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
-# Made only while somebody listens: twenty objects cost a sixth of a step.
+# Made only while somebody listens.
 _COSTLY = {topics.TYPES["objects"], topics.TYPES["tf"]}
 # CARLA has counted frames since it was started, while its time begins with each town, so that a
 # frame's number says nothing of its stamp.

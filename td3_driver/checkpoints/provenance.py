@@ -15,22 +15,21 @@ import numpy as np
 
 def provenance() -> dict[str, str]:
     """Versions and the time, UTC: a checkpoint's key `provenance`."""
-    import torch  # here: it takes seconds, and who writes a file has it already
-
     return {
         "package": package_version(),
         "git": _git_revision(),
-        "torch": str(torch.__version__),
+        # Not torch's own word: importing it takes seconds, and `td3_driver train` does without.
+        "torch": package_version("torch"),
         "numpy": np.__version__,
         "python": platform.python_version(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 
-def package_version() -> str:
-    """The version of this package, or "unknown" where it is not installed."""
+def package_version(name: str = "td3_driver") -> str:
+    """The version of a package, of this one by default, or "unknown" where it is not installed."""
     try:
-        return metadata.version("td3_driver")
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "unknown"
 

@@ -120,7 +120,9 @@ def _fleet(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise ValueError("Ray is not installed; requirements.txt names its version") from None
+        raise ValueError(
+            "Ray is not installed: `make setup` does it; requirements-more.txt names its version"
+        ) from None
 
     check_run(args)
     configuration = load_configuration(args.preset, args.config)

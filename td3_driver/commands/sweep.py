@@ -42,7 +42,9 @@ def _sweep(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise ValueError("Ray is not installed; requirements.txt names its version") from None
+        raise ValueError(
+            "Ray is not installed: `make setup` does it; requirements-more.txt names its version"
+        ) from None
 
     sweep = read_sweep(args.file)
     out = args.out or args.file.with_suffix("")

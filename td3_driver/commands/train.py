@@ -29,6 +29,7 @@ from td3_driver.arguments import (
 )
 
 if TYPE_CHECKING:
+    from td3_driver.driving.view import ViewConfig
     from td3_driver.online.run_folder import RunFolder
     from td3_driver.ros.train.carla import CarlaOptions
 
@@ -110,16 +111,14 @@ def _domain(text: str) -> str:
 
 
 def _train(args: argparse.Namespace) -> int:
-    # Imported here: `--help` and wrong usage need neither ROS nor shapely.
-    from td3_driver.bridge_twin.objects_file import write_car
+    # Imported here: `--help` and wrong usage need no ROS. The nodes wait for what is imported
+    # before they start, so below comes what only some options need.
     from td3_driver.configuration import load_configuration
     from td3_driver.online.run_folder import record
-    from td3_driver.ros.recorder_node import recorder_parameters
     from td3_driver.ros.train.carla import CarlaOptions
     from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
     from td3_driver.share import preset_names
-    from td3_driver.world.simulation import WorldConfig
 
     if args.preset not in preset_names():
         return usage_error(
@@ -155,16 +154,20 @@ def _train(args: argparse.Namespace) -> int:
         timing = {"answer_within_s": 0.8 * PATIENCE_S, "world_timeout_s": 3.0 * PATIENCE_S}
     recorder = None
     if args.record is not None:
+        from td3_driver.ros.recorder_node import recorder_parameters
+
         recorder = recorder_parameters(args.record.resolve(), [each.id for each in view.cameras])
     place = ":".join(args.map) or args.difficulty
     if isinstance(world, CarlaOptions):
         place = world.town
     run = claimed_folder(args, place)  # last, when nothing else is wrong
     if isinstance(world, CarlaOptions):
-        world = replace(world, objects_file=write_car(_car(), view, run.path))
+        world = replace(world, objects_file=_written_car(view, run))
     elif view.cameras:
+        from td3_driver.world.simulation import WorldConfig
+
         size_px = WorldConfig.image_width, WorldConfig.image_height  # as `evaluate`'s
-        file = write_car(_car(), view, run.path, size_px)
+        file = _written_car(view, run, size_px)
         world = {**world, "objects_definition_file": str(file), "camera": view.cameras[0].id}
     record(run, {"world": world.record() if isinstance(world, CarlaOptions) else world})
     driver = {
@@ -252,6 +255,14 @@ def _carla(args: argparse.Namespace) -> CarlaOptions:
         objects_file=_car(),
         lockstep=args.stepping == "lockstep",
     )
+
+
+def _written_car(
+    view: ViewConfig, run: RunFolder, size_px: tuple[int, int] | None = None
+) -> Path:
+    from td3_driver.bridge_twin.objects_file import write_car
+
+    return write_car(_car(), view, run.path, size_px)
 
 
 def _car() -> Path:

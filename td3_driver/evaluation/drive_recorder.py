@@ -111,5 +111,7 @@ class DriveRecorder:
                 self._write(topic.name, time_ns, make())
 
     def _write(self, name: str, time_ns: int, message: Any) -> None:
-        data = self._store.serialize_cdr(message, self._recorded[name].type)
+        data = message
+        if not isinstance(message, bytes):
+            data = self._store.serialize_cdr(message, self._recorded[name].type)
         self._writer.write(self._connections[name], time_ns, data)

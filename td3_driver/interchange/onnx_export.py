@@ -28,6 +28,7 @@ from td3_driver.checkpoints.checkpoint import CheckpointError, one_line
 
 LARGEST_DIFFERENCE = 1e-4  # of an action element; float32 gives about 1e-6
 _COMPARISONS = 32
+_MORE = ", which `make setup` installs"
 _TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
@@ -100,7 +101,7 @@ def _model(agent: ActorCritic) -> bytes:
                 verbose=False,
             )
         except ImportError as error:
-            raise CheckpointError(f"export: needs onnx and onnxscript: {error}") from None
+            raise CheckpointError(f"export: needs onnx and onnxscript{_MORE}: {error}") from None
     assert program is not None
     model: bytes = program.model_proto.SerializeToString()
     return model
@@ -126,7 +127,7 @@ def _compare(agent: ActorCritic, model: bytes) -> float:
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")  # without type information
     except ImportError as error:
-        raise CheckpointError(f"export: needs onnxruntime: {error}") from None
+        raise CheckpointError(f"export: needs onnxruntime{_MORE}: {error}") from None
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     module, rng, gap = _module(agent), np.random.default_rng(1), 0.0
     for _ in range(_COMPARISONS):

@@ -39,13 +39,20 @@ class Wires:
         return made
 
     def listen(
-        self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        *,
+        raw: bool = False,
     ) -> Callable[[], object]:
         """Make a subscription; call the result to end it before `cut`.
 
-        rclpy serves subscriptions in the order in which they are made.
+        rclpy serves subscriptions in the order in which they are made. `raw`: the callback gets
+        each message as the bytes that came.
         """
-        made = self.node.create_subscription(kind, topic, callback, qos)
+        made = self.node.create_subscription(kind, topic, callback, qos, raw=raw)
         self._cuts.append(lambda: self.node.destroy_subscription(made))
         return self._cuts[-1]
 
@@ -116,16 +123,22 @@ class PlayedWires(Wires):
         self._heard: dict[str, Subscription] = {}
 
     def listen(
-        self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[..., None],
+        qos: QoSProfile,
+        *,
+        raw: bool = False,
     ) -> Callable[[], object]:
-        """Make a subscription; call the result to end it before `cut`."""
+        """Make a subscription as `Wires.listen` does."""
 
         def end() -> None:
             if (made := self._heard.pop(topic, None)) is not None:
                 self.node.destroy_subscription(made)
 
         self._cuts.append(end)
-        self._subscribe(kind, topic, callback, qos.reliability, qos.durability)
+        self._subscribe(kind, topic, callback, raw, qos.reliability, qos.durability)
         return end
 
     def _subscribe(
@@ -133,6 +146,7 @@ class PlayedWires(Wires):
         kind: type,
         topic: str,
         callback: Callable[..., None],
+        raw: bool,
         reliability: ReliabilityPolicy,
         durability: DurabilityPolicy,
     ) -> None:
@@ -146,7 +160,7 @@ class PlayedWires(Wires):
                 if policy == "DURABILITY"
                 else (ReliabilityPolicy.BEST_EFFORT, durability)
             )
-            self._subscribe(kind, topic, callback, *less)
+            self._subscribe(kind, topic, callback, raw, *less)
 
         def on_lost(event: Any) -> None:
             self.lost += event.total_count_change
@@ -156,6 +170,7 @@ class PlayedWires(Wires):
             topic,
             callback,
             QoSProfile(depth=self._depth, reliability=reliability, durability=durability),
+            raw=raw,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=on_incompatible, message_lost=on_lost
             ),

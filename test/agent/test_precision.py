@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from td3_driver.agent import AgentConfig, Replay, TD3Agent, precision
+from td3_driver.agent import AgentConfig, Replay, TD3Agent
+from td3_driver.agent.staging import pixels_of
 
 
 def learned(small: dict[str, Any], filled: Any, kind: str, updates: int = 6) -> TD3Agent:
@@ -60,7 +61,7 @@ def test_auto_is_what_the_processor_multiplies(monkeypatch: pytest.MonkeyPatch) 
     cpu = torch.device("cpu")
     for has, expected in (({"avx512_bf16": True}, torch.bfloat16), ({}, None)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has)
-        assert precision.of_images("auto", cpu) == expected
-    assert precision.of_images("float32", cpu) is None
-    assert precision.of_images("bf16", cpu) is torch.bfloat16
+        assert pixels_of("auto", cpu) == expected
+    assert pixels_of("float32", cpu) is None
+    assert pixels_of("bf16", cpu) is torch.bfloat16
     assert AgentConfig().precision == "float32"

@@ -31,8 +31,8 @@ from td3_driver.evaluation.benchmark.protocols import (
     WEATHERS,
     Protocol,
 )
+from td3_driver.world.roads.bounds import Network
 from td3_driver.world.roads.generation import generate_opendrive
-from td3_driver.world.roads.networks import Network
 
 _BLOCKS = Network(
     columns=(2, 2), rows=(3, 3), spacing_m=70.0, shift_m=5.0, lanes=1, roundabouts=0.0

@@ -15,6 +15,7 @@ from carla_msgs.msg import (
 )
 from derived_object_msgs.msg import Object, ObjectArray
 from nav_msgs.msg import Odometry
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Header
@@ -36,16 +37,23 @@ class Delivery:
 
     def __init__(self) -> None:
         self._callbacks: dict[type, Callable[..., None]] = {}
+        self._raw: set[type] = set()
 
-    def listen(self, kind: type, topic: str, callback: Callable[..., None], qos: object) -> None:
+    def listen(
+        self, kind: type, topic: str, callback: Callable[..., None], qos: object, raw: bool = False
+    ) -> None:
         self._callbacks[kind] = callback
+        if raw:
+            self._raw.add(kind)
 
     def alarm(self, callback: Callable[[], None]) -> Callable[[float], None]:
         return lambda after_s: None
 
     def come(self, message: Any) -> None:
         callback = self._callbacks[type(message)]
-        if not isinstance(message, Image | Odometry):
+        if type(message) in self._raw:
+            callback(serialize_message(message))
+        elif not isinstance(message, Image | Odometry):
             callback(message)
         elif TELLS_MESSAGE_INFO:
             callback(message, {SENT_NS: 0})

@@ -16,8 +16,8 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.routes.route import Route
 from td3_driver.driving.routes.routing import random_route
 from td3_driver.world.ground.surface import LANE, OFF_ROAD, Surface
+from td3_driver.world.roads.bounds import Network
 from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, DIFFICULTIES, generate_opendrive
-from td3_driver.world.roads.networks import Network
 
 NETWORKS = [name for name, difficulty in DIFFICULTIES.items() if isinstance(difficulty, Network)]
 SEEDS = range(5)

@@ -15,8 +15,8 @@ from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.measures.metrics import Trace
 from td3_driver.world.bodies.vehicle import WIDTH_M
+from td3_driver.world.roads.bounds import LANE_WIDTH_M
 from td3_driver.world.roads.generation import DIFFICULTIES, generate_opendrive
-from td3_driver.world.roads.opendrive import LANE_WIDTH_M
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 CONFIG = DrivingConfig()

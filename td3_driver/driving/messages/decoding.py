@@ -62,14 +62,21 @@ def road_users(message: Any) -> RoadUsers:
             at.twist.linear.y,
             at.twist.angular.z,
             at.id,
-            at.classification == _PEDESTRIAN,
+            at.classification,
         )
         for at in message.objects[:MOST_OBJECTS]
         if len(at.shape.dimensions) >= 2
     ]
-    given = np.array(rows, np.float64).reshape(-1, 10)
+    return users_of(np.array(rows, np.float64).reshape(-1, 10))
+
+
+def users_of(given: NDArray[np.float64]) -> RoadUsers:
+    """Return the road users of a table (N, 10) without those with an absurd number.
+
+    Its columns: x, y, yaw, length, width, both velocities, yaw rate, id, classification.
+    """
     table: NDArray[np.float64] = given[(np.abs(given[:, :8]) < _LARGEST).all(axis=1)]
-    ids, walking = table[:, 8].astype(np.int64), table[:, 9] > 0.0
+    ids, walking = table[:, 8].astype(np.int64), table[:, 9] == _PEDESTRIAN
     return RoadUsers(table[:, :3], table[:, 3:5], table[:, 5:7], table[:, 7], ids, walking)
 
 
@@ -140,12 +147,17 @@ def yaw_of(q: Any) -> float:
 
     NaN if all its numbers are 0, as in one that was not filled in, or one is not finite.
     """
-    square = q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z
+    return yaw_of_quaternion(q.x, q.y, q.z, q.w)
+
+
+def yaw_of_quaternion(x: float, y: float, z: float, w: float) -> float:
+    """Return the same of its four numbers."""
+    square = w * w + x * x + y * y + z * z
     # atan2 would return an angle for infinite numbers and zeros, too.
     if not math.isfinite(square) or square == 0.0:
         return math.nan
     whole = 1.0 if abs(square - 1.0) < 1e-6 else square  # our own come back bit for bit
-    return math.atan2(2.0 * (q.w * q.z + q.x * q.y), whole - 2.0 * (q.y * q.y + q.z * q.z))
+    return math.atan2(2.0 * (w * z + x * y), whole - 2.0 * (y * y + z * z))
 
 
 def angle_of_view_deg(message: Any) -> float:

@@ -70,9 +70,15 @@ def odometry_like(other: Any, ego: EgoState) -> Any:
 
 def turn(orientation: Any, yaw_rad: float, pitch_rad: float = 0.0) -> None:
     """Set a geometry_msgs/Quaternion to a yaw, then a pitch, rad; nose down is positive."""
+    x, y, z, w = quaternion(yaw_rad, pitch_rad)
+    orientation.x, orientation.y, orientation.z, orientation.w = x, y, z, w
+
+
+def quaternion(yaw_rad: float, pitch_rad: float) -> tuple[float, float, float, float]:
+    """Return x, y, z, w of a yaw, then a pitch, rad; nose down is positive."""
     (sin_y, cos_y), (sin_p, cos_p) = _half(yaw_rad), _half(pitch_rad)
-    orientation.x, orientation.y = 0.0 - sin_y * sin_p, cos_y * sin_p  # not -0 on level ground
-    orientation.z, orientation.w = sin_y * cos_p, cos_y * cos_p
+    # Not -0 on level ground.
+    return 0.0 - sin_y * sin_p, cos_y * sin_p, sin_y * cos_p, cos_y * cos_p
 
 
 def new_transform(messages: Messages, header: Any, child_frame_id: str) -> tuple[Any, Any]:

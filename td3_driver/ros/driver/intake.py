@@ -15,7 +15,6 @@ from carla_msgs.msg import (
     CarlaTrafficLightInfoList,
     CarlaTrafficLightStatusList,
 )
-from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -26,7 +25,6 @@ from td3_driver.driving.messages.decoding import (
     control_of,
     light_places,
     light_states,
-    road_users,
     stamp_ns,
 )
 from td3_driver.driving.messages.light_matching import SeenLights
@@ -42,6 +40,7 @@ from td3_driver.driving.road_users import NOBODY, RoadUsers
 from td3_driver.driving.types import FULL_BRAKE, Control, Lights
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
+from td3_driver.ros.road_users import listen_to_road_users
 from td3_driver.ros.versions import SENT_NS, with_info
 from td3_driver.ros.wires import Wires
 
@@ -161,7 +160,7 @@ class Intake:
         wires.listen(CarlaTrafficLightInfoList, LIGHTS_INFO, self._on_lights_info, latched)
         wires.listen(CarlaTrafficLightStatusList, LIGHTS_STATUS, self._on_lights_status, latched)
         if users:
-            wires.listen(ObjectArray, topics.objects, self._on_objects, frames)
+            listen_to_road_users(wires, topics.objects, self._on_users, frames)
         # Both neighbours of an image are needed, however long the last frame took.
         neighbours = sync.mode in ("nearest", "interpolate")
         odometry = names.VOLATILE_10 if neighbours else frames
@@ -231,11 +230,11 @@ class Intake:
         if self.active:
             self._release_if_complete()
 
-    def _on_objects(self, message: ObjectArray) -> None:
+    def _on_users(self, stamp: int, users: RoadUsers) -> None:
         if not self.active:
             return
-        self._users, self._users_ns = road_users(message), stamp_ns(message.header.stamp)
-        _keep(self._users_at, self._users_ns, self._users)
+        self._users, self._users_ns = users, stamp
+        _keep(self._users_at, stamp, users)
         self._users_s = time.monotonic()
         self._release_if_complete()
 

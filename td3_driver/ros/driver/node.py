@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
@@ -22,9 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from td3_driver.learner.client import Serve
 from td3_driver.ros.command_line import check
 from td3_driver.ros.driver.driver_parameters import DriverParameters, check_paths
-from td3_driver.ros.driver.observe_pilot import ObservePilot
 from td3_driver.ros.driver.pilot import Pilot
-from td3_driver.ros.driver.playback_pilot import PlaybackPilot
 from td3_driver.ros.parameters import declare, read
 from td3_driver.ros.process import (
     ForeseenError,
@@ -35,6 +33,12 @@ from td3_driver.ros.process import (
     run_node,
 )
 
+if TYPE_CHECKING:
+    from td3_driver.ros.driver.observe_pilot import ObservePilot
+    from td3_driver.ros.driver.playback_pilot import PlaybackPilot
+
+    _AnyPilot = Pilot | PlaybackPilot | ObservePilot
+
 LOAD_WITHIN_S = 120.0
 PURPOSE = (
     "Drives a car in CARLA, through the CARLA bridge, or in the embedded world of world_node: "
@@ -44,11 +48,6 @@ PURPOSE = (
     "Ctrl-C brakes and saves. A managed node, which configures and activates itself unless "
     "autostart is false."
 )
-_AnyPilot = Pilot | PlaybackPilot | ObservePilot
-_PILOTS: dict[str, type[PlaybackPilot | ObservePilot]] = {
-    "replay": PlaybackPilot,
-    "observe": ObservePilot,
-}
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 _Transition = Callable[["DriverNode", LifecycleState], TransitionCallbackReturn]
 
@@ -152,8 +151,15 @@ class DriverNode(LifecycleNode):
         return _SUCCESS if self._autostart else self._wait_for_agent(self._pilot)
 
     def _made(self, given: DriverParameters) -> _AnyPilot:
-        if kind := _PILOTS.get(given.mode):
-            return kind(self, given)
+        # Imported here: what these report with takes a second, which who learns would wait for.
+        if given.mode == "replay":
+            from td3_driver.ros.driver.playback_pilot import PlaybackPilot
+
+            return PlaybackPilot(self, given)
+        if given.mode == "observe":
+            from td3_driver.ros.driver.observe_pilot import ObservePilot
+
+            return ObservePilot(self, given)
         return Pilot(self, given, self._serve_learner if given.mode == "train" else None)
 
     def _wait_for_agent(self, pilot: _AnyPilot) -> TransitionCallbackReturn:

@@ -17,7 +17,6 @@ from carla_msgs.msg import (
     CarlaTrafficLightStatusList,
     CarlaWorldInfo,
 )
-from derived_object_msgs.msg import ObjectArray
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
@@ -29,12 +28,12 @@ from td3_driver.driving.messages.decoding import (
     impact,
     light_places,
     light_states,
-    road_users,
     route_of,
     stamp_ns,
 )
 from td3_driver.driving.messages.light_matching import SeenLights
 from td3_driver.driving.messages.topics import LIGHTS_INFO, LIGHTS_STATUS, ROUTE, WORLD_INFO
+from td3_driver.driving.road_users import RoadUsers
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.routes.route_files import FileRoutes, RouteFileError, read_route_file
 from td3_driver.measures.observing import Observation, Watched, without_routes
@@ -43,6 +42,7 @@ from td3_driver.reports.results import METRICS, REPORT, Evaluation, write_files
 from td3_driver.ros import names
 from td3_driver.ros.driver.driver_parameters import DriverParameters
 from td3_driver.ros.process import each_of, foreseen
+from td3_driver.ros.road_users import listen_to_road_users
 from td3_driver.ros.wires import PlayedWires
 from td3_driver.text import shown
 
@@ -89,7 +89,7 @@ class ObservePilot:
         wires.listen(CarlaTrafficLightStatusList, LIGHTS_STATUS, self._on_lights_status, latched)
         wires.listen(PathMessage, ROUTE, self._on_route, names.LATCHED_1)
         wires.listen(CarlaCollisionEvent, topics.of("collision"), self._on_collision, default)
-        wires.listen(ObjectArray, topics.objects, self._on_objects, default)
+        listen_to_road_users(wires, topics.objects, self._on_users, default)
         status = topics.of("vehicle_status")
         wires.listen(CarlaEgoVehicleStatus, status, self._on_status, default)
         wires.listen(Odometry, self._odometry, self._on_odometry, default)
@@ -171,9 +171,9 @@ class ObservePilot:
             told = stamp_ns(message.header.stamp), impact(message)
             self._watched.impacts.append(told)
 
-    def _on_objects(self, message: ObjectArray) -> None:
+    def _on_users(self, stamp: int, users: RoadUsers) -> None:
         if self._active:
-            self._watched.users[stamp_ns(message.header.stamp)] = road_users(message)
+            self._watched.users[stamp] = users
 
     def _on_status(self, message: CarlaEgoVehicleStatus) -> None:
         if self._active and (control := control_of(message.control)).finite:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from carla_msgs.msg import CarlaCollisionEvent, CarlaWorldInfo
 from rclpy.node import Node
@@ -17,6 +18,7 @@ from td3_driver.driving.messages.decoding import (
     stamp_ns,
 )
 from td3_driver.driving.messages.topics import WORLD_INFO
+from td3_driver.driving.routes.course_routes import CourseRoutes
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.routes.route_files import RouteFileError
 from td3_driver.learner.client import Serve
@@ -31,11 +33,13 @@ from td3_driver.ros.driver.conditions import Conditions
 from td3_driver.ros.driver.driver_parameters import DriverParameters, run_config, synchronisation
 from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.driver.reports import Reports
-from td3_driver.ros.driver.results import results_of
 from td3_driver.ros.driver.watch import Watch
 from td3_driver.ros.process import each_of, foreseen
 from td3_driver.ros.wires import Wires
 from td3_driver.text import shown
+
+if TYPE_CHECKING:
+    from td3_driver.ros.driver.results import Results
 
 STATUS_PERIOD_S = 0.5
 WATCH_PERIOD_S = 0.1
@@ -78,7 +82,12 @@ class Pilot:
         self._driver, self._learner = self._run.driver, self._run.learner
         self._routes = config.routes
         self._view = config.configuration.driving.view
-        self._results = results_of(given, self._driver, config.routes)
+        self._results: Results | None = None
+        if isinstance(config.routes, CourseRoutes):
+            # Imported here: a report's matplotlib takes a second, which who learns would wait for.
+            from td3_driver.ros.driver.results import Results
+
+            self._results = Results(given, self._driver, config.routes)
         if self._folder is not None:
             self._logger.info(f"the run's folder is {self._folder.path}")
             if note := point_newest(self._folder.path):

@@ -73,8 +73,3 @@ class Results:
         folder = Path(given.out)
         write_files(folder, evaluation.metrics(drives, {}), drives)
         return f"{len(drives)} drives: {folder / METRICS}, {folder / REPORT}"
-
-
-def results_of(given: DriverParameters, driver: Driver, routes: object) -> Results | None:
-    """Return what gathers the results, if the parameters ask for any."""
-    return Results(given, driver, routes) if isinstance(routes, CourseRoutes) else None

@@ -27,7 +27,6 @@ from td3_driver import signals
 from td3_driver.online import evaluations
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
-from td3_driver.ros.recorder_node import RECORDING
 from td3_driver.ros.train.carla import CarlaOptions, CarlaWorld
 from td3_driver.ros.train.children import Child, Program
 from td3_driver.ros.train.domains import this_machine_only
@@ -170,6 +169,8 @@ class Recorder(Child):
     """The process that writes the bag."""
 
     def __init__(self, parameters: Mapping[str, object], log: Callable[[str], None]) -> None:
+        from td3_driver.ros.recorder_node import RECORDING  # with rosbags, which few runs need
+
         self._recording = False
 
         def hear(line: str) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.driving.routes.road_map import RoadMap
-from td3_driver.world.roads.loops import Loop, draw_loop
-from td3_driver.world.roads.networks import Network, draw_network
+from td3_driver.world.roads.bounds import Loop, Network
 
 RoadDifficulty = Loop | Network
 
@@ -133,6 +132,10 @@ def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIF
     Raises:
         ValueError: there is no such difficulty, or no drivable roads are found within the bounds.
     """
+    # Imported here: scenariogeneration takes half a second, and a world with a map needs none.
+    from td3_driver.world.roads.loops import draw_loop
+    from td3_driver.world.roads.networks import draw_network
+
     if isinstance(difficulty, str):
         if difficulty not in DIFFICULTIES:
             raise ValueError(

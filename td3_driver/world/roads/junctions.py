@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from scenariogeneration import xodr
 
 from td3_driver.driving.types import wrap_angle
-from td3_driver.world.roads.opendrive import LANE_WIDTH_M, mark, paint
+from td3_driver.world.roads.bounds import LANE_WIDTH_M
+from td3_driver.world.roads.opendrive import mark, paint
 
 # CARLA takes a link for one to a junction where no road has that id.
 _FIRST_JUNCTION_ID = 10_000

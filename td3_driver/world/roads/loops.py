@@ -17,31 +17,13 @@ from scenariogeneration import xodr
 
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import distances
-from td3_driver.world.roads.opendrive import LANE_WIDTH_M, mark, paint, reproducible_text
+from td3_driver.world.roads.bounds import LANE_WIDTH_M, Loop
+from td3_driver.world.roads.opendrive import mark, paint, reproducible_text
 
 _MIN_LINE_M = 10.0
 # Two roads' hedges (see surface.py) must not stand on each other's lanes.
 _MIN_CLEARANCE_M = 30.0
 _SAMPLING_M = 4.0
-
-
-@dataclass(frozen=True)
-class Loop:
-    """Bounds, each (smallest, largest), within which a loop is drawn.
-
-    Attributes:
-        corners: how many bends.
-        distance_m: of the corners from the middle, m.
-        radius_m: of the bends' arcs, m.
-        spiral_m: length of the transition into and out of each arc, m.
-        length_m: once around, m.
-    """
-
-    corners: tuple[int, int]
-    distance_m: tuple[float, float]
-    radius_m: tuple[float, float]
-    spiral_m: tuple[float, float]
-    length_m: tuple[float, float]
 
 
 def draw_loop(rng: random.Random, loop: Loop, name: str) -> str | None:

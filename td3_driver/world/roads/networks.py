@@ -22,9 +22,9 @@ from shapely.geometry import LineString
 
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import Route
+from td3_driver.world.roads.bounds import Network
 from td3_driver.world.roads.junctions import Arm, Junctions, join
 from td3_driver.world.roads.opendrive import (
-    LANE_WIDTH_M,
     drawn_centre,
     drawn_edges,
     mark,
@@ -40,42 +40,6 @@ _REACH_M = {1: 17.0, 2: 22.0, 3: 27.0}
 _ROUNDABOUT_REACH_M = 34.0
 _MIN_RADIUS_M = 4.5  # of the tightest lane: what a car's steering still follows
 _MIN_APART_M = 14.0  # middles of streets that do not lead into each other
-
-
-@dataclass(frozen=True)
-class Network:
-    """Bounds within which a network is drawn.
-
-    Attributes:
-        columns, rows: fewest and most places of the grid in each direction.
-        spacing_m: between neighbouring places, m.
-        shift_m: largest offset of a place from its grid point, east and north, m.
-        lanes: most lanes each way of a street, 1 to 3.
-        roundabouts: probability that a junction is one.
-        lane_width_m: narrowest and widest lanes; one width in a network.
-        varied_paint: each street's lines are drawn; else they are the usual ones.
-
-    Raises:
-        ValueError: no network is possible within the bounds.
-    """
-
-    columns: tuple[int, int]
-    rows: tuple[int, int]
-    spacing_m: float
-    shift_m: float
-    lanes: int
-    roundabouts: float
-    lane_width_m: tuple[float, float] = (LANE_WIDTH_M, LANE_WIDTH_M)
-    varied_paint: bool = False
-
-    def __post_init__(self) -> None:
-        if self.lanes not in _REACH_M:
-            raise ValueError(f"roads: {self.lanes} lanes each way; expected 1 to 3")
-        if self.columns[0] < 2 or self.rows[0] < 2 or self.columns[1] * self.rows[1] < 6:
-            raise ValueError(
-                f"roads: {self.columns} columns and {self.rows} rows of places; expected at "
-                "least 2 by 3"
-            )
 
 
 _Cell = tuple[int, int]

@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ElementTree
 
 from scenariogeneration import xodr
 
-LANE_WIDTH_M = 3.5
 _LEAST_PER_M = 1e-6  # of curvature
 
 
