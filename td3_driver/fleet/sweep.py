@@ -32,12 +32,10 @@ from tqdm import tqdm
 
 from td3_driver.configuration import load_configuration
 from td3_driver.fleet.cluster import cluster
-from td3_driver.fleet.curves import page, table
 from td3_driver.fleet.trial import Trial
 from td3_driver.replay.log import last_digest
-from td3_driver.reports.results import write_text
 
-ROWS, PAGE = "sweep.jsonl", "sweep.html"
+ROWS = "sweep.jsonl"
 _LOOK_EVERY_S = 1.0
 
 
@@ -148,7 +146,7 @@ def _checked(name: str, value: Any, usual: Any, where: str) -> Any:
 
 
 def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
-    """Run the trials that are still to be run, and write table and page; return the exit code.
+    """Run the trials that are still to be run; return the exit code.
 
     A trial's evaluations are kept in `sweep.jsonl` when it has ended.
 
@@ -185,10 +183,6 @@ def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
                     with (out / ROWS).open("a", encoding="utf-8") as file:
                         file.writelines(json.dumps(row) + "\n" for row in found)
                     bar.update()
-    if rows:
-        print(table(rows))
-        write_text(out / PAGE, page(rows, sweep.steps))
-        print(f"  {out / PAGE}")
     return 1 if failed else 0
 
 
