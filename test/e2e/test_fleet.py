@@ -32,8 +32,8 @@ agent:
 PROGRAM = """
 from td3_driver.fleet.cluster import prepare
 prepare(None)
-import td3_driver.fleet.run as run
-run.HUNG_S = 8.0
+import td3_driver.fleet.member as member
+member.HUNG_S = 8.0
 from td3_driver.cli import main
 main()
 """
