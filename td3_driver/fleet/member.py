@@ -58,7 +58,7 @@ class Member:
         made: Any = ray.remote(RosCollectorActor)
         if isinstance(spec, CollectorSpec):
             spec, made = replace(spec, attempt=attempt), ray.remote(CollectorActor)
-        self._actor = made.options(num_cpus=1).remote()
+        self._actor = made.options(num_cpus=1, scheduling_strategy="SPREAD").remote()
         self._where = self._actor.where.remote()
         self._running = self._actor.run.remote(spec)
         self._begun_s = time.monotonic()

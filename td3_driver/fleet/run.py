@@ -24,7 +24,7 @@ from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.fleet.actors import start_learner
-from td3_driver.fleet.cluster import ClusterError, cluster, knock
+from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.collector import CollectorSpec
 from td3_driver.fleet.evaluations import Evaluations, Where
 from td3_driver.fleet.failures import Failures
@@ -88,9 +88,15 @@ def run(options: FleetOptions) -> int:
     with ExitStack() as stack:
         progress = Progress(options.learner.steps, options.run.path / LOG)
         stack.callback(progress.close)
+        name, gpus = options.run.name, options.learner_gpus
         stack.enter_context(
-            cluster(options.address, options.run.name, cpus, options.learner_gpus)
-        )
+            cluster(
+                options.address, name, cpus, gpus,
+                lost=lambda: progress.log(
+                    f"fleet: the cluster's head is lost; {_go_on(options)}"
+                ),
+            )
+        )  # fmt: skip
         signals.handle(lambda number, _: asked.append(number))  # Ray has put in its own
         fleet = Fleet(options, progress, lambda: bool(asked))
         try:
@@ -173,11 +179,6 @@ class Fleet:
             FleetError: too much failed.
             AskedToEndError: somebody wants the run to end.
         """
-        try:
-            # Where the head has gone Ray's library ends this process after a minute, unsaid.
-            knock(ray.get_runtime_context().gcs_address)
-        except ClusterError:
-            raise FleetError(f"the cluster's head is lost; {_go_on(self._options)}") from None
         try:
             self._status = self._wait(self._learner.status.remote(), STATUS_WITHIN_S)
         except (RayActorError, GetTimeoutError) as error:

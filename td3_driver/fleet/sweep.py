@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -165,7 +166,7 @@ def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
     done = {row["trial"] for row in rows}
     open_trials = [one for one in sweep.trials() if identity(one) not in done]
     failed = 0
-    with cluster(address, "sweep", cpus, 0.0):
+    with cluster(address, "sweep", cpus, 0.0, lost=_say_how_to_go_on):
         task: Any = ray.remote(_rows_of)
         running = {task.options(max_retries=1).remote(one): one for one in open_trials}
         with tqdm(total=len(sweep.trials()), initial=len(done), unit=" trials") as bar:
@@ -216,6 +217,10 @@ def identity(trial: Trial) -> str:
         settings["prefill"] = last_digest(trial.prefill)
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _say_how_to_go_on() -> None:
+    print("sweep: the cluster's head is lost; the same command goes on", file=sys.stderr)
 
 
 def _rows_of(trial: Trial) -> Sequence[dict[str, Any]]:
