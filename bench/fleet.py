@@ -8,6 +8,7 @@ its own calls under way. Needs the environment of `make setup`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -17,13 +18,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 
 from bench.report import Section
 from td3_driver.configuration import Configuration, load_configuration
@@ -38,13 +39,13 @@ from td3_driver.world.simulation import WorldConfig
 _COLLECTORS = (1, 4, 16, 64)
 _PROCESSES = 4
 _RECORDED = 12  # blocks
-_SETTLE_S, _SECONDS = 1.5, 5.0
+_SETTLE_S, _SECONDS = 1.0, 4.0
 _WANTED_PER_S = 1280.0  # 64 worlds at 20 Hz
 _WANTED_SHARE = 0.95  # of the updates a second that the learner makes alone
 _BUSY = 1e6  # updates per step: more than it makes in the time
-_ROUNDS = 3  # at most: one takes two minutes
+_ROUNDS = 2  # at most: one takes four minutes
 # `train` and `fleet`: steps are counted from here on, for so long.
-_FROM_STEP, _DRIVEN_S, _PATIENCE_S = 400, 20.0, 120.0
+_FROM_STEP, _DRIVEN_S, _PATIENCE_S = 330, 15.0, 120.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _COMMANDS = {
     "train": ["train", "--domain", "auto"],
@@ -56,16 +57,15 @@ _COMMANDS = {
 class _Many:
     """Synthetic collectors in one process."""
 
-    def run(self, learner: Any, numbers: list[int], blocks: list[Block], seconds: float) -> None:
-        """Deliver for some time, each collector with one delivery under way."""
+    def run(self, learner: Any, numbers: list[int], blocks: list[Block]) -> None:
+        """Deliver until the learner is killed, each collector with one delivery under way."""
         sent = dict.fromkeys(numbers, (0, 0))
-        end_s = time.monotonic() + seconds
         under_way = {self._send(learner, number, sent, blocks): number for number in numbers}
-        while under_way:
-            (done,), _ = ray.wait(list(under_way), num_returns=1)
-            ray.get(done)
-            number = under_way.pop(done)
-            if time.monotonic() < end_s:
+        with contextlib.suppress(RayActorError):
+            while True:
+                (done,), _ = ray.wait(list(under_way), num_returns=1)
+                ray.get(done)  # its error is ours
+                number = under_way.pop(done)
                 under_way[self._send(learner, number, sent, blocks)] = number
 
     def fetch(self, weights: list[Any], readers: int) -> None:
@@ -93,7 +93,7 @@ class _Rates:
 
 
 def measure(rounds: int) -> Section:
-    """Every figure in up to three rounds, each round all in turn; the median."""
+    """Every figure in up to two rounds, in turn; the median."""
     rounds = min(rounds, _ROUNDS)
     configuration = load_configuration("default")
     section = Section(
@@ -106,16 +106,19 @@ def measure(rounds: int) -> Section:
     )  # fmt: skip
     blocks = _recorded(configuration)
     nbytes = sum(block.nbytes for block in blocks) / sum(block.steps for block in blocks)
-    free, loaded = defaultdict[int, list[_Rates]](list), defaultdict[int, list[_Rates]](list)
+    alones, free = list[float](), defaultdict[int, list[_Rates]](list)
+    loaded = defaultdict[int, list[_Rates]](list)
     with cluster(None, "bench", _PROCESSES + 2, 0.0):
         many = [ray.remote(_Many).remote() for _ in range(_PROCESSES)]
-        alone = median(_alone(configuration, many, blocks) for _ in range(rounds))
-        ratio = _WANTED_SHARE * alone / _WANTED_PER_S
         for _ in range(rounds):
+            # The one collector waits for ever: after its first delivery it takes no time.
+            alones.append(_rates(configuration, many, 1, blocks, _BUSY).updates)
+            ratio = _WANTED_SHARE * alones[0] / _WANTED_PER_S
             for count in _COLLECTORS:
                 free[count].append(_rates(configuration, many, count, blocks, 0.0))
                 loaded[count].append(_rates(configuration, many, count, blocks, ratio))
         broadcast = _broadcast(configuration, many, rounds)
+    alone = median(alones)
     for count in _COLLECTORS:
         both, updates = loaded[count], median(one.updates for one in loaded[count])
         taken = median(one.transitions for one in both)
@@ -130,10 +133,10 @@ def measure(rounds: int) -> Section:
             f"{median(one.collector_cores for one in both):.2f}",
         )
     section.text = (
-        f"{rounds} rounds, medians. Blocks of {BLOCK_STEPS} recorded steps ({nbytes:.0f} bytes a"
-        f" step), sent by {_PROCESSES} processes (one for a single collector) beside the learner,"
-        f" which computes with one thread; {os.cpu_count()} cores, nothing is pinned. Alone it"
-        f" makes {alone:.1f} updates/s of batch {configuration.agent.batch_size}. Where"
+        f"Rounds: {rounds}; medians. Blocks of {BLOCK_STEPS} recorded steps ({nbytes:.0f} bytes"
+        f" a step), sent by {_PROCESSES} processes (one for a single collector) beside the"
+        f" learner, which computes with one thread; {os.cpu_count()} cores, nothing is pinned."
+        f" Alone it makes {alone:.1f} updates/s of batch {configuration.agent.batch_size}. Where"
         f" {_WANTED_PER_S:.0f} transitions/s come in, {_WANTED_SHARE} of these are due.\n\n"
         f"{broadcast}\n\n{_beside_train(rounds)}"
     )
@@ -146,7 +149,7 @@ def _recorded(configuration: Configuration) -> list[Block]:
     return [collector.drive(BLOCK_STEPS).block for _ in range(_RECORDED)]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _learner(configuration: Configuration, ratio: float) -> Iterator[Any]:
     agent = replace(configuration.agent, updates_per_step=ratio)
     with tempfile.TemporaryDirectory() as folder:
@@ -162,28 +165,21 @@ def _learner(configuration: Configuration, ratio: float) -> Iterator[Any]:
             time.sleep(0.05)
 
 
-def _alone(configuration: Configuration, many: list[Any], blocks: list[Block]) -> float:
-    """Return the updates a second of a learner that has enough to learn from, and no callers."""
-    with _learner(configuration, _BUSY) as learner:
-        many[0].run.remote(learner, [0], blocks, 3600.0)  # until the debt is there, then it waits
-        _wait_for_updates(learner)
-        return _watched(learner).updates
-
-
 def _rates(
     configuration: Configuration, many: list[Any], count: int, blocks: list[Block], ratio: float
 ) -> _Rates:
+    """Measure a learner under so many collectors, which has that many updates to make a step."""
     with _learner(configuration, ratio) as learner:
         shares = [list(range(count))[part::_PROCESSES] for part in range(_PROCESSES)]
         running = [
-            each.run.remote(learner, share, blocks, 2 * _SETTLE_S + _SECONDS)
+            each.run.remote(learner, share, blocks)
             for each, share in zip(many, shares, strict=True)
             if share
         ]
         if ratio:
             _wait_for_updates(learner)
         found = _watched(learner)
-        ray.get(running)
+    ray.get(running)
     return found
 
 
@@ -253,7 +249,7 @@ def _beside_train(rounds: int) -> str:
 
 
 def _steps_per_s(command: list[str]) -> float:
-    """Run a command of `td3_driver` for a while, and read its bar."""
+    """Run a command of `td3_driver` for a while, and read how far it says that it is."""
     with tempfile.TemporaryDirectory() as folder:
         words = [*command, "--checkpoint-dir", folder, "--steps", "100000"]
         words += ["--save-freq", "100000"]  # no evaluation beside it
@@ -267,11 +263,11 @@ def _steps_per_s(command: list[str]) -> float:
         began: tuple[float, int] | None = None
         rate, until_s = 0.0, time.monotonic() + _PATIENCE_S
         for line in process.stdout:
-            now_s, bar = time.monotonic(), re.search(r"(\d+)/100000 ", line)
-            if bar and int(bar[1]) >= _FROM_STEP:
-                began = began or (now_s, int(bar[1]))
+            now_s, told = time.monotonic(), re.match(r"step (\d+)\b", line)
+            if told and int(told[1]) >= _FROM_STEP:
+                began = began or (now_s, int(told[1]))
                 if now_s - began[0] > _DRIVEN_S:
-                    rate = (int(bar[1]) - began[1]) / (now_s - began[0])
+                    rate = (int(told[1]) - began[1]) / (now_s - began[0])
                     break
             if now_s > until_s:
                 break

@@ -41,7 +41,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _sweep(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor Ray.
-    from td3_driver.fleet.curves import of_runs, read_rows, show
+    from td3_driver.fleet.sweeps.curves import of_runs, read_rows, show
 
     out, code = args.out or args.file.with_suffix(""), 0
     if args.file.suffix == ".jsonl":
@@ -59,7 +59,7 @@ def _run(args: argparse.Namespace, out: Path) -> tuple[list[dict[str, Any]], int
 
     prepare(args.address)
     try:
-        from td3_driver.fleet.sweep import ROWS, finished, read_sweep, run
+        from td3_driver.fleet.sweeps.sweep import ROWS, finished, read_sweep, run
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

@@ -12,8 +12,8 @@ import pytest
 import ray
 
 from td3_driver.cli import main
-from td3_driver.fleet import sweep as sweeps
-from td3_driver.fleet.curves import (
+from td3_driver.fleet.sweeps import sweep as sweeps
+from td3_driver.fleet.sweeps.curves import (
     interquartile_mean,
     of_runs,
     page,
@@ -22,7 +22,7 @@ from td3_driver.fleet.curves import (
     summary,
     table,
 )
-from td3_driver.fleet.sweep import ROWS, Sweep, SweepError, read_sweep, run
+from td3_driver.fleet.sweeps.sweep import ROWS, Sweep, SweepError, read_sweep, run
 
 SMALL = """
 steps: 40

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from td3_driver.configuration import load_configuration
 from td3_driver.fleet.cluster import cluster
-from td3_driver.fleet.trial import Trial
+from td3_driver.fleet.sweeps.trial import Trial
 from td3_driver.replay.log import last_digest
 
 ROWS = "sweep.jsonl"
