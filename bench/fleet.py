@@ -45,7 +45,7 @@ _WANTED_SHARE = 0.95  # of the updates a second that the learner makes alone
 _BUSY = 1e6  # updates per step: more than it makes in the time
 _ROUNDS = 2  # at most: one takes four minutes
 # `train` and `fleet`: steps are counted from here on, for so long.
-_FROM_STEP, _DRIVEN_S, _PATIENCE_S = 330, 15.0, 120.0
+_FROM_STEP, _DRIVEN_S, _PATIENCE_S = 330, 15.0, 240.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _COMMANDS = {
     "train": ["train", "--domain", "auto"],
