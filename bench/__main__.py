@@ -72,7 +72,8 @@ def main() -> None:
         help=f"all (the default) is {', '.join(_QUICK)}; "
         "memory and saving take minutes and 8 GB, gym hours; "
         "world is the embedded world's speed, carla its speed as a CARLA server, start how long"
-        " train takes to its first step, fleet what one learner takes in: these need .venv",
+        " train takes to its first step, fleet what one learner takes in, and a fleet beside"
+        " train, in at most two rounds: these need .venv",
     )
     parser.add_argument("--device", default="cpu", help="of the updates: cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=2, help="of every candidate (default 2)")

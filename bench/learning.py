@@ -2,7 +2,7 @@
 """`python -m bench.learning`: one run of learning to drive, in one process, judged as it goes.
 
 Appends one JSON line for each greedy evaluation on roads that the run never learns from; see
-`td3_driver.fleet.trial`. Many runs, their table and their curves: `td3_driver sweep`.
+`td3_driver.fleet.sweeps.trial`. Many runs, their table and their curves: `td3_driver sweep`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from td3_driver.fleet.trial import Trial
+from td3_driver.fleet.sweeps.trial import Trial
 from td3_driver.world.camera.appearance import APPEARANCES
 
 

@@ -29,7 +29,7 @@ from td3_driver.configuration import load_configuration
 from td3_driver.driving.observation import Situation
 from td3_driver.driving.reward import Action
 from td3_driver.driving.safety import ACTION_DIM
-from td3_driver.fleet.trial import judge, unseen_worlds
+from td3_driver.fleet.sweeps.trial import judge, unseen_worlds
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.simulation import WorldConfig
 

@@ -114,6 +114,7 @@ def _fleet(args: argparse.Namespace) -> int:
     prepare(args.address)
     try:
         from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
+        from td3_driver.fleet.evaluations import Where
         from td3_driver.fleet.learner import FleetSpec
         from td3_driver.fleet.ros_collector import RosCollectorSpec
         from td3_driver.fleet.run import FleetOptions, run
@@ -202,9 +203,7 @@ def _fleet(args: argparse.Namespace) -> int:
             folder,
             args.address,
             args.learner_gpus,
-            maps,
-            args.difficulty,
-            judged_in,
+            Where(maps, args.difficulty, judged_in),
         )
     )
 

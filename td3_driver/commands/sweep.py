@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from td3_driver.arguments import Commands, positive
 
@@ -21,7 +22,12 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE.yaml", help="what to run; docs/fleet.md#sweeps")
+    add(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="FILE.yaml: what to run, docs/fleet.md#sweeps; FILE.jsonl: results, to be shown",
+    )
     add("--out", type=Path, metavar="DIR", help="folder of the results; default: FILE's name")
     add("--at-once", type=positive, metavar="N", help="trials at once, here; default: one a core")
     add(
@@ -29,16 +35,31 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="auto|HOST:PORT",
         help="Ray cluster to run on; without it one of its own on this machine",
     )
+    add("--runs", nargs="+", default=(), metavar="NAME", help="those to show; default: all")
     parser.set_defaults(execute=_sweep)
 
 
 def _sweep(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor Ray.
+    from td3_driver.fleet.sweeps.curves import of_runs, read_rows, show
+
+    out, code = args.out or args.file.with_suffix(""), 0
+    if args.file.suffix == ".jsonl":
+        rows = read_rows(args.file)
+    else:
+        rows, code = _run(args, out)
+    if rows:
+        show(of_runs(rows, args.runs), out)
+    return code
+
+
+def _run(args: argparse.Namespace, out: Path) -> tuple[list[dict[str, Any]], int]:
+    """Run what the file says; return all its results, and the exit code."""
     from td3_driver.fleet.cluster import prepare
 
     prepare(args.address)
     try:
-        from td3_driver.fleet.sweep import read_sweep, run
+        from td3_driver.fleet.sweeps.sweep import ROWS, finished, read_sweep, run
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
@@ -47,5 +68,5 @@ def _sweep(args: argparse.Namespace) -> int:
         ) from None
 
     sweep = read_sweep(args.file)
-    out = args.out or args.file.with_suffix("")
-    return run(sweep, out, args.address, args.at_once or os.cpu_count() or 1)
+    code = run(sweep, out, args.address, args.at_once or os.cpu_count() or 1)
+    return finished(out / ROWS, sweep), code

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,14 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from td3_driver.driving.purpose import Purpose
-from td3_driver.evaluation.evaluate import courses
-from td3_driver.evaluation.selection import EPISODES, ROUTE_LENGTH_M, Selection, in_words
 from td3_driver.fleet.collector import BLOCK_STEPS, Collector, CollectorSpec
 from td3_driver.fleet.learner import FleetLearner, FleetSpec
 from td3_driver.fleet.messages import Answer, Delivery, Status
-from td3_driver.world.roads.generation import roads_of
-from td3_driver.world.simulation import WorldConfig
 
 LEARNER = "learner"  # the actor's name
 # Deliveries that are under way while a collector drives on: it drives while the learner learns.
 _UNDER_WAY = 1
 _LOOK_AGAIN_S = 0.5
-_LOWEST_PRIORITY = 19
 # Calls of the learner that may wait at once: those of collectors do.
 CALLS = 1024
 
@@ -126,28 +119,3 @@ def _take(collector: Collector, answer: Answer) -> None:
     if answer.version != collector.version:
         (weights,) = answer.weights
         collector.take(answer.version, ray.get(weights), answer.env_steps)
-
-
-@ray.remote(max_retries=0)
-def evaluate(
-    folder: Path,
-    path: Path,
-    run: str,
-    since_ns: int,
-    maps: Sequence[str],
-    difficulty: str,
-    world: WorldConfig,
-) -> str:
-    """Drive a checkpoint as `evaluation.selection` does; return a line about it."""
-    os.nice(_LOWEST_PRIORITY)
-    given = courses(
-        roads_of(maps, world.seed, difficulty) if maps else None,
-        EPISODES,
-        purpose=Purpose.SELECTION,
-        seed=0,
-        length_m=(ROUTE_LENGTH_M, ROUTE_LENGTH_M),
-        difficulty=difficulty,
-        world=world,
-    )
-    selection = Selection(folder, list(given), since_ns, resume=True, run=run)
-    return in_words(path, selection.evaluate(path))

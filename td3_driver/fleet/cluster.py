@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -12,13 +13,19 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from td3_driver.signals import ENDING
 
 _STORE_BYTES = 512 * 2**20
 _KNOCK_S = 5.0
+_KNOCK_EVERY_S = 0.5
+# A head that is not reached for so long is lost: another's may be started anew meanwhile, and
+# after a minute Ray's library ends whoever waits for it.
+_OWN_LOST_S, _LOST_S = 2.0, 40.0
 _TOKEN = secrets.token_hex(32)
 
 
@@ -64,8 +71,16 @@ def _nothing_at(address: str, error: Exception) -> ClusterError:
 
 
 @contextmanager
-def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[None]:
+def cluster(
+    address: str | None,
+    run: str,
+    cpus: int,
+    gpus: float,
+    lost: Callable[[], object] = lambda: None,
+) -> Iterator[None]:
     """Within, be connected to a cluster; `prepare` came before.
+
+    Where the cluster's head is lost this process ends, with exit code 1.
 
     Args:
         address: "auto" or "HOST:PORT" of one that is there; None: one of this run alone, which
@@ -73,6 +88,7 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
         run: the run's name; actors of several runs do not meet.
         cpus, gpus: of a cluster of its own: what it may hand out. Its actors divide the machine
             among themselves, whatever this says.
+        lost: called, in another thread, before the process ends because the head is lost.
 
     Raises:
         ClusterError: there is no cluster at the address, or it refuses us.
@@ -92,7 +108,8 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
         except (OSError, ValueError, RuntimeError) as error:
             raise _nothing_at(address, error) from error
         try:
-            yield
+            with _head_watched(ray.get_runtime_context().gcs_address, _LOST_S, lost):
+                yield
         finally:
             ray.shutdown()
         return
@@ -118,7 +135,39 @@ def cluster(address: str | None, run: str, cpus: int, gpus: float) -> Iterator[N
             raise ClusterError(f"Ray cannot be started in {folder}: {said[:300]}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        yield
+
+        def end() -> None:
+            lost()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        with _head_watched(ray.get_runtime_context().gcs_address, _OWN_LOST_S, end):
+            yield
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _head_watched(head: str, within_s: float, lost: Callable[[], object]) -> Iterator[None]:
+    """Within, call `lost` and end this process when the head has not been reached for so long.
+
+    In a thread, for Ray's calls wait without end for a head that has gone. What Ray has started
+    for this process ends with it.
+    """
+    left = threading.Event()
+
+    def watch() -> None:
+        reached_s = time.monotonic()
+        while not left.wait(_KNOCK_EVERY_S):
+            with contextlib.suppress(ClusterError):
+                knock(head)
+                reached_s = time.monotonic()
+            if time.monotonic() - reached_s > within_s and not left.is_set():
+                lost()
+                os._exit(1)
+
+    threading.Thread(target=watch, name="head", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()

@@ -18,7 +18,7 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{post
 
 
 class Progress:
-    """A bar in a terminal, and lines in a log file.
+    """A bar in a terminal, or the table without one; the table of the collectors in a log file.
 
     Args:
         steps: of the run.
@@ -27,7 +27,10 @@ class Progress:
 
     def __init__(self, steps: int, log: Path) -> None:
         self._file = log.open("a", encoding="utf-8")
-        self._bar = tqdm(total=steps, dynamic_ncols=True, bar_format=BAR, file=sys.stderr)
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=steps, dynamic_ncols=True, bar_format=BAR, disable=not self._terminal
+        )
         self._before: tuple[float, Status] | None = None
         self._table_s = time.monotonic()
         self._began: tuple[float, Status] | None = None
@@ -55,7 +58,8 @@ class Progress:
         if self._before is None:
             self._before = now_s, status
         if now_s - self._table_s >= TABLE_EVERY_S:
-            self.keep(self._table(now_s - before_s, before, status, restarts, given_up))
+            tell = self.keep if self._terminal else self.log
+            tell(self._table(now_s - before_s, before, status, restarts, given_up))
             self._before, self._table_s = (now_s, status), now_s
 
     def summary(self, folder: Path) -> str:

@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 from td3_driver.fleet import keeper as keeping
 from td3_driver.fleet.actors import LEARNER, Located
 from td3_driver.fleet.bridges import Bridge
+from td3_driver.fleet.failures import PartEndedError
 from td3_driver.fleet.messages import Answer
 from td3_driver.online.run_folder import LOG
 from td3_driver.ros.tether import tethered
@@ -59,10 +60,6 @@ class _Said:
         self._file.flush()
         if line.startswith(("[ERROR]", "[FATAL]", "error:")):
             self.why = f": {line.rpartition('[td3_driver]: ')[2]}"
-
-
-class PartEndedError(RuntimeError):
-    """The bridge or the driver of a collector has ended; one line says how."""
 
 
 class RosCollectorActor(Located):

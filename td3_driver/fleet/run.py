@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +23,27 @@ from ray.exceptions import (
 from td3_driver import signals
 from td3_driver.checkpoints import checkpoint
 from td3_driver.checkpoints.checkpoint import CheckpointError
-from td3_driver.fleet.actors import CollectorActor, evaluate, kill, start_learner
-from td3_driver.fleet.cluster import ClusterError, cluster, knock
+from td3_driver.fleet.actors import start_learner
+from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.collector import CollectorSpec
+from td3_driver.fleet.evaluations import Evaluations, Where
+from td3_driver.fleet.failures import Failures
 from td3_driver.fleet.learner import FleetSpec
+from td3_driver.fleet.member import Member
 from td3_driver.fleet.messages import Status
 from td3_driver.fleet.progress import Progress
-from td3_driver.fleet.ros_collector import (
-    PartEndedError,
-    RosCollectorActor,
-    RosCollectorSpec,
-)
+from td3_driver.fleet.ros_collector import RosCollectorSpec
 from td3_driver.learner.surroundings import UnfitError
 from td3_driver.online.run_folder import LOG, RunFolder
-from td3_driver.world.simulation import WorldConfig
 
 LOOK_EVERY_S = 0.5
 STATUS_WITHIN_S = 60.0  # the learner answers beside its updates
 FORGET_WITHIN_S = 30.0
 BEGIN_WITHIN_S = 600.0  # room for the learner, and a large replay to be read
 NO_ROOM_S = 20.0  # then the user is told what is waited for
-HUNG_S = 60.0  # without a delivery, though the learner waits for one
-START_S = 180.0  # likewise of a collector that has just begun
 FINISH_S, HURRIED_S = 180.0, 30.0
 KILLED_S = 5.0
 LAST_EVALUATION_S = 180.0
-# So many failures within so long, or so many in a row without a step, and a part is given up.
-MOST_FAILURES, FAILURES_WITHIN_S, MOST_FRUITLESS = 5, 600.0, 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class FleetOptions:
         run: the folder that was claimed.
         address: of a cluster, or None.
         learner_gpus: GPUs that the learner gets, in part if the cluster divides them.
-        maps, difficulty, judged_in: the roads and the world in which checkpoints are driven.
+        judged: where checkpoints are driven.
     """
 
     learner: FleetSpec
@@ -71,9 +64,7 @@ class FleetOptions:
     run: RunFolder
     address: str | None
     learner_gpus: float
-    maps: tuple[str, ...]
-    difficulty: str
-    judged_in: WorldConfig
+    judged: Where
 
 
 class FleetError(Exception):
@@ -82,69 +73,6 @@ class FleetError(Exception):
 
 class AskedToEndError(Exception):
     """A signal came while something was waited for."""
-
-
-class Failures:
-    """The failures of a part of the run."""
-
-    def __init__(self) -> None:
-        self._times_s: deque[float] = deque(maxlen=MOST_FAILURES)
-        self._fruitless = 0
-
-    def again(self, *, fruitless: bool) -> bool:
-        """Count a failure; return whether it is one too many.
-
-        `fruitless`: nothing came of it since it began.
-        """
-        now_s = time.monotonic()
-        self._times_s.append(now_s)
-        self._fruitless = self._fruitless + 1 if fruitless else 0
-        full = len(self._times_s) == MOST_FAILURES
-        often = full and now_s - self._times_s[0] < FAILURES_WITHIN_S
-        return often or self._fruitless >= MOST_FRUITLESS
-
-
-@dataclass
-class Member:
-    """A collector of the fleet, and its actor at present."""
-
-    spec: CollectorSpec | RosCollectorSpec
-    actor: Any = None
-    where: Any = None  # reference of its node and process
-    running: Any = None  # reference of its `run`
-    begun_s: float = 0.0
-    begun_steps: int = 0  # of its own, as the learner counts them
-    restarts: int = 0
-    dropped: int = 0  # as was said last
-    given_up: str = ""
-    failures: Failures = field(default_factory=Failures)
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-        return self.spec.number
-
-    def begin(self, attempt: int) -> None:
-        """Start its actor, wherever the cluster has room."""
-        spec = self.spec
-        made: Any = ray.remote(RosCollectorActor)
-        if isinstance(spec, CollectorSpec):
-            spec, made = replace(spec, attempt=attempt), ray.remote(CollectorActor)
-        self.actor = made.options(num_cpus=1).remote()
-        self.where = self.actor.where.remote()
-        self.running = self.actor.run.remote(spec)
-        self.begun_s = time.monotonic()
-
-    def end(self) -> Any:
-        """Kill its actor, and with it its world; return a reference to wait for, or None."""
-        killed = None
-        if self.actor is not None:
-            begun, _ = ray.wait([self.where], timeout=0)
-            ray.kill(self.actor)
-            with contextlib.suppress(RayError):  # it had ended before it said where it is
-                killed = kill(*ray.get(self.where)) if begun else None
-        self.actor = self.running = self.where = None
-        return killed
 
 
 def run(options: FleetOptions) -> int:
@@ -160,9 +88,15 @@ def run(options: FleetOptions) -> int:
     with ExitStack() as stack:
         progress = Progress(options.learner.steps, options.run.path / LOG)
         stack.callback(progress.close)
+        name, gpus = options.run.name, options.learner_gpus
         stack.enter_context(
-            cluster(options.address, options.run.name, cpus, options.learner_gpus)
-        )
+            cluster(
+                options.address, name, cpus, gpus,
+                lost=lambda: progress.log(
+                    f"fleet: the cluster's head is lost; {_go_on(options)}"
+                ),
+            )
+        )  # fmt: skip
         signals.handle(lambda number, _: asked.append(number))  # Ray has put in its own
         fleet = Fleet(options, progress, lambda: bool(asked))
         try:
@@ -202,11 +136,9 @@ class Fleet:
         self, options: FleetOptions, progress: Progress, asked: Callable[[], bool]
     ) -> None:
         self._options, self._progress, self._asked = options, progress, asked
-        self._members = [Member(spec) for spec in options.collectors]
+        self._members = [Member(spec, progress, self._forget) for spec in options.collectors]
+        self._evaluations = Evaluations(options.run, options.judged, progress)
         self._failures = Failures()  # of the learner
-        self._began_ns = time.time_ns()
-        self._evaluating: tuple[Path, Any] | None = None
-        self._evaluated_ns: set[int] = set()
         self._learner: Any = None
         self._status: Status | None = None
         self._learner_begun_s = 0.0
@@ -248,11 +180,6 @@ class Fleet:
             AskedToEndError: somebody wants the run to end.
         """
         try:
-            # Where the head has gone Ray's library ends this process after a minute, unsaid.
-            knock(ray.get_runtime_context().gcs_address)
-        except ClusterError:
-            raise FleetError(f"the cluster's head is lost; {_go_on(self._options)}") from None
-        try:
             self._status = self._wait(self._learner.status.remote(), STATUS_WITHIN_S)
         except (RayActorError, GetTimeoutError) as error:
             self._restart_learner(error)
@@ -263,9 +190,8 @@ class Fleet:
             self._unsaved = self._status.unsaved
             self._progress.log(f"not saved: {self._unsaved}" if self._unsaved else "saved again")
         for member in self._members:
-            if not member.given_up:
-                self._look_at(member)
-        self._evaluate()
+            member.look(self._status, self._learner_begun_s, self.over)
+        self._evaluations.look()
         restarts = {member.number: member.restarts for member in self._members}
         given_up = {member.number for member in self._members if member.given_up}
         self._progress.show(self._status, restarts, given_up)
@@ -291,7 +217,7 @@ class Fleet:
                 f"the learner did not end ({type(error).__name__}); {_go_on(self._options)}"
             ) from error
         until_s = time.monotonic() + (0.0 if hurry else LAST_EVALUATION_S)
-        while self._evaluate():
+        while self._evaluations.look():
             if self._asked() or time.monotonic() > until_s:
                 self._progress.log("evaluation: what is left is passed over")
                 break
@@ -352,6 +278,11 @@ class Fleet:
                 return
         raise FleetError(f"the learner fails again and again; {_go_on(self._options)}")
 
+    def _forget(self, collector: int) -> None:
+        with contextlib.suppress(RayActorError, RayTaskError, GetTimeoutError):
+            # If the learner has gone, too, or has failed, the next look finds it.
+            self._wait(self._learner.forget.remote(collector), FORGET_WITHIN_S)
+
     def _newest(self) -> Path | None:
         """The checkpoint to go on from: the newest with its replay, where that is saved."""
         folder, given = self._options.run.path, self._options.learner
@@ -362,94 +293,6 @@ class Fleet:
                     return kept
         return checkpoint.newest(folder) or given.resume
 
-    def _look_at(self, member: Member) -> None:
-        assert self._status is not None
-        known = self._status.collectors.get(member.number)
-        if known is not None and known.dropped > member.dropped:
-            member.dropped = known.dropped
-            self._progress.log(
-                f"collector {member.number}: {known.dropped} rows so far were not handed on in"
-                " time, and are lost"
-            )
-        ended, _ = ray.wait([member.running], timeout=0)
-        if ended:
-            try:
-                ray.get(member.running)
-            except RayError as error:
-                if isinstance(error, RayTaskError) and not isinstance(error.cause, PartEndedError):
-                    self._progress.keep(f"collector {member.number}: internal error:\n{error}")
-                self._restart(member, _reason(error))
-            else:
-                member.end()
-                if not self.over:  # the learner went back to an earlier step meanwhile
-                    member.begin(self._steps)
-            return
-        now_s, limit_s = time.monotonic(), START_S
-        since_s = max(member.begun_s, self._learner_begun_s)
-        if known is not None and known.heard_s is not None:
-            heard_s = now_s - (self._status.now_s - known.heard_s)
-            if heard_s > since_s:
-                since_s, limit_s = heard_s, HUNG_S
-        waits = known is not None and known.waits
-        if not waits and now_s - since_s > limit_s:
-            self._restart(member, f"nothing heard for {limit_s:.0f} s")
-
-    def _restart(self, member: Member, reason: str) -> None:
-        assert self._status is not None
-        member.end()
-        with contextlib.suppress(RayActorError, RayTaskError, GetTimeoutError):
-            # If the learner has gone, too, or has failed, the next look finds it.
-            self._wait(self._learner.forget.remote(member.number), FORGET_WITHIN_S)
-        known = self._status.collectors.get(member.number)
-        steps = 0 if known is None else known.steps
-        if member.failures.again(fruitless=steps <= member.begun_steps):
-            member.given_up = reason
-            self._progress.log(f"collector {member.number}: given up, {reason}")
-            return
-        member.begun_steps = steps
-        member.restarts += 1
-        self._progress.log(
-            f"collector {member.number}: restarted, {reason}; its open episode is truncated"
-        )
-        member.begin(self._steps + member.restarts)
-
-    def _evaluate(self) -> bool:
-        """Have checkpoints driven, one at a time, in their order; whether one is under way."""
-        if self._evaluating is not None:
-            path, running = self._evaluating
-            ended, _ = ray.wait([running], timeout=0)
-            if not ended:
-                return True
-            self._evaluating = None
-            try:
-                self._progress.log(f"evaluation: {ray.get(running)}")
-            except RayError as error:
-                self._progress.log(f"evaluation: {path.name}: passed over ({_reason(error)})")
-        pending = []
-        for path in self._options.run.path.glob("td3_*.pth"):
-            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                pending.append((path.stat().st_mtime_ns, path))
-        for written_ns, path in sorted(pending):
-            if written_ns > self._began_ns and written_ns not in self._evaluated_ns:
-                self._evaluated_ns.add(written_ns)
-                options = self._options
-                running = evaluate.remote(
-                    options.run.path, path, options.run.name, self._began_ns, options.maps,
-                    options.difficulty, options.judged_in,
-                )  # fmt: skip
-                self._evaluating = path, running
-                return True
-        return False
-
 
 # Of the user's, not of the program.
 _MISTAKES = (ValueError, OSError, CheckpointError, UnfitError)
-
-
-def _reason(error: RayError) -> str:
-    """Return why a part failed, in one line."""
-    if not isinstance(error, RayTaskError):
-        return "its process ended"
-    cause = error.cause
-    said = " ".join(str(cause).split())[:300]
-    return said if isinstance(cause, PartEndedError) else f"{type(cause).__name__}: {said}"

@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,35 +32,55 @@ agent:
 # A collector that hangs is to be missed while a test waits.
 PROGRAM = """
 from td3_driver.fleet.cluster import prepare
-prepare(None)
-import td3_driver.fleet.run as run
-run.HUNG_S = 8.0
+prepare({address!r})
+import td3_driver.fleet.member as member
+member.HUNG_S = 8.0
 from td3_driver.cli import main
 main()
 """
+# Two nodes, each with its own processes; only the head has the driver's.
+CLUSTER = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+from ray.cluster_utils import Cluster
+head = {"num_cpus": 4, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+cluster.add_node(num_cpus=4)
+print("cluster at", cluster.address, flush=True)
+signal.sigwait([signal.SIGTERM])
+cluster.shutdown()
+"""
+SWEEP = """
+steps: 40
+every: 20
+episodes: 1
+seeds: [3, 4]
+overlays:
+  small:
+    agent:
+      conv_layers: [[4, 8, 4], [8, 4, 2]]
+      cnn_features: 16
+      hidden_sizes: [24, 24]
+      batch_size: 8
+      learning_starts: 10
+      replay_capacity: 256
+    driving: {episode: {max_steps: 30}}
+"""
+SECONDS = 20.0  # in which all has to end, on a machine that is busy
 MARK = "TD3_FLEET_OF_A_TEST"
 COLLECTOR, LEARNER = "ray::CollectorActor", "ray::LearnerActor"
 
 
-class Fleet(Process):
-    """The command; every process that it starts is known by a mark in its environment."""
+class Marked(Process):
+    """A command; every process that it starts is known by a mark in its environment."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        (folder / "small.yaml").write_text(CONFIG)
+    def __init__(self, command: list[str], **environment: str) -> None:
         self.mark = secrets.token_hex(8)
-        self.folder = folder / "run"
-        common = [
-            "fleet", "--worlds", "2", "--config", str(folder / "small.yaml"),
-            "--checkpoint-dir", str(self.folder),
-        ]  # fmt: skip
-        super().__init__(
-            [sys.executable, "-c", PROGRAM, *common, *options],
-            {MARK: self.mark, "TMPDIR": str(folder)},
-        )
+        super().__init__(command, {MARK: self.mark, **environment})
         STARTED.append(self)
 
     def pids(self, named: str = "") -> list[int]:
-        """The processes of this fleet whose command line has this text."""
+        """Its processes whose command line has this text."""
         wanted = f"{MARK}={self.mark}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -76,6 +97,37 @@ class Fleet(Process):
                 found.append(int(entry.name))
         return found
 
+    def end_of_all(self) -> None:
+        """Wait until no process is left."""
+        wait_until(lambda: not self.pids(), what=lambda: f"the ends of {self.pids()}")
+
+
+class Fleet(Marked):
+    """`td3_driver fleet` with two small worlds.
+
+    Args:
+        folder: for its settings and its run.
+        options: of the command.
+        address: of a cluster.
+        environment: what that wants.
+    """
+
+    def __init__(
+        self, folder: Path, *options: str, address: str | None = None, **environment: str
+    ) -> None:
+        (folder / "small.yaml").write_text(CONFIG)
+        self.folder = folder / "run"
+        common = [
+            "fleet", "--worlds", "2", "--config", str(folder / "small.yaml"),
+            "--checkpoint-dir", str(self.folder),
+        ]  # fmt: skip
+        if address is not None:
+            common += ["--address", address]
+        program = PROGRAM.format(address=address)
+        super().__init__(
+            [sys.executable, "-c", program, *common, *options], TMPDIR=str(folder), **environment
+        )
+
     def learns_on(self) -> None:
         """Wait for the next checkpoint."""
         known = set(self.folder.glob("td3_*.pth"))
@@ -88,12 +140,30 @@ class Fleet(Process):
         )
         assert self.process.poll() is None, self.output
 
-    def end_of_all(self) -> None:
-        """Wait until no process is left."""
-        wait_until(lambda: not self.pids(), what=lambda: f"the ends of {self.pids()}")
+
+class TwoNodes(Marked):
+    """A Ray cluster of two raylets, whose token its users need."""
+
+    def __init__(self, folder: Path) -> None:
+        self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
+        super().__init__([sys.executable, "-c", CLUSTER], **own, **self.token)
+        self.wait_for("cluster at")
+        (line,) = (line for line in self.lines if line.startswith("cluster at"))
+        self.address = line.split()[-1]
+
+    def raylet(self) -> int:
+        """The raylet of the node that is not the head."""
+        (pid,) = (pid for pid in self.pids("raylet/raylet") if "--head" not in words(pid))
+        return pid
 
 
-STARTED: list[Fleet] = []
+def words(pid: int) -> str:
+    """A process' command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+STARTED: list[Marked] = []
 
 
 @pytest.fixture
@@ -151,22 +221,28 @@ def test_whatever_is_killed_or_hangs_the_run_goes_on_and_ctrl_c_saves_it(folder:
     os.kill(min(fleet.pids(COLLECTOR)), signal.SIGSTOP)
     fleet.wait_for("restarted, nothing heard for 8 s", after=known)
     fleet.learns_on()
-    os.kill(fleet.process.pid, signal.SIGINT)
+    began_s = time.monotonic()
+    os.killpg(fleet.process.pid, signal.SIGINT)  # as a shell does
     assert fleet.wait() == 0, fleet.output
-    assert "environment steps" in fleet.output
-    assert checkpoint.newest(fleet.folder) is not None
-    assert "Traceback" not in fleet.output
     fleet.end_of_all()
+    assert time.monotonic() - began_s < SECONDS
+    assert "environment steps" in fleet.output
+    newest = checkpoint.newest(fleet.folder)
+    assert newest is not None
+    assert newest.stat().st_mtime > time.time() - SECONDS
+    assert "Traceback" not in fleet.output
 
 
 @pytest.mark.long  # ten processes, which starve tests in real time beside them
 def test_a_lost_head_ends_everything_and_the_run_is_gone_on_with(folder: Path) -> None:
     fleet = Fleet(folder, "--steps", "1000000", "--save-freq", "200")
     fleet.learns_on()
+    began_s = time.monotonic()
     os.kill(fleet.pids("gcs_server")[0], signal.SIGKILL)
     assert fleet.wait() == 1, fleet.output
-    assert "go on with --resume" in fleet.output
     fleet.end_of_all()
+    assert time.monotonic() - began_s < SECONDS
+    assert "go on with --resume" in fleet.output
     newest = checkpoint.newest(fleet.folder)
     assert newest is not None
     steps = checkpoint.read(newest)["env_steps"]
@@ -208,6 +284,50 @@ def test_through_bridges_it_learns_and_what_fails_is_begun_anew(folder: Path) ->
     assert "Traceback" not in fleet.output
     assert "driving in" in (fleet.folder / "collector_1" / "log.txt").read_text()
     fleet.end_of_all()
+
+
+@pytest.fixture
+def two_nodes(folder: Path) -> Iterator[TwoNodes]:
+    cluster = TwoNodes(folder)
+    yield cluster
+    assert cluster.stop() == 0, cluster.output
+    cluster.end_of_all()
+
+
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
+def test_on_two_nodes_of_which_one_is_lost_the_run_goes_on(
+    folder: Path, two_nodes: TwoNodes
+) -> None:
+    fleet = Fleet(
+        folder, "--steps", "600", "--save-freq", "200",
+        address=two_nodes.address, **two_nodes.token,
+    )  # fmt: skip
+    fleet.learns_on()
+    assert len(two_nodes.pids(COLLECTOR)) == 2
+    os.kill(two_nodes.raylet(), signal.SIGKILL)
+    fleet.wait_for("restarted, its process ended; its open episode is truncated")
+    assert fleet.wait() == 0, fleet.output
+    newest = checkpoint.newest(fleet.folder)
+    assert newest is not None
+    assert checkpoint.read(newest)["env_steps"] >= 600
+    assert "Traceback" not in fleet.output
+    fleet.end_of_all()
+    wait_until(
+        lambda: not two_nodes.pids(COLLECTOR) + two_nodes.pids(LEARNER),
+        what=lambda: "the end of its actors",
+    )
+
+
+@pytest.mark.long  # ten processes, which starve tests in real time beside them
+def test_a_sweep_runs_on_two_nodes(folder: Path, two_nodes: TwoNodes) -> None:
+    file = folder / "mine.yaml"
+    file.write_text(SWEEP)
+    command = [sys.executable, "-m", "td3_driver.cli", "sweep", str(file)]
+    sweep = Marked([*command, "--address", two_nodes.address], **two_nodes.token)
+    assert sweep.wait() == 0, sweep.output
+    assert "| default | 2 | 40 |" in sweep.output
+    assert (folder / "mine" / "sweep.html").exists()
+    sweep.end_of_all()
 
 
 @pytest.mark.long  # ten processes, which starve tests in real time beside them

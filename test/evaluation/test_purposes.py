@@ -13,7 +13,7 @@ from td3_driver import cli
 from td3_driver.bridge_twin.world_parameters import WorldParameters, car_of, simulation_of
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import courses
-from td3_driver.fleet.trial import unseen_worlds
+from td3_driver.fleet.sweeps.trial import unseen_worlds
 from td3_driver.world.gym_env import DrivingEnv
 from td3_driver.world.roads.generation import road_seed
 

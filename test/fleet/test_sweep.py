@@ -11,9 +11,18 @@ import numpy as np
 import pytest
 import ray
 
-from td3_driver.fleet import sweep as sweeps
-from td3_driver.fleet.curves import interquartile_mean, page, summary, table
-from td3_driver.fleet.sweep import ROWS, Sweep, SweepError, read_sweep, run
+from td3_driver.cli import main
+from td3_driver.fleet.sweeps import sweep as sweeps
+from td3_driver.fleet.sweeps.curves import (
+    interquartile_mean,
+    of_runs,
+    page,
+    read_rows,
+    show,
+    summary,
+    table,
+)
+from td3_driver.fleet.sweeps.sweep import ROWS, Sweep, SweepError, read_sweep, run
 
 SMALL = """
 steps: 40
@@ -46,11 +55,13 @@ def test_its_trials_are_run_once_and_shown(
         ("small", 3), ("wide", 3), ("small", 4), ("wide", 4),
     ]  # fmt: skip
     assert run(sweep, out, None, 2) == 0
-    rows = [json.loads(line) for line in (out / ROWS).read_text().splitlines()]
+    rows = read_rows(out / ROWS)
     assert {(row["name"], row["seed"], row["steps"]) for row in rows} == {
         (name, seed, steps) for name in ("small", "wide") for seed in (3, 4) for steps in (20, 40)
     }
+    show(rows, out)
     assert "| small | 2 | 40 |" in capsys.readouterr().out
+    assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
     text = (out / "sweep.html").read_text()
     assert "data:image/svg+xml" in text
     assert "wide" in text
@@ -142,8 +153,40 @@ def test_the_table_has_the_last_evaluation_of_each_run() -> None:
     first, second = summary(rows)
     assert (first["run"], first["seeds"], first["steps"]) == ("a|b", "2", "40")
     assert first["route completion"].startswith("0.90; 0.90 (0.80…1.00)")
-    assert second["seeds"] == "1"
+    assert (second["seeds"], second["route completion"]) == ("1", "0.50")
     lines = table(rows).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| a\\|b | 2 | 40 |")
-    assert "<script" not in page(rows_of("<script>", [0.5]), 40)
+    assert "<script" not in page(rows_of("<script>", [0.5]))
+
+
+def test_results_that_are_there_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(__file__).parents[2] / "docs" / "data" / "ablation.jsonl"
+    command = ["td3_driver", "sweep", str(data), "--out", str(tmp_path), "--runs"]
+    monkeypatch.setattr("sys.argv", [*command, "n_step: 1", "default"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in shown[2:4]] == ["| n_step: 1", "| default"]
+    assert (tmp_path / "sweep.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("3", "line 1: not an evaluation in JSON"),
+        ('{"name": "a"}\n', "line 1: lacks completion, rmse_m, seed"),
+        ("{", "line 1: not an evaluation in JSON"),
+    ],
+)
+def test_what_are_no_results_is_said_in_a_line(content: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"mine\.jsonl: ") as refused:
+        read_rows(file)
+    assert said in str(refused.value)
+    with pytest.raises(ValueError, match="no run 'b'; there are: a"):
+        of_runs(rows_of("a", [0.5]), ["b"])

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,12 +33,10 @@ from tqdm import tqdm
 
 from td3_driver.configuration import load_configuration
 from td3_driver.fleet.cluster import cluster
-from td3_driver.fleet.curves import page, table
-from td3_driver.fleet.trial import Trial
+from td3_driver.fleet.sweeps.trial import Trial
 from td3_driver.replay.log import last_digest
-from td3_driver.reports.results import write_text
 
-ROWS, PAGE = "sweep.jsonl", "sweep.html"
+ROWS = "sweep.jsonl"
 _LOOK_EVERY_S = 1.0
 
 
@@ -148,7 +147,7 @@ def _checked(name: str, value: Any, usual: Any, where: str) -> Any:
 
 
 def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
-    """Run the trials that are still to be run, and write table and page; return the exit code.
+    """Run the trials that are still to be run; return the exit code.
 
     A trial's evaluations are kept in `sweep.jsonl` when it has ended.
 
@@ -167,7 +166,7 @@ def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
     done = {row["trial"] for row in rows}
     open_trials = [one for one in sweep.trials() if identity(one) not in done]
     failed = 0
-    with cluster(address, "sweep", cpus, 0.0):
+    with cluster(address, "sweep", cpus, 0.0, lost=_say_how_to_go_on):
         task: Any = ray.remote(_rows_of)
         running = {task.options(max_retries=1).remote(one): one for one in open_trials}
         with tqdm(total=len(sweep.trials()), initial=len(done), unit=" trials") as bar:
@@ -185,10 +184,6 @@ def run(sweep: Sweep, out: Path, address: str | None, cpus: int) -> int:
                     with (out / ROWS).open("a", encoding="utf-8") as file:
                         file.writelines(json.dumps(row) + "\n" for row in found)
                     bar.update()
-    if rows:
-        print(table(rows))
-        write_text(out / PAGE, page(rows, sweep.steps))
-        print(f"  {out / PAGE}")
     return 1 if failed else 0
 
 
@@ -222,6 +217,10 @@ def identity(trial: Trial) -> str:
         settings["prefill"] = last_digest(trial.prefill)
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _say_how_to_go_on() -> None:
+    print("sweep: the cluster's head is lost; the same command goes on", file=sys.stderr)
 
 
 def _rows_of(trial: Trial) -> Sequence[dict[str, Any]]:

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cycler import cycler
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from scipy import stats
 
 from td3_driver.reports.page import figure_style, picture, render
+from td3_driver.reports.results import write_text
 
 Rows = Sequence[Mapping[str, Any]]
 # By name and steps, a row for each seed.
@@ -26,6 +31,55 @@ MEASURES = {
 }
 _DRAWN = ("completion", "rmse_m", "steer_change", "speed_mps")
 _RESAMPLES, _SURE = 2000, 0.95
+PAGE, PICTURE = "sweep.html", "sweep.png"
+_DPI = 110
+_LINES = cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=TABLEAU_COLORS)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file: of a sweep, of `bench.learning`, of an evaluator beside a run.
+
+    Raises:
+        ValueError: a line is no evaluation.
+        OSError: it cannot be read.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            lacking = {"name", "seed", "steps", *MEASURES} - row.keys()
+        except (ValueError, AttributeError):
+            raise ValueError(f"{path}: line {number}: not an evaluation in JSON") from None
+        if lacking:
+            raise ValueError(f"{path}: line {number}: lacks {', '.join(sorted(lacking))}")
+        rows.append(row)
+    return rows
+
+
+def of_runs(rows: Rows, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the rows of the runs of these names, in their order; without names all.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    there = list(dict.fromkeys(row["name"] for row in rows))
+    for name in names:
+        if name not in there:
+            raise ValueError(f"--runs: no run {name!r}; there are: {'; '.join(there)}")
+    return [row for name in names or there for row in rows if row["name"] == name]
+
+
+def show(rows: Rows, out: Path) -> None:
+    """Print the table of some rows; write page and picture.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    print(table(rows))
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / PAGE, page(rows))
+    curves(rows).savefig(out / PICTURE, facecolor="white", dpi=_DPI)
+    print(f"  {out / PAGE}\n  {out / PICTURE}")
 
 
 def grouped(rows: Rows) -> Runs:
@@ -60,8 +114,10 @@ def summary(rows: Rows) -> list[dict[str, str]]:
         line = {"run": name, "seeds": f"{len(lines)}", "steps": f"{steps}"}
         for measure, title in MEASURES.items():
             values = [one[measure] for one in lines]
-            middle, low, high = interquartile_mean(values)
-            line[title] = f"{np.mean(values):.2f}; {middle:.2f} ({low:.2f}…{high:.2f})"
+            line[title] = f"{np.mean(values):.2f}"
+            if len(values) > 1:
+                middle, low, high = interquartile_mean(values)
+                line[title] += f"; {middle:.2f} ({low:.2f}…{high:.2f})"
         minutes = [one["minutes"] for one in lines if "minutes" in one]
         line["minutes"] = f"{np.mean(minutes):.1f}" if minutes else ""
         found.append(line)
@@ -80,10 +136,12 @@ def table(rows: Rows) -> str:
 @figure_style
 def curves(rows: Rows) -> Figure:
     """Mean over seeds as a line, the range over seeds as a shade."""
-    figure = Figure(figsize=(10.0, 6.5), layout="constrained")
+    runs = grouped(rows)
+    figure = Figure(figsize=(10.0, 6.0 + 0.1 * len(runs)), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True).ravel()
     for axis, measure in zip(axes, _DRAWN, strict=True):
-        for name, by_steps in grouped(rows).items():
+        axis.set_prop_cycle(_LINES)
+        for name, by_steps in runs.items():
             steps = sorted(by_steps)
             values = [[one[measure] for one in by_steps[step]] for step in steps]
             seeds = max(map(len, values))
@@ -91,15 +149,19 @@ def curves(rows: Rows) -> Figure:
             low, high = [min(v) for v in values], [max(v) for v in values]
             axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
         axis.set_title(MEASURES[measure], fontsize=10)
-    axes[0].legend(fontsize=8, title="run (seeds)", title_fontsize=8)
+    drawn, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        drawn, names, loc="outside lower center", ncols=2, fontsize=8,
+        title="run (seeds)", title_fontsize=8,
+    )  # fmt: skip
     for axis in axes[2:]:
         axis.set_xlabel("environment steps")
     return figure
 
 
-def page(rows: Rows, steps: int) -> str:
+def page(rows: Rows) -> str:
     """One HTML page: the table and the curves."""
-    lines = summary(rows)
+    lines, steps = summary(rows), max(row["steps"] for row in rows)
     return render(
         "sweep.html.jinja",
         title=f"Sweep of {len(lines)} settings, {steps} steps",
