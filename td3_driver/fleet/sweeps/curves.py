@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cycler import cycler
+from matplotlib import cycler
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from scipy import stats
