@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import cycler
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from scipy import stats
 
 from td3_driver.reports.page import figure_style, picture, render
