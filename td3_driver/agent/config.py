@@ -162,6 +162,9 @@ class AgentConfig:
     critic_layernorm: bool = _fixed(_flag(False))
     # TD3's critics: 0 is one number; else a distribution over so many values of `critic_range`.
     critic_atoms: int = _fixed(_integer(0, 0))
+    critic_range: tuple[float, ...] = _fixed(
+        _setting((-50.0, 100.0), "two numbers, the smaller one first", _as_range)
+    )
     # Numbers after the vector that only the critic sees, while learning.
     privileged: int = _fixed(_integer(0, 0))
     # Factor on each vector input, then on each privileged one; () is all ones.
@@ -182,10 +185,6 @@ class AgentConfig:
     noise_clip: float = _number(0.5, 0.0)  # in units of the action
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
-
-    critic_range: tuple[float, ...] = _setting(
-        (-50.0, 100.0), "two numbers, the smaller one first", _as_range
-    )
 
     # How CNNs compute while learning, on the CPU; "auto": bf16 where that is fast.
     precision: str = _choice("float32", "float32", "bf16", "auto")

@@ -64,8 +64,9 @@ def joined_state(cnn: CNN | None, image: Tensor | None, vector: Tensor) -> Tenso
     Returns:
         (B, F + V) float; the vector alone without a CNN.
     """
-    if cnn is None or image is None:
+    if cnn is None:
         return vector
+    assert image is not None
     if image.dtype != torch.bfloat16:
         return torch.cat((cnn(image), vector), dim=1)
     with torch.autocast(image.device.type, torch.bfloat16, cache_enabled=False):

@@ -35,7 +35,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="auto|HOST:PORT",
         help="Ray cluster to run on; without it one of its own on this machine",
     )
-    add("--runs", nargs="+", default=(), metavar="NAME", help="those to show; default: all")
+    add(
+        "--runs",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="of FILE.jsonl, those to show; default: all",
+    )
     parser.set_defaults(execute=_sweep)
 
 
@@ -46,6 +52,8 @@ def _sweep(args: argparse.Namespace) -> int:
     out, code = args.out or args.file.with_suffix(""), 0
     if args.file.suffix == ".jsonl":
         rows = read_rows(args.file)
+    elif args.runs:
+        raise ValueError("--runs: goes with results, FILE.jsonl")
     else:
         rows, code = _run(args, out)
     if rows:

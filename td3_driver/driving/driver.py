@@ -108,6 +108,11 @@ class Driver:
         """The route being driven, or to whose start the car is being moved."""
         return self._route
 
+    @property
+    def redriving(self) -> bool:
+        """A restored episode is not yet where it was saved."""
+        return self._redrive is not None
+
     def set_map(self, road_map: RoadMap) -> None:
         """Drive on this map from the next episode on."""
         if self._road_map is not None:  # the first map keeps what `restore` prepared

@@ -23,9 +23,10 @@ from td3_driver.signals import ENDING
 _STORE_BYTES = 512 * 2**20
 _KNOCK_S = 5.0
 _KNOCK_EVERY_S = 0.5
+_KNOCK_AGAIN_S = 1.0
 # A head that is not reached for so long is lost: another's may be started anew meanwhile, and
 # after a minute Ray's library ends whoever waits for it.
-_OWN_LOST_S, _LOST_S = 2.0, 40.0
+_OWN_LOST_S, _LOST_S = 4.0, 40.0
 _TOKEN = secrets.token_hex(32)
 
 
@@ -47,7 +48,7 @@ def prepare(address: str | None) -> None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_TOKEN)
 
 
-def knock(address: str) -> None:
+def knock(address: str, within_s: float = _KNOCK_S) -> None:
     """Look whether somebody listens at an address: Ray itself asks for minutes.
 
     Raises:
@@ -57,7 +58,7 @@ def knock(address: str) -> None:
         return
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), _KNOCK_S).close()
+        socket.create_connection((host, int(port)), within_s).close()
     except (OSError, ValueError) as error:
         raise _nothing_at(address, error) from error
 
@@ -160,11 +161,13 @@ def _head_watched(head: str, within_s: float, lost: Callable[[], object]) -> Ite
         reached_s = time.monotonic()
         while not left.wait(_KNOCK_EVERY_S):
             with contextlib.suppress(ClusterError):
-                knock(head)
+                knock(head, _KNOCK_AGAIN_S)
                 reached_s = time.monotonic()
             if time.monotonic() - reached_s > within_s and not left.is_set():
-                lost()
-                os._exit(1)
+                try:
+                    lost()
+                finally:  # whatever is gone with the head
+                    os._exit(1)
 
     threading.Thread(target=watch, name="head", daemon=True).start()
     try:

@@ -172,8 +172,9 @@ class Session:
         They are made while the world goes on to the next frame: in lock-step, whatever the
         machine's load, a command comes from the weights after the updates of the frame before.
         """
+        redriving = self._driver.redriving  # a restored debt is of the episode's last frame
         command = self._driver.decide()
-        if self.learning and self.updating:
+        if self.learning and self.updating and not redriving:
             self._ask_for_updates()
         self._snapshot = self._run_state()
         return command

@@ -145,7 +145,6 @@ def test_the_interquartile_mean_leaves_out_a_quarter_on_each_side() -> None:
     middle, low, high = interquartile_mean([0.0, 0.5, 0.6, 0.7, 0.8, 1.0, 1.0, 9.0])
     assert middle == pytest.approx(np.mean([0.6, 0.7, 0.8, 1.0]))
     assert 0.3 < low < middle < high < 4.0
-    assert interquartile_mean([0.5]) == (0.5, 0.5, 0.5)
 
 
 def test_the_table_has_the_last_evaluation_of_each_run() -> None:

@@ -46,17 +46,24 @@ CONFIGURATION = Configuration(SMALL, DEFAULT.driving)
 class Driving:
     """A run, and the world that it drives in."""
 
-    def __init__(self, folder: Path, *, resume: Path | None = None, **given: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        resume: Path | None = None,
+        configuration: Configuration = CONFIGURATION,
+        **given: Any,
+    ) -> None:
         settings = {"steps": 0, "save_freq": 0, "lockstep": True, **given}
         session = SessionConfig(
             checkpoint_dir=folder,
             reach=Reach(folder),
             run=None,
-            settings=CONFIGURATION.to_mapping(),
+            settings=configuration.to_mapping(),
             **settings,
         )
         self.run = Run(
-            RunConfig(CONFIGURATION, session, resume, 3, "cpu", 1, 0, 0), on_event=lambda: None
+            RunConfig(configuration, session, resume, 3, "cpu", 1, 0, 0), on_event=lambda: None
         )
         self.session, self.learner = self.run.session, self.run.learner
         self.world = Simulation(WorldConfig(image_width=32, image_height=24), town_of(STREETS))
@@ -144,14 +151,22 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+# Half an update a step; one, so that with a save one is owed, which moves the actor or does not.
+RATIOS = pytest.mark.parametrize(("starts", "ratio"), [(10, 0.5), (10, 1.0), (11, 1.0)])
+
+
+@RATIOS
 def test_what_is_due_is_done_at_its_step_and_resumed_bit_for_bit(
-    begin: Begin, tmp_path: Path
+    begin: Begin, tmp_path: Path, starts: int, ratio: float
 ) -> None:
-    whole = begin(steps=50, save_freq=20, save_replay=True)
+    agent = replace(SMALL, learning_starts=starts, updates_per_step=ratio)
+    told = {"save_replay": True, "configuration": replace(CONFIGURATION, agent=agent)}
+    whole = begin(steps=50, save_freq=20, **told)
     whole.steps(9)
     assert whole.learner.total_it == 0  # before `learning_starts`
     whole.steps(50)
-    assert whole.learner.total_it == int(0.5 * (50 - SMALL.learning_starts + 1))
+    # The last step's are not made any more: no command comes from them.
+    assert whole.learner.total_it in {int(ratio * (steps - starts + 1)) for steps in (49, 50)}
     assert whole.session.finished
     whole.settle()
     assert whole.session.unsaved == ""
@@ -162,7 +177,7 @@ def test_what_is_due_is_done_at_its_step_and_resumed_bit_for_bit(
     ]  # fmt: skip
     expected = saved(tmp_path / "td3_50.pth")
     (tmp_path / "td3_50.pth").unlink()
-    again = begin(steps=50, save_freq=0, save_replay=True, resume=tmp_path / "td3_20.pth")
+    again = begin(steps=50, save_freq=0, resume=tmp_path / "td3_20.pth", **told)
     assert again.session.env_steps == 20
     again.steps(50)
     again.settle()
@@ -176,11 +191,14 @@ def test_what_is_due_is_done_at_its_step_and_resumed_bit_for_bit(
     ]
 
 
+@RATIOS
 def test_a_save_that_is_asked_for_while_updates_run_is_resumed_bit_for_bit(
-    begin: Begin, tmp_path: Path
+    begin: Begin, tmp_path: Path, starts: int, ratio: float
 ) -> None:
     """Then the command in force is from the weights before those that the file holds."""
-    whole = begin(steps=50, save_replay=True)
+    agent = replace(SMALL, learning_starts=starts, updates_per_step=ratio)
+    told = {"save_replay": True, "configuration": replace(CONFIGURATION, agent=agent)}
+    whole = begin(steps=50, **told)
     whole.steps(29)
     while whole.session.env_steps == 29:  # its updates are asked for with the frame's command
         whole.frame()
@@ -196,7 +214,7 @@ def test_a_save_that_is_asked_for_while_updates_run_is_resumed_bit_for_bit(
     assert asked["run"]["driver"]["decided"]
     expected = saved(tmp_path / "td3_50.pth")
     (tmp_path / "td3_50.pth").unlink()
-    again = begin(steps=50, save_replay=True, resume=tmp_path / "asked.pth")
+    again = begin(steps=50, resume=tmp_path / "asked.pth", **told)
     assert again.session.env_steps == 30
     again.steps(50)
     again.settle()

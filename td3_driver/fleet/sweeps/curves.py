@@ -94,11 +94,8 @@ def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the interquartile mean, and the ends of its 95 % interval by bootstrap.
 
     As Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
-    A single value has no interval: it is returned three times.
     """
     mean = float(stats.trim_mean(values, 0.25))
-    if len(values) < 2:
-        return mean, mean, mean
     drawn = np.random.default_rng(0).choice(values, (_RESAMPLES, len(values)))
     means = stats.trim_mean(drawn, 0.25, axis=1)
     low, high = np.quantile(means, [0.5 - _SURE / 2.0, 0.5 + _SURE / 2.0])
