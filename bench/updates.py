@@ -25,8 +25,12 @@ from bench.workload import (
 
 _ROWS = 2000  # the work of an update does not depend on it; 56.7 kB a row with SB3
 _OURS, _SB3, _CLEANRL = "ours", "SB3 TD3", "CleanRL style"
-_WHOLE = "ours, all options"  # what the peers lack is off in the others: the work is the same
-_ONLY_OURS = {"random_shift": 0, "smoothness_penalty": 0.0, "pre_tanh_penalty": 0.0, "n_step": 1}
+_BF16 = "ours, bf16"
+_WHOLE = "ours, as the preset"  # what the peers lack is off in the others: the work is the same
+_ONLY_OURS = {
+    **{"random_shift": 0, "smoothness_penalty": 0.0, "pre_tanh_penalty": 0.0, "n_step": 1},
+    "precision": "float32",
+}
 
 
 def measure(device: str, rounds: int) -> Section:
@@ -40,7 +44,7 @@ def measure(device: str, rounds: int) -> Section:
         f"{rounds} rounds in turns, {torch.get_num_threads()} threads, device {device}.",
         [
             *("networks", "batch", *(f"× {peer}" for peer in peers), "ours, updates/s"),
-            *(_OURS, *peers, _WHOLE),
+            *(_OURS, *peers, _BF16, _WHOLE),
         ],
     )
     for name in PRESETS:
@@ -52,7 +56,7 @@ def measure(device: str, rounds: int) -> Section:
                 batch_size,
                 *(ratio(timings[peer].median, ours) for peer in peers),
                 f"{1e3 / ours:.1f}",
-                *(str(timings[key]) for key in (_OURS, *peers, _WHOLE)),
+                *(str(timings[key]) for key in (_OURS, *peers, _BF16, _WHOLE)),
             )
     return section
 
@@ -63,11 +67,13 @@ def _time(
     config = preset(name)
     plain = dataclasses.replace(config, **_ONLY_OURS)
     ours, whole = our_agent(plain, device), our_agent(config, device)
+    rounded = our_agent(dataclasses.replace(plain, precision="bf16"), device)
     replay = our_replay(_ROWS + 100, _ROWS)
     eager = CleanRLStyle(config, VECTOR, ACTION, images=True, device=device)
     buffer = Buffer(steps(_ROWS), device)
     candidates: dict[str, Callable[[], object]] = {
         _OURS: lambda: ours.train(replay, batch_size),
+        _BF16: lambda: rounded.train(replay, batch_size),
         _WHOLE: lambda: whole.train(replay, batch_size),
         _CLEANRL: lambda: eager.update(*buffer.sample(batch_size)),
     }
