@@ -28,7 +28,7 @@ _OURS, _SB3, _CLEANRL = "ours", "SB3 TD3", "CleanRL style"
 _BF16 = "ours, bf16"
 _WHOLE = "ours, as the preset"  # what the peers lack is off in the others: the work is the same
 _ONLY_OURS = {
-    **{"random_shift": 0, "smoothness_penalty": 0.0, "pre_tanh_penalty": 0.0, "n_step": 1},
+    "random_shift": 0, "smoothness_penalty": 0.0, "pre_tanh_penalty": 0.0, "n_step": 1,
     "precision": "float32",
 }
 
