@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Commands = argparse._SubParsersAction  # the type of `add_subparsers`'s result
 
 # As in world/roads/generation.py, whose import is too slow for `--help`.
-DIFFICULTIES = ("easy", "curvy", "town", "city", "varied", "wide")
+DIFFICULTIES = ("easy", "curvy", "town", "city", "varied")
 # As in world/camera/appearance.py.
 APPEARANCES = ("plain", "random", "mixed")
 # As in driving/judging/rules.py.

@@ -35,7 +35,7 @@ class Network:
         columns, rows: fewest and most places of the grid in each direction.
         spacing_m: between neighbouring places, m.
         shift_m: largest offset of a place from its grid point, east and north, m.
-        lanes: most lanes each way of a street, 1 to 3.
+        lanes: most lanes each way of a street, 1 or 2.
         roundabouts: probability that a junction is one.
         lane_width_m: narrowest and widest lanes; one width in a network.
         varied_paint: each street's lines are drawn; else they are the usual ones.
@@ -54,8 +54,9 @@ class Network:
     varied_paint: bool = False
 
     def __post_init__(self) -> None:
-        if self.lanes not in (1, 2, 3):
-            raise ValueError(f"roads: {self.lanes} lanes each way; expected 1 to 3")
+        # With three a T junction would leave the middle lane nowhere to go.
+        if self.lanes not in (1, 2):
+            raise ValueError(f"roads: {self.lanes} lanes each way; expected 1 or 2")
         if self.columns[0] < 2 or self.rows[0] < 2 or self.columns[1] * self.rows[1] < 6:
             raise ValueError(
                 f"roads: {self.columns} columns and {self.rows} rows of places; expected at "

@@ -53,16 +53,6 @@ DIFFICULTIES: dict[str, RoadDifficulty] = {
         lane_width_m=(3.0, 4.0),
         varied_paint=True,
     ),
-    "wide": Network(
-        columns=(3, 3),
-        rows=(3, 3),
-        spacing_m=130.0,
-        shift_m=16.0,
-        lanes=3,
-        roundabouts=0.1,
-        lane_width_m=(3.0, 4.0),
-        varied_paint=True,
-    ),
 }
 
 
@@ -119,8 +109,7 @@ def generate_opendrive(seed: int, difficulty: str | RoadDifficulty = DEFAULT_DIF
     - curvy: 800 to 1600 m, more bends, of at least 9 m radius;
     - town: winding streets between T junctions and crossroads;
     - city: the same with one or two lanes each way and with roundabouts;
-    - varied: city with lanes of 3 to 4 m, and streets with other lines or none at their edges;
-    - wide: varied with up to three lanes each way, and so lanes between lanes.
+    - varied: city with lanes of 3 to 4 m, and streets with other lines or none at their edges.
 
     Args:
         seed: any integer.

@@ -88,13 +88,10 @@ class Junctions:
 
     def add_crossing(self, arms: list[Arm]) -> None:
         """Connect each of three or four arms with every other."""
-        stems = [
-            arm for arm in arms if not any(_goes_straight(arm, other) for other in arms)
-        ]
         movements = [
             (start.road.id, end.road.id, start.incoming(here), end.outgoing(there))
             for start, end in itertools.permutations(arms, 2)
-            for here, there in _lane_pairs(start, end, stems)
+            for here, there in _lane_pairs(start, end)
         ]
         self._add(arms, movements)
 
@@ -169,28 +166,20 @@ def _ring_arc(sweep_rad: float) -> xodr.Arc:
     return xodr.Arc(1.0 / _RING_RADIUS_M, length=_RING_RADIUS_M * sweep_rad)
 
 
-def _lane_pairs(start: Arm, end: Arm, stems: list[Arm]) -> list[tuple[int, int]]:
+def _lane_pairs(start: Arm, end: Arm) -> list[tuple[int, int]]:
     """Pairs of a lane of one arm and the lane of another that it leads into.
 
     Lanes are counted from 0, the innermost. Left turns are made from the innermost lane, right
-    turns from the outermost, and every lane goes straight on. At the stem of a T, where nothing
-    goes straight on, lanes between these two turn right, and are turned left into, so that none
-    begins or ends in the junction.
+    turns from the outermost, and every lane goes straight on, so that none begins or ends in the
+    junction.
     """
     turn_rad = _turn(start, end)
     if abs(turn_rad) < _STRAIGHT_ON_RAD:
         shared = {(lane, min(lane, end.lanes - 1)) for lane in range(start.lanes)}
         return sorted(shared | {(min(lane, start.lanes - 1), lane) for lane in range(end.lanes)})
     if turn_rad > 0.0:
-        into = max(end.lanes - 1, 1) if end in stems else 1
-        return [(min(lane, start.lanes - 1), lane) for lane in range(into)]
-    outermost = start.lanes - 1
-    out_of = max(outermost, 1) if start in stems else 1
-    return [(outermost - lane, max(end.lanes - 1 - lane, 0)) for lane in range(out_of)]
-
-
-def _goes_straight(start: Arm, end: Arm) -> bool:
-    return start is not end and abs(_turn(start, end)) < _STRAIGHT_ON_RAD
+        return [(0, 0)]
+    return [(start.lanes - 1, end.lanes - 1)]
 
 
 def _turn(start: Arm, end: Arm) -> float:

@@ -35,8 +35,7 @@ from td3_driver.world.roads.opendrive import (
 FloatArray = npt.NDArray[np.float64]
 
 _TILT_RAD = 0.15  # how far a place's arms may be turned together
-# From a junction's middle to the ends of its streets, by lanes.
-_REACH_M = {1: 17.0, 2: 22.0, 3: 27.0}
+_REACH_M = {1: 17.0, 2: 22.0}  # from a junction's middle to the ends of its streets, by lanes
 _ROUNDABOUT_REACH_M = 34.0
 _MIN_RADIUS_M = 4.5  # of the tightest lane: what a car's steering still follows
 _MIN_APART_M = 14.0  # middles of streets that do not lead into each other
