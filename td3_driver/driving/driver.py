@@ -145,13 +145,15 @@ class Driver:
         begun = self.episode is not None or self._redrive is not None
         drawn = begun or self._reset is not None
         ahead = [] if self._redecide is None else [self._redecide.tolist()]
-        return {
+        state = {
             "episodes": self.episodes,
             "routes_rng": self._rng_before_route if drawn else self.rng.bit_generator.state,
             "actions": [*self._actions, *(self._redrive or ()), *ahead] if begun else None,
-            # Whether the last action is of the frame last observed: its step is not stored yet.
-            "decided": bool(ahead) or (self._redrive is None and self._decided),
         }
+        if ahead or (self._redrive is None and self._decided):
+            # The last action is of the frame last observed: its step is not stored yet.
+            state["decided"] = True
+        return state
 
     def restore(self, state: dict[str, Any], *, redrive: bool, recorded: bool) -> None:
         """Continue from a saved state, also from the middle of an episode.
@@ -171,7 +173,7 @@ class Driver:
         self.rng.bit_generator.state = self._rng_before_route = state["routes_rng"]
         if redrive and state["actions"] is not None:
             self._redrive = deque(state["actions"])
-            if state.get("decided"):  # earlier versions saved before they decided
+            if state.get("decided"):
                 self._redecide = np.array(self._redrive.pop(), np.float32)
         self._recorded = recorded
 

@@ -176,8 +176,13 @@ def _changes(saved: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...
     agent_alone = all(name.startswith("agent.") for name in saved)
     names = [name for name in own if name in saved or not agent_alone]
     names += [name for name in saved if name not in own]
-    told = ((name, own.get(name, "none"), saved.get(name, "none")) for name in names)
+    told = ((name, *(given.get(name, _default(name)) for given in (own, saved))) for name in names)
     return tuple(f"{name} {new} (saved: {old})" for name, new, old in told if new != old)
+
+
+def _default(name: str) -> object:
+    """Return what a setting is that is left out: files leave out some of the agent's."""
+    return getattr(AgentConfig, name.removeprefix("agent."), "none")
 
 
 def _way_out(saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:

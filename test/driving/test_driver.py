@@ -223,9 +223,9 @@ def test_a_drive_resumes_anywhere_to_the_last_bit(
         rngs.append(policy.rng.bit_generator.state)
     resumed = Dice(1)
     resumed.rng.bit_generator.state = rngs[-1]
-    if state["decided"] and not decided:  # as if saved before the decision on the newest frame
+    if "decided" in state and not decided:  # as if saved before the newest frame's decision
+        del state["decided"]
         state["actions"].pop()
-        state["decided"] = False
         resumed.rng.bit_generator.state = rngs[-2]
     _, rest = frames_of(resumed, roads, state, 800)
     before = len(judged(whole[:cut]))

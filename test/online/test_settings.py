@@ -55,12 +55,15 @@ SHAPES: dict[str, Any] = {
     "image_channels": 3,
     "image_size": 44,
     "privileged": 3,
+    "critic_atoms": 11,
+    "critic_range": [-5.0, 5.0],
 }
 LEARNING: dict[str, Any] = {
     "orthogonal_init": True,
     "actor_output_scale": 0.5,
     "action_bias": [0.0, 0.5],
     "learning_rate": 1e-3,
+    "precision": "bf16",
     "discount": 0.5,
     "tau": 0.5,
     "policy_noise": 0.4,
@@ -165,7 +168,10 @@ def test_a_learning_setting_is_the_runs(name: str, tmp_path: Path) -> None:
     source.save_checkpoint(path)
     agent = TD3Agent(21, ACTION, config=OWN, seed=7)
     resumed = resume.load(agent, path, own=RunSettings(OWN))
-    saved, own = source.config.to_mapping()[name], OWN.to_mapping()[name]
+    saved, own = (
+        config.to_mapping().get(name, getattr(AgentConfig, name))
+        for config in (source.config, OWN)
+    )
     assert resumed.changed == (f"agent.{name} {own} (saved: {saved})",)
     assert agent.config == OWN
     assert same(goes_on(agent), goes_on(with_state_of(source, OWN)))
