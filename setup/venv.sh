@@ -64,6 +64,10 @@ if [ "${3:-}" = more ]; then
   say "packages beyond those of training"
   pins requirements-more.txt
   install requirements-more.txt --constraint "$venv/requirements-ros.txt"
+  # All of them now: the tests start hundreds of processes.
+  env -u PYTHONDONTWRITEBYTECODE "$bin/python" -m compileall -q -j "$(nproc)" \
+    "$("$bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" \
+    >>"$log" 2>&1 || true  # some packages have files of other versions of Python
   touch "$venv/.ready-whole"
   say "ready"
   exit
@@ -109,7 +113,7 @@ say "td3_driver"
 logged "$bin/pip" install --disable-pip-version-check --no-build-isolation --no-deps -e . ||
   fail "installing the package failed (see $log)"
 # Compiles what a run imports, which else its processes would do, each for itself.
-logged "$bin/python" -c 'import td3_driver.ros.driver.node, td3_driver.bridge_twin.world_node
+logged env -u PYTHONDONTWRITEBYTECODE "$bin/python" -c 'import td3_driver.ros.driver.node, td3_driver.bridge_twin.world_node
 import td3_driver.evaluation.selection, td3_driver.ros.train.train' ||
   fail "the package cannot be imported (see $log)"
 touch "$venv/.ready"
