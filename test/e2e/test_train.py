@@ -224,7 +224,8 @@ def test_a_checkpoint_from_a_loop_of_the_user_s_own_can_be_resumed(tmp_path: Pat
 @pytest.mark.parametrize(("preset", "state_dim"), [("origin", 535), ("fast", 87)])
 def test_other_presets_start(preset: str, state_dim: int, tmp_path: Path) -> None:
     file = tmp_path / "quick.yaml"
-    file.write_text("agent: {learning_starts: 30, batch_size: 256}\ndriving: {episode: {max_steps: 30}}\n")
+    agent, driving = "{learning_starts: 30, batch_size: 256}", "{episode: {max_steps: 30}}"
+    file.write_text(f"agent: {agent}\ndriving: {driving}\n")
     options = "--config", str(file), "--steps", "40", "--preset", preset
     done = train(tmp_path / "run", *options, evaluated=False)
     assert done.code == 0, done.output
