@@ -96,10 +96,10 @@ def test_a_malformed_map(run: Run, content: bytes, tmp_path: Path, folder: Path)
 
 
 def test_an_unknown_preset(run: Run, folder: Path) -> None:
-    code, lines = run("train", "--preset", "fast", "--checkpoint-dir", str(folder))
+    code, lines = run("train", "--preset", "fastest", "--checkpoint-dir", str(folder))
     assert code == 2
     assert len(lines) == 1
-    assert "fast" in lines[0]
+    assert "fastest" in lines[0]
     assert "default" in lines[0]
 
 

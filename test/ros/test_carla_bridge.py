@@ -161,7 +161,9 @@ def test_who_does_not_end_is_killed(tmp_path: Path, unsourced: pytest.MonkeyPatc
         assert world.exit_code is None
     finally:
         world.stop()
-    assert [process.exit_code for process in world._processes.values()] == [-9, -2]
+    bridge, server = (process.exit_code for process in world._processes.values())
+    assert bridge in (-9, 128 + 9)  # the shell itself, or as it tells of what it had started
+    assert server == -2
 
 
 # Starts a world, and is killed before it can end it.
