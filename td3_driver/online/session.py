@@ -109,7 +109,6 @@ class Session:
         self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
         self._debt = UpdateDebt(agent, replay, math.inf if config.lockstep else REALTIME_DEBT)
-        self._snapshot = self._run_state()
 
     @property
     def finished(self) -> bool:
@@ -136,7 +135,6 @@ class Session:
     def interrupt(self) -> None:
         """Note that a frame was missed; see `Driver.interrupt`."""
         self._driver.interrupt()
-        self._snapshot = self._run_state()
 
     def explore(self, scale: float) -> None:
         """Multiply the exploration noise from now on."""
@@ -158,7 +156,6 @@ class Session:
             self._actor.env_steps = max(self.env_steps, self._fleet_steps)
             if self.learning and self.updating:
                 self._debt.step()
-        self._snapshot = self._run_state()
         if report.ended is not None:
             self._episodes_ended += 1
             self._log_episode(report.ended)
@@ -176,7 +173,6 @@ class Session:
         command = self._driver.decide()
         if self.learning and self.updating and not redriving:
             self._ask_for_updates()
-        self._snapshot = self._run_state()
         return command
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
@@ -199,7 +195,7 @@ class Session:
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
         episodes = self._driver.episodes
-        self._learner.ask(Save(path, self.env_steps, episodes, self._snapshot, rows), then)
+        self._learner.ask(Save(path, self.env_steps, episodes, self._run_state(), rows), then)
 
     def _due(self) -> Then:
         """Return a callback for the answer to a due save, which no user asked for."""
@@ -265,7 +261,6 @@ class Session:
             self._actor.restore(event.run["exploration"])
         else:
             self._driver.abandon_episode()
-        self._snapshot = self._run_state()
 
     def _ask_for_updates(self) -> None:
         count, lockstep = self._debt.whole, self._config.lockstep
