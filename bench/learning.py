@@ -30,7 +30,7 @@ def main() -> None:
     add("--judge-map", action="append", default=[], help="OpenDRIVE file to evaluate on")
     add("--prefill", type=Path, help="demonstrations to learn from, too")
     add("--appearance", choices=APPEARANCES, default="mixed", help="while learning")
-    add("--blind", action="store_true", help="learn from the vector alone")
+    add("--vector-only", action="store_true", help="learn from the vector alone")
     add("--traffic", type=int, default=0, help="other vehicles, to learn and to evaluate with")
     add("--lights", action="store_true", help="traffic lights, to learn and to evaluate with")
     add("--out", type=Path, required=True, help="file that the JSON lines are appended to")
@@ -47,7 +47,7 @@ def main() -> None:
         maps=tuple(args.map),
         judge_maps=tuple(args.judge_map),
         prefill=args.prefill,
-        blind=args.blind,
+        vector_only=args.vector_only,
         surroundings={"traffic": args.traffic, "lights": args.lights},
         appearance=args.appearance,
     )

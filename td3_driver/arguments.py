@@ -145,7 +145,7 @@ def add_run(parser: argparse.ArgumentParser, *, steps: int, save_freq: int) -> N
         "--prefill",
         type=Path,
         metavar="FILE",
-        help="demonstrations to learn from too, made by td3_driver prefill",
+        help="demonstrations to learn from too, made by td3_driver prefill or demonstrate",
     )
     add(
         "--prefill-share",

@@ -12,6 +12,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+"""A run's progress, as tqdm's `bar_format`."""
+
 READER_LEFT = 128 + signal.SIGPIPE  # a shell's exit code of a program that wrote to a closed pipe
 
 

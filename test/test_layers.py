@@ -29,15 +29,15 @@ ROOMS = {
     "configuration": "agent driving share",
     "online": "agent checkpoints configuration driving learner replay",
     "arguments": "online world",
-    "ros": "agent bags checkpoints configuration driving learner measures online replay reports"
-    " share signals start text",
+    "ros": "agent bags checkpoints configuration console driving learner measures online"
+    " replay reports share signals start text",
     "bridge_twin": "driving ros text world",
     "launching": "arguments configuration ros share start",
     "evaluation": "agent arguments bags bridge_twin checkpoints configuration console driving"
     " measures online replay reports signals world",
     "playback": "agent bags checkpoints driving online replay reports",
-    "fleet": "agent checkpoints configuration driving evaluation learner measures online replay"
-    " reports ros signals world",
+    "fleet": "agent checkpoints configuration console driving evaluation learner measures online"
+    " replay reports ros signals world",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
     " fleet interchange online playback ros share signals text world",
     "cli": "commands console signals",

@@ -12,7 +12,7 @@ import functools
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -25,9 +25,9 @@ from torch.nn import functional as F
 from td3_driver.agent import snapshot
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.cuda import DeviceFrames, DeviceStaging, SideStream, recorded
-from td3_driver.agent.demonstrations import Demonstrations
+from td3_driver.agent.demonstrations import Demonstrations, imitation_loss
 from td3_driver.agent.exploration import Exploration
-from td3_driver.agent.measures import Measures
+from td3_driver.agent.measures import Measures, feature_norm, gradient_norm
 from td3_driver.agent.networks import CNN, Critic, actor_of, joined_state, target_of
 from td3_driver.agent.policy import Observation, act, vector_length
 from td3_driver.agent.staging import Staging, TensorBatch, pixels_of
@@ -65,7 +65,7 @@ class ActorCritic(ABC):
         noises: Number of (B, A) standard normal arrays that an update needs.
         total_it: Critic updates made.
         env_steps: Environment steps experienced; the caller counts them.
-        episodes: Episodes finished; the caller counts them.
+        episodes: Episodes driven; the caller counts them.
         exploration: The noise that `select_action` adds; `reset` it when an episode starts.
 
     Raises:
@@ -240,7 +240,7 @@ class ActorCritic(ABC):
         q1, q2 = q1.detach(), q2.detach()
         return {
             **norms,
-            **feature_norm(self, "critic_cnn", state),
+            **self._feature_norm("critic_cnn", state),
             "critic_loss": loss.detach(),
             "q1_mean": q1.mean(),
             "q2_mean": q2.mean(),
@@ -264,7 +264,8 @@ class ActorCritic(ABC):
     ) -> Tensor:
         """Return the actor's loss plus the configured penalties."""
         if self.config.imitation_weight:
-            loss = loss + self.config.imitation_weight * self._unlike(action, data, critic_state)
+            unlike = imitation_loss(action, data, self.critic, critic_state, self.config.advised)
+            loss = loss + self.config.imitation_weight * unlike
         if self.config.pre_tanh_penalty:
             loss = loss + self.config.pre_tanh_penalty * pre_tanh.square().mean()
         if self.config.smoothness_penalty:
@@ -272,30 +273,19 @@ class ActorCritic(ABC):
             loss = loss + self.config.smoothness_penalty * jump
         return loss
 
-    def _unlike(self, action: Tensor, data: TensorBatch, critic_state: Tensor) -> Tensor:
-        """Return the mean square distance to what was advised, or shown.
-
-        Advice on the policy's own observations is DAgger's (Ross, Gordon and Bagnell 2011); where
-        an action was shown, that counts instead. Without advice only those shown actions count
-        that the critic finds better: the Q-filter of Nair et al. 2018, "Overcoming Exploration in
-        Reinforcement Learning with Demonstrations".
-        """
-        if self.config.advised:
-            advice = data.vectors[:, -self.action_dim :]
-            return F.mse_loss(action, torch.where(data.shown[:, None] > 0.0, data.actions, advice))
-        with torch.no_grad():
-            shown, own = (self.critic.first(critic_state, a) for a in (data.actions, action))
-            counted = data.shown * (shown > own)
-        return ((action - data.actions).square().mean(dim=1) * counted).mean()
-
     def _actor_measures(self, loss: Tensor, pre_tanh: Tensor, state: Tensor) -> dict[str, Tensor]:
         magnitude = pre_tanh.detach().abs()
         return {
-            **feature_norm(self, "actor_cnn", state),
+            **self._feature_norm("actor_cnn", state),
             "actor_loss": loss.detach(),
             "pre_tanh_abs_mean": magnitude.mean(),
             "saturated_share": (magnitude > _SATURATED).to(magnitude.dtype).mean(),
         }
+
+    def _feature_norm(self, cnn: str, state: Tensor) -> dict[str, Tensor]:
+        if getattr(self, cnn) is None:
+            return {}
+        return {f"{cnn}_feature_norm": feature_norm(state, self.config.cnn_features)}
 
     def _descend(self, loss: Tensor, *names: str) -> dict[str, Tensor]:
         """Make one Adam step of the named networks only; return their gradients' norms."""
@@ -404,19 +394,6 @@ class ActorCritic(ABC):
         for key, component in snapshot.components(self):
             if component is not None:
                 _LOG.info("  %s %s", key, done)
-
-
-def gradient_norm(weights: Sequence[nn.Parameter]) -> Tensor:
-    """Return the L2 norm of all the weights' gradients, a scalar."""
-    return nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-
-
-def feature_norm(agent: ActorCritic, cnn: str, state: Tensor) -> dict[str, Tensor]:
-    """Return the mean L2 norm of a CNN's features, the first in a state; empty without a CNN."""
-    if getattr(agent, cnn) is None:
-        return {}
-    features = state.detach()[:, : agent.config.cnn_features]
-    return {f"{cnn}_feature_norm": features.norm(dim=1).mean()}
 
 
 def adam_of(network: nn.Module, learning_rate: float) -> torch.optim.Adam:

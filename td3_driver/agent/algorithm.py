@@ -31,7 +31,7 @@ class Algorithm(ActorSide, Protocol):
         device: The device that it computes on.
         total_it: Number of updates made.
         env_steps: Environment steps experienced; the caller counts them.
-        episodes: Episodes finished; the caller counts them.
+        episodes: Episodes driven; the caller counts them.
     """
 
     config: AgentConfig

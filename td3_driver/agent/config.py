@@ -130,7 +130,7 @@ class AgentConfig:
 
     Every value is checked when the object is made, however it is made; lists become tuples.
 
-    Additions to the 2018 paper are off by default and in the origin preset:
+    Additions to the 2018 paper are off by default, and off in the preset `origin`:
 
     - trunk "layernorm_tanh", orthogonal_init: features that stay bounded, for pixels (DrQ-v2,
       Yarats et al. 2021).
@@ -186,7 +186,7 @@ class AgentConfig:
     policy_freq: int = _integer(2, 1)  # critic updates per actor update
     batch_size: int = _integer(256, 1)
 
-    # How CNNs compute while learning, on the CPU; "auto": bf16 where that is fast.
+    # How CNNs compute while learning; "auto": bf16 on a CPU that is fast at it.
     precision: str = _choice("float32", "float32", "bf16", "auto")
 
     # Additions to both, all off by default.

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions of other drivers to learn from beside one's own, as in RLPD (Ball et al. 2023)."""
+"""Other drivers to learn from: their transitions beside one's own, and what they would do.
+
+A share of each batch is theirs, as in RLPD (Ball et al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from td3_driver.agent.cuda import DeviceFrames
+from td3_driver.agent.networks import Critic
+from td3_driver.agent.staging import TensorBatch
 from td3_driver.replay.batch import Batch
 from td3_driver.replay.buffer import Replay
 
@@ -55,6 +61,31 @@ class Demonstrations:
                 for item in fields(Batch)
             }
         )
+
+
+def imitation_loss(
+    action: Tensor, data: TensorBatch, critic: Critic, state: Tensor, advised: bool
+) -> Tensor:
+    """Return the mean square distance of an actor's actions to what was advised, or shown.
+
+    Advice on the policy's own observations is DAgger's (Ross, Gordon and Bagnell 2011); where an
+    action was shown, that counts instead. Without advice only those shown actions count that the
+    critic finds better: the Q-filter of Nair et al. 2018, "Overcoming Exploration in
+    Reinforcement Learning with Demonstrations".
+
+    Args:
+        action: (B, A), with gradients.
+        data: the batch; its last numbers of each vector are the advice.
+        critic: the critic, and its (B, S) `state`.
+        advised: there is advice.
+    """
+    if advised:
+        advice = data.vectors[:, -action.shape[1] :]
+        return F.mse_loss(action, torch.where(data.shown[:, None] > 0.0, data.actions, advice))
+    with torch.no_grad():
+        shown, own = (critic.first(state, chosen) for chosen in (data.actions, action))
+        counted = data.shown * (shown > own)
+    return ((action - data.actions).square().mean(dim=1) * counted).mean()
 
 
 def _joined(one: Any, other: Any) -> Any:

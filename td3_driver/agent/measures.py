@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Measures(Mapping[str, float]):
@@ -34,3 +34,14 @@ class Measures(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def gradient_norm(weights: Sequence[nn.Parameter]) -> Tensor:
+    """Return the L2 norm of all the weights' gradients, a scalar."""
+    return nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+
+
+def feature_norm(state: Tensor, features: int) -> Tensor:
+    """Return the mean L2 norm of a CNN's features, the first numbers of (B, S) states."""
+    norms: Tensor = state.detach()[:, :features].norm(dim=1)
+    return norms.mean()

@@ -26,8 +26,8 @@ class TensorBatch:
 
     Attributes:
         noise: (N, B, A), standard normal, for all random draws of an update.
-        following: (B, A), pi'(s') k steps later; set by the critic's update and used again by the
-            actor's.
+        following: (B, A), the target actor's actions at the end of the returns (SAC: the policy's
+            mean); set by the critic's update and used again by the actor's.
     """
 
     images: Tensor | None

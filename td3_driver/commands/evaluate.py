@@ -42,7 +42,7 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         choices=RULES,
         default=RULES[0],
         help="what ends a drive and what infractions cost: our own, by which any collision ends"
-        " it; NoCrash's; the CARLA leaderboard's 1.0 or 2.1",
+        " it; NoCrash's or CoRL 2017's; the CARLA leaderboard's 1.0 or 2.1",
     )
     add(
         "--episodes",

@@ -17,6 +17,7 @@ from td3_driver.arguments import (
     add_surroundings,
     check_run,
     claimed_folder,
+    not_negative_number,
     positive,
     surroundings,
     usage_error,
@@ -31,6 +32,7 @@ DEFAULT_WORLDS = 2
 # A collector waits for the learner where that is behind; its bridge has to bear it.
 ANSWER_WITHIN_S, LEARNER_TIMEOUT_S = 0.8, 60.0
 STARTUP_TIMEOUT_S, WORLD_TIMEOUT_S = 120.0, 30.0
+_NODE_ROWS = 8192  # of a node's replay: what it drives is sent on, and learned elsewhere
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -69,14 +71,14 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add(
         "--learner-gpus",
-        type=_not_negative_number,
+        type=not_negative_number,
         default=0.0,
         metavar="N",
         help="GPUs for the learner; with any it computes there",
     )
     add(
         "--utd",
-        type=_not_negative_number,
+        type=not_negative_number,
         metavar="RATIO",
         help="updates per environment step of the whole fleet; default: the preset's",
     )
@@ -85,16 +87,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add_difficulty(parser)
     add_surroundings(parser, appearance="mixed")
     parser.set_defaults(execute=_fleet)
-
-
-def _not_negative_number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0.0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 on")
-    return number
 
 
 def _fleet(args: argparse.Namespace) -> int:
@@ -112,18 +104,11 @@ def _fleet(args: argparse.Namespace) -> int:
     from td3_driver.fleet.cluster import knock, prepare
 
     prepare(args.address)
-    try:
-        from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
-        from td3_driver.fleet.evaluations import Where
-        from td3_driver.fleet.learner import FleetSpec
-        from td3_driver.fleet.ros_collector import RosCollectorSpec
-        from td3_driver.fleet.run import FleetOptions, run
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise ValueError(
-            "Ray is not installed: `make setup` does it; requirements-more.txt names its version"
-        ) from None
+    from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
+    from td3_driver.fleet.evaluations import Where
+    from td3_driver.fleet.learner import FleetSpec
+    from td3_driver.fleet.ros_collector import RosCollectorSpec
+    from td3_driver.fleet.run import FleetOptions, run
 
     check_run(args)
     configuration = load_configuration(args.preset, args.config)
@@ -227,7 +212,9 @@ def _collectors_config(configuration: Configuration, folder: Path) -> Path:
     import yaml
 
     settings = configuration.to_mapping()
-    settings["agent"]["updates_per_step"] = 1.0  # so often it is asked whether there is a block
+    agent = settings["agent"]
+    agent["updates_per_step"] = 1.0  # so often it is asked whether there is a block
+    agent["replay_capacity"] = min(agent["replay_capacity"], _NODE_ROWS)
     path = folder / "collectors.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path

@@ -66,14 +66,7 @@ def _run(args: argparse.Namespace, out: Path) -> tuple[list[dict[str, Any]], int
     from td3_driver.fleet.cluster import prepare
 
     prepare(args.address)
-    try:
-        from td3_driver.fleet.sweeps.sweep import ROWS, finished, read_sweep, run
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise ValueError(
-            "Ray is not installed: `make setup` does it; requirements-more.txt names its version"
-        ) from None
+    from td3_driver.fleet.sweeps.sweep import ROWS, finished, read_sweep, run
 
     sweep = read_sweep(args.file)
     code = run(sweep, out, args.address, args.at_once or os.cpu_count() or 1)

@@ -27,6 +27,7 @@ from td3_driver.arguments import (
     usage_error,
     world_parameters,
 )
+from td3_driver.ros.train.domains import LAST_DOMAIN
 
 if TYPE_CHECKING:
     from td3_driver.driving.view import ViewConfig
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from td3_driver.ros.train.carla import CarlaOptions
 
 DEFAULT_STEPS = 10_000
-LAST_DOMAIN = 232  # that UDP has ports for
 # The embedded world can wait longer than the bridge's second, so that a busy machine does not
 # decide what is learned.
 PATIENCE_S = 10.0

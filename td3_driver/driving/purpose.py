@@ -9,7 +9,8 @@ from enum import Enum
 class Purpose(Enum):
     """The purpose of a drive: no two share a generated road, or the start of a route.
 
-    See `world.roads.road_seed` for the roads, and `driving.routing.random_route` for the starts.
+    See `world.roads.generation.road_seed` for the roads, and `driving.routes.routing.random_route`
+    for the starts.
     """
 
     TRAINING = "training"

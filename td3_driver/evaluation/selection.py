@@ -45,6 +45,7 @@ from td3_driver.evaluation.evaluate import (
 from td3_driver.measures.drives import Drive, summary
 from td3_driver.measures.metrics import value_bias
 from td3_driver.online import evaluations
+from td3_driver.online.run_folder import TENSORBOARD
 from td3_driver.online.trained import Greedy, Trained, load
 from td3_driver.world.roads.generation import roads_of
 from td3_driver.world.simulation import WorldConfig
@@ -94,13 +95,11 @@ class Selection:
 
     def pending(self) -> list[Path]:
         """The checkpoints that are still to be evaluated, in the order of writing."""
-        found = []
-        for path in self._folder.glob("td3_*.pth"):
-            if _NAMED.fullmatch(path.name):
-                with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                    found.append((path.stat().st_mtime_ns, path))
-        new = (at for at in found if at[0] > self._since_ns and at[0] not in self._done_ns)
-        return [path for _, path in sorted(new)]
+        return [
+            path
+            for written_ns, path in evaluations.numbered(self._folder)
+            if written_ns > self._since_ns and written_ns not in self._done_ns
+        ]
 
     def evaluate(self, path: Path) -> dict[str, Any]:
         """Drive a checkpoint over the courses, and publish it as best.pth if it is the best.
@@ -197,11 +196,16 @@ class _Judged:
         }
 
 
-class _Plots:
-    """TensorBoard plots in a folder beside the learner's; if writing fails, only the plots end."""
+class Plots:
+    """TensorBoard plots beside the learner's; if writing fails, only the plots end.
+
+    Args:
+        folder: the run's.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._writer: SummaryWriter | None = SummaryWriter(str(folder))
+        plots = folder / TENSORBOARD / "evaluation"
+        self._writer: SummaryWriter | None = SummaryWriter(str(plots))
 
     def add(self, row: dict[str, Any]) -> None:
         """Plot the measures of one checkpoint at its step."""
@@ -236,7 +240,7 @@ def _over() -> bool:
     return bool(readable)
 
 
-def _watch(selection: Selection, plots: _Plots) -> None:
+def _watch(selection: Selection, plots: Plots) -> None:
     over = False
     while True:
         pending = selection.pending()
@@ -293,7 +297,7 @@ def _main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"evaluation: {error}")
     try:
-        _watch(selection, _Plots(args.folder / "tensorboard" / "evaluation"))
+        _watch(selection, Plots(args.folder))
     finally:
         selection.release()
 

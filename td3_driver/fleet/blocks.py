@@ -74,7 +74,8 @@ class Outgoing:
     def take(self) -> Block:
         """Return the rows since the last call, but for the newest, whose action is yet to come.
 
-        If some of them are overwritten already, none is returned: they count in `dropped`.
+        If they are over half of the capacity, none is returned, as they could be overwritten while
+        they are copied; they count in `dropped`.
         """
         first, end = self._taken, max(self._replay.rows_written - 1, self._taken)
         if self._replay.rows_written - first > self._replay.capacity // 2:

@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-_LAST_DOMAIN = 232  # that UDP has ports for
+from td3_driver.ros.train.domains import LAST_DOMAIN
+
 _STEPPING = ("lockstep", "realtime")
 
 
@@ -90,7 +91,7 @@ def _bridge(given: Any, where: str) -> Bridge:
     for name in ("role_name", "camera", "host", "town"):
         if not isinstance(given.get(name, ""), str):
             raise BridgesError(f"{where}: {name}: {given[name]!r} is no text")
-    _check_number(given, "domain", _LAST_DOMAIN, where)
+    _check_number(given, "domain", LAST_DOMAIN, where)
     _check_number({"port": Bridge.port, **given}, "port", 65535, where)
     if given.get("stepping", _STEPPING[0]) not in _STEPPING:
         raise BridgesError(

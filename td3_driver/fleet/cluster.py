@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from td3_driver.signals import ENDING
 
@@ -40,7 +41,14 @@ def prepare(address: str | None) -> None:
     Nothing is reported to anybody. Ray listens on the machine's own address whatever it is told:
     for a cluster of its own, a token is made that only this process and its children know. Whoever
     has none is turned away.
+
+    Raises:
+        ClusterError: Ray is not installed.
     """
+    if find_spec("ray") is None:
+        raise ClusterError(
+            "Ray is not installed: `make setup` does it; requirements-more.txt names its version"
+        )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray would kill a worker's children outright, and orphan theirs: keepers end both in order.
     os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")

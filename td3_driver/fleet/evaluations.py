@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from ray.exceptions import RayError
 
 from td3_driver.driving.purpose import Purpose
 from td3_driver.evaluation.evaluate import courses
-from td3_driver.evaluation.selection import EPISODES, ROUTE_LENGTH_M, Selection, in_words
+from td3_driver.evaluation.selection import EPISODES, ROUTE_LENGTH_M, Plots, Selection, in_words
 from td3_driver.fleet.failures import reason
 from td3_driver.fleet.progress import Progress
+from td3_driver.online.evaluations import LOWEST_PRIORITY, numbered
 from td3_driver.online.run_folder import RunFolder
 from td3_driver.world.roads.generation import roads_of
 from td3_driver.world.simulation import WorldConfig
-
-_LOWEST_PRIORITY = 19
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,7 @@ class Evaluations:
                 self._progress.log(f"evaluation: {ray.get(running)}")
             except RayError as error:
                 self._progress.log(f"evaluation: {path.name}: passed over ({reason(error)})")
-        pending = []
-        for path in self._run.path.glob("td3_*.pth"):
-            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                pending.append((path.stat().st_mtime_ns, path))
-        for written_ns, path in sorted(pending):
+        for written_ns, path in numbered(self._run.path):
             if written_ns > self._began_ns and written_ns not in self._seen_ns:
                 self._seen_ns.add(written_ns)
                 task: Any = ray.remote(_evaluate).options(max_retries=0)
@@ -84,7 +78,7 @@ class Evaluations:
 
 def _evaluate(folder: Path, path: Path, run: str, since_ns: int, where: Where) -> str:
     """Drive a checkpoint as `evaluation.selection` does; return a line about it."""
-    os.nice(_LOWEST_PRIORITY)
+    os.nice(LOWEST_PRIORITY)
     given = courses(
         roads_of(where.maps, where.world.seed, where.difficulty) if where.maps else None,
         EPISODES,
@@ -95,4 +89,6 @@ def _evaluate(folder: Path, path: Path, run: str, since_ns: int, where: Where) -
         world=where.world,
     )
     selection = Selection(folder, list(given), since_ns, resume=True, run=run)
-    return in_words(path, selection.evaluate(path))
+    row = selection.evaluate(path)
+    Plots(folder).add(row)
+    return in_words(path, row)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from td3_driver.agent.health import complaints
 from td3_driver.agent.policy import ActorPolicy
 from td3_driver.checkpoints.checkpoint import LATEST
 from td3_driver.configuration import Configuration
@@ -140,6 +141,7 @@ class FleetLearner:
         self._known: dict[int, _Known] = {}
         self._env_steps = self._episodes = self._updates = 0
         self._unsaved = self._failed = ""
+        self._unhealthy: dict[str, str] = {}
         self._lost: tuple[str, ...] = ()
         if self._replay.margin < _SMALLEST_MARGIN:
             raise ValueError(
@@ -239,6 +241,7 @@ class FleetLearner:
             known,
             self._unsaved,
             self._failed,
+            self._unhealthy,
             self._lost,
         )
 
@@ -336,6 +339,7 @@ class FleetLearner:
         match event:
             case Trained():
                 self._updates = event.total_it
+                self._unhealthy = complaints(event.losses)
                 if event.halted:
                     raise RuntimeError(f"{event.discarded} updates were not finite")
             case Saved():

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from td3_driver.fleet.blocks import Block
@@ -80,6 +81,7 @@ class Status:
         collectors: by number.
         unsaved: why the last save failed; empty: it did not.
         failed: why the learner learns no more; empty: it does.
+        unhealthy: measures of the newest update that are out of their range, with advice.
         resumed: what of a resumed run was lost, and which of its settings no longer apply.
     """
 
@@ -91,4 +93,5 @@ class Status:
     collectors: dict[int, CollectorStatus]
     unsaved: str = ""
     failed: str = ""
+    unhealthy: Mapping[str, str] = field(default_factory=dict)
     resumed: tuple[str, ...] = ()

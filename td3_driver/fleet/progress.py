@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from td3_driver.console import BAR
 from td3_driver.fleet.messages import Status
 
 TABLE_EVERY_S = 10.0
-BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from td3_driver.fleet.messages import Status
 from td3_driver.fleet.progress import Progress
 from td3_driver.fleet.ros_collector import RosCollectorSpec
 from td3_driver.learner.surroundings import UnfitError
+from td3_driver.online.evaluations import LAST_EVALUATION_S
 from td3_driver.online.run_folder import LOG, RunFolder
 
 LOOK_EVERY_S = 0.5
@@ -43,7 +44,6 @@ BEGIN_WITHIN_S = 600.0  # room for the learner, and a large replay to be read
 NO_ROOM_S = 20.0  # then the user is told what is waited for
 FINISH_S, HURRIED_S = 180.0, 30.0
 KILLED_S = 5.0
-LAST_EVALUATION_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class Fleet:
         self._status: Status | None = None
         self._learner_begun_s = 0.0
         self._unsaved = ""
+        self._unhealthy: Set[str] = set()
 
     @property
     def over(self) -> bool:
@@ -189,6 +190,10 @@ class Fleet:
         if self._status.unsaved != self._unsaved:
             self._unsaved = self._status.unsaved
             self._progress.log(f"not saved: {self._unsaved}" if self._unsaved else "saved again")
+        unhealthy = self._status.unhealthy
+        for name in unhealthy.keys() - self._unhealthy:
+            self._progress.log(f"learning: {unhealthy[name]}")
+        self._unhealthy = unhealthy.keys()
         for member in self._members:
             member.look(self._status, self._learner_begun_s, self.over)
         self._evaluations.look()

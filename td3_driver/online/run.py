@@ -112,7 +112,6 @@ class Run:
         noise = Exploration(agent, spaces.action_dim, config.seed + 1) if learning else None
         actor = OnlineActor(policy, noise)
         store = self.replay if learning else None
-        driving, seed = config.configuration.driving, config.seed + 2
         routes: RouteSource | None = config.routes
         if routes is None and not learning:
             routes = RandomRoutes(driving.episode.route_length_m, Purpose.EVALUATION)
@@ -120,7 +119,7 @@ class Run:
             driving,
             actor,
             store,
-            seed,
+            config.seed + 2,
             routes=routes,
             judged_by=config.judged_by,
             make_judge=config.make_judge,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,9 @@ class Session:
         self._weights_version = -1
         self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
-        self._debt = UpdateDebt(agent, replay, math.inf if config.lockstep else REALTIME_DEBT)
+        # A fleet's learner gets every step, and knows itself when learning starts.
+        owing = agent if config.saves else replace(agent, learning_starts=0)
+        self._debt = UpdateDebt(owing, replay, math.inf if config.lockstep else REALTIME_DEBT)
 
     @property
     def finished(self) -> bool:
@@ -169,7 +171,7 @@ class Session:
         They are made while the world goes on to the next frame: in lock-step, whatever the
         machine's load, a command comes from the weights after the updates of the frame before.
         """
-        redriving = self._driver.redriving  # a restored debt is of the episode's last frame
+        redriving = self._driver.redriving  # a restored debt falls due with the last frame of it
         command = self._driver.decide()
         if self.learning and self.updating and not redriving:
             self._ask_for_updates()
@@ -292,7 +294,8 @@ class Session:
         }
 
     def _log_episode(self, ended: EpisodeSummary) -> None:
-        executed = zip(ACTION_LAYOUT, self._replay.newest_actions(ended.steps).T, strict=True)
+        newest = self._replay.newest_actions(self._replay.episode_steps)
+        executed = zip(ACTION_LAYOUT, newest.T, strict=True)
         histograms = {f"action/{name}": values for name, values in executed if values.size}
         self._learner.log(Log(self.env_steps, episode_scalars(ended), histograms))
 

@@ -26,7 +26,7 @@ from td3_driver.replay.shared_memory import ArrayType, SharedBlock, fence, packe
 
 _HAS_ACTION = 1  # a transition leads from this row to the next
 _TERMINATED = 2  # and there the episode ended for good, with nothing to bootstrap from
-_INTERVENTION = 4  # a human drove
+_SHOWN = 4  # a human or a demonstrator drove
 _LARGEST_MARGIN = 1024
 _DRAWS = 16
 
@@ -125,7 +125,7 @@ class Replay:
     @property
     def has_shown(self) -> bool:
         """Whether any transition there is marked as shown."""
-        return bool(np.any(self._flags[: len(self)] & _INTERVENTION))
+        return bool(np.any(self._flags[: len(self)] & _SHOWN))
 
     @property
     def margin(self) -> int:
@@ -135,6 +135,11 @@ class Replay:
     def __len__(self) -> int:
         """The number of rows in the buffer."""
         return min(self.rows_written, self.capacity)
+
+    @property
+    def episode_steps(self) -> int:
+        """Steps of the newest episode that are stored; those that waited at a light are not."""
+        return int(self._ages[(self.rows_written - 1) % self.capacity])
 
     @property
     def frames(self) -> npt.NDArray[np.uint8] | None:
@@ -196,7 +201,7 @@ class Replay:
         slot = (self.rows_written - 1) % self.capacity
         self._actions[slot] = action
         self._rewards[slot] = reward
-        flags = _TERMINATED * terminated | _INTERVENTION * intervention
+        flags = _TERMINATED * terminated | _SHOWN * intervention
         self._flags[slot] = _HAS_ACTION | flags
         self._counters[1] += 1
         self._append(next_frame, next_vector, self._next_age)
@@ -333,7 +338,7 @@ class Replay:
             bootstrap=np.where(terminated, 0.0, discount**taken).astype(np.float32),
             next_images=next_images,
             next_vectors=self._vectors[after],
-            shown=(self._flags[start] & _INTERVENTION != 0).astype(np.float32),
+            shown=(self._flags[start] & _SHOWN != 0).astype(np.float32),
         )
 
     def _images(

@@ -13,7 +13,7 @@ from small_agent import ACTION, IMAGE, SMALL, VECTOR, fill, random_batch
 
 from td3_driver.agent import TD3Agent
 from td3_driver.agent.actor_critic import ActorCritic
-from td3_driver.agent.demonstrations import Demonstrations
+from td3_driver.agent.demonstrations import Demonstrations, imitation_loss
 from td3_driver.agent.networks import joined_state
 from td3_driver.agent.sac import SACAgent
 from td3_driver.replay.batch import Batch
@@ -76,7 +76,8 @@ def test_only_better_demonstrated_actions_pull() -> None:
         better = shown[:, 0] * bias > 0.0
         assert 0 < int(better.sum()) < SHOWN
         wanted = (shown.square().mean(dim=1) * better).sum() / SIZE
-        assert agent._unlike(action, data, state) == pytest.approx(float(wanted), rel=1e-5)
+        found = imitation_loss(action, data, agent.critic, state, advised=False)
+        assert found == pytest.approx(float(wanted), rel=1e-5)
 
 
 @AGENTS
@@ -92,7 +93,8 @@ def test_all_advice_pulls_and_what_was_shown_counts_instead(
     wanted = torch.cat((advice, shown))
     assert not torch.equal(wanted, data.actions)
     expected = float((wanted - 0.25).square().mean())
-    assert agent._unlike(action, data, state) == pytest.approx(expected, rel=1e-5)
+    found = imitation_loss(action, data, agent.critic, state, advised=True)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_says_which_transitions_are_shown() -> None:

@@ -192,6 +192,18 @@ def test_without_images() -> None:
         replay.begin(np.zeros((2, 2), np.uint8), np.zeros(3))
 
 
+def test_the_newest_episode_alone_is_counted() -> None:
+    replay = Replay(16, None, 3, 2)
+    vector = np.zeros(3, np.float32)
+    for steps in (5, 3, 20):  # the last is longer than the buffer
+        replay.begin(None, vector)
+        for step in range(steps):
+            assert replay.episode_steps == step
+            replay.add(np.full(2, step / 100, np.float32), 0.0, None, vector, False, False)
+        newest = replay.newest_actions(replay.episode_steps)
+        assert newest[:, 0].tolist() == pytest.approx([i / 100 for i in range(steps)][-15:])
+
+
 def test_wrong_input_changes_nothing() -> None:
     replay = Replay(64, (STACK, 2, 2), 1, 1)
     good, vector = frame(0), np.zeros(1)

@@ -352,7 +352,7 @@ def test_killed_itself_it_leaves_no_process(folder: Path) -> None:
         (["--world", "ros"], "--world ros: needs --bridges"),
         (["--bridges", "b.yaml"], "--bridges b.yaml: needs --world ros"),
         (["--world", "ros", "--bridges", "small.yaml"], "expected bridges: and a list of them"),
-        (["--utd", "much"], "--utd: much: expected a number from 0 on"),
+        (["--utd", "much"], "--utd: 'much' is not a number of at least 0"),
         (["--preset", "end_to_end", "--prefill", "small.yaml"], "prefill small.yaml"),
     ],
 )

@@ -91,7 +91,10 @@ def test_results_of_other_settings_do_not_count(tmp_path: Path) -> None:
     (tmp_path / ROWS).write_text(json.dumps(row) + "\n")
     assert sweeps.finished(tmp_path / ROWS, Sweep()) == [row]
     other = {"as it is": {"agent": {"batch_size": 33}}}
-    for changed in (Sweep(steps=2000), Sweep(traffic=3), Sweep(overlays=other), Sweep(blind=True)):
+    changes = (
+        Sweep(steps=2000), Sweep(traffic=3), Sweep(overlays=other), Sweep(vector_only=True)
+    )
+    for changed in changes:
         assert sweeps.finished(tmp_path / ROWS, changed) == []
     same = {"as it is": {"agent": {"batch_size": 32}}}  # which it is anyway
     assert sweeps.finished(tmp_path / ROWS, Sweep(overlays=same)) == [row]
@@ -107,7 +110,7 @@ def test_results_of_other_settings_do_not_count(tmp_path: Path) -> None:
         ("seeds: 3", "seeds: 3 is not a list"),
         ("seeds: [a]", "seeds: ['a'] is not a list"),
         ("seeds: []", "no trial: seeds, presets and overlays need one entry each"),
-        ("blind: 1", "blind: 1 is not true or false"),
+        ("vector_only: 1", "vector_only: 1 is not true or false"),
         ("overlays: [a]", "overlays: ['a'] is not names, each with settings"),
         ("presets: [nobody]", "nobody: preset 'nobody': no such preset"),
         ("overlays: {odd: {agent: {batch: 3}}}", "batch: 3 is set, but there is no such agent"),

@@ -241,6 +241,15 @@ def test_updates_are_asked_for_with_the_command_of_their_frame(begin: Begin) -> 
     assert made[-1] == made[0] + 1
 
 
+def test_a_fleets_learner_gets_every_step(begin: Begin) -> None:
+    """It knows itself when learning starts: a world alone may never have driven that far."""
+    waits = replace(SMALL, learning_starts=400, updates_per_step=1.0)
+    driving = begin(saves=False, configuration=Configuration(waits, DEFAULT.driving))
+    driving.steps(8)
+    driving.settle()
+    assert driving.learner.total_it >= 7
+
+
 def test_latest_is_renewed_between_checkpoints(begin: Begin, tmp_path: Path) -> None:
     driving = begin()
     driving.session.updating = False

@@ -58,10 +58,6 @@ class Regulations:
             self._limits_mps.append(self._limits_mps[-1] if told is None else told)
         self._s_m = route.distances_m
 
-    def next_stop_line(self, s_m: float) -> StopLine | None:
-        """Return the first stop line at a distance along the route or beyond it, m."""
-        return next((line for line in self.stop_lines if line.s_m >= s_m), None)
-
     def speed_limit_mps(self, s_m: float) -> float:
         """Return the speed limit at a distance along the route, m/s; inf if the map has none."""
         at = int(np.searchsorted(self._s_m, s_m, side="right")) - 1

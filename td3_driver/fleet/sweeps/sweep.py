@@ -12,7 +12,7 @@
     map: [Town01.xodr]             # to learn on; without it generated roads
     judge_map: [Town02.xodr]       # to be judged on; likewise
     prefill: drives.replay         # on a cluster, paths that all its nodes share
-    blind: false
+    vector_only: false
     traffic: 0
 """
 
@@ -62,7 +62,7 @@ class Sweep:
     map: tuple[str, ...] = ()
     judge_map: tuple[str, ...] = ()
     prefill: str = ""
-    blind: bool = False
+    vector_only: bool = False
     traffic: int = 0
 
     def trials(self) -> list[Trial]:
@@ -79,7 +79,7 @@ class Sweep:
                 maps=self.map,
                 judge_maps=self.judge_map,
                 prefill=Path(self.prefill) if self.prefill else None,
-                blind=self.blind,
+                vector_only=self.vector_only,
                 surroundings={"traffic": self.traffic},
             )
             for seed in self.seeds  # so that all have one seed before any has two

@@ -56,7 +56,7 @@ class Trial:
         maps: OpenDRIVE files and difficulties to learn on, side by side; empty: generated roads.
         judge_maps: OpenDRIVE files to evaluate on; empty: generated roads that nobody learns on.
         prefill: demonstrations to learn from too, or None.
-        blind: learn from the vector alone.
+        vector_only: learn from the vector alone.
         surroundings: of `WorldConfig`, to learn and to be judged with.
         appearance: the light while learning; the judge has the plain one.
     """
@@ -71,7 +71,7 @@ class Trial:
     maps: tuple[str, ...] = ()
     judge_maps: tuple[str, ...] = ()
     prefill: Path | None = None
-    blind: bool = False
+    vector_only: bool = False
     surroundings: Mapping[str, Any] = field(default_factory=dict)
     appearance: str = "mixed"
 
@@ -97,7 +97,7 @@ class Trial:
             roads,
             self.seed,
             world.through(view),
-            blind=self.blind,
+            vector_only=self.vector_only,
             shown=self.prefill,
         )
         for agent in learning:
@@ -135,7 +135,7 @@ class _Learning:
         return act(self._agent, state, noise)
 
 
-class _Blind:
+class _VectorOnly:
     """Records the vector alone."""
 
     def __init__(self, replay: Replay) -> None:
@@ -165,10 +165,10 @@ def learn(
     seed: int,
     world: WorldConfig,
     *,
-    blind: bool = False,
+    vector_only: bool = False,
     shown: Path | None = None,
 ) -> Iterator[ActorCritic]:
-    """Learn for ever, `blind` from the vector alone; gives the agent after every step.
+    """Learn for ever, with `vector_only` without images; gives the agent after every step.
 
     Half of each batch are the demonstrations of the file `shown`.
 
@@ -178,11 +178,12 @@ def learn(
     config = configuration.agent
     spaces = configuration.driving.spaces
     stack, stored_dim, action_dim = spaces.row
-    state_dim = spaces.vector_dim + (0 if blind else config.cnn_features)
-    agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=not blind, seed=seed)
-    shape = None if blind else stack
+    state_dim = spaces.vector_dim + (0 if vector_only else config.cnn_features)
+    images = not vector_only
+    agent = algorithm.create(config, state_dim, action_dim, use_dict_buffer=images, seed=seed)
+    shape = None if vector_only else stack
     replay = Replay(config.replay_capacity, shape, stored_dim, action_dim)
-    store = _Blind(replay) if blind else replay
+    store = _VectorOnly(replay) if vector_only else replay
     demonstrations = None
     if shown is not None:
         kept = replay_file.load(shown, *spaces.row, of_experience(configuration.driving))

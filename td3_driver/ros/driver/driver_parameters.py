@@ -116,7 +116,8 @@ class DriverParameters:
     resume: str = parameter("", "Checkpoint to go on from; empty: begin anew.", path=True)
     prefill: str = parameter(
         "",
-        "Replay file of demonstrations (td3_driver prefill) to learn from too; empty: none.",
+        "Replay file of demonstrations (td3_driver prefill, demonstrate) to learn from too; "
+        "empty: none.",
         path=True,
     )
     prefill_share: float = parameter(

@@ -14,6 +14,7 @@ from typing import IO
 
 # Ports of higher domains are also handed out to clients.
 DOMAINS = range(1, 102)
+LAST_DOMAIN = 232  # that UDP has ports for
 # RTPS 2.5, 9.6.2.3: a domain's base port, and the offset of its first participant's discovery.
 _PORT_BASE, _DOMAIN_GAIN, _DISCOVERY_OFFSET = 7400, 250, 10
 

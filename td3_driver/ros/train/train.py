@@ -24,7 +24,9 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from td3_driver import signals
+from td3_driver.console import BAR
 from td3_driver.online import evaluations
+from td3_driver.online.evaluations import LAST_EVALUATION_S, LOWEST_PRIORITY
 from td3_driver.online.run_folder import LOG, TENSORBOARD, RunFolder
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.train.carla import CarlaOptions, CarlaWorld
@@ -36,12 +38,9 @@ WORLD_STOP_S = 3.0
 RECORDER_START_S = 30.0
 RECORDER_STOP_S = 20.0
 EVALUATOR_STOP_S = 2.0
-LAST_EVALUATION_S = 180.0
-LOWEST_PRIORITY = 19
 RECENT_EPISODES = 10
 LOG_PERIOD_S = 10.0
 LAST_MESSAGES = 10
-BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 @dataclass(frozen=True)
