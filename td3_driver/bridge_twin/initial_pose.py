@@ -6,10 +6,10 @@ from __future__ import annotations
 from geometry_msgs.msg import Pose, PoseWithCovarianceStamped
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.publisher import PublisherEventCallbacks
 from rclpy.subscription import SubscriptionEventCallbacks
 
 from td3_driver.ros import names
+from td3_driver.ros.wires import NO_EVENTS
 
 NODE = "set_initial_pose"
 ABOVE_M = 2.0  # it lets the car fall from there
@@ -39,7 +39,7 @@ class SetInitialPose(Node):
             Pose,
             topics.set_transform,
             names.VOLATILE_10,
-            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+            event_callbacks=NO_EVENTS,
         )
         self.create_subscription(
             PoseWithCovarianceStamped,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from carla_msgs.msg import CarlaStatus
 from rclpy.node import Node
-from rclpy.publisher import Publisher, PublisherEventCallbacks
+from rclpy.publisher import Publisher
 
 from td3_driver.bridge_twin.messages import TickMessages
 from td3_driver.bridge_twin.objects_file import Car
@@ -17,11 +17,9 @@ from td3_driver.driving.messages.topics import Topic, topic_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros import names
 from td3_driver.ros.conversions import MESSAGES, class_of
+from td3_driver.ros.wires import NO_EVENTS
 from td3_driver.world.simulation import Tick, WorldConfig
 
-# By default each publisher brings two event handlers that every wait for a command goes through,
-# a tenth of a step in all; of a quality of service that does not match, the subscriber warns.
-_NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 # Made only while somebody listens.
 _COSTLY = {topics.TYPES["objects"], topics.TYPES["tf"]}
 # CARLA has counted frames since it was started, while its time begins with each town, so that a
@@ -81,5 +79,5 @@ def _publisher(node: Node, topic: Topic) -> Publisher:
     deep = names.VOLATILE_600 if topic.name == topics.TF else names.VOLATILE_200
     quality = names.LATCHED_10 if topic.latched else deep
     return node.create_publisher(
-        class_of(topic.type), topic.name, quality, event_callbacks=_NO_EVENTS
+        class_of(topic.type), topic.name, quality, event_callbacks=NO_EVENTS
     )

@@ -32,7 +32,7 @@ LATEST = "latest.pth"
 BEST = "best.pth"
 REPLAY_SUFFIX = ".replay"
 _PLAIN = (str, bool, int, float, type(None))
-_NAMED = re.compile(r"td3_(\d+)\.pth")
+NUMBERED = re.compile(r"td3_(\d+)\.pth")
 _NAMED_REPLAY = re.compile(r"td3_\d+\.replay")
 _FIRST_WITH_HASH = 2  # format_version
 
@@ -243,7 +243,7 @@ def _numbered(folder: Path) -> list[tuple[int, int, Path]]:
     """Every `td3_<step>.pth` with its time of writing, in ns, and its step."""
     found = []
     for path in folder.glob("td3_*.pth"):
-        named = _NAMED.fullmatch(path.name)
+        named = NUMBERED.fullmatch(path.name)
         if named:
             with contextlib.suppress(OSError):  # deleted since it was listed, or a link to itself
                 found.append((path.stat().st_mtime_ns, int(named[1]), path))

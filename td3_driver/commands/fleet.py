@@ -32,7 +32,9 @@ DEFAULT_WORLDS = 2
 # A collector waits for the learner where that is behind; its bridge has to bear it.
 ANSWER_WITHIN_S, LEARNER_TIMEOUT_S = 0.8, 60.0
 STARTUP_TIMEOUT_S, WORLD_TIMEOUT_S = 120.0, 30.0
-_NODE_ROWS = 8192  # of a node's replay: what it drives is sent on, and learned elsewhere
+# Of a node's replay, which is learned from elsewhere: half of it lasts 400 s at 20 Hz while the
+# learner is away.
+_NODE_ROWS = 16_384
 
 
 def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import re
 import select
 import sys
 import threading
@@ -53,7 +52,6 @@ from td3_driver.world.simulation import WorldConfig
 EPISODES = 8  # four once hid a kind of turn that the policy always failed
 ROUTE_LENGTH_M = 300.0
 LOOK_EVERY_S = 0.5
-_NAMED = re.compile(r"td3_(\d+)\.pth")
 _LOGGED = (
     "score", "success_rate", "route_completion", "driving_score", "collisions_per_km",
     "lateral_rmse_m", "mean_speed_mps", "mean_abs_steer_change", "never_started", "q_mean",
@@ -204,8 +202,11 @@ class Plots:
     """
 
     def __init__(self, folder: Path) -> None:
-        plots = folder / TENSORBOARD / "evaluation"
-        self._writer: SummaryWriter | None = SummaryWriter(str(plots))
+        self._writer: SummaryWriter | None = None
+        try:
+            self._writer = SummaryWriter(str(folder / TENSORBOARD / "evaluation"))
+        except OSError as error:
+            self._fail(error)
 
     def add(self, row: dict[str, Any]) -> None:
         """Plot the measures of one checkpoint at its step."""
@@ -217,8 +218,16 @@ class Plots:
                     self._writer.add_scalar(f"evaluation/{name}", row[name], row["env_steps"])
             self._writer.flush()
         except OSError as error:
-            _say(f"TensorBoard: cannot write ({error}); the evaluation logs no more")
-            self._writer = None
+            self._fail(error)
+
+    def close(self) -> None:
+        """End the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _fail(self, error: OSError) -> None:
+        _say(f"TensorBoard: cannot write ({error}); the evaluation logs no more")
+        self._writer = None
 
 
 def _say(line: str) -> None:

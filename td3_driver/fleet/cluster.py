@@ -36,7 +36,7 @@ class ClusterError(ValueError):
 
 
 def prepare(address: str | None) -> None:
-    """Set Ray's switches, which it reads when it is imported: call this before.
+    """Set Ray's switches, which it reads when it is imported: call this before; look for Ray.
 
     Nothing is reported to anybody. Ray listens on the machine's own address whatever it is told:
     for a cluster of its own, a token is made that only this process and its children know. Whoever

@@ -90,5 +90,7 @@ def _evaluate(folder: Path, path: Path, run: str, since_ns: int, where: Where) -
     )
     selection = Selection(folder, list(given), since_ns, resume=True, run=run)
     row = selection.evaluate(path)
-    Plots(folder).add(row)
+    plots = Plots(folder)
+    plots.add(row)
+    plots.close()
     return in_words(path, row)

@@ -141,7 +141,7 @@ class FleetLearner:
         self._known: dict[int, _Known] = {}
         self._env_steps = self._episodes = self._updates = 0
         self._unsaved = self._failed = ""
-        self._unhealthy: dict[str, str] = {}
+        self._measures: dict[str, float] = {}  # the newest of each
         self._lost: tuple[str, ...] = ()
         if self._replay.margin < _SMALLEST_MARGIN:
             raise ValueError(
@@ -241,7 +241,7 @@ class FleetLearner:
             known,
             self._unsaved,
             self._failed,
-            self._unhealthy,
+            complaints(self._measures),
             self._lost,
         )
 
@@ -339,7 +339,7 @@ class FleetLearner:
         match event:
             case Trained():
                 self._updates = event.total_it
-                self._unhealthy = complaints(event.losses)
+                self._measures |= event.losses
                 if event.halted:
                     raise RuntimeError(f"{event.discarded} updates were not finite")
             case Saved():

@@ -81,7 +81,7 @@ class Status:
         collectors: by number.
         unsaved: why the last save failed; empty: it did not.
         failed: why the learner learns no more; empty: it does.
-        unhealthy: measures of the newest update that are out of their range, with advice.
+        unhealthy: advice for each measure of the newest updates that is out of its range.
         resumed: what of a resumed run was lost, and which of its settings no longer apply.
     """
 

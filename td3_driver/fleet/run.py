@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +143,7 @@ class Fleet:
         self._status: Status | None = None
         self._learner_begun_s = 0.0
         self._unsaved = ""
-        self._unhealthy: Set[str] = set()
+        self._complained: set[str] = set()  # once of each measure
 
     @property
     def over(self) -> bool:
@@ -190,10 +190,10 @@ class Fleet:
         if self._status.unsaved != self._unsaved:
             self._unsaved = self._status.unsaved
             self._progress.log(f"not saved: {self._unsaved}" if self._unsaved else "saved again")
-        unhealthy = self._status.unhealthy
-        for name in unhealthy.keys() - self._unhealthy:
-            self._progress.log(f"learning: {unhealthy[name]}")
-        self._unhealthy = unhealthy.keys()
+        for name, complaint in self._status.unhealthy.items():
+            if name not in self._complained:
+                self._complained.add(name)
+                self._progress.log(f"learning: {complaint}")
         for member in self._members:
             member.look(self._status, self._learner_begun_s, self.over)
         self._evaluations.look()

@@ -6,17 +6,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from td3_driver.checkpoints.checkpoint import NUMBERED
 from td3_driver.checkpoints.durable_file import sync_folder
 
 FILE = "evaluations.jsonl"
 LAST_EVALUATION_S = 180.0  # how long a run that is over waits for the last one
 LOWEST_PRIORITY = 19  # of processes that evaluate beside a run, as of nice(1)
-_NAMED = re.compile(r"td3_(\d+)\.pth")
 _NEEDED = {"run", "score", "driving_score", "written_ns"}
 
 
@@ -24,7 +23,7 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
     """The checkpoints td3_<step>.pth in a folder with their times, ns, in the order of writing."""
     found = []
     for path in folder.glob("td3_*.pth"):
-        if _NAMED.fullmatch(path.name):
+        if NUMBERED.fullmatch(path.name):
             with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
                 found.append((path.stat().st_mtime_ns, path))
     return sorted(found)

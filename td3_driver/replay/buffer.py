@@ -138,7 +138,7 @@ class Replay:
 
     @property
     def episode_steps(self) -> int:
-        """Steps of the newest episode that are stored; those that waited at a light are not."""
+        """Steps stored since `begin` was called last; those that waited at a light are not."""
         return int(self._ages[(self.rows_written - 1) % self.capacity])
 
     @property

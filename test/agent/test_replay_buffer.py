@@ -194,6 +194,7 @@ def test_without_images() -> None:
 
 def test_the_newest_episode_alone_is_counted() -> None:
     replay = Replay(16, None, 3, 2)
+    assert replay.episode_steps == 0
     vector = np.zeros(3, np.float32)
     for steps in (5, 3, 20):  # the last is longer than the buffer
         replay.begin(None, vector)

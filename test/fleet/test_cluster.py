@@ -12,13 +12,19 @@ from pathlib import Path
 import pytest
 import ray
 
-from td3_driver.fleet.cluster import ClusterError, cluster
+from td3_driver.fleet.cluster import ClusterError, cluster, prepare
 
 STRANGER = """
 import sys, ray
 ray.init(sys.argv[1], logging_level="ERROR")
 print("let in")
 """
+
+
+def test_without_ray_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterError, match="make setup"):
+        prepare(None)
 
 
 def _pid() -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from td3_driver.agent import health
 from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.fleet.collector import Collector, CollectorSpec, noise_scales
@@ -170,6 +171,16 @@ def test_a_failure_is_told_to_whoever_delivers(
     with pytest.raises(RuntimeError, match="OSError: the disk burns"):
         learner.offer(0, collector.drive(32))
     assert learner.status().failed == "OSError: the disk burns"
+
+
+def test_what_leaves_its_healthy_range_is_told(
+    learner: FleetLearner, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive(learner, collector, 96)
+    assert learner.status().unhealthy == {}
+    # Of the actor, which learns in every second update only.
+    monkeypatch.setattr(health, "RANGES", {"actor_loss": health.Range(1e6, 1e7, "go on")})
+    assert [*learner.status().unhealthy] == ["actor_loss"]
 
 
 def test_collectors_drive_differently_and_each_as_before(configuration: Configuration) -> None:
