@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import queue
 from typing import Any
 
 import carla
@@ -177,8 +176,6 @@ def spectator(client: Any) -> None:
         assert near(image.transform.location, place.location)
         sky = int(carla.CityObjectLabel.Sky)
         assert sky not in set(bytes(image.raw_data)[2::4])
-        back = queue.Queue[Any]()
-        camera.listen(back.put)  # a second time, as several parts of a program do
         camera.stop()
 
 
