@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# All that docs/benchmarks.md wants measured on a GPU, one after the other, about half an hour.
+# All that docs/benchmarks.md wants measured on a GPU, one after the other. Not run on one yet.
 # Before: `make setup`, then PyTorch for the card in .venv. `DEVICE=cpu STEPS=400 bench/gpu.sh` only
 # tries it out.
 set -euo pipefail
