@@ -19,8 +19,8 @@ from rclpy.qos import (
 )
 from rclpy.subscription import Subscription, SubscriptionEventCallbacks
 
-# rclpy goes through the events of every endpoint in each wait, some five times a frame; of
-# publishers that do not fit their subscribers warn, too.
+# rclpy goes through the events of every endpoint in each wait, some five times a frame. A
+# publisher needs none: where the two do not fit, its subscriber warns.
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 # By default DDS drops requests when ten wait, and their callers never get an answer.
 _SERVICE = QoSProfile(depth=200)
