@@ -22,6 +22,7 @@ from bench.report import Section
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.ros.train.domains import this_machine_only
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 TOWN = Path(__file__).resolve().parents[2] / "shared/maps/Town01.xodr"
@@ -39,8 +40,7 @@ _WORLDS: dict[str, dict[str, object]] = {
     "160x120, 20 vehicles, 10 pedestrians, scenery, random looks": {**_FULL, "pedestrians": 10},
     "800x600, 20 vehicles, scenery, random looks": {
         **_FULL,
-        "image_width": 800,
-        "image_height": 600,
+        "cameras": (CameraConfig(width_px=800, height_px=600),),
     },
 }
 

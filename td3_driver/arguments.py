@@ -157,6 +157,7 @@ def add_run(parser: argparse.ArgumentParser, *, steps: int, save_freq: int) -> N
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add(
         "--preset",
+        type=preset,
         default="default",
         metavar="NAME",
         help="networks, learning and reward: a file of config/presets",
@@ -254,6 +255,15 @@ def surroundings(args: argparse.Namespace) -> dict[str, Any]:
         "lights": args.lights,
         "appearance": args.appearance or APPEARANCES[0],
     }
+
+
+def preset(text: str) -> str:
+    """Parse the name of a preset that comes with the package."""
+    from td3_driver.share import preset_names  # not for every command that parses something
+
+    if text not in preset_names():
+        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(preset_names())}")
+    return text
 
 
 def positive(text: str) -> int:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from td3_driver import signals
+from td3_driver.checkpoints.checkpoint import CheckpointError
 from td3_driver.commands import (
     benchmark,
     checkpoint,
@@ -47,7 +48,7 @@ def _execute() -> int:
         name += f" {args.command}"
         execute: Callable[[argparse.Namespace], int] = args.execute
         code = execute(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CheckpointError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         code = 1
     except signals.Interrupted:

@@ -124,6 +124,18 @@ def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
+# Than the format of checkpoints.
+_NEWER = (
+    "algorithm",
+    "privileged",
+    "advised",
+    "imitation_weight",
+    "precision",
+    "critic_atoms",
+    "critic_range",
+)
+
+
 @dataclass(frozen=True)
 class AgentConfig:
     """Settings of algorithm, networks and learning; defaults are the origin system's numbers.
@@ -202,7 +214,7 @@ class AgentConfig:
 
     # Experience.
     replay_capacity: int = _integer(100_000, 16)  # rows, one frame each
-    learning_starts: int = _integer(1000, 0)  # environment steps
+    learning_starts: int = _integer(1000, 0)  # transitions, from which on there are updates
     updates_per_step: float = _number(1.0, 0.0)
 
     # Exploration; sigma is a fraction of max_action, for SAC of the policy's standard deviation.
@@ -259,7 +271,7 @@ class AgentConfig:
         know it can read the files.
         """
         settings = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
-        for name in ("algorithm", "privileged", "precision", "critic_atoms", "critic_range"):
+        for name in _NEWER:
             if settings[name] == _plain(getattr(AgentConfig, name)):
                 del settings[name]
         return settings

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 
 from td3_driver.bags.cameras import road_ahead
 from td3_driver.bags.reading import Bag, BagError
+from td3_driver.driving.messages.topics import role_in
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,9 @@ def _given(bag: Bag, part: _Part, name: str) -> str:
 def _candidates(bag: Bag, part: _Part, beside: str | None) -> list[str]:
     """The topics of a part's types that may belong to the same car as the topic `beside`."""
     names = _of_type(bag, part)
-    car = _car(beside) if beside is not None else None
+    car = role_in(beside) if beside is not None else None
     if car is not None:
-        names = [name for name in names if _car(name) in (car, None)]
+        names = [name for name in names if role_in(name) in (car, None)]
     names = [name for name in names if bag.topics[name].count] or names
     names = [name for name in names if not bag.why_unreadable(name)] or names
     if beside is not None and len(names) > 1:
@@ -221,12 +222,6 @@ def _named(part: _Part, names: Sequence[str]) -> list[str]:
 
 def _of_type(bag: Bag, part: _Part) -> list[str]:
     return [topic.name for topic in bag.topics.values() if topic.type in part.types]
-
-
-def _car(topic: str) -> str | None:
-    """The role name in a topic of the bridge; None for a sensor that is on no car."""
-    match = re.match(r"/carla/(?!traffic_lights/)([^/]+)/(?!image)", topic)
-    return match[1] if match else None
 
 
 def _shared(one: str, other: str) -> int:

@@ -112,8 +112,8 @@ class TickMessages:
         message, transform = new_transform(self._messages, header, f"{self._role}/{sensor.id}")
         at, translation, rotation = sensor.mounting, transform.translation, transform.rotation
         translation.x, translation.y, translation.z = at.x, at.y, at.z
-        turned = _turned(at, optical=sensor.type == CAMERA)
-        rotation.x, rotation.y, rotation.z, rotation.w = turned
+        quaternion = turned(at, optical=sensor.type == CAMERA)
+        rotation.x, rotation.y, rotation.z, rotation.w = quaternion
         return message
 
     def speedometer(self, tick: Tick) -> Any:
@@ -246,16 +246,16 @@ class TickMessages:
 
 
 @functools.cache
-def _turned(at: Mounting, *, optical: bool) -> _Quaternion:
+def turned(at: Mounting, *, optical: bool) -> _Quaternion:
     """The rotation of a sensor's frame in the car's frame; of the optical frame if `optical`."""
     roll, pitch, yaw = (math.radians(angle) / 2.0 for angle in (at.roll, at.pitch, at.yaw))
-    turned = (0.0, 0.0, math.sin(yaw), math.cos(yaw))
+    found = (0.0, 0.0, math.sin(yaw), math.cos(yaw))
     for then in (
         (0.0, math.sin(pitch), 0.0, math.cos(pitch)),
         (math.sin(roll), 0.0, 0.0, math.cos(roll)),
     ):
-        turned = _product(turned, then)
-    return _product(turned, _OPTICAL) if optical else turned
+        found = _product(found, then)
+    return _product(found, _OPTICAL) if optical else found
 
 
 def _product(a: _Quaternion, b: _Quaternion) -> _Quaternion:

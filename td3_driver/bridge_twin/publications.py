@@ -21,33 +21,13 @@ from td3_driver.driving.messages.encoding import Messages
 from td3_driver.driving.messages.topics import Topic, topic_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import NO_LIGHTS
+from td3_driver.world.camera.shutter import Shutter
 from td3_driver.world.simulation import Tick, WorldConfig
 from td3_driver.world.traffic_lights import TrafficLights
 
 # A topic, and what makes the message or its bytes.
 Publication = tuple[Topic, Callable[[], Any]]
 _OfTick = Callable[[Tick], Iterator[Publication]]
-
-
-class Shutter:
-    """Decides in which ticks a camera takes a picture, by CARLA's `sensor_tick`, s.
-
-    CARLA keeps the rate: a picture that is late for its time does not delay the next one. So
-    0.125 s with ticks of 0.05 s is a picture every two or three ticks (carla issue 7108).
-    """
-
-    def __init__(self, sensor_tick_s: float) -> None:
-        self._period_ns = round(sensor_tick_s * 1e9)
-        self._due_ns: int | None = None
-
-    def opens(self, stamp_ns: int) -> bool:
-        """Whether there is a picture in the tick of this stamp, ns."""
-        due_ns = stamp_ns if self._due_ns is None else self._due_ns
-        if stamp_ns < due_ns:
-            return False
-        missed = (stamp_ns - due_ns) // self._period_ns if self._period_ns else 0
-        self._due_ns = due_ns + (missed + 1) * self._period_ns
-        return True
 
 
 class Publications:

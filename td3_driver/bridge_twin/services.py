@@ -17,7 +17,7 @@ from carla_msgs.srv import DestroyObject, GetBlueprints, SpawnObject
 from rclpy.node import Node
 
 from td3_driver.bridge_twin import objects_file as objects
-from td3_driver.bridge_twin.messages import EGO_ID, sensor_ids
+from td3_driver.bridge_twin.messages import EGO_ID, sensor_ids, turned
 from td3_driver.driving.messages.decoding import pose_of
 from td3_driver.driving.types import LARGEST_M, Pose
 from td3_driver.ros import names
@@ -27,6 +27,7 @@ from td3_driver.world.simulation import Simulation
 
 MOST_ACTORS = 1000
 LONGEST_PATTERN = 200
+_SAME = 1e-6  # of the cosine of half an angle: 0.2 degrees
 _DRAWS = 50  # of a random place, until one is free
 
 
@@ -151,11 +152,17 @@ def _check_camera(sensor: objects.Sensor, request: SpawnObject.Request) -> None:
     except objects.ObjectsFileError as error:
         raise SpawnError(str(error)) from error
     here, there = wanted.mounting, sensor.mounting
-    if not same_picture or (here.x, here.y, here.z) != (there.x, there.y, there.z):
+    q = request.transform.orientation
+    asked = np.array([q.x, q.y, q.z, q.w])
+    along = abs(asked @ turned(there, optical=False))  # 1: the same direction
+    same_direction = not asked.any() or along > (1.0 - _SAME) * np.linalg.norm(asked)
+    same_place = (here.x, here.y, here.z) == (there.x, there.y, there.z)
+    if not (same_picture and same_place and same_direction):
         picture = objects.picture_of(sensor)
         raise SpawnError(
             f"camera {sensor.id}: the world started with {picture.width_px}x{picture.height_px}"
             f" px, fov {picture.fov_deg:g}, sensor_tick {picture.sensor_tick_s:g},"
-            f" at ({there.x:g}, {there.y:g}, {there.z:g}) m; give world_node the same"
+            f" at ({there.x:g}, {there.y:g}, {there.z:g}) m, roll {there.roll:g}, pitch"
+            f" {there.pitch:g}, yaw {there.yaw:g} degrees; give world_node the same"
             " objects_definition_file"
         )

@@ -10,12 +10,13 @@ from td3_driver.bridge_twin.objects_file import Car, camera_config, default_car,
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.ros.parameters import parameter
 from td3_driver.world.camera.appearance import APPEARANCES
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import (
     DEFAULT_DIFFICULTY,
     DIFFICULTIES,
     roads_of,
 )
-from td3_driver.world.simulation import Simulation, WorldConfig
+from td3_driver.world.simulation import MOST_OTHERS, Simulation, WorldConfig
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class WorldParameters:
     image_width: int = parameter(160, "Camera width, px.", low=16, high=4096)
     image_height: int = parameter(120, "Camera height, px.", low=16, high=4096)
     fov: float = parameter(90.0, "Horizontal angle of view, degrees.", low=10.0, high=150.0)
-    traffic: int = parameter(0, "Other vehicles.", low=0, high=1000)
-    pedestrians: int = parameter(0, "Pedestrians who cross the road.", low=0, high=1000)
+    traffic: int = parameter(0, "Other vehicles.", low=0, high=MOST_OTHERS)
+    pedestrians: int = parameter(0, "Pedestrians who cross the road.", low=0, high=MOST_OTHERS)
     scenery: bool = parameter(False, "Buildings and trees beside the roads.")
     lights: bool = parameter(
         False, "Traffic lights and stop signs where the map has them; traffic obeys them."
@@ -83,13 +84,8 @@ def car_of(given: WorldParameters) -> Car:
     """
     if given.objects_definition_file:
         return read_car(Path(given.objects_definition_file), given.role_name, given.camera)
-    front = WorldConfig(
-        image_width=given.image_width,
-        image_height=given.image_height,
-        fov_deg=given.fov,
-        camera_id=given.camera,
-    )
-    return default_car(given.role_name, given.control_id, front.cameras)
+    front = CameraConfig(given.camera, given.image_width, given.image_height, given.fov)
+    return default_car(given.role_name, given.control_id, (front,))
 
 
 def simulation_of(given: WorldParameters, car: Car) -> Simulation:
@@ -105,21 +101,10 @@ def simulation_of(given: WorldParameters, car: Car) -> Simulation:
 
 
 def _world_config(given: WorldParameters, car: Car) -> WorldConfig:
-    front, *beside = map(camera_config, car.cameras())
     return WorldConfig(
         fixed_delta_s=given.fixed_delta_seconds,
         seed=given.seed,
-        image_width=front.width_px,
-        image_height=front.height_px,
-        fov_deg=front.fov_deg,
-        camera_x_m=front.x_m,
-        camera_y_m=front.y_m,
-        camera_z_m=front.z_m,
-        camera_pitch_deg=front.pitch_deg,
-        camera_yaw_deg=front.yaw_deg,
-        camera_roll_deg=front.roll_deg,
-        camera_id=front.id,
-        beside=tuple(beside),
+        cameras=tuple(map(camera_config, car.cameras())),
         traffic=given.traffic,
         pedestrians=given.pedestrians,
         scenery=given.scenery,

@@ -26,6 +26,7 @@ from td3_driver.world.bodies.car import Car
 from td3_driver.world.bodies.powertrain import WHEELS
 from td3_driver.world.bodies.solid import Prop, Solid
 from td3_driver.world.bodies.walker import LedWalker
+from td3_driver.world.camera.shutter import Shutter
 from td3_driver.world.traffic_lights import TrafficLights
 
 NOWHERE: Pose6 = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -333,8 +334,7 @@ class Sensor(Actor):
     """What is heard over a stream, if anybody listens."""
 
     stream_id: int | None = None
-    period_s: float = 0.0
-    due_s: float = 0.0
+    shutter: Shutter
     made: dict[str, Any] = field(default_factory=dict)  # what a sensor keeps from tick to tick
 
 

@@ -117,18 +117,29 @@ def publish_best(path: str | Path) -> Path:
     return _publish(Path(path), BEST)
 
 
-def newest(directory: str | Path) -> Path | None:
+def newest(
+    directory: str | Path, since_ns: int = 0, *, with_replay: bool = False
+) -> Path | None:
     """The valid `td3_<step>.pth` or `latest.pth` that was written last; None if there is none.
 
     The time of writing counts, because a folder may hold a longer, earlier run. Of files written
     at the same time the one with more steps is taken, and a numbered name before `latest.pth`.
     Damaged files are passed over.
+
+    Args:
+        directory: The folder of the files.
+        since_ns: Files written earlier are passed over, ns since the epoch.
+        with_replay: So are files without a replay beside them.
     """
     found = _numbered(Path(directory))
     latest = Path(directory) / LATEST
     with contextlib.suppress(OSError):
         found.append((latest.stat().st_mtime_ns, -1, latest))
-    for *_, path in sorted(found, reverse=True):
+    for written_ns, _, path in sorted(found, reverse=True):
+        if written_ns < since_ns:
+            break
+        if with_replay and not path.with_suffix(REPLAY_SUFFIX).exists():
+            continue
         if _is_valid(path):
             return path
     return None

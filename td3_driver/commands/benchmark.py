@@ -67,7 +67,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _benchmark(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.evaluation.benchmark.command import Options, execute
     from td3_driver.evaluation.benchmark.protocols import PROTOCOLS
 
@@ -93,8 +92,5 @@ def _benchmark(args: argparse.Namespace) -> int:
         seed=args.seed,
         out=args.out,
     )
-    try:
-        print(execute(options))
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    print(execute(options))
     return 0

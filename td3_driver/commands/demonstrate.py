@@ -14,6 +14,7 @@ from td3_driver.arguments import (
     add_surroundings,
     not_negative,
     positive,
+    preset,
     surroundings,
 )
 
@@ -31,7 +32,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="FILE.replay", help="file to write")
     add("--steps", type=positive, default=6000, metavar="N", help="steps of 0.05 s to drive")
-    add("--preset", default="default", metavar="NAME", help="what counts and is seen, as in train")
+    add(
+        "--preset",
+        type=preset,
+        default="default",
+        metavar="NAME",
+        help="what counts and is seen, as in train",
+    )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of roads and drives")
     add_maps(parser)
@@ -44,7 +51,6 @@ def _demonstrate(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
     from tqdm import tqdm
 
-    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.configuration import load_configuration
     from td3_driver.evaluation.demonstration import demonstrate
     from td3_driver.world.roads.generation import roads_of
@@ -54,11 +60,8 @@ def _demonstrate(args: argparse.Namespace) -> int:
     road_map = roads_of(args.map, args.seed, args.difficulty)
     world = WorldConfig(seed=args.seed, **surroundings(args)).through(configuration.driving.view)
     quiet = not sys.stderr.isatty()
-    try:
-        with tqdm(total=args.steps, unit=" steps", dynamic_ncols=True, disable=quiet) as bar:
-            done = demonstrate(configuration, road_map, world, args.steps, args.out, bar.update)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    with tqdm(total=args.steps, unit=" steps", dynamic_ncols=True, disable=quiet) as bar:
+        done = demonstrate(configuration, road_map, world, args.steps, args.out, bar.update)
     print(
         f"  transitions        {done.transitions}\n"
         f"  episodes           {done.episodes}\n"

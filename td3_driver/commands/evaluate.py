@@ -75,7 +75,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _evaluate(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.evaluation.command import Options, execute
     from td3_driver.world.simulation import WorldConfig
 
@@ -101,8 +100,5 @@ def _evaluate(args: argparse.Namespace) -> int:
         world=WorldConfig(**surroundings(args)),
         rules=args.rules,
     )
-    try:
-        print(execute(options))
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    print(execute(options))
     return 0

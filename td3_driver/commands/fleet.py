@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,19 +95,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 def _fleet(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor Ray.
     from td3_driver.configuration import load_configuration
+    from td3_driver.fleet.cluster import knock, prepare
     from td3_driver.online.run_folder import point_newest, record
-    from td3_driver.share import preset_names
     from td3_driver.world.roads.generation import roads_of
     from td3_driver.world.simulation import WorldConfig
 
-    if args.preset not in preset_names():
-        return usage_error(
-            args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
-        )
-    from td3_driver.fleet.cluster import knock, prepare
-
     prepare(args.address)
-    from td3_driver.fleet.collector import CollectorSpec, noise_scales, own_seed
+    from td3_driver.fleet.collector import CollectorSpec, noise_scales
     from td3_driver.fleet.evaluations import Where
     from td3_driver.fleet.learner import FleetSpec
     from td3_driver.fleet.ros_collector import RosCollectorSpec
@@ -138,7 +133,8 @@ def _fleet(args: argparse.Namespace) -> int:
         knock(args.address)
     folder = claimed_folder(args, ":".join(args.map) or args.difficulty)
     record(folder, {"fleet": settings | around})
-    point_newest(folder.path)
+    if note := point_newest(folder.path):
+        print(note, file=sys.stderr)
     learner = FleetSpec(
         configuration=configuration,
         folder=folder.path,
@@ -170,7 +166,6 @@ def _fleet(args: argparse.Namespace) -> int:
                     "preset": args.preset,
                     "config_file": str(config),
                     "overwrite": True,
-                    "seed": own_seed(args.seed, number),
                     "exploration": scale,
                     "role_name": bridge.role_name,
                     "camera": bridge.camera,
@@ -180,6 +175,7 @@ def _fleet(args: argparse.Namespace) -> int:
                     "startup_timeout_s": STARTUP_TIMEOUT_S,
                     "world_timeout_s": WORLD_TIMEOUT_S,
                 },
+                args.seed,
             )
             for number, (bridge, scale) in enumerate(zip(bridges, scales, strict=True))
         )

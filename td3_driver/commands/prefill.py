@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from td3_driver.arguments import Commands, add_bag_topics, usage_error
+from td3_driver.arguments import Commands, add_bag_topics, preset
 
 _CUTS = ("gap", "teleport", "collision", "off_road", "wrong_way")
 
@@ -30,7 +30,13 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
         help="rosbag2 folder, .mcap, .db3 or ROS 1 .bag file",
     )
     add("--out", type=Path, required=True, metavar="FILE.replay", help="file to write")
-    add("--preset", default="default", metavar="NAME", help="reward and limits, as in train")
+    add(
+        "--preset",
+        type=preset,
+        default="default",
+        metavar="NAME",
+        help="reward and limits, as in train",
+    )
     add("--config", type=Path, metavar="FILE", help="YAML file laid over the preset")
     add_bag_topics(parser)
     parser.set_defaults(execute=_prefill)
@@ -38,25 +44,16 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _prefill(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.configuration import load_configuration
     from td3_driver.driving.messages.synchronisation import Sync
     from td3_driver.playback.prefill import prefill
     from td3_driver.playback.progress import Progress
     from td3_driver.playback.recording import ReadOptions
-    from td3_driver.share import preset_names
 
-    if args.preset not in preset_names():
-        return usage_error(
-            args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
-        )
     config = load_configuration(args.preset, args.config).driving
     reading = ReadOptions(args.image, args.odometry, args.control, Sync(args.sync, args.tolerance))
-    try:
-        with Progress() as progress:
-            done = prefill(args.bags, args.out, config, reading, progress)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    with Progress() as progress:
+        done = prefill(args.bags, args.out, config, reading, progress)
     for note in done.notes:
         print(note, file=sys.stderr)
     cuts = ", ".join(f"{done.counts[name]} by {name}" for name in _CUTS if done.counts[name])

@@ -48,7 +48,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _replay(args: argparse.Namespace) -> int:
     # Imported here: `--help` and wrong usage need neither torch nor shapely.
-    from td3_driver.checkpoints.checkpoint import CheckpointError
     from td3_driver.driving.messages.synchronisation import Sync
     from td3_driver.playback.command import Options, execute
     from td3_driver.playback.recording import ReadOptions
@@ -63,7 +62,4 @@ def _replay(args: argparse.Namespace) -> int:
         baseline=args.baseline,
         max_regression=args.max_regression,
     )
-    try:
-        return execute(options)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    return execute(options)

@@ -118,12 +118,7 @@ def _train(args: argparse.Namespace) -> int:
     from td3_driver.ros.train.carla import CarlaOptions
     from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
-    from td3_driver.share import preset_names
 
-    if args.preset not in preset_names():
-        return usage_error(
-            args, f"--preset {args.preset}: choose from {', '.join(preset_names())}"
-        )
     if args.domain is not None:
         os.environ["ROS_DOMAIN_ID"] = str(claim()) if args.domain == "auto" else args.domain
         print(f"ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}", file=sys.stderr)
@@ -164,9 +159,9 @@ def _train(args: argparse.Namespace) -> int:
     if isinstance(world, CarlaOptions):
         world = replace(world, objects_file=_written_car(view, run))
     elif view.cameras:
-        from td3_driver.world.simulation import WorldConfig
+        from td3_driver.world.camera.camera import CameraConfig
 
-        size_px = WorldConfig.image_width, WorldConfig.image_height  # as `evaluate`'s
+        size_px = CameraConfig.width_px, CameraConfig.height_px  # as `evaluate`'s
         file = _written_car(view, run, size_px)
         world = {**world, "objects_definition_file": str(file), "camera": view.cameras[0].id}
     record(run, {"world": world.record() if isinstance(world, CarlaOptions) else world})

@@ -24,22 +24,21 @@ class PurePursuit:
 
     Args:
         target_speed_mps: cruising speed, m/s; lower in curves (lateral limit 2 m/s²).
-        wheelbase_m: distance between the axles, m; the ego's pose is midway between them.
         full_action_wheel_rad: front wheel angle that a steer action of 1 gives, rad.
     """
 
     LOOKAHEAD_MIN_M = 3.0
     LOOKAHEAD_S = 0.5
     LATERAL_LIMIT_MPS2 = 2.0
+    # A little more than the car's, of which it need not know more: published drives depend on it.
+    WHEELBASE_M = 2.9
 
     def __init__(
         self,
         target_speed_mps: float = 8.33,
-        wheelbase_m: float = 2.9,
         full_action_wheel_rad: float = 0.61,
     ) -> None:
         self._target_speed_mps = target_speed_mps
-        self._wheelbase_m = wheelbase_m
         self._full_action_wheel_rad = full_action_wheel_rad
         self._speed_error_integral_m = 0.0
 
@@ -51,7 +50,7 @@ class PurePursuit:
         at_most_mps: float = math.inf,
     ) -> Action:
         """Return (2,) float32 steer (+1 right) and throttle/brake for at most `at_most_mps`."""
-        wheel_rad = math.atan(self._wheelbase_m * self._curvature(ego, route, place))
+        wheel_rad = math.atan(self.WHEELBASE_M * self._curvature(ego, route, place))
         limit_mps = math.sqrt(self.LATERAL_LIMIT_MPS2 / max(self._bend(route, place), 1e-3))
         wanted_mps = min(self._target_speed_mps, limit_mps, at_most_mps)
         pedal = self._pedal(wanted_mps - ego.speed_mps)
@@ -61,7 +60,7 @@ class PurePursuit:
     def _curvature(self, ego: EgoState, route: Route, place: RoutePlace) -> float:
         """Return the curvature of the rear axle's circle to the look-ahead point, 1/m."""
         reach_m = max(self.LOOKAHEAD_MIN_M, self.LOOKAHEAD_S * ego.speed_mps)
-        behind_m, yaw_rad = self._wheelbase_m / 2.0, ego.pose.yaw_rad
+        behind_m, yaw_rad = self.WHEELBASE_M / 2.0, ego.pose.yaw_rad
         x_m, y_m = route.points_at(np.array([place.s_m - behind_m + reach_m]))[0]
         dx_m = x_m - (ego.pose.x_m - behind_m * math.cos(yaw_rad))
         dy_m = y_m - (ego.pose.y_m - behind_m * math.sin(yaw_rad))

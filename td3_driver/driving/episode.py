@@ -40,7 +40,7 @@ class EpisodeConfig:
         reward: weights of the reward.
 
     Raises:
-        ValueError: if there are no routes to choose from.
+        ValueError: if there are no routes to choose from, or they have no length.
     """
 
     route_length_m: float = 300.0
@@ -54,6 +54,8 @@ class EpisodeConfig:
     def __post_init__(self) -> None:
         if self.route_choices < 1:
             raise ValueError(f"route_choices: {self.route_choices}; expected 1 or more")
+        if not self.route_length_m > 0.0:
+            raise ValueError(f"route_length_m: {self.route_length_m}; expected more than 0")
 
     def for_route(self, length_m: float) -> EpisodeConfig:
         """Return these conditions with as much time for each metre of a longer route."""

@@ -43,6 +43,9 @@ class RewardConfig:
             exceeds the safe speed by the target speed; more than 1, or speeding pays until the
             crash.
         headway_s, brake_mps2, standing_gap_m: define the safe speed; see `Leader.safe_speed_mps`.
+
+    Raises:
+        ValueError: if the target speed, the lane's half width or the braking is not positive.
     """
 
     target_speed_mps: float = 8.33
@@ -58,6 +61,11 @@ class RewardConfig:
     headway_s: float = 0.8
     brake_mps2: float = 3.0
     standing_gap_m: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ("target_speed_mps", "lane_half_width_m", "brake_mps2"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name}: {getattr(self, name)}; expected more than 0")
 
     def wanted_speed_mps(self, demand: Demand) -> float:
         """Return the target speed, or the speed limit where that is lower, m/s."""

@@ -18,9 +18,16 @@ class SafetyConfig:
     Attributes:
         max_steer: share of CARLA's full lock that an action of 1 gives. CARLA's cars turn their
             wheels by up to 70 degrees, which no road asks for and no tyre holds at speed.
+
+    Raises:
+        ValueError: if it is not in (0, 1].
     """
 
     max_steer: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.max_steer <= 1.0:
+            raise ValueError(f"max_steer: {self.max_steer}; expected more than 0 and at most 1")
 
 
 # Short names of an action's elements.

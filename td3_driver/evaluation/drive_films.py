@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from td3_driver.driving.types import Pose
 from td3_driver.evaluation import filmstrip
 from td3_driver.evaluation.evaluate import SHOT_EVERY_S, FilmedDrive, best_and_worst
+from td3_driver.measures import standard
 from td3_driver.reports import page
 from td3_driver.reports.report import Film
 
@@ -30,6 +31,7 @@ def _film(drive: FilmedDrive) -> str:
         steer, pedal = trace.actions[min(shot.step, len(trace.actions) - 1)].tolist()
         speed_mps = float(trace.speed_mps[shot.step])
         pose = Pose(x_m, y_m, yaw_rad)
+        steer *= standard.STEER_UNIT
         instant = filmstrip.Instant(shot.view, pose, speed_mps, steer, pedal)
         driven_m = trace.poses[: shot.step + 1, :2]
         pictures.append(filmstrip.draw(surface, instant, trace.route_m, driven_m, shot.others))

@@ -29,7 +29,7 @@ from td3_driver.world.simulation import Tick, WorldConfig
 
 _EGO = "ego_vehicle"
 ROLE = f"/carla/{_EGO}"
-IMAGE = f"{ROLE}/{WorldConfig.camera_id}/image"
+IMAGE = f"{ROLE}/{WorldConfig.cameras[0].id}/image"
 CONTROL = f"{ROLE}/vehicle_control_cmd"
 # Of what is published and sent, that which `replay` reads; and the pictures of further cameras.
 RECORDED = {

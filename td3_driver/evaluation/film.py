@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -69,15 +70,20 @@ def write(shown: Iterable[Picture], count: int, step_s: float, file: Path) -> No
 def _write_video(shown: Iterator[Picture], step_s: float, file: Path) -> None:
     first = next(shown)
     size_px = (first.shape[1], first.shape[0])
-    writer = cv2.VideoWriter(
-        str(file), cv2.VideoWriter.fourcc(*"mp4v"), round(1.0 / step_s), size_px
-    )
-    if not writer.isOpened():
-        raise OSError(f"{file}: cannot be written")
-    writer.write(first)
-    for picture in shown:
-        writer.write(picture)
-    writer.release()
+    # Beside the file, in whose place it comes when it is whole.
+    with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
+        whole = Path(folder) / file.name
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(whole), fourcc, round(1.0 / step_s), size_px)
+        if not writer.isOpened():
+            raise OSError(f"{file}: cannot be written")
+        try:
+            writer.write(first)
+            for picture in shown:
+                writer.write(picture)
+        finally:
+            writer.release()
+        whole.replace(file)
 
 
 def _pedal(control: Control) -> float:

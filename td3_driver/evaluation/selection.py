@@ -129,7 +129,7 @@ class Selection:
 
     def _check_owner(self, path: Path) -> None:
         if self._name and checkpoint.run_of(path) not in (None, self._name):
-            raise ValueError(f"{path.name} is another run's")
+            raise CheckpointError(f"{path.name} is another run's")
 
     def _row(self, path: Path, trained: Trained, written_ns: int) -> dict[str, Any]:
         policy = _Judged(trained.policy)

@@ -8,12 +8,18 @@ from collections import deque
 
 from ray.exceptions import RayError, RayTaskError
 
+from td3_driver.driving.routes.routing import NoRouteError
+
 # So many failures within so long, or so many in a row without a step, and a part is given up.
 MOST_FAILURES, FAILURES_WITHIN_S, MOST_FRUITLESS = 5, 600.0, 3
 
 
 class PartEndedError(RuntimeError):
     """The bridge or the driver of a collector has ended; one line says how."""
+
+
+# Said in one line; anything else that a part raises is an error of its program.
+_TOLD = (PartEndedError, NoRouteError)
 
 
 class Failures:
@@ -38,7 +44,7 @@ class Failures:
 
 def internal(error: RayError) -> bool:
     """Whether a part failed by an error of its program, which is worth its traceback."""
-    return isinstance(error, RayTaskError) and not isinstance(error.cause, PartEndedError)
+    return isinstance(error, RayTaskError) and not isinstance(error.cause, _TOLD)
 
 
 def reason(error: RayError) -> str:
@@ -47,4 +53,4 @@ def reason(error: RayError) -> str:
         return "its process ended"
     cause = error.cause
     said = " ".join(str(cause).split())[:300]
-    return said if isinstance(cause, PartEndedError) else f"{type(cause).__name__}: {said}"
+    return said if isinstance(cause, _TOLD) else f"{type(cause).__name__}: {said}"

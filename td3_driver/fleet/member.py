@@ -54,10 +54,9 @@ class Member:
 
     def begin(self, attempt: int) -> None:
         """Start its actor, wherever the cluster has room."""
-        spec = self._spec
-        made: Any = ray.remote(RosCollectorActor)
-        if isinstance(spec, CollectorSpec):
-            spec, made = replace(spec, attempt=attempt), ray.remote(CollectorActor)
+        spec = replace(self._spec, attempt=attempt)
+        embedded = isinstance(spec, CollectorSpec)
+        made: Any = ray.remote(CollectorActor if embedded else RosCollectorActor)
         self._actor = made.options(num_cpus=1, scheduling_strategy="SPREAD").remote()
         self._where = self._actor.where.remote()
         self._running = self._actor.run.remote(spec)

@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 from td3_driver.fleet import keeper as keeping
 from td3_driver.fleet.actors import LEARNER, Located
 from td3_driver.fleet.bridges import Bridge
+from td3_driver.fleet.collector import own_seed
 from td3_driver.fleet.failures import PartEndedError
 from td3_driver.fleet.messages import Answer
 from td3_driver.online.run_folder import LOG
@@ -40,13 +41,22 @@ class RosCollectorSpec:
         number: its number, from 0.
         bridge: the bridge.
         folder: of its own, for the node and its log.
-        parameters: of `driver_node`.
+        parameters: of `driver_node`, but for its seed.
+        run_seed: the run's.
+        attempt: see `CollectorSpec`.
     """
 
     number: int
     bridge: Bridge
     folder: Path
     parameters: dict[str, object]
+    run_seed: int
+    attempt: int = 0
+
+    @property
+    def seed(self) -> int:
+        """The collector's own seed."""
+        return own_seed(self.run_seed, self.number, self.attempt)
 
 
 class _Said:
@@ -101,7 +111,8 @@ class RosCollectorActor(Located):
 
     def _driver(self, spec: RosCollectorSpec, address: str, run: str) -> list[str]:
         file = spec.folder / "driver.yaml"
-        parameters = {**spec.parameters, "checkpoint_dir": str(spec.folder)}
+        own = {"seed": spec.seed, "checkpoint_dir": str(spec.folder)}
+        parameters = {**spec.parameters, **own}
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
         start = [sys.executable, "-m", "td3_driver.start", "td3_driver.fleet.driver_node"]
         return [*start, address, run, str(spec.number), "--ros-args", "--params-file", str(file)]

@@ -44,6 +44,7 @@ BEGIN_WITHIN_S = 600.0  # room for the learner, and a large replay to be read
 NO_ROOM_S = 20.0  # then the user is told what is waited for
 FINISH_S, HURRIED_S = 180.0, 30.0
 KILLED_S = 5.0
+NAME_FREE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class FleetOptions:
 
 class FleetError(Exception):
     """The run cannot go on; one line says why."""
+
+
+class NobodyDrivesError(FleetError):
+    """Every collector was given up; the learner is well."""
 
 
 class AskedToEndError(Exception):
@@ -100,13 +105,17 @@ def run(options: FleetOptions) -> int:
         signals.handle(lambda number, _: asked.append(number))  # Ray has put in its own
         fleet = Fleet(options, progress, lambda: bool(asked))
         try:
-            fleet.begin()
-            while not asked and not fleet.over:
-                fleet.look()
-                time.sleep(LOOK_EVERY_S)
-            return fleet.finish(hurry=bool(asked))
-        except AskedToEndError:
-            return fleet.finish(hurry=True)
+            alone = False
+            try:
+                with contextlib.suppress(AskedToEndError):  # as `asked` says, too
+                    fleet.begin()
+                    while not asked and not fleet.over:
+                        fleet.look()
+                        time.sleep(LOOK_EVERY_S)
+            except NobodyDrivesError as error:
+                progress.log(f"fleet: {error}")
+                alone = True
+            return max(fleet.finish(hurry=bool(asked) or alone), int(alone))
         except FleetError as error:
             progress.log(f"fleet: {error}")
             return 1
@@ -142,6 +151,7 @@ class Fleet:
         self._learner: Any = None
         self._status: Status | None = None
         self._learner_begun_s = 0.0
+        self._begun_ns = time.time_ns()
         self._unsaved = ""
         self._complained: set[str] = set()  # once of each measure
 
@@ -201,7 +211,7 @@ class Fleet:
         given_up = {member.number for member in self._members if member.given_up}
         self._progress.show(self._status, restarts, given_up)
         if len(given_up) == len(self._members):
-            raise FleetError(f"every collector was given up; {_go_on(self._options)}")
+            raise NobodyDrivesError("every collector was given up; saving what was learned")
 
     def finish(self, *, hurry: bool) -> int:
         """Save, end everything, and evaluate what is left unless there is no time.
@@ -254,11 +264,22 @@ class Fleet:
 
     def _begin_learner(self, spec: FleetSpec) -> None:
         gpus = self._options.learner_gpus
-        self._learner = start_learner(gpus)
+        self._learner = self._named_learner(gpus)
         needs = f"1 CPU and {gpus:g} GPUs" if gpus else "1 CPU"
         told = f"fleet: waiting for the learner to begin; it needs a node with {needs} free"
         self._status = self._wait(self._learner.begin.remote(spec), BEGIN_WITHIN_S, told)
         self._learner_begun_s = time.monotonic()
+
+    def _named_learner(self, gpus: float) -> Any:
+        """Start the learner's process, once its name is free of one that was killed."""
+        until_s = time.monotonic() + NAME_FREE_S
+        while True:
+            try:
+                return start_learner(gpus)
+            except ActorAlreadyExistsError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(LOOK_EVERY_S)
 
     def _restart_learner(self, error: Exception) -> None:
         why: Exception = error
@@ -272,9 +293,6 @@ class Fleet:
                 ray.kill(self._learner)
             try:
                 self._begin_learner(replace(self._options.learner, resume=newest))
-            except ActorAlreadyExistsError:  # its name is not free yet
-                time.sleep(LOOK_EVERY_S)
-                why = error
             except (RayActorError, GetTimeoutError) as failed:
                 why = failed
             except RayTaskError as refused:
@@ -289,14 +307,13 @@ class Fleet:
             self._wait(self._learner.forget.remote(collector), FORGET_WITHIN_S)
 
     def _newest(self) -> Path | None:
-        """The checkpoint to go on from: the newest with its replay, where that is saved."""
+        """The checkpoint to go on from: this command's newest, with its replay if that is saved.
+
+        The folder may hold a longer, earlier run, from the midst of which this one was resumed.
+        """
         folder, given = self._options.run.path, self._options.learner
-        if given.save_replay:
-            found = {int(path.stem[4:]): path for path in folder.glob("td3_*.replay")}
-            for step in sorted(found, reverse=True):
-                if (kept := found[step].with_suffix(".pth")).exists():
-                    return kept
-        return checkpoint.newest(folder) or given.resume
+        kept = given.save_replay
+        return checkpoint.newest(folder, self._begun_ns, with_replay=kept) or given.resume
 
 
 # Of the user's, not of the program.

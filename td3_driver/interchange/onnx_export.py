@@ -55,9 +55,11 @@ def export(path: str | Path, out: str | Path) -> float:
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        CheckpointError: If it is damaged, the model would differ from torch, or cannot be
-            written, or the packages for it are not installed.
+        CheckpointError: If it is damaged, `out` is no .onnx file, the model would differ from
+            torch, or cannot be written, or the packages for it are not installed.
     """
+    if Path(out).suffix != ".onnx":  # another name may be another file's
+        raise CheckpointError(f"{out}: expected the name of an .onnx file")
     agent = algorithm.load(path)
     model = _model(agent)
     gap = _compare(agent, model)

@@ -10,7 +10,7 @@ from typing import Any
 
 from td3_driver.agent.exploration import Exploration
 from td3_driver.agent.policy import ActorPolicy
-from td3_driver.checkpoints.checkpoint import CheckpointError
+from td3_driver.checkpoints.checkpoint import LATEST, CheckpointError
 from td3_driver.configuration import Configuration
 from td3_driver.driving.driver import Driver, MakeJudge
 from td3_driver.driving.episode import EpisodeConfig
@@ -27,7 +27,7 @@ from td3_driver.learner.weights import SharedWeights
 from td3_driver.online.actor import OnlineActor
 from td3_driver.online.meaning import of_experience, of_policy
 from td3_driver.online.run_folder import TENSORBOARD
-from td3_driver.online.session import LATEST, Session, SessionConfig
+from td3_driver.online.session import Session, SessionConfig
 from td3_driver.replay import file as replay_file
 from td3_driver.replay.buffer import Replay
 

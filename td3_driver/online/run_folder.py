@@ -76,7 +76,7 @@ class RunFolder:
 
 
 def new_folder(place: str, preset: str, seed: int, runs: Path = RUNS) -> Path:
-    """Make `runs/<when>_<place>_<preset>_s<seed>` and lock it.
+    """Make `runs/<when>_<place>_<preset>_s<seed>`.
 
     If `place` is the path of a map, the map's name is used; so with several, separated by ':'.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import ActorPolicy
+from td3_driver.checkpoints.checkpoint import LATEST
 from td3_driver.driving.driver import Driver
 from td3_driver.driving.episode import EpisodeSummary
 from td3_driver.driving.road_users import RoadUsers
@@ -31,10 +32,9 @@ from td3_driver.replay.buffer import Replay
 # Limits, in real time, of the updates that wait at the learner, and of those still owed when it is
 # too slow: after a pause it must not make up for lost time in one burst.
 REALTIME_OUTSTANDING = 2
-REALTIME_DEBT = 4.0
+REALTIME_DEBT = 4.0  # steps' worth of updates
 # `latest.pth` is written this often, so that a killed process loses little.
 AUTOSAVE_STEPS = 250
-LATEST = "latest.pth"
 _RUN_KEYS = {"update_debt", "driver", "exploration"}
 
 
@@ -110,7 +110,8 @@ class Session:
         self._episodes_ended = 0
         # A fleet's learner gets every step, and knows itself when learning starts.
         owing = agent if config.saves else replace(agent, learning_starts=0)
-        self._debt = UpdateDebt(owing, replay, math.inf if config.lockstep else REALTIME_DEBT)
+        limit = REALTIME_DEBT * max(agent.updates_per_step, 1.0)
+        self._debt = UpdateDebt(owing, replay, math.inf if config.lockstep else limit)
 
     @property
     def finished(self) -> bool:
@@ -169,13 +170,13 @@ class Session:
         """Return the command for the frame last observed, and ask for the updates that it owes.
 
         They are made while the world goes on to the next frame: in lock-step, whatever the
-        machine's load, a command comes from the weights after the updates of the frame before.
+        machine's load, a command comes from the weights after the updates of the frame before,
+        which are here already.
         """
-        redriving = self._driver.redriving  # a restored debt falls due with the last frame of it
-        command = self._driver.decide()
-        if self.learning and self.updating and not redriving:
+        # A restored debt falls due with the last frame that is driven again.
+        if self.learning and self.updating and not self._driver.redriving:
             self._ask_for_updates()
-        return command
+        return self._driver.decide()
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
         """Ask for a checkpoint, by default `td3_<step>.pth`; `then` gets `Saved` or `Refused`."""

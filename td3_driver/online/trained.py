@@ -60,7 +60,7 @@ def load(path: Path) -> Trained:
             meaning here, or its settings are unknown.
     """
     payload = checkpoint.read(path)
-    agent = algorithm.load(path)
+    agent = algorithm.class_of(payload).from_payload(payload, path)
     run = payload.get("run") or {}
     settings = run.get("settings") or {}
     note = ""

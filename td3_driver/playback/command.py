@@ -15,7 +15,7 @@ import torch
 from td3_driver.checkpoints import durable_file
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
-from td3_driver.playback.metrics import metrics, regressions
+from td3_driver.playback.metrics import metrics, read_baseline, regressions
 from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.recording import ReadOptions
@@ -62,6 +62,8 @@ def execute(options: Options) -> int:
     """
     torch.set_num_threads(1)  # as in driving; sums keep their order
     cv2.setNumThreads(1)
+    # First: it may be the file that is about to be replaced.
+    before = None if options.baseline is None else read_baseline(options.baseline)
     trained = load(options.checkpoint)
     prepare_folder(options.out, "--out")
     with Progress() as progress:
@@ -78,9 +80,9 @@ def execute(options: Options) -> int:
     _write(options.out / "metrics.json", text)
     _write(options.out / "report.html", report(title, found, playback))
     print(_table(found, options.out))
-    if options.baseline is None:
+    if before is None:
         return 0
-    worse = regressions(found, options.baseline, options.max_regression)
+    worse = regressions(found, before, options.max_regression)
     for line in worse:
         print(f"td3_driver replay: worse: {line}", file=sys.stderr)
     return 1 if worse else 0

@@ -193,13 +193,13 @@ class _LogReader:
     def _take_odometry(self, item: Recorded) -> None:
         self._progress.step()
         ego = ego_state(item.message)
-        if ego.finite:
+        if ego.finite and ego.plausible:
             self._odometry.add(ego.stamp_ns, item.time_ns, *row_of(ego))
         else:
+            why = "not a car's place and speed" if ego.finite else "not finite"
             no_direction = math.isnan(ego.pose.yaw_rad)
-            self._bag.leave_out(
-                item, "no orientation (all 0, or no numbers)" if no_direction else "not finite"
-            )
+            why = "no orientation (all 0, or no numbers)" if no_direction else why
+            self._bag.leave_out(item, why)
 
     def _take_control(self, item: Recorded) -> None:
         self._take_row(self._commands, item, item.message)

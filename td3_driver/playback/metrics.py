@@ -65,21 +65,27 @@ def metrics(playback: Playback) -> dict[str, Any]:
     }
 
 
-def regressions(found: Mapping[str, Any], baseline: Path, largest: float) -> list[str]:
-    """A line for each measure that exceeds that of an earlier metrics.json by more than a share.
+def read_baseline(baseline: Path) -> dict[str, float | None]:
+    """The measures of an earlier metrics.json that `regressions` compares.
 
     Raises:
         OSError, ValueError: the file cannot be read, or is no such metrics.json.
     """
     try:
         before = json.loads(baseline.read_text(encoding="utf-8"))
-        values = {name: before[name] for name in COMPARED}
+        return {name: None if before[name] is None else float(before[name]) for name in COMPARED}
     except OSError as error:
         raise OSError(f"--baseline {baseline}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--baseline {baseline}: not a replay's metrics.json") from error
+
+
+def regressions(
+    found: Mapping[str, Any], before: Mapping[str, float | None], largest: float
+) -> list[str]:
+    """A line for each measure that exceeds that of a `read_baseline` by more than a share."""
     lines = []
-    for name, old in values.items():
+    for name, old in before.items():
         new = found[name]
         if old is None or new is None:
             if old is not None:

@@ -218,9 +218,11 @@ def _row(step: Step, policy: Greedy, episode: int) -> Row:
 
 def _curvature(route: Route, s_m: float) -> float:
     """Mean curvature of a route around a place, -4 m to 12 m from it, 1/m, left positive."""
-    steps = np.diff(route.points_at(s_m + _CURVATURE_M), axis=0)
+    at_m = s_m + _CURVATURE_M
+    at_m = at_m[at_m >= 0.0]  # before its start a route has no direction
+    steps = np.diff(route.points_at(at_m), axis=0)
     headings = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
-    return float(headings[-1] - headings[0]) / float(_CURVATURE_M[-2] - _CURVATURE_M[0])
+    return float(headings[-1] - headings[0]) / float(at_m[-2] - at_m[0])
 
 
 def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -74,11 +74,6 @@ class EgoTopics:
         """sensor_msgs/CameraInfo of each camera, in the order of `images`."""
         return tuple(self.of(f"{camera}/camera_info") for camera in (self.camera, *self.beside))
 
-    @property
-    def camera_info(self) -> str:
-        """sensor_msgs/CameraInfo of the first camera."""
-        return self.camera_infos[0]
-
     def seen_by(self, view: ViewConfig) -> EgoTopics:
         """The same with all cameras of a driver's view.
 

@@ -25,7 +25,9 @@ from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.ground.lane_invasion import LaneInvasion
 from td3_driver.world.ground.terrain import Ground
 from td3_driver.world.scene import Collision, Scene
+from td3_driver.world.traffic.vehicles import MOST_VEHICLES
 
+MOST_OTHERS = MOST_VEHICLES  # and as many pedestrians
 _CAR_ID = 1
 
 
@@ -37,14 +39,10 @@ class WorldConfigError(ValueError):
 class WorldConfig:
     """The configuration of a world besides its map.
 
-    Camera: `image_width` by `image_height` pixels, horizontal angle of view `fov_deg`, mounted
-    `camera_x_m` ahead of the car's middle, `camera_y_m` left of it and `camera_z_m` above the
-    ground, `camera_pitch_deg` downwards, turned `camera_yaw_deg` to the left and rolled by
-    `camera_roll_deg`.
-
     Attributes:
-        camera_id: its name.
-        beside: further cameras on the car.
+        fixed_delta_s: simulated time a step.
+        seed: of everything random.
+        cameras: those on the car, the front one first.
         traffic, pedestrians: number of other vehicles and of pedestrians.
         scenery: buildings and trees beside the roads.
         lights: traffic lights and stop signs where the map has them, which traffic obeys.
@@ -53,22 +51,13 @@ class WorldConfig:
 
     Raises:
         WorldConfigError: `fixed_delta_s` is not in (0, 0.1], CARLA's limit for stable physics;
-            `traffic` or `pedestrians` is negative; `appearance` is unknown.
+            there is no camera; `traffic` or `pedestrians` is negative or more than `MOST_OTHERS`;
+            `appearance` is unknown.
     """
 
     fixed_delta_s: float = 0.05
     seed: int = 0
-    image_width: int = 160
-    image_height: int = 120
-    fov_deg: float = 90.0
-    camera_x_m: float = 1.6
-    camera_y_m: float = 0.0
-    camera_z_m: float = 1.5
-    camera_pitch_deg: float = 0.0
-    camera_yaw_deg: float = 0.0
-    camera_roll_deg: float = 0.0
-    camera_id: str = "rgb_front"
-    beside: tuple[CameraConfig, ...] = ()
+    cameras: tuple[CameraConfig, ...] = (CameraConfig(),)
     traffic: int = 0
     pedestrians: int = 0
     scenery: bool = False
@@ -80,55 +69,28 @@ class WorldConfig:
             raise WorldConfigError(
                 f"world: fixed_delta_s {self.fixed_delta_s}; expected more than 0 and at most 0.1"
             )
+        if not self.cameras:
+            raise WorldConfigError("world: cameras: there is none; expected one or more")
         for name in ("traffic", "pedestrians"):
-            if getattr(self, name) < 0:
-                raise WorldConfigError(f"world: {name} {getattr(self, name)}; expected 0 or more")
+            if not 0 <= (number := getattr(self, name)) <= MOST_OTHERS:
+                raise WorldConfigError(f"world: {name} {number}; expected 0 to {MOST_OTHERS}")
         if self.appearance not in APPEARANCES:
             raise WorldConfigError(
                 f"world: appearance {self.appearance!r}; expected {' or '.join(APPEARANCES)}"
             )
 
-    @property
-    def cameras(self) -> tuple[CameraConfig, ...]:
-        """The cameras on the car, the first one and those beside it."""
-        first = CameraConfig(
-            self.camera_id,
-            self.image_width,
-            self.image_height,
-            self.fov_deg,
-            self.camera_x_m,
-            self.camera_y_m,
-            self.camera_z_m,
-            self.camera_pitch_deg,
-            self.camera_yaw_deg,
-            self.camera_roll_deg,
-        )
-        return (first, *self.beside)
-
     def through(self, view: ViewConfig) -> WorldConfig:
-        """The same world with the cameras that a driver's view asks for, of this picture's size.
+        """The same world with the cameras that a driver's view asks for, of the front one's size.
 
-        Each has the view's angle; where the view does not say where, there is the one camera that
+        Each has the view's angle; where the view does not say where, there is the front one that
         is here.
         """
-        seen = replace(self, fov_deg=view.fov_deg)
-        if not view.cameras:
-            return seen
-        size = self.image_width, self.image_height
-        front, *beside = (
-            CameraConfig(mount.id, *size, view.fov_deg, *mount.pose, 0.0) for mount in view.cameras
+        front = self.cameras[0]
+        size = front.width_px, front.height_px
+        seen = tuple(
+            CameraConfig(mount.id, *size, view.fov_deg, *mount.pose) for mount in view.cameras
         )
-        return replace(
-            seen,
-            camera_id=front.id,
-            camera_x_m=front.x_m,
-            camera_y_m=front.y_m,
-            camera_z_m=front.z_m,
-            camera_pitch_deg=front.pitch_deg,
-            camera_yaw_deg=front.yaw_deg,
-            camera_roll_deg=front.roll_deg,
-            beside=tuple(beside),
-        )
+        return replace(self, cameras=seen or (replace(front, fov_deg=view.fov_deg),))
 
 
 @dataclass(frozen=True)
@@ -184,7 +146,7 @@ class Simulation:
     def __init__(self, config: WorldConfig, road_map: RoadMap, look: Look | None = None) -> None:
         self.config = config
         self.road_map = road_map
-        self._camera, *self._beside = self._cameras = [each.make() for each in config.cameras]
+        self._camera, *self._beside = self._cameras = [Camera(each) for each in config.cameras]
         self._changes_look = look is None and config.appearance != "plain"
         if look is not None:
             self._wear(look)

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from td3_driver import cli
 from td3_driver.bags.reading import BagError
 from td3_driver.driving.messages.synchronisation import AUTOMATIC, Sync
-from td3_driver.playback.metrics import metrics, regressions
+from td3_driver.playback.metrics import metrics, read_baseline, regressions
 from td3_driver.playback.open_loop import SHOWN, Playback, play_back
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.recording import ReadOptions
@@ -331,7 +331,7 @@ def test_a_baseline_that_was_better_fails(
 
     def worse(largest: float = 0.1, **then: float) -> list[str]:
         before.write_text(json.dumps({**found, **then}))
-        return regressions(found, before, largest)
+        return regressions(found, read_baseline(before), largest)
 
     rate = found["steer_rate_rms"]
     assert worse() == []
@@ -341,12 +341,16 @@ def test_a_baseline_that_was_better_fails(
     assert worse(steer_rate_rms=1.5 * rate, steer_mae=1.0) == []
     before.write_text("{}")
     with pytest.raises(ValueError, match="not a replay's metrics"):
-        regressions(found, before, 0.1)
+        read_baseline(before)
 
     before.write_text(json.dumps({**found, "steer_rate_rms": 0.8 * rate}))
     words = ["replay", drive.bag, "--checkpoint", drive.checkpoint, "--out", tmp_path / "now"]
     assert command(*words, "--baseline", before) == 1
     assert "worse: steer_rate_rms" in capsys.readouterr().err
+    # Also where it is the file that the new result replaces.
+    old = tmp_path / "now" / "metrics.json"
+    old.write_text(before.read_text())
+    assert command(*words, "--baseline", old) == 1
     assert command(*words, "--max-regression", "-1") == 2
 
 

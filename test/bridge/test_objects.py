@@ -19,12 +19,16 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import MESSAGES
 from td3_driver.world import loop
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
 VEHICLES, WALKERS, STEPS = 6, 3, 60
 CONFIG = WorldConfig(
-    image_width=32, image_height=24, seed=1, traffic=VEHICLES, pedestrians=WALKERS
+    cameras=(CameraConfig(width_px=32, height_px=24),),
+    seed=1,
+    traffic=VEHICLES,
+    pedestrians=WALKERS,
 )
 
 

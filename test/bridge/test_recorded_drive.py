@@ -49,6 +49,7 @@ from td3_driver.ros.conversions import (
 from td3_driver.ros.driver.intake import Intake, Sighting
 from td3_driver.ros.names import EgoTopics
 from td3_driver.ros.wires import Wires
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.loop import advance
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
@@ -57,7 +58,11 @@ from .client import STEP_NS, World
 
 FRAMES, LONGEST = 300, 2000
 CONFIG = WorldConfig(
-    seed=4, image_width=64, image_height=48, traffic=20, pedestrians=6, lights=True
+    seed=4,
+    cameras=(CameraConfig(width_px=64, height_px=48),),
+    traffic=20,
+    pedestrians=6,
+    lights=True,
 )
 STORE = typestore()
 STATUS = f"{ROLE}/vehicle_status"

@@ -20,6 +20,7 @@ from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.messages.pictures import pixels
 from td3_driver.driving.types import Control
 from td3_driver.ros.conversions import stamp_of
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import DEFAULT_DIFFICULTY, training_roads
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -183,17 +184,11 @@ def test_each_camera_of_a_file_publishes_what_it_sees(tmp_path: Path) -> None:
         assert picture.header.frame_id == "hero/left"
         assert intrinsics.k[0] == pytest.approx(80 / (2 * math.tan(math.radians(30.0))))
         roads = training_roads(5, DEFAULT_DIFFICULTY)
-        for message, config in (
-            (ahead, WorldConfig(seed=5, image_width=64, image_height=48)),
-            (
-                picture,
-                WorldConfig(
-                    seed=5, image_width=80, image_height=60, fov_deg=60.0, camera_x_m=1.0,
-                    camera_y_m=0.6, camera_z_m=1.4, camera_yaw_deg=90.0,
-                ),
-            ),
-        ):  # fmt: skip
-            seen = pixels(message)
+        for message, camera in (
+            (ahead, CameraConfig(width_px=64, height_px=48)),
+            (picture, CameraConfig("left", 80, 60, 60.0, 1.0, 0.6, 1.4, yaw_deg=90.0)),
+        ):
+            seen, config = pixels(message), WorldConfig(seed=5, cameras=(camera,))
             assert np.array_equal(seen, Simulation(config, roads).step(Control()).image)
         client.until(lambda: len(client.transforms()) > 1)
         (at,) = (

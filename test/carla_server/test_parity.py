@@ -11,6 +11,7 @@ import numpy as np
 
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control, Pose
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from .serving import MAPS, Serving
@@ -31,7 +32,8 @@ def commands() -> list[tuple[float, float, float]]:
 
 
 def test_a_drive_is_the_same() -> None:
-    config = WorldConfig(image_width=64, image_height=48, camera_x_m=1.5)
+    camera = CameraConfig(width_px=64, height_px=48, x_m=1.5)
+    config = WorldConfig(cameras=(camera,))
     simulation = Simulation(config, RoadMap.from_file(FILE))
     start = simulation.spawn_pose(config.seed)
     # What can be said in the wire's floats.
@@ -40,8 +42,8 @@ def test_a_drive_is_the_same() -> None:
     told = {
         "location": [x, y, 0.0],
         "yaw_deg": yaw_deg,
-        "camera": [config.camera_x_m, -config.camera_y_m, config.camera_z_m],
-        "size_px": [config.image_width, config.image_height],
+        "camera": [camera.x_m, -camera.y_m, camera.z_m],
+        "size_px": [camera.width_px, camera.height_px],
         "commands": commands(),
     }
     serving = Serving("--map", str(FILE))

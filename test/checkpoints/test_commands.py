@@ -205,5 +205,8 @@ def test_export_of_the_default_sizes(tmp_path: Path) -> None:
 def test_export_that_cannot_be_written(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxscript")
     (saved.parent / "file").touch()
+    kept = saved.read_bytes()
+    assert "expected the name of an .onnx" in failure(capsys, "export", saved, "--onnx", saved)
+    assert saved.read_bytes() == kept
     text = failure(capsys, "export", saved, "--onnx", saved.parent / "file" / "actor.onnx")
     assert "cannot be written" in text

@@ -17,8 +17,11 @@ from td3_driver.driving.roles import DrivingConfig
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import Control
 from td3_driver.evaluation import closed_loop
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
+
+SQUARE = WorldConfig(cameras=(CameraConfig(width_px=84, height_px=84),))
 
 
 class Pursuit:
@@ -63,7 +66,7 @@ def drive(
     recorder: Recorder | None = None,
 ) -> list[EpisodeSummary]:
     """Run the driver in the world for so many frames."""
-    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), road_map)
+    world = Simulation(SQUARE, road_map)
     driver = Driver(config or DrivingConfig(), policy, recorder, seed=5)
     driven = islice(closed_loop.drive(driver, world), frames)
     return [frame.report.ended for frame in driven if frame.report.ended is not None]
@@ -138,7 +141,7 @@ def test_the_teleport_of_a_reset_is_in_no_transition(roads: RoadMap) -> None:
 
 
 def test_a_collision_from_before_the_reset_ends_nothing(roads: RoadMap) -> None:
-    world = Simulation(WorldConfig(image_width=84, image_height=84), roads)
+    world = Simulation(SQUARE, roads)
     driver = Driver(DrivingConfig(), Pursuit(), None, seed=1)
     driver.set_map(roads)
     control = Control()
@@ -165,7 +168,7 @@ def test_a_collision_from_before_the_reset_ends_nothing(roads: RoadMap) -> None:
 
 
 def test_without_a_map_the_car_is_braked(roads: RoadMap) -> None:
-    world = Simulation(WorldConfig(image_width=84, image_height=84), roads)
+    world = Simulation(SQUARE, roads)
     driver = Driver(DrivingConfig(), Pursuit(), None, seed=1)
     tick = world.step(Control())
     driver.observe(tick.image, tick.ego)
@@ -190,7 +193,7 @@ def frames_of(
     policy: Dice, road_map: RoadMap, state: dict | None, frames: int
 ) -> tuple[Driver, list[closed_loop.Frame]]:
     driver = Driver(DrivingConfig(), policy, None, seed=8)
-    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), road_map)
+    world = Simulation(SQUARE, road_map)
     driven = closed_loop.drive(driver, world)
     if state is not None:
         next(driven)  # the map is set with the first frame
@@ -216,7 +219,7 @@ def test_a_drive_resumes_anywhere_to_the_last_bit(
     _, whole = frames_of(Dice(1), roads, None, 600)
     policy = Dice(1)
     driver = Driver(DrivingConfig(), policy, None, seed=8)
-    world = Simulation(WorldConfig(seed=0, image_width=84, image_height=84), roads)
+    world = Simulation(SQUARE, roads)
     rngs, state = [policy.rng.bit_generator.state], {}
     for _ in islice(closed_loop.drive(driver, world), cut):
         state = driver.state()

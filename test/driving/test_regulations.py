@@ -28,6 +28,7 @@ from td3_driver.driving.view import Picture
 from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.policies import BASELINES, Pursuit
 from td3_driver.measures import standard
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from ..opendrive.making import lane, read, road, section
@@ -394,7 +395,8 @@ def test_a_pursuit_keeps_the_rules_in_a_world_with_lights(name: str) -> None:
     driving = replace(standard.DRIVING, regulations=True)
     policy = BASELINES[name](driving, 0)
     world = Simulation(
-        WorldConfig(lights=True, image_width=16, image_height=16), street(limit_mps, sign_m)
+        WorldConfig(lights=True, cameras=(CameraConfig(width_px=16, height_px=16),)),
+        street(limit_mps, sign_m),
     )
     trace = drive_route(driving, policy, world, 120.0, 0, routes=Straight(sign_m + 20.0))
     assert (trace.reason, trace.infractions) == ("route_end", ())

@@ -30,6 +30,7 @@ from td3_driver.driving.types import FULL_BRAKE, Control
 from td3_driver.driving.view import WHOLE_VIEW, ViewConfig
 from td3_driver.ros import diagnostics, names
 from td3_driver.ros.conversions import MESSAGES, stamp_of
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -88,7 +89,9 @@ class FaultyWorld:
 
     def enter_town(self, seed: int) -> None:
         """Another map, with the car somewhere on it."""
-        config = WorldConfig(seed=seed, image_width=64, image_height=48).through(self._view)
+        config = WorldConfig(
+            seed=seed, cameras=(CameraConfig(width_px=64, height_px=48),)
+        ).through(self._view)
         self.road_map = RoadMap(generate_opendrive(seed), f"generated_{seed}")
         self._simulation = Simulation(config, self.road_map)
         self._messages = TickMessages(MESSAGES, TOPICS.role_name, config)

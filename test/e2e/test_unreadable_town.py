@@ -11,9 +11,10 @@ from td3_driver.driving.types import FULL_BRAKE
 
 from ..opendrive.making import document, lane, road, section
 from .faulty_world import FaultyWorld
-from .running import Node
+from .running import Node, wait_until
 
 NO_ROADS = '<?xml version="1.0"?><OpenDRIVE><header revMajor="1" revMinor="4"/></OpenDRIVE>'
+TOO_SHORT = document(road(1, 8.0, section(0, lane(-1, "driving"))))
 ONLY_BUSES = document(road(1, 100.0, section(0, lane(-1, "bus"))))
 MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"
 
@@ -69,6 +70,24 @@ def test_a_run_that_cannot_begin(
     node = driver(tmp_path)
     try:
         assert_ends(node, said)
+    finally:
+        node.kill()
+
+
+def test_a_town_without_a_route(world: FaultyWorld, tmp_path: Path) -> None:
+    node = driver(tmp_path)
+    try:
+        node.wait_for("latest.pth at step 0")
+        world.announce("spoilt", TOO_SHORT)
+        node.wait_for("driving in spoilt")
+
+        def ticked_and_said() -> bool:  # it may not listen to the first frames
+            world.tick()
+            world.spin_for(0.1)
+            return "no drivable stretch of 10 m" in node.output
+
+        wait_until(ticked_and_said, lambda: "the mistake")
+        assert_ends(node, "no drivable stretch of 10 m")
     finally:
         node.kill()
 

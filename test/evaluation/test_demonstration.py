@@ -28,7 +28,7 @@ STEPS = 250
 def shown(folder: Path, preset: str, seed: int = 0) -> Replay:
     configuration, out = load_configuration(preset), folder / f"{preset}_{seed}.replay"
     view = configuration.driving.view
-    world = WorldConfig(seed=seed, appearance="mixed", fov_deg=view.fov_deg)
+    world = WorldConfig(seed=seed, appearance="mixed").through(view)
     counted: list[None] = []
     done = demonstrate(
         configuration,

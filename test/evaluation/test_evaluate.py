@@ -26,6 +26,7 @@ from td3_driver.evaluation.command import Options, execute
 from td3_driver.evaluation.evaluate import Course, courses, courses_of
 from td3_driver.evaluation.policies import BASELINES, Pursuit
 from td3_driver.measures.metrics import measure
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -189,7 +190,7 @@ def test_a_pursuit_drives_a_route_of_the_leaderboard_s() -> None:
     if not file.is_file():
         pytest.skip(f"the leaderboard's routes are not at {file}; not part of the project")
     route = plan_routes(read_route_file(file), town).routes[1].route
-    world = Simulation(WorldConfig(image_width=16, image_height=12), town)
+    world = Simulation(WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),)), town)
     policy = BASELINES["informed_pursuit"](DrivingConfig(), 0)
     trace = drive_route(
         DrivingConfig(), policy, world, route.length_m, 0, routes=GivenRoutes([route])

@@ -24,13 +24,14 @@ from td3_driver.evaluation.policies import Pursuit, Stopped
 from td3_driver.measures import standard
 from td3_driver.measures.measuring import Measuring
 from td3_driver.measures.metrics import Trace, measure
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from ..driving.test_judging import LANE_M, LIGHT_M, SIGN_M, street
 from .test_standard import Leaves
 
-WORLD = WorldConfig(seed=3, image_width=16, image_height=12)
+WORLD = WorldConfig(seed=3, cameras=(CameraConfig(width_px=16, height_px=12),))
 LENGTH_M, SEED = 40.0, 3
 
 
@@ -151,7 +152,7 @@ def test_who_leaves_the_road_goes_on_until_he_has_left_the_route(loop: RoadMap) 
 @pytest.mark.parametrize("shown", [LightState.RED, LightState.GREEN])
 def test_a_car_in_the_world_runs_a_red_light_and_a_stop_sign(shown: LightState) -> None:
     """Pure pursuit, which sees no signals."""
-    config = WorldConfig(seed=0, image_width=16, image_height=12, lights=True)
+    config = WorldConfig(seed=0, cameras=(CameraConfig(width_px=16, height_px=12),), lights=True)
     world = Simulation(config, street())
     lights = world._scene.lights
     assert lights is not None
@@ -182,7 +183,7 @@ def test_a_car_in_the_world_runs_a_red_light_and_a_stop_sign(shown: LightState) 
     ("shown", "reason"), [(LightState.RED, "time_limit"), (LightState.GREEN, "stuck")]
 )
 def test_waiting_at_red_is_right_for_all_policies_alike(shown: LightState, reason: str) -> None:
-    config = WorldConfig(seed=0, image_width=16, image_height=12, lights=True)
+    config = WorldConfig(seed=0, cameras=(CameraConfig(width_px=16, height_px=12),), lights=True)
     world = Simulation(config, street())
     lights = world._scene.lights
     assert lights is not None

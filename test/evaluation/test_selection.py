@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_driver.agent import CheckpointError
+from td3_driver.agent import CheckpointError, TD3Agent
 from td3_driver.arguments import add_difficulty, add_surroundings, surroundings
 from td3_driver.checkpoints import checkpoint
 from td3_driver.commands import train
@@ -114,6 +114,17 @@ def test_what_cannot_be_evaluated_is_passed_over(tmp_path: Path, given: list[Cou
     assert selection.pending() == []
     assert not (tmp_path / "best.pth").exists()
     assert evaluations.best(evaluations.newest_run(tmp_path)) is None
+
+
+def test_another_run_s_checkpoint_is_passed_over(tmp_path: Path, given: list[Course]) -> None:
+    selection = Selection(tmp_path, given, time.time_ns(), resume=False, run="mine")
+    strange = TD3Agent.from_checkpoint(steady_driver(tmp_path / "td3_100.pth", DRIVES))
+    payload = strange.checkpoint_payload() | {"env_steps": 100}
+    payload["provenance"]["run"] = "theirs"
+    checkpoint.write(tmp_path / "td3_100.pth", payload)
+    with pytest.raises(CheckpointError, match="is another run's"):
+        selection.evaluate(tmp_path / "td3_100.pth")
+    assert selection.pending() == []
 
 
 def test_who_completes_all_beats_who_is_smooth_and_fails_one_in_five() -> None:

@@ -25,6 +25,7 @@ from td3_driver.evaluation.command import Options, execute
 from td3_driver.evaluation.policies import BASELINES, InformedPursuit, Pursuit
 from td3_driver.measures import standard
 from td3_driver.measures.metrics import Trace, measure
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
@@ -38,7 +39,7 @@ LENIENT = DrivingConfig(
         reward=RewardConfig(target_speed_mps=3.0, standstill_speed_mps=2.0, failure_cost=1.0),
     )
 )
-WORLD = WorldConfig(seed=3, image_width=16, image_height=12)
+WORLD = WorldConfig(seed=3, cameras=(CameraConfig(width_px=16, height_px=12),))
 
 
 class Leaves:

@@ -18,6 +18,7 @@ from td3_driver.checkpoints import checkpoint
 from td3_driver.configuration import Configuration, load_configuration
 from td3_driver.fleet.collector import Collector, CollectorSpec, noise_scales
 from td3_driver.fleet.learner import FleetLearner, FleetSpec
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import WorldConfig
 
 STARTS = 60
@@ -45,7 +46,7 @@ def collector(configuration: Configuration) -> Collector:
 
 
 def collector_of(configuration: Configuration, number: int = 0, seed: int = 3) -> Collector:
-    world = WorldConfig(seed=seed, image_width=84, image_height=84)
+    world = WorldConfig(seed=seed, cameras=(CameraConfig(width_px=84, height_px=84),))
     world = world.through(configuration.driving.view)
     return Collector(CollectorSpec(number, configuration, world, (), "easy", 1.0))
 

@@ -114,6 +114,9 @@ def test_results_of_other_settings_do_not_count(tmp_path: Path) -> None:
         ("overlays: [a]", "overlays: ['a'] is not names, each with settings"),
         ("presets: [nobody]", "nobody: preset 'nobody': no such preset"),
         ("overlays: {odd: {agent: {batch: 3}}}", "batch: 3 is set, but there is no such agent"),
+        ("map: [town, gone.xodr]", "map: gone.xodr: there is no such file"),
+        ("judge_map: [city]", "judge_map: city: there is no such file"),
+        ("prefill: gone.replay", "prefill: gone.replay: there is no such file"),
         ("steps: [", "not YAML"),
     ],
 )

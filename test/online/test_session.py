@@ -25,6 +25,7 @@ from td3_driver.online.session import (
     REALTIME_OUTSTANDING,
     SessionConfig,
 )
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from ..towns import STREETS, town_of
@@ -66,7 +67,9 @@ class Driving:
             RunConfig(configuration, session, resume, 3, "cpu", 1, 0, 0), on_event=lambda: None
         )
         self.session, self.learner = self.run.session, self.run.learner
-        self.world = Simulation(WorldConfig(image_width=32, image_height=24), town_of(STREETS))
+        self.world = Simulation(
+            WorldConfig(cameras=(CameraConfig(width_px=32, height_px=24),)), town_of(STREETS)
+        )
         self.run.driver.set_map(self.world.road_map)
         self._ready = False
 

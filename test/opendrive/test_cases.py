@@ -13,6 +13,7 @@ from td3_driver.evaluation.evaluate import Entrant, courses, drive_courses
 from td3_driver.evaluation.policies import BASELINES
 from td3_driver.measures import standard
 from td3_driver.measures.drives import summary
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import WorldConfig
 
 MAPS = Path(__file__).resolve().parents[1] / "data" / "maps"
@@ -70,7 +71,7 @@ def test_lanes_are_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_pure_pursuit_drives_it_among_others(name: str) -> None:
-    world = WorldConfig(image_width=16, image_height=12, traffic=3)
+    world = WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),), traffic=3)
     given = courses(
         RoadMap.from_file(MAPS / f"{name}.xodr"),
         3,

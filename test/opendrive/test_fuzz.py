@@ -24,6 +24,7 @@ from td3_driver.driving.routes.routing import random_route
 from td3_driver.driving.routes.waypoints import Waypoint
 from td3_driver.driving.types import Control
 from td3_driver.opendrive.lanes import CAR_LANES
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.traffic_lights import TrafficLights
 
@@ -193,7 +194,7 @@ def check(road_map: RoadMap) -> None:
     assert bool(refusal) == (route is None)
     if route is not None:
         assert np.isfinite(route.points_m).all()
-    config = WorldConfig(image_width=16, image_height=12, traffic=2)
+    config = WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),), traffic=2)
     refusal, world = outcome(lambda: Simulation(config, road_map))
     assert refusal.startswith("map fuzz: ") == (world is None)
     if world is not None:

@@ -13,6 +13,7 @@ from td3_driver.evaluation.policies import BASELINES
 from td3_driver.measures import standard
 from td3_driver.measures.drives import summary
 from td3_driver.opendrive.document import read_document
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import WorldConfig
 
@@ -84,7 +85,7 @@ def test_pure_pursuit_drives_the_towns(name: str) -> None:
         purpose=Purpose.EVALUATION,
         seed=0,
         length_m=(200.0, 700.0),
-        world=WorldConfig(image_width=16, image_height=12),
+        world=WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),)),
     )
     policy = BASELINES["pure_pursuit"](standard.DRIVING, 0)
     entrants = {"pure_pursuit": Entrant(policy, standard.DRIVING)}

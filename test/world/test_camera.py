@@ -15,7 +15,7 @@ from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.boxes import Bodies
 from td3_driver.world.bodies.shapes import of_bodies
 from td3_driver.world.camera.appearance import PLAIN, look_of, random_look
-from td3_driver.world.camera.camera import Camera, CameraError
+from td3_driver.world.camera.camera import Camera, CameraConfig, CameraError
 from td3_driver.world.ground.surface import Surface
 
 from ..places import places
@@ -68,7 +68,7 @@ def test_ground_points_appear_where_a_pinhole_shows_them(
         pose.y_m + ahead_m * sin + left_m * cos,
     )
     expected = pinhole(point, pose, fov_deg, pitch_deg)
-    camera = Camera(WIDTH_PX, HEIGHT_PX, fov_deg, pitch_deg=pitch_deg)
+    camera = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX, fov_deg, pitch_deg=pitch_deg))
     shown = camera.render(with_dot(loop_surface, point), pose)[:, :, 1].astype(float)
     shown[shown < 100.0] = 0.0
     horizon = HEIGHT_PX / 2.0 - camera.focal_px * math.tan(math.radians(pitch_deg))
@@ -81,13 +81,13 @@ def test_ground_points_appear_where_a_pinhole_shows_them(
 
 def test_left_is_left(loop_surface: Surface) -> None:
     pose = Pose(0.0, 0.0, math.pi / 2.0)  # looks north, so west is on the left
-    picture = Camera().render(with_dot(loop_surface, (-3.0, 8.0)), pose)[70:, :, 0]
+    picture = Camera(CameraConfig()).render(with_dot(loop_surface, (-3.0, 8.0)), pose)[70:, :, 0]
     assert picture[:, :80].max() > 100
     assert picture[:, 80:].max() == 0
 
 
 def test_sky_above_and_ground_below(loop_surface: Surface) -> None:
-    picture = Camera().render(loop_surface, Pose(0.0, 0.0, 0.0))
+    picture = Camera(CameraConfig()).render(loop_surface, Pose(0.0, 0.0, 0.0))
     assert picture.shape == (120, 160, 4)
     assert picture.dtype == np.uint8
     assert picture.flags.c_contiguous
@@ -97,13 +97,13 @@ def test_sky_above_and_ground_below(loop_surface: Surface) -> None:
 
 
 def test_far_from_the_map_there_is_grass(loop_surface: Surface) -> None:
-    picture = Camera().render(loop_surface, Pose(1e5, 1e5, 1.0))
+    picture = Camera(CameraConfig()).render(loop_surface, Pose(1e5, 1e5, 1.0))
     assert len(np.unique(picture[60:].reshape(-1, 4), axis=0)) == 1
 
 
 def test_far_dashes_do_not_flicker(loop_surface: Surface) -> None:
     """Anti-aliasing: a small step changes far rows no more than near ones."""
-    camera = Camera()
+    camera = Camera(CameraConfig())
     pose = Pose(0.0, 0.0, 0.3)
     a = camera.render(loop_surface, pose).astype(float)
     b = camera.render(loop_surface, Pose(0.3, 0.0, 0.3)).astype(float)
@@ -135,7 +135,7 @@ def cars(*places: tuple[float, float, float, tuple[float, float, float]]) -> Bod
 
 def changed_by(surface: Surface, bodies: Bodies) -> np.ndarray:
     """(HEIGHT_PX, WIDTH_PX) bool: pixels that the bodies change."""
-    camera = Camera(WIDTH_PX, HEIGHT_PX)
+    camera = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX))
     without, drawn = camera.render(surface, MIDDLE), of_bodies(bodies)
     return (camera.render(surface, MIDDLE, drawn) != without).any(axis=2)
 
@@ -166,7 +166,7 @@ def test_a_car_covers_what_its_box_covers(
 def test_the_near_car_hides_the_far_one(loop_surface: Surface, far_first: bool) -> None:
     near, far = (8.0, 0.0, 0.0, BLUE), (16.0, 0.0, 0.0, RED)
     beside = (16.0, 3.0, 0.0, RED)
-    camera = Camera(WIDTH_PX, HEIGHT_PX)
+    camera = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX))
 
     def red_px(*places: tuple[float, float, float, tuple[float, float, float]]) -> int:
         ordered = places if far_first else places[::-1]
@@ -228,7 +228,7 @@ def test_mixed_is_plain_in_half_of_the_cases() -> None:
 
 
 def test_plain_is_todays_picture_and_random_looks_differ(loop_surface: Surface) -> None:
-    camera = Camera()
+    camera = Camera(CameraConfig())
     plain = camera.render(loop_surface, MIDDLE)
     pictures = []
     for seed in (0, 1, 2, 3, 0):
@@ -243,7 +243,7 @@ def test_plain_is_todays_picture_and_random_looks_differ(loop_surface: Surface) 
 def test_looks_stay_readable(loop: RoadMap, loop_surface: Surface) -> None:
     """Dusk is dark and rain is grey, but the road can be told from what is beside it."""
     lane = pose_of(places(loop, 5.0)[3])
-    camera = Camera()
+    camera = Camera(CameraConfig())
     levels, contrasts = [], []
     for seed in range(40):
         camera.wear(random_look(np.random.default_rng(seed)))
@@ -258,7 +258,7 @@ def test_looks_stay_readable(loop: RoadMap, loop_surface: Surface) -> None:
 
 def test_shadows_on_the_ground_stay_where_they_are(loop_surface: Surface) -> None:
     """Seen again from 2 m further on, the same ground has the same brightness."""
-    camera = Camera(WIDTH_PX, HEIGHT_PX)
+    camera = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX))
     camera.wear(random_look(np.random.default_rng(5)))
     cos, sin = math.cos(MIDDLE.yaw_rad), math.sin(MIDDLE.yaw_rad)
     onward = Pose(MIDDLE.x_m + 2.0 * cos, MIDDLE.y_m + 2.0 * sin, MIDDLE.yaw_rad)
@@ -291,4 +291,4 @@ def test_shadows_on_the_ground_stay_where_they_are(loop_surface: Surface) -> Non
 )
 def test_impossible_cameras_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(CameraError, match="expected"):
-        Camera(**wrong)  # type: ignore[arg-type]
+        Camera(CameraConfig(**wrong))  # type: ignore[arg-type]

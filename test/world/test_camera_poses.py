@@ -14,7 +14,7 @@ from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.shapes import Mesh, Shapes, frustum, joined, of_bodies, placed
 from td3_driver.world.camera.appearance import Look
-from td3_driver.world.camera.camera import FURTHEST_M, Camera
+from td3_driver.world.camera.camera import FURTHEST_M, Camera, CameraConfig
 from td3_driver.world.camera.scenery import grow
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.semantic_class import SemanticClass
@@ -88,7 +88,7 @@ def points_seen(depth_m: FloatArray, mounting: tuple[float, ...], pose: Pose) ->
 
 
 def camera_at(mounting: tuple[float, ...]) -> Camera:
-    return Camera(WIDTH_PX, HEIGHT_PX, FOV_DEG, *mounting)
+    return Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX, FOV_DEG, *mounting))
 
 
 def looked_at(mounting: tuple[float, ...], pose: Pose) -> FloatArray:
@@ -223,8 +223,10 @@ def test_solids_are_where_the_colour_picture_has_them(
 def test_bodies_are_what_they_are_said_to_be(loop_surface: Surface) -> None:
     bodies = cars((9.0, 0.5, 0.4, RED), (11.0, -3.0, 0.0, RED))
     tags = np.array([SemanticClass.BUS, SemanticClass.BICYCLE], np.uint8)
-    shown = Camera(z_m=2.0).semantic(loop_surface, MIDDLE, of_bodies(bodies, tags))
-    new = set(np.unique(shown)) - set(np.unique(Camera(z_m=2.0).semantic(loop_surface, MIDDLE)))
+    shown = Camera(CameraConfig(z_m=2.0)).semantic(loop_surface, MIDDLE, of_bodies(bodies, tags))
+    new = set(np.unique(shown)) - set(
+        np.unique(Camera(CameraConfig(z_m=2.0)).semantic(loop_surface, MIDDLE))
+    )
     assert new == {SemanticClass.BUS, SemanticClass.BICYCLE}
 
 
@@ -232,7 +234,9 @@ def test_the_spectator_sees_a_town_from_above(loop: RoadMap, loop_surface: Surfa
     scenery = grow(list(loop.lanes.values()), loop_surface, 1)
     pose = pose_of(places(loop, 10.0)[0])
     for pitch_deg in (45.0, 90.0):
-        seen = Camera(WIDTH_PX, HEIGHT_PX, x_m=0.0, z_m=300.0, pitch_deg=pitch_deg)
+        seen = Camera(
+            CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX, x_m=0.0, z_m=300.0, pitch_deg=pitch_deg)
+        )
         tags = seen.semantic(loop_surface, pose, scenery)
         assert np.sum(tags == SemanticClass.BUILDINGS) > 100
         bare, full = (seen.render(loop_surface, pose, solids) for solids in (None, scenery))
@@ -269,28 +273,36 @@ def test_a_rolled_camera_sees_the_nearer_solid(loop_surface: Surface, roll_deg: 
 
 
 def test_a_turned_camera_is_a_turned_car(loop_surface: Surface) -> None:
-    turned = Camera(x_m=0.0, yaw_deg=35.0).render(loop_surface, Pose(5.0, 2.0, 0.3))
+    turned = Camera(CameraConfig(x_m=0.0, yaw_deg=35.0)).render(loop_surface, Pose(5.0, 2.0, 0.3))
     pose = Pose(5.0, 2.0, 0.3 + math.radians(35.0))
-    same = Camera(x_m=0.0).render(loop_surface, pose)
+    same = Camera(CameraConfig(x_m=0.0)).render(loop_surface, pose)
     assert np.abs(turned.astype(int) - same).mean() < 0.1
 
 
 def test_an_upside_down_camera_has_the_picture_turned_round(loop_surface: Surface) -> None:
     solids = of_bodies(cars((9.0, 0.5, 0.4, RED)))
     for pitch_deg in (0.0, 12.0):
-        upright = Camera(pitch_deg=pitch_deg).render(loop_surface, MIDDLE, solids)
-        turned = Camera(pitch_deg=pitch_deg, roll_deg=180.0).render(loop_surface, MIDDLE, solids)
+        upright = Camera(CameraConfig(pitch_deg=pitch_deg)).render(loop_surface, MIDDLE, solids)
+        turned = Camera(CameraConfig(pitch_deg=pitch_deg, roll_deg=180.0)).render(
+            loop_surface, MIDDLE, solids
+        )
         assert np.abs(turned[::-1, ::-1].astype(int) - upright).mean() < 2.0
-    slightly = Camera(pitch_deg=12.0, roll_deg=1e-6).render(loop_surface, MIDDLE, solids)
+    slightly = Camera(CameraConfig(pitch_deg=12.0, roll_deg=1e-6)).render(
+        loop_surface, MIDDLE, solids
+    )
     assert np.abs(slightly.astype(int) - upright).mean() < 2.0
 
 
 def test_straight_up_there_is_sky_and_what_stands_close(loop_surface: Surface) -> None:
-    seen = Camera(WIDTH_PX, HEIGHT_PX, pitch_deg=-90.0, x_m=0.0)
+    seen = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX, pitch_deg=-90.0, x_m=0.0))
     assert (seen.semantic(loop_surface, POSE) == SemanticClass.SKY).all()
     assert (seen.depth_m(loop_surface, POSE) == FURTHEST_M).all()
     assert (seen.render(loop_surface, POSE)[:, :, 0] > 200).all()
-    wide = Camera(fov_deg=150.0, pitch_deg=-90.0).render(loop_surface, POSE)[:, :, 0].astype(int)
+    wide = (
+        Camera(CameraConfig(fov_deg=150.0, pitch_deg=-90.0))
+        .render(loop_surface, POSE)[:, :, 0]
+        .astype(int)
+    )
     assert np.abs(wide - wide[::-1]).max() <= 1, "the sky behind is as that before"
     assert wide[0, 0] > wide[60, 0] + 5
     tower = box_at(POSE.x_m + 5.0, POSE.y_m, 0.0, (4.0, 4.0, 30.0))
@@ -300,7 +312,7 @@ def test_straight_up_there_is_sky_and_what_stands_close(loop_surface: Surface) -
 @pytest.mark.parametrize("z_m", [0.0, -3.0])
 def test_in_the_ground_a_camera_sees_from_just_above_it(loop_surface: Surface, z_m: float) -> None:
     solids = of_bodies(cars((9.0, 0.5, 0.4, RED)))
-    seen, above = Camera(z_m=z_m), Camera(z_m=0.01)
+    seen, above = Camera(CameraConfig(z_m=z_m)), Camera(CameraConfig(z_m=0.01))
     for picture, same in [
         (seen.render, above.render),
         (seen.depth_m, above.depth_m),
@@ -321,12 +333,15 @@ def test_no_camera_fails(loop_surface: Surface) -> None:
     anywhere = rng.uniform((-90.0, -180.0, -180.0), (90.0, 180.0, 180.0), (40, 3)).tolist()
     for pitch_deg, yaw_deg, roll_deg in [*bounds, *anywhere]:
         seen = Camera(
-            *rng.integers(1, 40, 2).tolist(),
-            float(rng.choice((1.0, 60.0, 120.0, 179.0))),
-            z_m=float(rng.choice((-1.0, 0.0, 0.3, 2.0, 50.0, 5000.0))),
-            pitch_deg=pitch_deg,
-            yaw_deg=yaw_deg,
-            roll_deg=roll_deg,
+            CameraConfig(
+                "rgb_front",
+                *rng.integers(1, 40, 2).tolist(),
+                float(rng.choice((1.0, 60.0, 120.0, 179.0))),
+                z_m=float(rng.choice((-1.0, 0.0, 0.3, 2.0, 50.0, 5000.0))),
+                pitch_deg=pitch_deg,
+                yaw_deg=yaw_deg,
+                roll_deg=roll_deg,
+            )
         )
         pose = Pose(*(rng.choice((1.0, 1e5)) * rng.uniform(-9.0, 9.0, 2)).tolist(), 1.0)
         size = seen.height_px, seen.width_px

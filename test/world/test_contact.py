@@ -15,6 +15,7 @@ from td3_driver.driving.types import Control, Pose
 from td3_driver.world.bodies.boxes import Bodies, box_corners, penetration
 from td3_driver.world.bodies.contact import strike
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, Vehicle
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 from ..towns import STREETS
@@ -98,7 +99,9 @@ def test_a_neighbour_in_the_next_lane_is_not_touched() -> None:
 @pytest.mark.parametrize("town", [STREETS, "Town02"], indirect=True)
 def test_the_world_tells_whom_the_car_struck(town: RoadMap) -> None:
     """Full throttle down the road ends in somebody's back, or in the hedge."""
-    simulation = Simulation(WorldConfig(traffic=60, image_width=16, image_height=12), town)
+    simulation = Simulation(
+        WorldConfig(traffic=60, cameras=(CameraConfig(width_px=16, height_px=12),)), town
+    )
     struck = []
     for seed in range(30):
         simulation.set_target_velocity(0.0)

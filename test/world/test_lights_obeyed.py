@@ -11,6 +11,7 @@ import pytest
 from td3_driver.driving.routes.road_map import LanePlace, RoadMap
 from td3_driver.driving.types import Control, LightState
 from td3_driver.world.bodies.boxes import NOBODY, Bodies
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.scene import Scene
 from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.traffic.lane_network import SPEED_LIMIT_MPS, LaneNetwork
@@ -357,7 +358,7 @@ def test_the_crowd_of_a_scene_obeys_what_lights_are_told() -> None:
 
 def test_an_episode_driven_again_meets_the_same_lights() -> None:
     """And the same traffic at them, whatever was driven before."""
-    small = {"image_width": 16, "image_height": 12}
+    small = {"cameras": (CameraConfig(width_px=16, height_px=12),)}
     simulation = Simulation(WorldConfig(traffic=8, lights=True, **small), lit())
     runs = []
     for seed, steps in ((1, 160), (2, 77), (1, 160)):

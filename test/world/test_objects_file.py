@@ -19,7 +19,6 @@ from td3_driver.bridge_twin.objects_file import (
     read_car,
 )
 from td3_driver.world.camera.camera import CameraConfig
-from td3_driver.world.simulation import WorldConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "test" / "data" / "objects_sensor_tick"
@@ -40,8 +39,8 @@ def test_the_file_that_we_ship_is_the_default_car() -> None:
     shipped = read_car(ROOT / "config" / "ego_vehicle.json", "ego_vehicle", "rgb_front")
     picture = picture_of(shipped.camera())
     assert picture == CameraPicture(320, 240, 90.0)
-    world = WorldConfig(image_width=320, image_height=240)
-    ours = default_car("ego_vehicle", "control", world.cameras)
+    front = CameraConfig(width_px=320, height_px=240)
+    ours = default_car("ego_vehicle", "control", (front,))
     more = Sensor("sensor.pseudo.objects", "objects", attached=False)
     assert shipped.sensors == tuple(each for each in ours.sensors if each != more)
     assert more in ours.sensors

@@ -9,12 +9,13 @@ import pytest
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Pose
 from td3_driver.world.bodies.vehicle import MASS_KG
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.ground.surface import OBSTACLE
 from td3_driver.world.scene import OccupiedError
 from td3_driver.world.simulation import Simulation, WorldConfig
 from td3_driver.world.traffic.parked import Parked
 
-SMALL = {"image_width": 32, "image_height": 24}
+SMALL = {"cameras": (CameraConfig(width_px=32, height_px=24),)}
 
 
 def test_traffic_stops_behind_it_and_nobody_begins_in_it(loop: RoadMap) -> None:

@@ -15,13 +15,14 @@ from td3_driver.evaluation.closed_loop import drive_route
 from td3_driver.evaluation.policies import Pursuit
 from td3_driver.measures.metrics import Trace
 from td3_driver.world.bodies.vehicle import WIDTH_M
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.roads.bounds import LANE_WIDTH_M
 from td3_driver.world.roads.generation import DIFFICULTIES, generate_opendrive
 from td3_driver.world.simulation import Simulation, WorldConfig
 
 CONFIG = DrivingConfig()
 # The policy is blind; a small picture keeps the drives short.
-WORLD = WorldConfig(image_width=16, image_height=16)
+WORLD = WorldConfig(cameras=(CameraConfig(width_px=16, height_px=16),))
 GENERATED = 100
 SHORT = 12
 TOWN_ROUTES = 50

@@ -20,7 +20,7 @@ from td3_driver.world.bodies.shapes import SHADE_TAG
 from td3_driver.world.bodies.solid import PoseError
 from td3_driver.world.bodies.vehicle import LENGTH_M, MASS_KG, MODEL_3, ControlError, Vehicle
 from td3_driver.world.bodies.walker import MASS_KG as WALKER_KG
-from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.ground.surface import Surface
 from td3_driver.world.scene import RESERVED_IDS, Collision, OccupiedError, Scene
 from td3_driver.world.semantic_class import SemanticClass
@@ -372,7 +372,7 @@ def test_a_car_that_stands_is_not_computed_anew(scene: Scene) -> None:
 
 
 def test_a_simulation_is_a_scene_with_one_car(loop: RoadMap) -> None:
-    simulation = Simulation(WorldConfig(image_width=16, image_height=12), loop)
+    simulation = Simulation(WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),)), loop)
     scene = Scene(loop)
     car = scene.add_car(1, simulation.spawn_pose(0))
     rng = np.random.default_rng(0)
@@ -397,10 +397,10 @@ def poses(bodies: Bodies) -> bytes:
 def test_a_camera_behind_the_car_sees_it(
     loop: RoadMap, camera_x_m: float, seen: bool
 ) -> None:
-    config = WorldConfig(camera_x_m=camera_x_m, camera_z_m=2.5)
+    camera = CameraConfig(x_m=camera_x_m, z_m=2.5)
+    config = WorldConfig(cameras=(camera,))
     tick = Simulation(config, loop).step(FULL_BRAKE)
-    camera = Camera(x_m=camera_x_m, z_m=2.5)
-    empty = camera.render(Surface(loop, config.seed), tick.ego.pose)
+    empty = Camera(camera).render(Surface(loop, config.seed), tick.ego.pose)
     assert np.array_equal(tick.image, empty) is not seen
 
 

@@ -13,13 +13,11 @@ from td3_driver.driving.types import Control, Pose
 from td3_driver.driving.view import Mount, ViewConfig
 from td3_driver.world.camera.camera import CameraConfig, CameraError
 from td3_driver.world.roads.generation import generate_opendrive
-from td3_driver.world.simulation import Simulation, WorldConfig
+from td3_driver.world.simulation import Simulation, WorldConfig, WorldConfigError
 
 LEFT = CameraConfig("left", 96, 64, 60.0, 1.0, 0.6, 1.4, pitch_deg=4.0, yaw_deg=80.0, roll_deg=3.0)
 # From where it sees the car that it is on.
-BEHIND = CameraConfig(
-    "behind", 80, 60, 90.0, -6.0, 0.0, 3.0, pitch_deg=15.0, yaw_deg=0.0, roll_deg=0.0
-)
+BEHIND = CameraConfig("behind", 80, 60, 90.0, -6.0, 0.0, 3.0, pitch_deg=15.0)
 FULL = WorldConfig(
     seed=4, traffic=6, pedestrians=2, scenery=True, lights=True, appearance="random"
 )
@@ -30,22 +28,17 @@ def roads() -> RoadMap:
     return RoadMap(generate_opendrive(3, "town"), "roads")
 
 
-def alone(camera: CameraConfig) -> WorldConfig:
-    """The world whose first and only camera is this one."""
-    return replace(
-        FULL, image_width=camera.width_px, image_height=camera.height_px, fov_deg=camera.fov_deg,
-        camera_x_m=camera.x_m, camera_y_m=camera.y_m, camera_z_m=camera.z_m,
-        camera_pitch_deg=camera.pitch_deg, camera_yaw_deg=camera.yaw_deg,
-        camera_roll_deg=camera.roll_deg,
-    )  # fmt: skip
+def only(*cameras: CameraConfig) -> WorldConfig:
+    """The world with these cameras."""
+    return replace(FULL, cameras=cameras)
 
 
 def test_each_sees_what_it_would_see_alone_and_the_world_goes_the_same_way(
     roads: RoadMap,
 ) -> None:
     """Through dusk and rain, which each new start draws."""
-    together = Simulation(replace(FULL, beside=(LEFT, BEHIND)), roads)
-    singles = [Simulation(config, roads) for config in (FULL, alone(LEFT), alone(BEHIND))]
+    together = Simulation(only(CameraConfig(), LEFT, BEHIND), roads)
+    singles = [Simulation(config, roads) for config in (FULL, only(LEFT), only(BEHIND))]
     for step in range(12):
         if step == 6:
             place = together.spawn_pose(9)
@@ -60,25 +53,30 @@ def test_each_sees_what_it_would_see_alone_and_the_world_goes_the_same_way(
 
 
 def test_a_picture_is_taken_once_when_it_is_asked_for(roads: RoadMap) -> None:
-    world = Simulation(replace(FULL, beside=(LEFT,)), roads)
+    world = Simulation(only(CameraConfig(), LEFT), roads)
     (taken,) = world.step(Control()).beside
     assert taken() is taken()
 
 
 def test_a_view_says_which_cameras_there_are() -> None:
-    config = replace(FULL, image_width=64, image_height=48)
-    assert config.through(ViewConfig(fov_deg=120.0)) == replace(config, fov_deg=120.0)
+    small = CameraConfig(width_px=64, height_px=48)
+    config = only(small)
+    assert config.through(ViewConfig(fov_deg=120.0)) == only(replace(small, fov_deg=120.0))
     front, aside = Mount("front", z_m=2.0, pitch_deg=6.0), Mount("aside", y_m=-1.0, yaw_deg=-90.0)
     seen = config.through(ViewConfig(fov_deg=120.0, cameras=(front, aside)))
     size = (64, 48, 120.0)
     assert seen.cameras == (
-        CameraConfig("front", *size, 1.6, 0.0, 2.0, pitch_deg=6.0, yaw_deg=0.0, roll_deg=0.0),
-        CameraConfig("aside", *size, 1.6, -1.0, 1.5, pitch_deg=0.0, yaw_deg=-90.0, roll_deg=0.0),
+        CameraConfig("front", *size, 1.6, 0.0, 2.0, pitch_deg=6.0),
+        CameraConfig("aside", *size, 1.6, -1.0, 1.5, yaw_deg=-90.0),
     )
-    usual = {"camera_id": "rgb_front", "camera_z_m": 1.5, "camera_pitch_deg": 0.0, "beside": ()}
-    assert replace(seen, **usual) == replace(config, fov_deg=120.0)
+    assert replace(seen, cameras=config.cameras) == config
 
 
 def test_a_camera_that_cannot_exist_is_refused(roads: RoadMap) -> None:
     with pytest.raises(CameraError, match="fov_deg"):
-        Simulation(WorldConfig(beside=(replace(LEFT, fov_deg=190.0),)), roads)
+        Simulation(only(CameraConfig(), replace(LEFT, fov_deg=190.0)), roads)
+
+
+def test_a_world_without_a_camera_is_refused() -> None:
+    with pytest.raises(WorldConfigError, match="cameras: there is none"):
+        only()

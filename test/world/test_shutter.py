@@ -3,7 +3,7 @@
 
 import pytest
 
-from td3_driver.bridge_twin.publications import Shutter
+from td3_driver.world.camera.shutter import Shutter
 
 TICK_NS = 50_000_000
 

@@ -13,7 +13,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import LightState, Pose
 from td3_driver.driving.view import ViewConfig, frame_of
 from td3_driver.world.camera.appearance import PLAIN, Look, random_look
-from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.camera.signposts import Signposts
 from td3_driver.world.camera.weather import look_of_weather
 from td3_driver.world.ground.surface import Surface
@@ -46,7 +46,7 @@ def pictures(
     town: tuple[RoadMap, Surface], *states: LightState, pose: Pose = NEAR
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colours as int, semantic classes and depths."""
-    camera, posts = Camera(WIDTH_PX, HEIGHT_PX), Signposts(*town)
+    camera, posts = Camera(CameraConfig("rgb_front", WIDTH_PX, HEIGHT_PX)), Signposts(*town)
     shapes = posts.shapes(np.array(states, np.uint8))
     return (
         camera.render(town[1], pose, shapes)[..., :3].astype(int),
@@ -158,7 +158,7 @@ def test_a_policy_can_tell_red_from_green(
 ) -> None:
     """In its 84 by 84 grey pixels, by place and by value; looks include dusk and rain."""
     road_map, surface = street(LIGHT)
-    camera, posts = Camera(*size), Signposts(road_map, surface)
+    camera, posts = Camera(CameraConfig("rgb_front", *size)), Signposts(road_map, surface)
     camera.wear(look)
     pose = Pose(LINE_M - ahead_m - 1.6, -1.75, 0.0)
     red, green = (

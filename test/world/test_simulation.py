@@ -17,6 +17,7 @@ import pytest
 from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.driving.types import FULL_BRAKE, Control, EgoState, Pose, wrap_angle
 from td3_driver.world.bodies.vehicle import MASS_KG, MAX_WHEEL_RAD, WHEELBASE_M, ControlError
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.ground.surface import OBSTACLE
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig, WorldConfigError
@@ -176,7 +177,9 @@ def long_straight(road_map: RoadMap) -> Pose:
 
 
 def test_stamps_are_exact(loop: RoadMap) -> None:
-    simulation = Simulation(WorldConfig(fixed_delta_s=0.04, image_width=16, image_height=12), loop)
+    simulation = Simulation(
+        WorldConfig(fixed_delta_s=0.04, cameras=(CameraConfig(width_px=16, height_px=12),)), loop
+    )
     for frame in range(1, 101):
         tick = simulation.step(FULL_BRAKE)
         assert (tick.frame, tick.stamp_ns) == (frame, frame * 40_000_000)
@@ -216,7 +219,7 @@ def test_reset_is_shown_by_the_next_tick(simulation: Simulation) -> None:
 
 
 def test_spawn_poses_are_lane_centres(town: RoadMap) -> None:
-    simulation = Simulation(WorldConfig(image_width=16, image_height=12), town)
+    simulation = Simulation(WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),)), town)
     rng = np.random.default_rng(0)
     poses = [simulation.spawn_pose(rng) for _ in range(50)]
     assert len(set(poses)) > 40

@@ -15,9 +15,10 @@ from td3_driver.driving.messages.decoding import yaw_of
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.ros.conversions import MESSAGES
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
-CONFIG = WorldConfig(image_width=16, image_height=12)
+CONFIG = WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),))
 LANE_Y_M = -1.75  # the right-hand lane of 3.5 m, along x
 # Level, then a hill of two cubics, then 6 % down; no kinks.
 PROFILE = (

@@ -11,6 +11,7 @@ import pytest
 from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.world.bodies.boxes import NOBODY, Bodies, everybody
+from td3_driver.world.camera.camera import CameraConfig
 from td3_driver.world.ground.surface import OBSTACLE, Surface
 from td3_driver.world.roads.generation import generate_opendrive
 from td3_driver.world.scene import Scene
@@ -26,7 +27,7 @@ STEP_S = 0.05
 FAR_AWAY = [Pose(1e5, 1e5, 0.0)]
 IN_TOWN01 = pytest.mark.parametrize("town", [STREETS, "Town01"], indirect=True)
 IN_TOWN02 = pytest.mark.parametrize("town", [STREETS, "Town02"], indirect=True)
-SMALL = {"image_width": 16, "image_height": 12}
+SMALL = {"cameras": (CameraConfig(width_px=16, height_px=12),)}
 
 
 @pytest.fixture(scope="module")
@@ -426,10 +427,11 @@ def test_many_pedestrians_cross_nearer_to_each_other(loop: RoadMap, loop_surface
 
 @pytest.mark.parametrize("what", ["traffic", "pedestrians"])
 def test_more_than_there_is_room_for_is_refused(loop: RoadMap, what: str) -> None:
-    with pytest.raises(WorldConfigError, match=rf"{what} 9999: there is room for \d+"):
-        Simulation(WorldConfig(**{what: 9999}, **SMALL), loop)
-    with pytest.raises(WorldConfigError, match=rf"{what} -1; expected 0 or more"):
-        WorldConfig(**{what: -1})
+    with pytest.raises(WorldConfigError, match=rf"{what} 999: there is room for \d+"):
+        Simulation(WorldConfig(**{what: 999}, **SMALL), loop)
+    for count in (-1, 1001):
+        with pytest.raises(WorldConfigError, match=rf"{what} {count}; expected 0 to 1000"):
+            WorldConfig(**{what: count})
 
 
 def test_who_is_taken_away_does_not_come_back() -> None:

@@ -13,7 +13,7 @@ from td3_driver.driving.routes.road_map import RoadMap, pose_of
 from td3_driver.driving.types import Pose
 from td3_driver.world.bodies.shapes import frustum, placed
 from td3_driver.world.camera.appearance import PLAIN, Look
-from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.camera.weather import DEFAULT_WEATHER, look_of_weather
 from td3_driver.world.ground.surface import Surface
 
@@ -38,7 +38,7 @@ def look(**different: float) -> Look:
 def seen(
     loop: RoadMap, surface: Surface, look: Look, roll_deg: float = 0.0
 ) -> npt.NDArray[np.float64]:
-    camera = Camera(roll_deg=roll_deg)
+    camera = Camera(CameraConfig(roll_deg=roll_deg))
     camera.wear(look)
     picture = camera.render(surface, pose_of(places(loop, 5.0)[3]))
     assert (picture[:, :, 3] == 255).all()
@@ -111,7 +111,7 @@ def test_the_sun_stands_where_carlas_azimuth_says(loop_surface: Surface) -> None
     box = placed(
         [frustum((*sides, 0.0), (*sides, 4.0), white, white)], np.array([(0.0, 0.0, 0.0)])
     )
-    camera = Camera(x_m=0.0)
+    camera = Camera(CameraConfig(x_m=0.0))
     camera.wear(look(cloudiness=0.0, sun_azimuth_deg=90.0, sun_altitude_deg=20.0))
     north, south = (
         camera.render(loop_surface, Pose(0.0, y, yaw), box)[55, 80].astype(float).mean()

@@ -16,7 +16,7 @@ from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.carla_server.wire import Pose6
 from td3_driver.driving.types import Pose
 from td3_driver.world.camera.appearance import Look
-from td3_driver.world.camera.camera import Camera
+from td3_driver.world.camera.camera import Camera, CameraConfig
 from td3_driver.world.scene import Scene
 
 ByteArray = npt.NDArray[np.uint8]
@@ -136,14 +136,6 @@ def _made(lens: Lens, mounting: Pose6) -> Camera:
     pitch, yaw, roll = (math.remainder(angle, 360.0) for angle in angles)
     if abs(pitch) > 90.0:  # the same beyond the vertical: turned about, upside down
         pitch, yaw, roll = math.copysign(180.0, pitch) - pitch, yaw + 180.0, roll + 180.0
-    return Camera(
-        lens.width_px,
-        lens.height_px,
-        lens.fov_deg,
-        x_m=x,
-        y_m=-y,
-        z_m=z,
-        pitch_deg=-pitch,
-        yaw_deg=-yaw,
-        roll_deg=roll,
-    )
+    size = lens.width_px, lens.height_px
+    mount = x, -y, z, -pitch, -yaw, roll
+    return Camera(CameraConfig("", *size, lens.fov_deg, *mount))

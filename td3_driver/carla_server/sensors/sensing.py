@@ -15,9 +15,10 @@ from td3_driver.carla_server.sensors.moment import Moment
 from td3_driver.carla_server.streams import Streams
 from td3_driver.carla_server.structures import ActorDescription, CallError
 from td3_driver.world.camera.appearance import Look
+from td3_driver.world.camera.shutter import Shutter
 from td3_driver.world.scene import Scene
 
-_FLOAT_ERROR = 1e-6  # ten times that of a float
+_FLOAT_ERROR = 1e-7  # a little more than that of such a number
 _STREAMLESS = {"sensor.other.lane_invasion"}  # the client computes it by itself
 
 
@@ -58,7 +59,7 @@ class Sensing:
             events.check_obstacle(description)
         elif description.id in cameras.ROWS:
             self._check_camera(description)
-        sensor = Sensor(id=actor_id, description=description, pose=pose, period_s=period_s)
+        sensor = Sensor(id=actor_id, description=description, pose=pose, shutter=Shutter(period_s))
         if description.id not in _STREAMLESS:
             sensor.stream_id = self._streams.open()
             sensor.token = self._streams.token(sensor.stream_id)
@@ -90,11 +91,9 @@ class Sensing:
         for sensor in self._sensors.values():
             if sensor.stream_id is None or not self._streams.heard(sensor.stream_id):
                 continue
-            if sensor.period_s > 0.0:
-                if moment.elapsed_s < sensor.due_s:
-                    continue
-                # Ticks are added up as floats: ten of 0.01 s are a little less than 0.1 s.
-                sensor.due_s = moment.elapsed_s + sensor.period_s * (1.0 - _FLOAT_ERROR)
+            # Steps come in 32 bits: ten of 0.01 s are a little less than 0.1 s.
+            if not sensor.shutter.opens(round(1e9 * moment.elapsed_s * (1.0 + _FLOAT_ERROR))):
+                continue
             parent = self._actors.get(sensor.parent_id)
             if (row := cameras.ROWS.get(sensor.kind)) is not None:
                 if render:

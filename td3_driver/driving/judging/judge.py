@@ -76,11 +76,6 @@ class Judge:
         return self._red_lights.crossed
 
     @property
-    def outside_share(self) -> float:
-        """The share of the driven way that was outside of its lanes, in [0, 1]."""
-        return self._outside.share
-
-    @property
     def infractions(self) -> tuple[Infraction, ...]:
         """Those so far; all that was driven outside of lanes is one, where it began."""
         if self._outside_at is None or not self._outside.share:

@@ -100,7 +100,10 @@ def compressed_pixels(message: Any) -> Pixels:
     if "compressedDepth" in compression:
         raise ImageError(f"compressed image of format {message.format!r} holds distances")
     data = np.frombuffer(message.data, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except cv2.error:  # a header with a size that no picture has
+        image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"compressed image of format {message.format!r} and {data.size} bytes: not readable; "

@@ -38,7 +38,7 @@ def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None
         road_map: the roads; None: the drive itself is the route.
 
     Returns:
-        The route; None if the car moved less than about two steps of a route.
+        The route; None if it would be shorter than about two steps of a route.
     """
     end_m = points_m[-1]
     points_m = _spaced(points_m, STEP_M)
@@ -52,7 +52,8 @@ def driven_route(points_m: FloatArray, road_map: RoadMap | None) -> Route | None
         return Route(np.concatenate([points_m, [beyond_m]]))
     matches = _matches(points_m, Lanes(road_map))
     line = _without_changes(matches) + _onwards(road_map.lane_graph, matches[-1], AHEAD_M)
-    return Route(_spaced(np.array(line), 0.2 * STEP_M))
+    points_m = _spaced(np.array(line), 0.2 * STEP_M)
+    return Route(points_m) if len(points_m) > 1 else None
 
 
 class Lanes:
@@ -165,7 +166,8 @@ def _onwards(graph: networkx.DiGraph, match: _Match, length_m: float) -> list[Fl
         if not ways:
             break
         yaw_rad = _yaw(line_m)
-        lane = min(ways, key=lambda way: abs(_turn(yaw_rad, _yaw(graph.nodes[way]["line_m"]))))
+        turns = {way: wrap_angle(_yaw(graph.nodes[way]["line_m"]) - yaw_rad) for way in ways}
+        lane = min(ways, key=lambda way: abs(turns[way]))
         line_m, first = graph.nodes[lane]["line_m"], 1
     return points_m
 
@@ -174,10 +176,6 @@ def _yaw(line_m: FloatArray) -> float:
     """Return the direction of a line's end, rad."""
     dx, dy = line_m[-1] - line_m[max(len(line_m) - 6, 0)]
     return math.atan2(dy, dx)
-
-
-def _turn(one_rad: float, other_rad: float) -> float:
-    return (other_rad - one_rad + math.pi) % (2.0 * math.pi) - math.pi
 
 
 def _spaced(points_m: FloatArray, spacing_m: float) -> FloatArray:

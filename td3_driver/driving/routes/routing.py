@@ -30,6 +30,10 @@ BEND_WITHIN_M = 50.0
 _Link = tuple[LaneId, LaneId, float]  # a lane, the next one, and the distance driven before it, m
 
 
+class NoRouteError(ValueError):
+    """There is no route on these roads; one line says why."""
+
+
 class RouteSource(Protocol):
     """Where a driver's routes come from, one for each episode."""
 
@@ -42,7 +46,7 @@ class RouteSource(Protocol):
                 resumed run goes on as it would have.
 
         Raises:
-            ValueError: there is no route on these roads.
+            NoRouteError: there is none on these roads.
         """
 
 
@@ -97,7 +101,7 @@ def random_route(
         purpose: purpose of the blocks to start in.
 
     Raises:
-        ValueError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to have a
+        NoRouteError: the map has no drivable stretch of `SHORTEST_M`, or it is too small to have a
             block for this purpose.
     """
     return _drawn(road_map, _starts(road_map, purpose), rng, length_m)
@@ -114,7 +118,7 @@ def training_route(
     Args:
         road_map: the roads.
         rng: draws the routes.
-        length_m: see `random_route`, which also raises ValueError.
+        length_m: see `random_route`, which also raises NoRouteError.
         choices: number of routes to choose from; 1 for starts spread evenly over the lanes.
     """
     starts = _starts(road_map, Purpose.TRAINING)
@@ -146,7 +150,7 @@ def _drawn(
             break
     least_m = min(length_m, SHORTEST_M)
     if best_m < least_m:
-        raise ValueError(f"map {road_map.name}: no drivable stretch of {least_m:.0f} m")
+        raise NoRouteError(f"map {road_map.name}: no drivable stretch of {least_m:.0f} m")
     return Route.along(best, best_m, start_z_m, forks(road_map, links))
 
 
@@ -161,7 +165,7 @@ def _starts(road_map: RoadMap, purpose: Purpose) -> tuple[tuple[LaneId, float], 
     for part in sorted({road_map.part_of(lane.road_id) for lane in road_map.lane_graph}):
         try:
             found += _starts_in(road_map, part, purpose)
-        except ValueError as error:
+        except NoRouteError as error:
             failure = error
     if failure is not None and not found:
         raise failure
@@ -193,7 +197,7 @@ def _starts_in(road_map: RoadMap, part: int, purpose: Purpose) -> list[tuple[Lan
     if purpose is Purpose.TRAINING:
         chosen = set(ranked)
     if not chosen:
-        raise ValueError(
+        raise NoRouteError(
             f"map {road_map.name}: {len(blocks)} blocks of {block_m:g} m of lanes outside "
             f"junctions; expected at least {1 if purpose is Purpose.TRAINING else len(Purpose)} "
             f"to start routes for {purpose.value} in"
@@ -238,23 +242,24 @@ def _walk(
 ) -> tuple[FloatArray, float, list[_Link]]:
     """Return a random way from a place.
 
-    The way has at least `length_m`, unless the lanes end; a closing lane ends where it gets
-    narrow.
+    The way has at least `length_m`, unless the lanes end; there it ends where they get narrow.
 
     Returns:
         Its (N, 2) points; the length that a car can follow, m; and the links of lanes taken.
     """
     lines = [_from(graph.nodes[lane]["line_m"], offset_m)]
     links: list[_Link] = []
+    taken = [lane]
     driven_m = _length(lines[0])
     while driven_m < length_m:
         ways = list(graph.successors(lane))
         if not ways:
-            narrow_m = _narrow_end_m(graph.nodes[lane]["lane"])
+            narrow_m = _narrow_end_m([graph.nodes[key]["lane"] for key in taken])
             return np.concatenate(lines), driven_m - narrow_m, links
         following = ways[int(rng.integers(len(ways)))] if len(ways) > 1 else ways[0]
         links.append((lane, following, driven_m))
         lane = following
+        taken.append(lane)
         lines.append(graph.nodes[lane]["line_m"])
         driven_m += graph.nodes[lane]["length_m"]
     return np.concatenate(lines), driven_m, links
@@ -265,10 +270,15 @@ def _until(line_m: FloatArray, length_m: float) -> FloatArray:
     return line_m[: int(np.searchsorted(distances(line_m), length_m)) + 1]
 
 
-def _narrow_end_m(lane: Lane) -> float:
-    """Return the length of a lane's end that is too narrow for a car, m."""
-    wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
-    return lane.length_m - float(lane.along_m[wide[-1]]) if len(wide) else 0.0
+def _narrow_end_m(lanes: Sequence[Lane]) -> float:
+    """Return the length of the end of lanes in a row that is too narrow for a car, m."""
+    narrow_m = 0.0
+    for lane in reversed(lanes):
+        wide = np.flatnonzero(lane.width_m >= NARROWEST_M)
+        if len(wide):
+            return narrow_m + lane.length_m - float(lane.along_m[wide[-1]])
+        narrow_m += lane.length_m
+    return 0.0  # nowhere is it wide enough
 
 
 def _height_m(graph: networkx.DiGraph, lane: LaneId, offset_m: float) -> float:

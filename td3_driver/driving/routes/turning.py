@@ -29,19 +29,17 @@ def turning_radius_m(max_steer: float) -> float:
     return math.hypot(rear_axle_m, WHEELBASE_M / 2.0)
 
 
-def too_tight(line_m: FloatArray, radius_m: float | None = None) -> bool:
+def too_tight(line_m: FloatArray) -> bool:
     """Whether a line turns so tightly somewhere that a car misses it by 1.5 m.
 
-    A turn by an angle on a radius r that is too small is driven on the car's own radius R, which
-    passes the corner (R - r) (1 / cos(angle / 2) - 1) away. So a tight metre does not matter, a
-    U-turn does.
+    A turn by an angle on a radius r that is too small is driven on the car's own radius R, that
+    of the default steering limit, which passes the corner (R - r) (1 / cos(angle / 2) - 1) away.
+    So a tight metre does not matter, a U-turn does.
 
     Args:
         line_m: (N, 2) points.
-        radius_m: the car's turning radius, m; by default that of the default steering limit.
     """
-    if radius_m is None:
-        radius_m = turning_radius_m(SafetyConfig().max_steer)
+    radius_m = turning_radius_m(SafetyConfig().max_steer)
     steps = np.diff(line_m, axis=0)
     lengths_m = np.hypot(steps[:, 0], steps[:, 1])
     steps, lengths_m = steps[lengths_m > 1e-3], lengths_m[lengths_m > 1e-3]

@@ -35,6 +35,7 @@ from td3_driver.configuration import load_configuration
 from td3_driver.fleet.cluster import cluster
 from td3_driver.fleet.sweeps.trial import Trial
 from td3_driver.replay.log import last_digest
+from td3_driver.world.roads.generation import DIFFICULTIES
 
 ROWS = "sweep.jsonl"
 _LOOK_EVERY_S = 1.0
@@ -118,6 +119,11 @@ def read_sweep(path: Path) -> Sweep:
     sweep = Sweep(**given)
     if not sweep.seeds or not sweep.presets or not sweep.overlays:
         raise SweepError(f"{where}: no trial: seeds, presets and overlays need one entry each")
+    roads = [("map", one) for one in sweep.map if one not in DIFFICULTIES]
+    roads += [("judge_map", one) for one in sweep.judge_map]
+    for name, file in [*roads, *([("prefill", sweep.prefill)] if sweep.prefill else [])]:
+        if not Path(file).is_file():
+            raise SweepError(f"{where}: {name}: {file}: there is no such file")
     for trial in sweep.trials():
         try:
             load_configuration(trial.preset, trial.overlay)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from td3_driver.driving.messages.decoding import ego_state
 from td3_driver.driving.messages.pictures import ImageError, pixels
-from td3_driver.driving.messages.topics import STATUS, WORLD_INFO, topic_of
+from td3_driver.driving.messages.topics import STATUS, WORLD_INFO, role_in, topic_of
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
@@ -120,14 +120,8 @@ def _users(heard: Heard, topics: names.EgoTopics) -> Findings:
 
 
 def _other_roles(heard: Heard, topics: names.EgoTopics) -> str:
-    roles = sorted(
-        {
-            parts[2]
-            for topic, publishers in heard.publishers.items()
-            if publishers and len(parts := topic.split("/")) > 3 and parts[1] == "carla"
-        }
-        - {topics.role_name}
-    )
+    found = {role_in(topic) for topic, publishers in heard.publishers.items() if publishers}
+    roles = sorted(role for role in found if role not in (None, topics.role_name))
     return f"; roles in the graph: {', '.join(roles)}" if roles else "; is the bridge running?"
 
 

@@ -21,6 +21,7 @@ from td3_driver.driving.messages.topics import WORLD_INFO
 from td3_driver.driving.routes.course_routes import CourseRoutes
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.driving.routes.route_files import RouteFileError
+from td3_driver.driving.routes.routing import NoRouteError
 from td3_driver.learner.client import Serve
 from td3_driver.learner.messages import Loaded, Lost, Refused, Saved, Trained
 from td3_driver.online.run import Run
@@ -233,7 +234,11 @@ class Pilot:
 
     def _on_frame(self, seen: Sighting) -> None:
         executed = self._commander.in_force if seen.executed is None else seen.executed
-        report = self._commander.take(seen, self._intake.cadence.period_s)
+        try:
+            report = self._commander.take(seen, self._intake.cadence.period_s)
+        except NoRouteError as error:
+            self.end(1, f"{WORLD_INFO}: {error}")
+            return
         # Before the command, which lets the world go on: a recording has the route with its frame.
         self._reports.route(seen.odometry.header)
         self.hear_learner()

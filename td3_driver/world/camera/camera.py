@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -33,37 +33,10 @@ class CameraError(ValueError):
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """A camera on the car by its `id`; the rest as of `Camera`."""
-
-    id: str
-    width_px: int
-    height_px: int
-    fov_deg: float
-    x_m: float
-    y_m: float
-    z_m: float
-    pitch_deg: float
-    yaw_deg: float
-    roll_deg: float
-
-    def make(self) -> Camera:
-        """The camera.
-
-        Raises:
-            CameraError: it cannot exist.
-        """
-        settings = asdict(self)
-        del settings["id"]
-        return Camera(**settings)
-
-
-class Camera:
     """A camera on a car, or anywhere above the ground.
 
-    What is not seen from the ground itself is seen from 1 cm above it: a camera further down is
-    lifted to there.
-
-    Args:
+    Attributes:
+        id: its name.
         width_px, height_px: size of the pictures.
         fov_deg: horizontal angle of view, in (0, 180).
         x_m, y_m, z_m: position in the car's frame (forward, left, above the ground).
@@ -71,34 +44,43 @@ class Camera:
         yaw_deg: positive looks to the left of the car.
         roll_deg: positive lowers the camera's right side, so that the horizon's right end rises in
             the picture. The camera is rolled first, pitched then, turned last, as ROS' fixed axes.
+    """
+
+    id: str = "rgb_front"
+    width_px: int = 160
+    height_px: int = 120
+    fov_deg: float = 90.0
+    x_m: float = 1.6
+    y_m: float = 0.0
+    z_m: float = 1.5
+    pitch_deg: float = 0.0
+    yaw_deg: float = 0.0
+    roll_deg: float = 0.0
+
+
+class Camera:
+    """A camera as of `CameraConfig`.
+
+    What is not seen from the ground itself is seen from 1 cm above it: a camera further down is
+    lifted to there.
 
     Raises:
         CameraError: a size is not positive, an angle is out of range, or a number is not finite.
     """
 
-    def __init__(
-        self,
-        width_px: int = 160,
-        height_px: int = 120,
-        fov_deg: float = 90.0,
-        x_m: float = 1.6,
-        y_m: float = 0.0,
-        z_m: float = 1.5,
-        pitch_deg: float = 0.0,
-        yaw_deg: float = 0.0,
-        roll_deg: float = 0.0,
-    ) -> None:
+    def __init__(self, config: CameraConfig) -> None:
+        width_px, height_px = config.width_px, config.height_px
         if width_px <= 0 or height_px <= 0:
             raise CameraError(
                 f"camera: size {width_px}x{height_px} px; expected at least one pixel each way"
             )
+        fov_deg, pitch_deg = config.fov_deg, config.pitch_deg
         if not 0.0 < fov_deg < 180.0:
             raise CameraError(f"camera: fov_deg {fov_deg}; expected an angle between 0 and 180")
         if not -90.0 <= pitch_deg <= 90.0:
             raise CameraError(f"camera: pitch_deg {pitch_deg}; expected -90 to 90")
-        numbers = {"x_m": x_m, "y_m": y_m, "z_m": z_m, "yaw_deg": yaw_deg, "roll_deg": roll_deg}
-        for name, number in numbers.items():
-            if not math.isfinite(number):
+        for name in ("x_m", "y_m", "z_m", "yaw_deg", "roll_deg"):
+            if not math.isfinite(number := getattr(config, name)):
                 raise CameraError(f"camera: {name} {number}; expected a finite number")
         self.width_px, self.height_px = width_px, height_px
         self.focal_px = width_px / (2.0 * math.tan(math.radians(fov_deg) / 2.0))
@@ -106,12 +88,12 @@ class Camera:
             width_px,
             height_px,
             self.focal_px,
-            x_m,
-            y_m,
-            max(z_m, _LOWEST_M),
+            config.x_m,
+            config.y_m,
+            max(config.z_m, _LOWEST_M),
             math.radians(pitch_deg),
-            math.radians(yaw_deg),
-            math.radians(roll_deg),
+            math.radians(config.yaw_deg),
+            math.radians(config.roll_deg),
         )
         self.wear(PLAIN)
 

@@ -45,13 +45,14 @@ def stretches_of(graph: networkx.DiGraph) -> list[Stretch]:
     """The stretches of `RoadMap.lane_graph`, in its order."""
     chains = _chains(graph)
     number = {chain[0]: index for index, chain in enumerate(chains)}
+    entered = {_side(key) for key in graph if graph.in_degree(key)}
     whole = [
         Stretch(
             line_m,
             graph.nodes[chain[0]]["junction_id"],
             tuple(number[key] for key in graph.successors(chain[-1])),
             begins=not graph.in_degree(chain[0]),
-            edge=_begins_a_road(graph, chain[0]),
+            edge=_side(chain[0]) not in entered,
             lanes=lanes,
         )
         for chain in chains
@@ -99,13 +100,9 @@ def _line(
     return line_m[first : last + 1], tuple(zip(chain, begins_m, strict=True))
 
 
-def _begins_a_road(graph: networkx.DiGraph, key: LaneId) -> bool:
-    """Whether no lane leads into a lane, nor into those beside it in the same direction."""
-    return not any(
-        graph.in_degree(other)
-        for other in graph
-        if other[:2] == key[:2] and (other.lane_id > 0) == (key.lane_id > 0)
-    )
+def _side(key: LaneId) -> tuple[int, int, bool]:
+    """What lanes beside each other in the same direction have in common."""
+    return key.road_id, key.section_id, key.lane_id > 0
 
 
 def _cut(stretches: list[Stretch]) -> list[Stretch]:

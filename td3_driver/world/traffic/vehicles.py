@@ -30,7 +30,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 FIRST_ACTOR_ID = 1000
-_IDS = 1000  # so many, given again when all have been
+MOST_VEHICLES = 1000  # as many have ids, which are given again when all have been
+_NO_ID = -1
 
 # IDM: the paper's form and exponent, with values for cars in a town.
 _ACCELERATION_MPS2 = 1.5
@@ -109,7 +110,7 @@ class Traffic:
             self._haste = np.minimum(self._haste, 1.0)
         self._rng = rng
         self._actor_ids = FIRST_ACTOR_ID + self._rows
-        self._next_id = FIRST_ACTOR_ID + count
+        self._next_id = FIRST_ACTOR_ID + count % MOST_VEHICLES
         self._removed = np.zeros(count, np.bool_)
         self.routes = LaneRoutes(
             network,
@@ -217,8 +218,10 @@ class Traffic:
                 apart_m > _ENTRY_CLEAR_M
             ).all():
                 self._put(index, lane, half_m, 0.5 * float(self._network.entry_mps[lane]))
+                self._actor_ids[index] = _NO_ID  # its former one may be all that is free
                 while self._next_id in self._actor_ids:
-                    self._next_id = FIRST_ACTOR_ID + (self._next_id + 1 - FIRST_ACTOR_ID) % _IDS
+                    after = self._next_id + 1 - FIRST_ACTOR_ID
+                    self._next_id = FIRST_ACTOR_ID + after % MOST_VEHICLES
                 self._actor_ids[index] = self._next_id
                 return
 
