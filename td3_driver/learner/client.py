@@ -39,7 +39,7 @@ from td3_driver.learner.process import LearnerSpec
 from td3_driver.signals import ENDING
 
 STOP_TIMEOUT_S = 10.0
-# The most `Train` requests without an answer. In lock-step there is one at a time, unless frames
+# The most `Train` requests without an answer. In lock-step there are two at most, unless frames
 # are answered without waiting for it any longer; a learner that is so far behind gets no more.
 MOST_OUTSTANDING = 100
 

@@ -58,6 +58,19 @@ class SharedWeights:
         fence()  # the next publish must not write the other slot before readers see this version
         return version
 
+    def read_exactly(self, version: int) -> npt.NDArray[np.float32]:
+        """Return a copy of the weights of a version: the newest, or the one before.
+
+        Unlike `read` it needs a writer that does not publish two more meanwhile.
+
+        Raises:
+            ValueError: If there are no such weights, or no longer.
+        """
+        if not 0 <= self.version - version <= 1:
+            raise ValueError(f"version {version}: there are {self.version} and the one before")
+        fence()
+        return self._slots[version % 2].copy()
+
     def read(self, last_version: int) -> tuple[int, npt.NDArray[np.float32]] | None:
         """Return the newest weights if they are newer than `last_version`.
 

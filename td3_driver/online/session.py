@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from td3_driver.agent.config import AgentConfig
 from td3_driver.agent.policy import ActorPolicy
@@ -106,6 +110,11 @@ class Session:
         self._learner = learner
         self._weights = weights
         self._weights_version = -1
+        self._new_versions: deque[int] = deque()  # of the weights that answers told of
+        # A frame waits for its command whose updates are asked for already, and what is to be
+        # saved once it has it.
+        self._ahead = False
+        self._held: list[tuple[Path, int | None, Then]] = []
         self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
         # A fleet's learner gets every step, and knows itself when learning starts.
@@ -133,10 +142,17 @@ class Session:
     def may_decide(self) -> bool:
         """The weights to act with are here, or will not come any more."""
         learner = self._learner
-        return not self._config.lockstep or learner.outstanding == 0 or not learner.reachable
+        here = learner.outstanding <= self._ahead
+        return here or not self._config.lockstep or not learner.reachable
+
+    @property
+    def undecided(self) -> bool:
+        """A frame waits for its command, and what is saved is to know it."""
+        return self._ahead
 
     def interrupt(self) -> None:
         """Note that a frame was missed; see `Driver.interrupt`."""
+        self.let_go()
         self._driver.interrupt()
 
     def explore(self, scale: float) -> None:
@@ -152,7 +168,13 @@ class Session:
         lights: Lights,
         beside: Sequence[Picture] = (),
     ) -> Report:
-        """Take in one frame and save what is due; see `Driver.observe`."""
+        """Take in one frame, save what is due, ask for the updates owed; see `Driver.observe`.
+
+        They are made while the command is decided and the world goes on to the next frame: in
+        lock-step, whatever the machine's load, a command comes from the weights after the updates
+        of the frame before. The learner gets its next request while it works on the last one.
+        """
+        self.let_go()
         report = self._driver.observe(pixels, ego, human, users, lights, beside)
         if report.outcome is not None:
             self.env_steps += 1
@@ -164,19 +186,24 @@ class Session:
             self._log_episode(report.ended)
         if report.outcome is not None and self.learning:
             self._save_if_due()
+        # A restored debt falls due with the last frame that is driven again.
+        if self.learning and self.updating and not (self.finished or self._driver.redriving):
+            self._ask_for_updates()
         return report
 
     def decide(self) -> Command:
-        """Return the command for the frame last observed, and ask for the updates that it owes.
+        """Return the command for the frame last observed."""
+        command = self._driver.decide()
+        self.let_go()
+        return command
 
-        They are made while the world goes on to the next frame: in lock-step, whatever the
-        machine's load, a command comes from the weights after the updates of the frame before,
-        which are here already.
-        """
-        # A restored debt falls due with the last frame that is driven again.
-        if self.learning and self.updating and not self._driver.redriving:
-            self._ask_for_updates()
-        return self._driver.decide()
+    def let_go(self) -> None:
+        """Wait no longer with what was to know the command of the frame last observed."""
+        self._ahead = False
+        self._take_new_weights()
+        held, self._held = self._held, []
+        for path, rows, then in held:
+            self._save(path, rows, then)
 
     def save(self, path: Path | None = None, then: Then = _nothing) -> None:
         """Ask for a checkpoint, by default `td3_<step>.pth`; `then` gets `Saved` or `Refused`."""
@@ -197,6 +224,9 @@ class Session:
         self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
+        if self._ahead:  # the file would have the updates, but not the command from before them
+            self._held.append((path, rows, then))
+            return
         episodes = self._driver.episodes
         self._learner.ask(Save(path, self.env_steps, episodes, self._run_state(), rows), then)
 
@@ -225,17 +255,35 @@ class Session:
         """
         self._learner.ask(Load(path, replay, anywhere), then)
 
-    def take_weights(self) -> None:
-        """Act with the newest weights that the learner has published."""
+    def trained(self, event: Trained) -> None:
+        """Act with the weights of updates that are done, once they are due."""
+        self._fleet_steps = event.env_steps
+        self._new_versions.append(event.version)
+        self._take_new_weights()
+
+    def _take_new_weights(self) -> None:
+        """Act with the weights of all updates but those asked for with a frame that waits."""
+        unanswered = self._learner.outstanding
+        early = self._ahead and unanswered == 0
+        due = None
+        while len(self._new_versions) > early:
+            due = self._new_versions.popleft()
+        if due is None:
+            return
+        # A learner that is a request ahead has published one version more at most; a fleet's, any.
+        if self._config.lockstep and self._config.saves and unanswered <= 1:
+            self._act_with(due, self._weights.read_exactly(due))
+        else:
+            self._take_newest_weights()
+
+    def _take_newest_weights(self) -> None:
         read = self._weights.read(self._weights_version)
         if read is not None:
-            self._weights_version, flat = read
-            self._policy.load_flat(flat)
+            self._act_with(*read)
 
-    def trained(self, event: Trained) -> None:
-        """Act with the weights of updates that are done."""
-        self._fleet_steps = event.env_steps
-        self.take_weights()
+    def _act_with(self, version: int, flat: NDArray[np.float32]) -> None:
+        self._weights_version = version
+        self._policy.load_flat(flat)
 
     def saved(self, event: Saved) -> None:
         """Note that a checkpoint was written."""
@@ -243,7 +291,8 @@ class Session:
 
     def take_over(self, event: Loaded) -> None:
         """Continue from the checkpoint that the learner has loaded."""
-        self.take_weights()
+        self._new_versions.clear()
+        self._take_newest_weights()
         if event.path is None:  # the learner's first event: a new agent
             return
         self.env_steps = event.env_steps
@@ -274,6 +323,7 @@ class Session:
             # With a fixed number of rows a run repeats itself; in real time newer rows may be
             # sampled, too.
             rows = self._replay.rows_written if lockstep else None
+            self._ahead = lockstep
             self._learner.train(count, rows)
 
     def _save_if_due(self) -> None:

@@ -202,7 +202,8 @@ class Commander:
             return
         if self._open.leaked:
             self._mistake()
-        if self.braking or not self._open.observed:
+        waits = self._session.undecided  # for its command, also if it is the last one
+        if not self._open.observed or (self.braking and not waits):
             # While the learner starts, a world in lock-step need not run at full speed.
             if not (self.starting and self.lockstep) or self._late(self._open):
                 self._publish(Command(FULL_BRAKE))
@@ -260,6 +261,7 @@ class Commander:
         return late
 
     def _publish(self, command: Command, stamp: Time | None = None) -> None:
+        self._session.let_go()
         if self.silent:
             self._open = None
             return
