@@ -69,7 +69,8 @@ class SharedWeights:
         if not 0 <= self.version - version <= 1:
             raise ValueError(f"version {version}: there are {self.version} and the one before")
         fence()
-        return self._slots[version % 2].copy()
+        values: npt.NDArray[np.float32] = self._slots[version % 2].copy()
+        return values
 
     def read(self, last_version: int) -> tuple[int, npt.NDArray[np.float32]] | None:
         """Return the newest weights if they are newer than `last_version`.
