@@ -28,7 +28,7 @@ ROOMS = {
     "learner": "agent checkpoints replay signals text",
     "configuration": "agent driving share",
     "online": "agent checkpoints configuration driving learner replay",
-    "arguments": "online world",
+    "arguments": "online share world",
     "ros": "agent bags checkpoints configuration console driving learner measures online"
     " replay reports share signals start text",
     "bridge_twin": "driving ros text world",
@@ -40,7 +40,7 @@ ROOMS = {
     " replay reports ros signals world",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"
     " fleet interchange online playback ros share signals text world",
-    "cli": "commands console signals",
+    "cli": "checkpoints commands console signals",
 }  # fmt: skip
 ROS = {
     "rclpy", "carla_msgs", "sensor_msgs", "nav_msgs", "geometry_msgs", "std_msgs", "std_srvs",

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 from td3_driver.bags.cameras import road_ahead
 from td3_driver.bags.reading import Bag, BagError
-from td3_driver.driving.messages.topics import role_in
 
 
 @dataclass(frozen=True)
@@ -222,6 +221,12 @@ def _named(part: _Part, names: Sequence[str]) -> list[str]:
 
 def _of_type(bag: Bag, part: _Part) -> list[str]:
     return [topic.name for topic in bag.topics.values() if topic.type in part.types]
+
+
+def role_in(topic: str) -> str | None:
+    """Return the role name in a topic of the bridge; None for a sensor that is on no car."""
+    match = re.match(r"/carla/(?!traffic_lights/)([^/]+)/(?!image)", topic)
+    return match[1] if match else None
 
 
 def _shared(one: str, other: str) -> int:

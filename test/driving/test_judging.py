@@ -350,8 +350,8 @@ def test_from_one_wrong_lane_into_another_is_right_in_version_1_alone() -> None:
         + along(60.5, 80.0, y_m=-LANE_M + 3.5)
     )
     first, second = (judged(rules, drive, road_map=two) for rules in LEADERBOARDS.values())
-    assert first.outside_share == pytest.approx(20.0 / 80.0, abs=0.02)
-    assert second.outside_share == pytest.approx(40.0 / 80.0, abs=0.02)
+    assert first.infractions[-1].share == pytest.approx(20.0 / 80.0, abs=0.02)
+    assert second.infractions[-1].share == pytest.approx(40.0 / 80.0, abs=0.02)
 
 
 # Ends.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 CLOCK = "/clock"
@@ -53,12 +52,6 @@ class Topic:
     name: str
     type: str
     latched: bool
-
-
-def role_in(topic: str) -> str | None:
-    """Return the role name in a topic of the bridge; None for a sensor that is on no car."""
-    match = re.match(r"/carla/(?!traffic_lights/)([^/]+)/(?!image)", topic)
-    return match[1] if match else None
 
 
 def topic_of(name: str, kind: str = "") -> Topic:

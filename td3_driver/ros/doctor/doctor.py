@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from td3_driver.bags.topics import role_in
 from td3_driver.driving.messages.decoding import ego_state
 from td3_driver.driving.messages.pictures import ImageError, pixels
-from td3_driver.driving.messages.topics import STATUS, WORLD_INFO, role_in, topic_of
+from td3_driver.driving.messages.topics import STATUS, WORLD_INFO, topic_of
 from td3_driver.driving.routes.road_map import RoadMap, RoadMapError
 from td3_driver.online.timing import Cadence
 from td3_driver.ros import names
