@@ -146,9 +146,9 @@ class Session:
         return here or not self._config.lockstep or not learner.reachable
 
     @property
-    def undecided(self) -> bool:
-        """A frame waits for its command, and what is saved is to know it."""
-        return self._ahead
+    def saves_wait(self) -> bool:
+        """What is to be saved waits for the command of the frame last observed."""
+        return bool(self._held)
 
     def interrupt(self) -> None:
         """Note that a frame was missed; see `Driver.interrupt`."""
@@ -224,7 +224,8 @@ class Session:
         self._save(self._config.checkpoint_dir / LATEST, None, self._due())
 
     def _save(self, path: Path, rows: int | None, then: Then) -> None:
-        if self._ahead:  # the file would have the updates, but not the command from before them
+        if self._ahead and self._learner.reachable:
+            # The file would have the updates, but not the command from before them.
             self._held.append((path, rows, then))
             return
         episodes = self._driver.episodes

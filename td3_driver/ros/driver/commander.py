@@ -202,8 +202,7 @@ class Commander:
             return
         if self._open.leaked:
             self._mistake()
-        waits = self._session.undecided  # for its command, also if it is the last one
-        if not self._open.observed or (self.braking and not waits):
+        if not self._open.observed or (self.braking and not self._session.saves_wait):
             # While the learner starts, a world in lock-step need not run at full speed.
             if not (self.starting and self.lockstep) or self._late(self._open):
                 self._publish(Command(FULL_BRAKE))
