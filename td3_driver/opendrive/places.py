@@ -17,6 +17,8 @@ from td3_driver.opendrive.lane import Lane, Line
 IntArray = npt.NDArray[np.int64]
 
 _CELL_M = 8.0  # at least; of cells as wide as half a lane all of it is in those around
+# Lanes that lie above each other: so much further off, half a lane, and so much higher.
+_BESIDE_M, _STOREY_M = 1.75, 2.5
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,18 @@ class LanePlaces:
             rows = np.arange(len(self._lane))
         gaps_m, shares = self._gaps(rows, np.array([(x_m, y_m)]))
         best = int(np.hypot(gaps_m[0], self._heights_m[rows] - z_m).argmin())
+        return self._place(int(rows[best]), float(shares[0, best]))
+
+    def lowest(self, x_m: float, y_m: float) -> LanePlace:
+        """The nearest place on the middle of a lane; of lanes above each other on the lowest."""
+        rows = self._near(x_m, y_m)
+        if not len(rows):
+            rows = np.arange(len(self._lane))
+        gaps_m, shares = self._gaps(rows, np.array([(x_m, y_m)]))
+        here = gaps_m[0] <= gaps_m[0].min() + _BESIDE_M
+        heights_m = np.where(here, self._heights_m[rows], np.inf)
+        gaps_m = np.where(heights_m <= heights_m.min() + _STOREY_M, gaps_m[0], np.inf)
+        best = int(gaps_m.argmin())
         return self._place(int(rows[best]), float(shares[0, best]))
 
     def near(self, x_m: float, y_m: float, reach_m: float) -> list[LanePiece]:

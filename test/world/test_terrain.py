@@ -16,6 +16,7 @@ from td3_driver.driving.routes.road_map import RoadMap
 from td3_driver.driving.types import FULL_BRAKE, Control, Pose
 from td3_driver.ros.conversions import MESSAGES
 from td3_driver.world.camera.camera import CameraConfig
+from td3_driver.world.ground.terrain import Terrain
 from td3_driver.world.simulation import Simulation, Tick, WorldConfig
 
 CONFIG = WorldConfig(cameras=(CameraConfig(width_px=16, height_px=12),))
@@ -122,6 +123,27 @@ def test_others_stand_on_the_road(hills: RoadMap) -> None:
     assert thing.pose.position.z == pytest.approx(height_m(250.0), abs=0.02)
     q = thing.pose.orientation
     assert 2.0 * (q.w * q.y - q.z * q.x) == pytest.approx(math.sin(math.atan(0.06)), abs=1e-4)
+
+
+def test_others_stand_on_the_lowest_road_there_however_high_the_country_is() -> None:
+    """A street that climbs by 5 % at 400 m, and one that passes 6 m above it."""
+    low = xodr.create_road([xodr.Line(200.0)], 0, left_lanes=1, right_lanes=1, lane_width=3.5)
+    low.add_elevation(s=0.0, a=400.0, b=0.05, c=0.0, d=0.0)
+    high = xodr.create_road([xodr.Line(200.0)], 1, left_lanes=1, right_lanes=1, lane_width=3.5)
+    high.add_elevation(s=0.0, a=411.0, b=0.0, c=0.0, d=0.0)
+    low.planview.set_start_point(0.0, 0.0, 0.0)
+    high.planview.set_start_point(100.0, -100.0, math.pi / 2.0)
+    document = xodr.OpenDrive("storeys")
+    for road in (low, high):
+        document.add_road(road)
+    document.adjust_roads_and_lanes()
+    text = ElementTree.tostring(document.get_element(), encoding="unicode")
+    ground = Terrain(RoadMap(text, "storeys"))
+    along_m = np.arange(5.0, 195.0, 5.0)
+    rows = [(x_m, LANE_Y_M, 0.0) for x_m in along_m]
+    for x_m, found in zip(along_m, ground.under_all(np.array(rows)), strict=True):
+        assert found.z_m == pytest.approx(400.0 + 0.05 * x_m, abs=0.01)
+        assert found.pitch_rad == pytest.approx(-math.atan(0.05), abs=1e-3)
 
 
 def test_on_a_flat_map_the_car_stands_on_the_road(loop: RoadMap) -> None:

@@ -77,7 +77,8 @@ def places_meant(road_map: RoadMap, number: int, waypoint: Waypoint) -> list[Pla
         if lane.key not in nearest or gap_m < nearest[lane.key][0]:
             nearest[lane.key] = gap_m, (lane.key, s_m), piece.yaw_rad
     if not nearest:
-        place = road_map.places.nearest(x_m, y_m, z_m or 0.0)
+        places = road_map.places
+        place = places.lowest(x_m, y_m) if z_m is None else places.nearest(x_m, y_m, z_m)
         off_m = math.dist((x_m, y_m), (place.x_m, place.y_m))
         raise RouteError(
             f"its point {number} is {off_m:.1f} m from the middle of the nearest lane; expected "

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from td3_driver.driving.routes.road_map import RoadMap
+from td3_driver.driving.routes.road_map import LanePlace, RoadMap
 from td3_driver.driving.types import Pose
 
 GRAVITY_MPS2 = 9.81
@@ -47,12 +47,17 @@ class Terrain:
         """The ground below a pose; of roads above each other, the one nearest to the pose."""
         if self._level is not None:
             return self._level
-        here = self._road_map.places.nearest(pose.x_m, pose.y_m, pose.z_m)
-        slope = here.grade * math.cos(pose.yaw_rad - here.yaw_rad)
-        return Ground(here.z_m, -math.atan(slope))
+        return _on(self._road_map.places.nearest(pose.x_m, pose.y_m, pose.z_m), pose.yaw_rad)
 
     def under_all(self, poses: npt.NDArray[np.float64]) -> list[Ground]:
         """The ground below (N, 3) x, y in m, yaw in rad; of roads above each other the lowest."""
         if self._level is not None:
             return [self._level] * len(poses)
-        return [self.under(Pose(*row)) for row in poses.tolist()]
+        places = self._road_map.places
+        return [_on(places.lowest(x_m, y_m), yaw_rad) for x_m, y_m, yaw_rad in poses.tolist()]
+
+
+def _on(place: LanePlace, yaw_rad: float) -> Ground:
+    """The ground at a place as one sees it who looks in a direction."""
+    slope = place.grade * math.cos(yaw_rad - place.yaw_rad)
+    return Ground(place.z_m, -math.atan(slope))
