@@ -10,6 +10,8 @@ from td3_driver.driving.routes.route import Route
 from td3_driver.driving.routes.routing import random_route
 from td3_driver.world.roads.generation import generate_opendrive
 
+from ..opendrive.making import lane, read, road, section
+
 
 def swerved(route: Route, rng: np.random.Generator) -> np.ndarray:
     """A drive along a route: up to 0.7 m beside it, positions 3 cm wrong."""
@@ -37,6 +39,14 @@ def test_the_lanes_that_were_followed_are_found(town: RoadMap) -> None:
         # Without the last metres, which may be the beginning of any way out of a junction.
         assert gaps_m(route.points_m[:-5], found).max() < 0.2
         assert found.length_m > route.length_m + 20.0  # and the road ahead of its end
+
+
+def test_beyond_a_dead_end_there_is_no_route() -> None:
+    """All of it is nearest to the lane's last point."""
+    town = read(road(0, 50.0, section(0, lane(-1))))
+    end_m = town.lane_graph.nodes[LaneId(0, 0, -1)]["line_m"][-1]
+    beyond_m = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])[:, None] * (1.0, 0.0)
+    assert driven_route(end_m + beyond_m, town) is None
 
 
 def test_a_change_of_lanes_is_a_diagonal() -> None:

@@ -31,6 +31,13 @@ def test_spawn_objects_of_a_launch_file(client: Client, open_place: Pose) -> Non
         spawn, type="sensor.camera.rgb", id="front", attach_to=car.id, transform=mounted,
         attributes=[KeyValue(key=key, value=value) for key, value in picture],
     )  # fmt: skip
+    mounted.orientation.y, mounted.orientation.w = math.sin(0.1), math.cos(0.1)
+    turned = client.call(
+        spawn, type="sensor.camera.rgb", id="front", attach_to=car.id, transform=mounted,
+        attributes=[KeyValue(key=key, value=value) for key, value in picture],
+    )  # fmt: skip
+    assert turned.id == -1
+    assert "pitch 0, yaw 0 degrees" in turned.error_string
     others = {
         name: client.call(spawn, type=kind, id=name, attach_to=car.id).id
         for kind, name in (

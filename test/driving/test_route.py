@@ -278,6 +278,19 @@ def test_routes_neither_start_nor_end_where_a_lane_is_narrower_than_a_car() -> N
     assert min(ends_m) > 168.0
 
 
+def test_a_route_ends_where_lanes_get_narrow_also_in_an_earlier_section() -> None:
+    taper = '<width sOffset="0" a="{}" b="-0.07"/>'
+    closing = [
+        section(0, lane(-1, after=(-1,))),
+        section(150, lane(-1, before=(-1,), after=(-1,), widths=taper.format(3.5))),
+        section(175, lane(-1, before=(-1,), widths=taper.format(1.75))),
+    ]
+    roads = read(road(0, 200.0, *closing))
+    rng = np.random.default_rng(0)
+    ends_m = [random_route(roads, rng, 300.0).points_m[-1, 0] for _ in range(20)]
+    assert max(ends_m) <= 150.0 + (3.5 - NARROWEST_M) / 0.07 + 0.5
+
+
 def test_a_map_too_small_to_be_divided_is_for_training_alone() -> None:
     short = straight_road(lengths_m=[2.5], left_lanes=0, right_lanes=1)
     assert random_route(short, np.random.default_rng(0), 1.0).length_m == pytest.approx(1.0)
