@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -137,11 +139,12 @@ def jpeg(image: np.ndarray) -> np.ndarray:
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
 
 
-def of_size(data: np.ndarray, height_and_width: bytes) -> np.ndarray:
-    """A JPEG whose header says another size, big endian."""
-    content = data.tobytes()
-    at = content.index(b"\xff\xc0") + 5
-    return np.frombuffer(content[:at] + height_and_width + content[at + 4 :], np.uint8)
+def of_size(data: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A PNG whose header says another size."""
+    content = bytearray(data.tobytes())
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return np.frombuffer(bytes(content), np.uint8)
 
 
 def png(image: np.ndarray) -> np.ndarray:
@@ -207,7 +210,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(
         ("h264", np.zeros(100, np.uint8), "format 'h264' and 100 bytes: not readable"),
         ("jpeg", np.zeros(0, np.uint8), "0 bytes"),
         ("jpeg", jpeg(BGR)[:40], "not readable"),
-        ("jpeg", of_size(jpeg(BGR), b"\xff\xff\xff\xff"), "not readable"),
+        ("png", of_size(png(BGR), 100_000, 100_000), "not readable"),
     ],
 )
 def test_compressed_pictures_that_are_none_are_refused(
