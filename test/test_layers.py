@@ -35,7 +35,7 @@ ROOMS = {
     "launching": "arguments configuration ros share start",
     "evaluation": "agent arguments bags bridge_twin checkpoints configuration console driving"
     " measures online replay reports signals world",
-    "playback": "agent bags checkpoints driving online replay reports",
+    "playback": "agent bags driving online replay reports",
     "fleet": "agent checkpoints configuration console driving evaluation learner measures online"
     " replay reports ros signals world",
     "commands": "arguments bridge_twin carla_server checkpoints configuration driving evaluation"

@@ -13,9 +13,9 @@ from td3_driver.carla_server.library.descriptions import checked
 from td3_driver.carla_server.structures import ActorDescription, AttributeValue
 from td3_driver.carla_server.tags import class_of, tags
 from td3_driver.world.bodies.boxes import Bodies, Body
+from td3_driver.world.bodies.shapes import PERSON_LENGTH_M
 from td3_driver.world.scene import Scene
 
-_PEDESTRIAN_LENGTH_M = 1.2  # whatever is shorter walks
 _ROLE = "autopilot"
 
 
@@ -66,7 +66,7 @@ class Crowd:
 
     def _new(self, key: int, bodies: Bodies, row: int) -> CrowdActor:
         length, width, height = bodies.sizes_m[row].tolist()
-        walks = length < _PEDESTRIAN_LENGTH_M
+        walks = length < PERSON_LENGTH_M
         blueprint = _nearest("walker." if walks else "vehicle.", length, height)
         color = ",".join(f"{part:.0f}" for part in bodies.colors_bgr[row, ::-1])
         said = [

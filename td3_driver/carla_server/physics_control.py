@@ -26,11 +26,11 @@ from td3_driver.carla_server.wire import Pose6, Triple
 from td3_driver.world.bodies import powertrain
 from td3_driver.world.bodies.boxes import Body
 from td3_driver.world.bodies.vehicle import DRAG_KG_PER_M
+from td3_driver.world.ground.terrain import GRAVITY_MPS2
 
 _TORQUE_NM = ((0.0, 500.0), (1890.0, 500.0), (5729.0, 400.0))  # by revolutions per minute
 _STEERING = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))  # share of the lock by km/h
 _FINAL_RATIO, _GEAR = 4.0, GearPhysics(4.0, 0.5, 0.65)
-_GRAVITY_MPS2 = 9.81
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def telemetry(control: VehicleControl, velocity: Triple, body: Body) -> VehicleT
         body: its box and mass.
     """
     speed_mps = math.hypot(*velocity)
-    load_n = body.mass_kg * _GRAVITY_MPS2 / len(powertrain.WHEELS)
+    load_n = body.mass_kg * GRAVITY_MPS2 / len(powertrain.WHEELS)
     wheels = [
         WheelTelemetry(
             tire_friction=wheel.friction,

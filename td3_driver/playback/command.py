@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import torch
 
-from td3_driver.checkpoints import durable_file
 from td3_driver.online.folder import prepare_folder
 from td3_driver.online.trained import load
 from td3_driver.playback.metrics import metrics, read_baseline, regressions
@@ -20,6 +19,7 @@ from td3_driver.playback.open_loop import play_back
 from td3_driver.playback.progress import Progress
 from td3_driver.playback.recording import ReadOptions
 from td3_driver.playback.report import report
+from td3_driver.reports.results import write_text
 
 _TABLE = (
     ("frames", "frames"),
@@ -77,8 +77,8 @@ def execute(options: Options) -> int:
     head = {"policy": options.checkpoint.name, "bag": options.bag.name}
     text = json.dumps({**head, **found}, indent=2, allow_nan=False) + "\n"
     title = f"{options.checkpoint.name} on the drive {options.bag.name}"
-    _write(options.out / "metrics.json", text)
-    _write(options.out / "report.html", report(title, found, playback))
+    write_text(options.out / "metrics.json", text)
+    write_text(options.out / "report.html", report(title, found, playback))
     print(_table(found, options.out))
     if before is None:
         return 0
@@ -86,10 +86,6 @@ def execute(options: Options) -> int:
     for line in worse:
         print(f"td3_driver replay: worse: {line}", file=sys.stderr)
     return 1 if worse else 0
-
-
-def _write(path: Path, text: str) -> None:
-    durable_file.replace(path, lambda file: file.write(text.encode()))
 
 
 def _table(found: dict[str, Any], out: Path) -> str:

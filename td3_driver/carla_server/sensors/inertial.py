@@ -11,8 +11,8 @@ import numpy as np
 from td3_driver.carla_server.actors import Actor, Sensor
 from td3_driver.carla_server.axes import rotation
 from td3_driver.carla_server.sensors.geography import Geography
+from td3_driver.world.ground.terrain import GRAVITY_MPS2
 
-_GRAVITY_MPS2 = 9.81
 _AXES = ("x", "y", "z")
 
 
@@ -23,7 +23,7 @@ def imu(sensor: Sensor, parent: Actor) -> bytes:
     """
     to_map = rotation(sensor.pose)
     x, y, z = parent.acceleration
-    felt = to_map.T @ (x, y, z + _GRAVITY_MPS2)
+    felt = to_map.T @ (x, y, z + GRAVITY_MPS2)
     turning = to_map.T @ np.radians(parent.turning)
     rng = _noise(sensor)
     felt = felt + rng.normal(0.0, _spreads(sensor, "noise_accel_stddev_"))

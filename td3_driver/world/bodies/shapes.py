@@ -34,7 +34,7 @@ _TROUSERS: Color = (70.0, 55.0, 50.0)
 
 SHADE_TAG = 255  # no solid, but the dark ground below one
 
-_PERSON_LENGTH_M = 1.2  # whatever is shorter walks
+PERSON_LENGTH_M = 1.2  # whatever is shorter walks
 _VAN_HEIGHT_M = 2.0
 
 
@@ -220,7 +220,7 @@ def joined(*groups: Shapes) -> Shapes:
 
 @cache
 def _body(length_m: float, width_m: float, height_m: float) -> Mesh:
-    if length_m < _PERSON_LENGTH_M:
+    if length_m < PERSON_LENGTH_M:
         return _person(length_m, width_m, height_m)
     return _vehicle(length_m, width_m, height_m)
 

@@ -24,6 +24,7 @@ from vehiclemodels.vehicle_parameters import VehicleParameters, setup_vehicle_pa
 from td3_driver.driving.routes.turning import MAX_WHEEL_RAD, WHEELBASE_M
 from td3_driver.driving.types import Control, Pose, wrap_angle
 from td3_driver.world.bodies.boxes import Body
+from td3_driver.world.ground.terrain import GRAVITY_MPS2
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,8 +37,7 @@ _CENTRE_OF_GRAVITY_HEIGHT_M = 0.46
 DRAG_KG_PER_M = 0.5 * 1.2 * 0.51  # 1/2 air density * drag area
 _DRAG_PER_M = DRAG_KG_PER_M / MASS_KG
 
-_GRAVITY_MPS2 = 9.81
-_ROLLING_MPS2 = 0.012 * _GRAVITY_MPS2
+_ROLLING_MPS2 = 0.012 * GRAVITY_MPS2
 # Ours: 0 to 50 km/h in 4 s, a full stop at 8.5 m/s2, and actuators that take a moment.
 _DRIVE_MPS2 = 3.8
 _DRIVE_POWER_WPKG = 46.0  # per kg: 85 kW
@@ -84,7 +84,7 @@ def _model_parameters() -> VehicleParameters:
 
 _PARAMETERS = _model_parameters()
 FRICTION = float(_PARAMETERS.tire.p_dy1)  # CommonRoad's tyre on dry asphalt: 1.05
-MAX_LATERAL_MPS2 = FRICTION * _GRAVITY_MPS2
+MAX_LATERAL_MPS2 = FRICTION * GRAVITY_MPS2
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from scenariogeneration import xodr
 
 from td3_driver.driving.routes.road_map import LaneId, RoadMap
 from td3_driver.driving.routes.route import distances
+from td3_driver.driving.types import wrap_angle
 from td3_driver.world.roads.bounds import LANE_WIDTH_M, Loop
 from td3_driver.world.roads.opendrive import mark, paint, reproducible_text
 
@@ -82,7 +83,7 @@ def _draw_corners(rng: random.Random, loop: Loop) -> list[_Corner] | None:
     for index, (x, y) in enumerate(points):
         heading_in = _heading(points[index - 1], (x, y))
         heading_out = _heading((x, y), points[(index + 1) % count])
-        turn = (heading_out - heading_in + math.pi) % (2.0 * math.pi) - math.pi
+        turn = wrap_angle(heading_out - heading_in)
         radius, spiral = rng.uniform(*loop.radius_m), rng.uniform(*loop.spiral_m)
         if not 0.25 < abs(turn) < 2.4:
             return None
