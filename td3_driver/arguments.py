@@ -34,6 +34,16 @@ def usage_error(args: argparse.Namespace, message: str) -> int:
     return 2
 
 
+def no_such_preset(args: argparse.Namespace) -> int:
+    """Return 0 if `--preset` comes with the package, else as `usage_error`."""
+    from td3_driver.share import preset_names  # which not every command needs
+
+    names = preset_names()
+    if args.preset in names:
+        return 0
+    return usage_error(args, f"--preset {args.preset}: choose from {', '.join(names)}")
+
+
 def checkpoint_or_newest(args: argparse.Namespace) -> Path:
     """Return `--checkpoint`, else the best of the newest run, after printing its name.
 
@@ -157,7 +167,6 @@ def add_run(parser: argparse.ArgumentParser, *, steps: int, save_freq: int) -> N
     add("--seed", type=not_negative, default=0, metavar="N", help="seed of everything random")
     add(
         "--preset",
-        type=preset,
         default="default",
         metavar="NAME",
         help="networks, learning and reward: a file of config/presets",
@@ -255,15 +264,6 @@ def surroundings(args: argparse.Namespace) -> dict[str, Any]:
         "lights": args.lights,
         "appearance": args.appearance or APPEARANCES[0],
     }
-
-
-def preset(text: str) -> str:
-    """Parse the name of a preset that comes with the package."""
-    from td3_driver.share import preset_names  # not for every command that parses something
-
-    if text not in preset_names():
-        raise argparse.ArgumentTypeError(f"{text}: choose from {', '.join(preset_names())}")
-    return text
 
 
 def positive(text: str) -> int:

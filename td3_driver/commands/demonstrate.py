@@ -12,9 +12,9 @@ from td3_driver.arguments import (
     add_difficulty,
     add_maps,
     add_surroundings,
+    no_such_preset,
     not_negative,
     positive,
-    preset,
     surroundings,
 )
 
@@ -34,7 +34,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add("--steps", type=positive, default=6000, metavar="N", help="steps of 0.05 s to drive")
     add(
         "--preset",
-        type=preset,
         default="default",
         metavar="NAME",
         help="what counts and is seen, as in train",
@@ -56,6 +55,8 @@ def _demonstrate(args: argparse.Namespace) -> int:
     from td3_driver.world.roads.generation import roads_of
     from td3_driver.world.simulation import WorldConfig
 
+    if code := no_such_preset(args):
+        return code
     configuration = load_configuration(args.preset, args.config)
     road_map = roads_of(args.map, args.seed, args.difficulty)
     world = WorldConfig(seed=args.seed, **surroundings(args)).through(configuration.driving.view)

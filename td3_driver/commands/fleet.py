@@ -18,6 +18,7 @@ from td3_driver.arguments import (
     add_surroundings,
     check_run,
     claimed_folder,
+    no_such_preset,
     not_negative_number,
     positive,
     surroundings,
@@ -100,6 +101,8 @@ def _fleet(args: argparse.Namespace) -> int:
     from td3_driver.world.roads.generation import roads_of
     from td3_driver.world.simulation import WorldConfig
 
+    if code := no_such_preset(args):
+        return code
     prepare(args.address)
     from td3_driver.fleet.collector import CollectorSpec, noise_scales
     from td3_driver.fleet.evaluations import Where

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from td3_driver.arguments import Commands, add_bag_topics, preset
+from td3_driver.arguments import Commands, add_bag_topics, no_such_preset
 
 _CUTS = ("gap", "teleport", "collision", "off_road", "wrong_way")
 
@@ -32,7 +32,6 @@ def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     add("--out", type=Path, required=True, metavar="FILE.replay", help="file to write")
     add(
         "--preset",
-        type=preset,
         default="default",
         metavar="NAME",
         help="reward and limits, as in train",
@@ -50,6 +49,8 @@ def _prefill(args: argparse.Namespace) -> int:
     from td3_driver.playback.progress import Progress
     from td3_driver.playback.recording import ReadOptions
 
+    if code := no_such_preset(args):
+        return code
     config = load_configuration(args.preset, args.config).driving
     reading = ReadOptions(args.image, args.odometry, args.control, Sync(args.sync, args.tolerance))
     with Progress() as progress:

@@ -22,6 +22,7 @@ from td3_driver.arguments import (
     add_surroundings,
     check_run,
     claimed_folder,
+    no_such_preset,
     port,
     surroundings,
     usage_error,
@@ -119,6 +120,8 @@ def _train(args: argparse.Namespace) -> int:
     from td3_driver.ros.train.domains import claim
     from td3_driver.ros.train.train import TrainOptions, train
 
+    if code := no_such_preset(args):
+        return code
     if args.domain is not None:
         os.environ["ROS_DOMAIN_ID"] = str(claim()) if args.domain == "auto" else args.domain
         print(f"ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}", file=sys.stderr)

@@ -35,7 +35,7 @@ from td3_driver.fleet.progress import Progress
 from td3_driver.fleet.ros_collector import RosCollectorSpec
 from td3_driver.learner.surroundings import UnfitError
 from td3_driver.online.evaluations import LAST_EVALUATION_S
-from td3_driver.online.run_folder import LOG, RunFolder
+from td3_driver.online.run_folder import LOG, RECORD, RunFolder
 
 LOOK_EVERY_S = 0.5
 STATUS_WITHIN_S = 60.0  # the learner answers beside its updates
@@ -151,7 +151,8 @@ class Fleet:
         self._learner: Any = None
         self._status: Status | None = None
         self._learner_begun_s = 0.0
-        self._begun_ns = time.time_ns()
+        # By the file system's clock, as the checkpoints are: this command has just written there.
+        self._begun_ns = (options.run.path / RECORD).stat().st_mtime_ns
         self._unsaved = ""
         self._complained: set[str] = set()  # once of each measure
 
@@ -273,13 +274,14 @@ class Fleet:
     def _named_learner(self, gpus: float) -> Any:
         """Start the learner's process, once its name is free of one that was killed."""
         until_s = time.monotonic() + NAME_FREE_S
-        while True:
+        while time.monotonic() < until_s:
             try:
                 return start_learner(gpus)
             except ActorAlreadyExistsError:
-                if time.monotonic() > until_s:
-                    raise
                 time.sleep(LOOK_EVERY_S)
+            if self._asked():
+                raise AskedToEndError
+        raise FleetError("the learner that was killed keeps its name")
 
     def _restart_learner(self, error: Exception) -> None:
         why: Exception = error
@@ -312,8 +314,8 @@ class Fleet:
         The folder may hold a longer, earlier run, from the midst of which this one was resumed.
         """
         folder, given = self._options.run.path, self._options.learner
-        kept = given.save_replay
-        return checkpoint.newest(folder, self._begun_ns, with_replay=kept) or given.resume
+        whole = checkpoint.newest(folder, self._begun_ns, with_replay=given.save_replay)
+        return whole or given.resume or checkpoint.newest(folder, self._begun_ns)
 
 
 # Of the user's, not of the program.

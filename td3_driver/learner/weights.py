@@ -58,19 +58,20 @@ class SharedWeights:
         fence()  # the next publish must not write the other slot before readers see this version
         return version
 
-    def read_exactly(self, version: int) -> npt.NDArray[np.float32]:
+    def read_exactly(self, version: int) -> npt.NDArray[np.float32] | None:
         """Return a copy of the weights of a version: the newest, or the one before.
 
-        Unlike `read` it needs a writer that does not publish two more meanwhile.
+        Unlike `read` it needs a writer that is not publishing the next but one meanwhile.
 
-        Raises:
-            ValueError: If there are no such weights, or no longer.
+        Returns:
+            (count,) values, or None where there are no such weights, or no longer.
         """
         if not 0 <= self.version - version <= 1:
-            raise ValueError(f"version {version}: there are {self.version} and the one before")
+            return None
         fence()
         values: npt.NDArray[np.float32] = self._slots[version % 2].copy()
-        return values
+        fence()
+        return values if self.version - version <= 1 else None
 
     def read(self, last_version: int) -> tuple[int, npt.NDArray[np.float32]] | None:
         """Return the newest weights if they are newer than `last_version`.

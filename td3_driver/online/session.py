@@ -115,6 +115,7 @@ class Session:
         # saved once it has it.
         self._ahead = False
         self._held: list[tuple[Path, int | None, Then]] = []
+        self._loading = 0  # files that are asked for
         self._fleet_steps = 0  # of all worlds that the learner learns from, if there are others
         self._episodes_ended = 0
         # A fleet's learner gets every step, and knows itself when learning starts.
@@ -148,7 +149,7 @@ class Session:
     @property
     def saves_wait(self) -> bool:
         """What is to be saved waits for the command of the frame last observed."""
-        return bool(self._held)
+        return bool(self._held) and self._learner.reachable
 
     def interrupt(self) -> None:
         """Note that a frame was missed; see `Driver.interrupt`."""
@@ -254,7 +255,14 @@ class Session:
         replay is filled too; only before anything is driven. The state is the file's, settings
         remain. With `anywhere` the path may lead anywhere: whoever started the run gave it.
         """
-        self._learner.ask(Load(path, replay, anywhere), then)
+
+        def answered(event: Event) -> None:
+            self._loading -= 1
+            then(event)
+
+        self.let_go()  # what is to be saved is of the agent before
+        self._loading += 1
+        self._learner.ask(Load(path, replay, anywhere), answered)
 
     def trained(self, event: Trained) -> None:
         """Act with the weights of updates that are done, once they are due."""
@@ -271,11 +279,14 @@ class Session:
             due = self._new_versions.popleft()
         if due is None:
             return
-        # A learner that is a request ahead has published one version more at most; a fleet's, any.
-        if self._config.lockstep and self._config.saves and unanswered <= 1:
-            self._act_with(due, self._weights.read_exactly(due))
-        else:
+        # A learner that is a request ahead has published one version more at most, unless it loads
+        # a file besides; a fleet's, any number.
+        exact = self._config.lockstep and self._config.saves and unanswered <= 1
+        flat = self._weights.read_exactly(due) if exact and not self._loading else None
+        if flat is None:
             self._take_newest_weights()
+        else:
+            self._act_with(due, flat)
 
     def _take_newest_weights(self) -> None:
         read = self._weights.read(self._weights_version)

@@ -24,6 +24,8 @@ agent: {learning_starts: 10, batch_size: 4, replay_capacity: 5000, updates_per_s
 driving:
   episode: {max_steps: 100000, stuck_steps: 100000, off_road_m: 1000.0, wrong_way_rad: 7.0}
 """
+UPDATES = 20  # a step
+SLOW = f"updates_per_step: {UPDATES}.0"
 
 
 @pytest.fixture
@@ -179,5 +181,39 @@ def test_in_real_time_what_was_missed_is_not_made_up_for(
         world.run(until=lambda: told(world)[0] > steps + at_once)
         resumed, updates_then = settled(world)
         assert updates_then - updates <= max(resumed - steps, 0) + at_once
+    finally:
+        node.kill()
+
+
+def test_what_is_saved_while_a_frame_waits_knows_its_command(
+    world: FaultyWorld, tmp_path: Path
+) -> None:
+    """The learner is at work for longer than the world, so that frames wait for its answers."""
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("updates_per_step: 1.0", SLOW))
+    node = Node(
+        "ros.driver.node", f"checkpoint_dir:={tmp_path}", "world_timeout_s:=60.0",
+        f"config_file:={tmp_path}/config.yaml", "answer_within_s:=20.0",
+    )  # fmt: skip
+    try:
+        node.wait_for("latest.pth at step 0")
+        world.begin()
+        world.step_until(lambda: drives(world))
+        world.step_until(lambda: told(world)[1] > 0)
+        waiting = world.tick()
+        assert world.trigger("/save_checkpoint").success
+        (file,) = tmp_path.glob("td3_*.pth")
+        saved = checkpoint.read(file)
+        assert saved["run"]["driver"]["decided"]
+        assert saved["total_it"] % UPDATES == 0
+        world.spin(lambda: bool(world.answers(waiting)), "the frame's answer")
+
+        world.step()
+        world.tick()
+        world.spin_for(0.05)  # the driver has it, most times; the learner is not done
+        assert node.stop() == 0
+        world.until_braked()
+        latest = checkpoint.read(tmp_path / "latest.pth")
+        assert latest["env_steps"] - saved["env_steps"] in (1, 2)
+        assert latest["run"]["driver"]["decided"]
     finally:
         node.kill()

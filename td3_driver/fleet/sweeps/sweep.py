@@ -218,7 +218,10 @@ def finished(path: Path, sweep: Sweep) -> list[dict[str, Any]]:
 def identity(trial: Trial) -> str:
     """Return what is the same for trials of the same settings, whatever their file looked like."""
     configuration = load_configuration(trial.preset, trial.overlay)
-    settings = {**asdict(trial), "overlay": configuration.to_mapping()}
+    overlay = configuration.to_mapping()
+    # As it was when rows were first kept, where these were told at their defaults, too.
+    overlay["agent"] = {"advised": False, "imitation_weight": 0.0, **overlay["agent"]}
+    settings = {**asdict(trial), "overlay": overlay}
     if trial.prefill is not None:
         settings["prefill"] = last_digest(trial.prefill)
     text = json.dumps(settings, sort_keys=True, default=str)

@@ -195,6 +195,7 @@ class Pilot:
 
     def _end_learner(self) -> None:
         """End the learner, after its requests unless it hangs."""
+        self.session.let_go()
         if self._learns and self._learner.reachable:
             self._learner.stop()
         else:
