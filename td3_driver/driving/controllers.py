@@ -30,7 +30,7 @@ class PurePursuit:
     LOOKAHEAD_MIN_M = 3.0
     LOOKAHEAD_S = 0.5
     LATERAL_LIMIT_MPS2 = 2.0
-    # A little more than the car's, of which it need not know more: published drives depend on it.
+    # A little longer than the car's; drives that are published depend on it.
     WHEELBASE_M = 2.9
 
     def __init__(
