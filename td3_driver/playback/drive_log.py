@@ -193,7 +193,7 @@ class _LogReader:
     def _take_odometry(self, item: Recorded) -> None:
         self._progress.step()
         ego = ego_state(item.message)
-        if ego.finite and ego.plausible:
+        if ego.plausible:
             self._odometry.add(ego.stamp_ns, item.time_ns, *row_of(ego))
         else:
             why = "not a car's place and speed" if ego.finite else "not finite"
